@@ -1,0 +1,93 @@
+"""What a traverse is: one drive along a route, and what a split of two of them is.
+
+Nothing here reads a file. Readers (``folder.py``, ``seqnet_layout.py``, ``synthetic.py``) make these objects;
+every step takes them.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+Units = Literal["metres", "frames"]
+
+
+@dataclass(frozen=True)
+class Traverse:
+    """Frames of one drive, in order.
+
+    Attributes:
+        name: what the user calls it ("summer").
+        descriptors: (N, D) float16 or float32, usually memory-mapped; never copied whole.
+        positions: (N, P) float64 in ``units``; P is 1 (frame numbers) or 2 or 3 (metres).
+        units: "metres" or "frames".
+        bounds: (N, 2) int64, half-open range ``[lo, hi)`` of rows of each frame's own sequence.
+        names: N frame names, or None (then a frame's name is its row number).
+        timestamps: (N,) float64 seconds, or None.
+        images: N image paths, or None.
+        source: where the descriptors came from (a path or "synthetic"), for messages and records.
+    """
+
+    name: str
+    descriptors: np.ndarray
+    positions: np.ndarray
+    units: Units
+    bounds: np.ndarray
+    names: tuple[str, ...] | None = None
+    timestamps: np.ndarray | None = None
+    images: tuple[str, ...] | None = None
+    source: str = ""
+
+    def __len__(self) -> int:
+        return len(self.descriptors)
+
+    @property
+    def dims(self) -> int:
+        """D, the length of a frame descriptor."""
+        return self.descriptors.shape[1]
+
+    def cut(self, start: int, stop: int) -> "Traverse":
+        """Rows ``[start, stop)`` as a traverse of their own: a view, whose bounds are clipped to the cut."""
+        rows = slice(start, stop)
+        return replace(
+            self,
+            descriptors=self.descriptors[rows],
+            positions=self.positions[rows],
+            bounds=np.clip(self.bounds[rows], start, stop) - start,
+            names=self.names and self.names[rows],
+            timestamps=None if self.timestamps is None else self.timestamps[rows],
+            images=self.images and self.images[rows],
+        )
+
+
+@dataclass(frozen=True)
+class Split:
+    """A reference and a query traverse and what counts as the same place between them.
+
+    Attributes:
+        name: "train", "val" or "test".
+        reference, query: the traverses, already cut to the split's rows, in the same ``units`` and dimensions.
+        positive_radius: test: a match within it (inclusive) is correct; training: positives lie within it.
+        negative_radius: training: negatives lie beyond it (exclusive). None where the split is never trained on.
+        positives: explicit table instead of a radius, or None: (N_query, 2) int64, the half-open range of correct
+            reference rows of each query (rows of the cut); an empty range means no positive.
+    """
+
+    name: str
+    reference: Traverse
+    query: Traverse
+    positive_radius: float
+    negative_radius: float | None = None
+    positives: np.ndarray | None = None
+
+    @property
+    def units(self) -> Units:
+        return self.reference.units
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A named set of splits, e.g. ``Dataset("nordland-1k", {"train": ..., "val": ..., "test": ...})``."""
+
+    name: str
+    splits: dict[str, Split]
