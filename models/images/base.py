@@ -1,0 +1,180 @@
+"""What every image encoder is, how an image is prepared for it, and how weights get into it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from utils.errors import UserError
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """From a decoded image, uint8 (H, W, 3) RGB, to what the network takes, float32 (C, H', W').
+
+    It is a plain callable that can be pickled: the decoding workers call it, so the main process never touches
+    a pixel. With ``antialias`` the image is resized as Pillow does (the filter widens when it shrinks, result
+    rounded to 8 bits); without, as a tensor is resized by ``interpolate(antialias=False)``: two taps a side,
+    whatever the scale. Published evaluations differ in this, and it moves recall, so each encoder states its own.
+
+    Attributes:
+        size: (height, width) in pixels, or None to keep the image's own.
+        mean, std: of each channel, on the scale where white is 1.
+        interpolation: ``area`` averages the pixels covered and ignores ``antialias``.
+        grey: one channel (luma of Rec. 601) instead of three; the first mean and std are used.
+    """
+
+    size: tuple[int, int] | None
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+    interpolation: Literal["bilinear", "bicubic", "area"] = "bilinear"
+    antialias: bool = True
+    grey: bool = False
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        channels = 1 if self.grey else 3
+        if self.grey:
+            image = to_grey(image)
+        if self.size is not None and self.size != image.shape[:2]:
+            image = resize(image, self.size, self.interpolation, self.antialias)
+        mean = np.asarray(self.mean[:channels], np.float32)
+        std = np.asarray(self.std[:channels], np.float32)
+        planes = np.atleast_3d(image).transpose(2, 0, 1)  # (C, H', W')
+        out = np.empty(planes.shape, np.float32)
+        np.multiply(planes, (1 / (255 * std))[:, None, None], out=out)
+        out -= (mean / std)[:, None, None]
+        return out
+
+
+def to_grey(image: np.ndarray) -> np.ndarray:
+    """Luma of Rec. 601 of an RGB image: uint8 (H, W, 3) -> uint8 (H, W)."""
+    import cv2
+
+    return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+
+
+def resize(image: np.ndarray, size: tuple[int, int], interpolation: str, antialias: bool) -> np.ndarray:
+    """Resize uint8 (H, W) or (H, W, 3) to ``size`` = (H', W'); see :class:`Preprocess` for what the choices mean.
+
+    Returns:
+        uint8 where Pillow resizes (``antialias``), float32 on the scale 0 to 255 otherwise.
+    """
+    height, width = size
+    if antialias and interpolation != "area":
+        from PIL import Image
+
+        method = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}[interpolation]
+        return np.asarray(Image.fromarray(image).resize((width, height), method))
+    import cv2
+
+    method = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC, "area": cv2.INTER_AREA}[interpolation]
+    return cv2.resize(image.astype(np.float32), (width, height), interpolation=method)
+
+
+class ImageEncoder(nn.Module):
+    """An image encoder turns a batch of prepared images into one descriptor each.
+
+    ``forward``: float32 (B, C, H, W), as :attr:`preprocess` made them and stacked -> float32 (B, ``out_dims``),
+    rows of unit Euclidean length. Row i depends on image i alone: how images are batched never matters.
+    Encoders without a network (``thumbnail``, ``hog``) do their work inside ``preprocess``, where it runs in the
+    decoding workers; their ``forward`` takes the (B, ``out_dims``) it made.
+
+    Attributes:
+        out_dims: length of a descriptor.
+        preprocess: picklable callable, uint8 (H, W, 3) RGB -> float32 array, run in the decoding workers.
+        local_shape: (rows, channels) of the local features of an image where the encoder has them, else None.
+    """
+
+    out_dims: int
+    preprocess: Callable[[np.ndarray], np.ndarray]
+    local_shape: tuple[int, int] | None = None
+
+    def forward(self, images: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def forward_with_local(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Descriptors as ``forward``, and local features (B, ``*local_shape``), unused rows zero.
+
+        Only where ``local_shape`` is set.
+        """
+        raise NotImplementedError
+
+
+class PrecomputedEncoder(ImageEncoder):
+    """An encoder whose ``preprocess`` already makes the descriptor; only the length is set here.
+
+    Args:
+        preprocess: uint8 (H, W, 3) -> float32 (``out_dims``,).
+        out_dims: length of what it returns.
+    """
+
+    def __init__(self, preprocess: Callable[[np.ndarray], np.ndarray], out_dims: int) -> None:
+        super().__init__()
+        self.preprocess = preprocess
+        self.out_dims = out_dims
+
+    def forward(self, images: Tensor) -> Tensor:
+        return functional.normalize(images, dim=1)  # (B, D)
+
+
+def read_state_dict(path: str | Path) -> dict[str, Tensor]:
+    """Read the tensors of a checkpoint without running any code from it.
+
+    The state dict may be the whole file or sit under ``state_dict``, ``model_state_dict`` or ``model``; a prefix
+    ``module.`` (DataParallel) is removed.
+
+    Raises:
+        UserError: the file is missing, is not a checkpoint, or holds more than tensors and plain values.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"no weights at {path}: give --weights an existing checkpoint file")
+    try:
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises UnpicklingError, RuntimeError, EOFError or KeyError, as the damage goes
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(f"{path} is not a checkpoint that can be read with weights_only: {reason}") from error
+    for key in ("state_dict", "model_state_dict", "model"):
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+            break
+    tensors = {}
+    if isinstance(content, Mapping):
+        tensors = {str(key).removeprefix("module."): value for key, value in content.items()
+                   if isinstance(value, Tensor)}
+    if not tensors:
+        raise UserError(f"{path} holds no state dict: wanted one at its top or under state_dict, "
+                        "model_state_dict or model")
+    return tensors
+
+
+def load_state(model: nn.Module, state: Mapping[str, Tensor], source: str | Path) -> None:
+    """Load ``state`` strictly: every key, every shape. ``source`` names it in the error.
+
+    Raises:
+        UserError: names the first missing, unexpected and mismatching keys.
+    """
+    own = model.state_dict()
+    missing = [key for key in own if key not in state]
+    unexpected = [key for key in state if key not in own]
+    mismatching = [f"{key} is {tuple(state[key].shape)}, wanted {tuple(own[key].shape)}"
+                   for key in own if key in state and state[key].shape != own[key].shape]
+    problems = [f"{len(keys)} {kind} (first: {'; '.join(keys[:3])})"
+                for kind, keys in (("missing", missing), ("unexpected", unexpected), ("mismatching", mismatching))
+                if keys]
+    if problems:
+        raise UserError(f"{source} does not fit this encoder: {', '.join(problems)}")
+    model.load_state_dict(state)
+
+
+def load_weights(model: nn.Module, path: str | Path) -> None:
+    """Load the checkpoint ``path`` into ``model``, strictly; see :func:`read_state_dict` and :func:`load_state`."""
+    load_state(model, read_state_dict(path), path)
