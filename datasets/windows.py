@@ -4,26 +4,26 @@ Frame ``i`` with sequence length ``L`` looks at frames ``[i - L//2, i + L - L//2
 sequence where it would leave it (SeqNet's rule), so every frame has a window.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
+from datasets.traverse import Traverse
+from utils.errors import UserError
 
-def window_starts(bounds: np.ndarray, length: int) -> np.ndarray:
-    """First frame of every frame's window.
+
+def window_starts(index: np.ndarray, bounds: np.ndarray, length: int) -> np.ndarray:
+    """First frame of some frames' windows.
 
     Args:
-        bounds: (N, 2) int64 half-open range of each frame's own sequence.
+        index: (M,) int64 frames.
+        bounds: (M, 2) int64 half-open range of each one's own sequence, which holds at least ``length`` frames.
         length: frames in a window, L.
 
     Returns:
-        (N,) int64; the window of frame i is ``[starts[i], starts[i] + length)``.
-
-    Raises:
-        ValueError: some sequence is shorter than ``length``.
+        (M,) int64; the window of ``index[i]`` is ``[starts[i], starts[i] + length)``.
     """
-    low, high = bounds[:, 0], bounds[:, 1]
-    if len(bounds) and int((high - low).min()) < length:
-        raise ValueError(f"a sequence of {int((high - low).min())} frames cannot hold a window of {length}")
-    return np.clip(np.arange(len(bounds)) - length // 2, low, high - length)
+    return np.clip(index - length // 2, bounds[:, 0], bounds[:, 1] - length)
 
 
 def window_indices(starts: np.ndarray, length: int) -> np.ndarray:
@@ -38,3 +38,54 @@ def inside(bounds: np.ndarray, length: int) -> np.ndarray:
     """
     first = np.arange(len(bounds)) - length // 2
     return (first >= bounds[:, 0]) & (first + length <= bounds[:, 1])
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The windows of a traverse that take part.
+
+    Attributes:
+        traverse: where the frames are.
+        length: frames a window, L.
+        rows: (M,) int64 rows of the traverse whose windows these are.
+        starts: (M,) int64 first frame of each window.
+    """
+
+    traverse: Traverse
+    length: int
+    rows: np.ndarray
+    starts: np.ndarray
+
+    @classmethod
+    def of(cls, traverse: Traverse, length: int, filter_length: int = 0) -> "Windows":
+        """Every frame's window; with ``filter_length`` only of frames that pass :func:`inside`.
+
+        Raises:
+            UserError: a sequence is shorter than ``length``, or the filter leaves no frame.
+        """
+        rows = np.flatnonzero(inside(traverse.bounds, filter_length)) if filter_length else np.arange(len(traverse))
+        if not len(rows):
+            raise UserError(
+                f"--seqL_filterData {filter_length} leaves no frame of {traverse.name}: its {len(traverse)} frames "
+                f"lie in sequences too short for it; choose a smaller one"
+            )
+        shortest = int(np.diff(traverse.bounds[rows], axis=1).min())
+        if shortest < length:
+            raise UserError(
+                f"--seqL {length} is above the shortest sequence of {traverse.name}, which has {shortest} frames; "
+                f"choose --seqL {shortest} or less, or drop short sequences with --seqL_filterData {length}"
+            )
+        return cls(traverse, length, rows, window_starts(rows, traverse.bounds[rows], length))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def positions(self) -> np.ndarray:
+        """(M, P) float64 position of each window: its frame's."""
+        return self.traverse.positions[self.rows]
+
+
+def kept_ranges(table: np.ndarray, reference: Windows, query: Windows) -> np.ndarray:
+    """A split's positives table in terms of windows: (M_query, 2) half-open ranges over ``reference.rows``."""
+    return np.searchsorted(reference.rows, table[query.rows])

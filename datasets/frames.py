@@ -1,0 +1,42 @@
+"""Frame descriptors as float32 tensors on a device, read from the memory map only as they are needed."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class Frames:
+    """The (N, D) descriptors of a traverse, served in rows and windows.
+
+    On the CPU every request reads the memory map. On a GPU the descriptors are uploaded once if they take at most
+    half of its free memory, so that gathering windows costs memory bandwidth there and no transfer.
+    """
+
+    def __init__(self, descriptors: np.ndarray, device: torch.device) -> None:
+        self.descriptors = descriptors
+        self.device = device
+        self.resident: Tensor | None = None
+        if device.type == "cuda" and 4 * np.prod(descriptors.shape) <= torch.cuda.mem_get_info(device)[0] / 2:
+            self.resident = torch.from_numpy(np.asarray(descriptors[:], np.float32)).to(device)
+
+    def __len__(self) -> int:
+        return len(self.descriptors)
+
+    def rows(self, start: int, stop: int) -> Tensor:
+        """Frames ``[start, stop)``: (stop - start, D) float32."""
+        if self.resident is not None:
+            return self.resident[start:stop]
+        block = np.array(self.descriptors[start:stop], np.float32)  # a copy of these rows only, and writable
+        return torch.from_numpy(block).to(self.device)
+
+    def windows(self, starts: Tensor, length: int) -> Tensor:
+        """The windows ``[starts, starts + length)``: (B,) int64 to (B, length, D) float32."""
+        index = starts[:, None] + torch.arange(length, device=starts.device)  # (B, L)
+        if self.resident is not None:
+            return self.resident[index.to(self.device)]
+        flat, back = index.flatten().numpy(), None
+        if not isinstance(self.descriptors, np.ndarray):  # a file that wants increasing, unique rows
+            flat, back = np.unique(flat, return_inverse=True)
+        block = np.asarray(self.descriptors[flat], np.float32)
+        block = block if back is None else block[back]
+        return torch.from_numpy(block).reshape(*index.shape, -1).to(self.device)

@@ -1,0 +1,86 @@
+"""Checkpoints: written whole or not at all, read without trusting a pickle."""
+
+import hashlib
+import pickle
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from utils.errors import UserError
+from utils.files import atomic_path
+
+LATEST = "checkpoint.pth.tar"
+BEST = "model_best.pth.tar"
+
+
+def save_checkpoint(state: dict[str, Any], path: Path) -> None:
+    """Write ``state`` (tensors, numbers, strings, lists, dicts) to ``path`` atomically."""
+    with atomic_path(path) as temporary:
+        torch.save(state, temporary)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint onto the CPU: ours, or seqNet's with its NumPy scalars.
+
+    Raises:
+        UserError: no such file, not a checkpoint, or one that holds anything but tensors and plain values.
+    """
+    if not path.is_file():
+        raise UserError(f"no checkpoint {path}; train first, or give --resume another run folder")
+    try:
+        with torch.serialization.safe_globals(_numpy_scalars()):
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        named = re.search(r"GLOBAL (\S+)", str(error))
+        what = f" ({named[1]})" if named else ""
+        raise UserError(f"{path} is refused: it holds more than tensors and plain values{what}") from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise UserError(f"{path} is not a readable checkpoint: {str(error).splitlines()[0]}") from error
+    if not isinstance(state, dict) or "state_dict" not in state:
+        raise UserError(f"{path} is not a checkpoint of a sequence encoder: it has no state_dict")
+    return state
+
+
+def _numpy_scalars() -> list[Any]:
+    """What a pickled NumPy float or integer is made of, under its old and new module names."""
+    scalar = np._core.multiarray.scalar
+    numbers = [np.dtype(kind) for kind in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?")]
+    return [
+        scalar,
+        (scalar, "numpy.core.multiarray.scalar"),
+        np.dtype,
+        *{type(dtype) for dtype in numbers},
+    ]
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fit_state(module: torch.nn.Module, state: dict[str, torch.Tensor], source: str) -> None:
+    """Load ``state`` into ``module`` strictly.
+
+    Raises:
+        UserError: naming the first missing, unexpected and mismatching keys.
+    """
+    own = module.state_dict()
+    missing = sorted(own.keys() - state.keys())
+    unexpected = sorted(state.keys() - own.keys())
+    mismatching = [
+        f"{key} is {tuple(state[key].shape)}, wanted {tuple(own[key].shape)}"
+        for key in own
+        if key in state and own[key].shape != state[key].shape
+    ]
+    if missing or unexpected or mismatching:
+        faults = [
+            f"{len(keys)} {what} (first: {keys[0]})"
+            for what, keys in (("missing", missing), ("unexpected", unexpected), ("mismatching", mismatching))
+            if keys
+        ]
+        raise UserError(f"{source} does not fit this encoder: {', '.join(faults)}; check --pooling, --outDims and --w")
+    module.load_state_dict(state)
