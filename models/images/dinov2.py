@@ -1,0 +1,133 @@
+"""DINOv2 vision transformers: the backbone of the transformer encoders, and an encoder of its own.
+
+Oquab et al., "DINOv2: Learning Robust Visual Features without Supervision", TMLR 2024. Module names are those
+of the authors' checkpoints (`dinov2_vit{s,b,l}14_pretrain.pth`), so a checkpoint loads without renaming.
+"""
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from timm.layers import PatchEmbed
+from timm.models.vision_transformer import Block
+from torch import Tensor, nn
+
+from models.images.base import ImageEncoder, Preprocess
+
+PATCH = 14
+# name: (embedding dimension, blocks, heads)
+VARIANTS = {"vits14": (384, 12, 6), "vitb14": (768, 12, 12), "vitl14": (1024, 24, 16)}
+
+
+class DinoV2(nn.Module):
+    """A vision transformer with 14-pixel patches, a CLS token and LayerScale.
+
+    The position embeddings belong to a square grid (37x37, that of 518-pixel images, in the released weights)
+    and are interpolated to the grid of the image at hand.
+    """
+
+    def __init__(self, dim: int, depth: int, heads: int, trained_size: int = 518):
+        super().__init__()
+        norm = partial(nn.LayerNorm, eps=1e-6)
+        self.dim = dim
+        self.trained_grid = trained_size // PATCH
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, dim))
+        self.pos_embed = nn.Parameter(torch.empty(1, 1 + self.trained_grid**2, dim))
+        self.mask_token = nn.Parameter(torch.zeros(1, dim))  # only pre-training uses it; checkpoints hold it
+        self.patch_embed = PatchEmbed(img_size=None, patch_size=PATCH, embed_dim=dim)
+        self.blocks = nn.ModuleList(
+            Block(dim, heads, qkv_bias=True, init_values=1.0, norm_layer=norm) for _ in range(depth)
+        )
+        self.norm = norm(dim)
+        nn.init.trunc_normal_(self.pos_embed, std=0.02)
+
+    @staticmethod
+    def grid(images: Tensor) -> tuple[int, int]:
+        """Rows and columns of patches. Raises ValueError unless both sides are multiples of 14 pixels."""
+        height, width = images.shape[-2:]
+        if height % PATCH or width % PATCH:
+            raise ValueError(f"image sides must be multiples of {PATCH} pixels, got {height}x{width}")
+        return height // PATCH, width // PATCH
+
+    def positions(self, rows: int, columns: int) -> Tensor:
+        """Position embeddings (1, 1 + rows * columns, dim), interpolated as by DINOv2's authors.
+
+        Bicubic without antialiasing; the sampling step is that of a grid 0.1 cell larger, and a grid of the
+        trained size is left untouched.
+        """
+        side = self.trained_grid
+        if rows == columns == side:
+            return self.pos_embed
+        patches = self.pos_embed[:, 1:].transpose(1, 2).unflatten(2, (side, side))  # (1, dim, side, side)
+        scale = ((rows + 0.1) / side, (columns + 0.1) / side)
+        patches = F.interpolate(patches.float(), scale_factor=scale, mode="bicubic")
+        patches = patches.to(self.pos_embed.dtype).flatten(2).transpose(1, 2)  # (1, rows * columns, dim)
+        return torch.cat([self.pos_embed[:, :1], patches], dim=1)
+
+    def tokens(self, images: Tensor) -> Tensor:
+        """Input of the first block: (B, 3, H, W) -> (B, 1 + H/14 * W/14, dim), the CLS token first."""
+        rows, columns = self.grid(images)
+        cls = self.cls_token.expand(len(images), -1, -1)
+        return torch.cat([cls, self.patch_embed(images)], dim=1) + self.positions(rows, columns)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Tokens after the last block and the final norm: (B, 3, H, W) -> (B, 1 + H/14 * W/14, dim)."""
+        x = self.tokens(images)
+        for block in self.blocks:
+            x = block(x)
+        return self.norm(x)
+
+    def feature_maps(self, images: Tensor, layers: Sequence[int]) -> list[Tensor]:
+        """Patch tokens after each of `layers` (0-based), each through the final norm, as maps.
+
+        (B, 3, H, W) -> (B, dim, H/14, W/14) each, in the order of the blocks whatever that of `layers`.
+        """
+        grid = self.grid(images)
+        x, maps = self.tokens(images), []
+        for index, block in enumerate(self.blocks[: max(layers) + 1]):
+            x = block(x)
+            if index in layers:
+                maps.append(patch_map(self.norm(x), grid))
+        return maps
+
+
+def patch_map(tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Tokens (B, 1 + h * w, dim) without CLS as a map (B, dim, h, w)."""
+    return tokens[:, 1:].transpose(1, 2).unflatten(2, grid)
+
+
+def signed_gem(patches: Tensor, power: int = 3) -> Tensor:
+    """Generalised mean over the patches that keeps signs: (B, N, dim) -> (B, dim).
+
+    The real odd root of the mean odd power, as AnyLoc (Keetha et al., RA-L 2023) pools DINOv2 patches: their
+    entries are signed, so the usual clamp to positive values would discard half of them.
+    """
+    moment = patches.pow(power).mean(1)
+    return moment.sign() * moment.abs().pow(1 / power)
+
+
+class DinoV2Encoder(DinoV2, ImageEncoder):
+    """Image encoder (B, 3, H, W) -> (B, dim), unit rows: the CLS token, or GeM of the patch tokens."""
+
+    def __init__(self, dim: int, depth: int, heads: int, *, pool: str, image_size: tuple[int, int],
+                 trained_size: int = 518):
+        super().__init__(dim, depth, heads, trained_size)
+        if pool not in ("cls", "gem"):
+            raise ValueError(f"pool must be cls or gem, got {pool!r}")
+        self.pool = pool
+        self.out_dims = dim
+        self.preprocess = Preprocess(size=image_size, interpolation="bicubic")
+
+    def forward(self, images: Tensor) -> Tensor:
+        tokens = super().forward(images).float()
+        pooled = tokens[:, 0] if self.pool == "cls" else signed_gem(tokens[:, 1:])
+        return F.normalize(pooled, dim=1)
+
+
+def build_dinov2(*, variant: str = "vits14", pool: str = "cls",
+                 image_size: tuple[int, int] = (224, 224)) -> DinoV2Encoder:
+    """The DINOv2 encoder `vits14`, `vitb14` or `vitl14` (384, 768, 1024-D), in eval mode, untrained.
+
+    Images are resized as DINOv2's own evaluation does: bicubic, antialiased.
+    """
+    return DinoV2Encoder(*VARIANTS[variant], pool=pool, image_size=image_size).eval()

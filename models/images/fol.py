@@ -1,0 +1,183 @@
+"""FoL: a global descriptor from attention-guided optimal transport, and the local features for re-ranking.
+
+Wang et al., "Focus on Local: Finding Reliable Discriminative Regions for Visual Place Recognition", AAAI
+2025. Module names are those of the published checkpoints (`FoL_base.pth`, `FoL_large.pth`).
+"""
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.images.base import ImageEncoder, Preprocess
+from models.images.dinov2 import PATCH, VARIANTS, DinoV2, patch_map
+
+SIZES = {"base": "vitb14", "large": "vitl14"}
+CELLS = 225  # patches whose surroundings give local features
+LOCAL_ROWS = 16 * CELLS  # each patch covers at most 4x4 cells of the local map
+ATTENTION_FLOOR = 0.01
+
+
+@dataclass(frozen=True)
+class Aggregated:
+    """What the aggregator makes of an image; K clusters, N patches."""
+
+    descriptor: Tensor  # (B, token_dim + cluster_dim * K), unit rows
+    assignment: Tensor  # (B, K, N), mass of each patch in each cluster; the rest of its mass is discarded
+    confidence: Tensor  # (B, N), a distribution over the patches: how much of each one is kept
+
+
+def transport(scores: Tensor, dustbin: Tensor, iterations: int = 3) -> Tensor:
+    """Log optimal-transport plan between K clusters plus a dustbin and N patches, by Sinkhorn's iteration.
+
+    scores (B, K, N), dustbin (B, N) -> (B, K + 1, N), the dustbin last; each column of its exponential sums
+    to 1. A cluster is to take one patch's mass, the dustbin that of the other N - K; ValueError unless N > K.
+    SALAD (Izquierdo and Civera, CVPR 2024) with a dustbin score per patch in place of one learnt scalar.
+    """
+    _, clusters, patches = scores.shape
+    if patches <= clusters:
+        raise ValueError(f"expected more than {clusters} patches, got {patches}: use larger images")
+    z = torch.cat([scores, dustbin.unsqueeze(1)], dim=1).float()
+    log_total = math.log(clusters + patches)
+    rows = z.new_zeros(clusters + 1)
+    rows[-1] = math.log(patches - clusters)
+    rows = rows - log_total
+    v = z.new_zeros(1, patches)
+    for _ in range(iterations):
+        u = rows - (z + v.unsqueeze(1)).logsumexp(2)  # (B, K + 1)
+        v = -log_total - (z + u.unsqueeze(2)).logsumexp(1)  # (B, N)
+    return z + u.unsqueeze(2) + v.unsqueeze(1) + log_total
+
+
+def cap_top(values: Tensor, count: int = 3, rank: float = 0.05) -> Tensor:
+    """(B, N) with each row's `count` largest values lowered to the one that int(rank * N) others exceed."""
+    descending, order = values.sort(dim=1, descending=True)
+    cap = descending[:, int(rank * values.shape[1]), None]
+    return values.scatter(1, order[:, :count], cap.expand(-1, count))
+
+
+class GuidedAggregator(nn.Module):
+    """SALAD's aggregation with the backbone's attention deciding what goes to the dustbin."""
+
+    def __init__(self, dim: int, clusters: int = 64, cluster_dim: int = 128, token_dim: int = 256,
+                 hidden: int = 512, dropout: float = 0.3):
+        super().__init__()
+        self.token_features = nn.Sequential(nn.Linear(dim, hidden), nn.ReLU(), nn.Linear(hidden, token_dim))
+        self.cluster_features = _patch_mlp(dim, hidden, cluster_dim, dropout)
+        self.score = _patch_mlp(dim, hidden, clusters, dropout)
+        self.out_dims = token_dim + cluster_dim * clusters
+
+    def forward(self, features: Tensor, cls: Tensor, attention: Tensor) -> Aggregated:
+        """Patch features (B, D, h, w), CLS token (B, D), its attention to the patches (B, h * w)."""
+        guide = torch.where(attention >= ATTENTION_FLOOR, attention, 0)
+        plan = transport(self.score(features).flatten(2), 1 - guide).exp()  # (B, K + 1, N)
+        assignment = plan[:, :-1]
+        patches = self.cluster_features(features).flatten(2).float()  # (B, C, N)
+        clusters = F.normalize(patches @ assignment.transpose(1, 2), dim=1)  # (B, C, K)
+        token = F.normalize(self.token_features(cls).float(), dim=1)
+        return Aggregated(
+            descriptor=F.normalize(torch.cat([token, clusters.flatten(1)], dim=1), dim=1),
+            assignment=assignment,
+            confidence=cap_top(assignment.mean(1)).softmax(1),
+        )
+
+
+def _patch_mlp(dim: int, hidden: int, out: int, dropout: float) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(dim, hidden, 1), nn.Dropout(dropout), nn.ReLU(), nn.Conv2d(hidden, out, 1))
+
+
+class AttentiveDinoV2(nn.Module):
+    """DINOv2 that also tells where its CLS token looks."""
+
+    def __init__(self, model: DinoV2):
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, 3, H, W) -> patch features (B, D, h, w), CLS token (B, D), attention (B, h * w).
+
+        The attention is that of the last block, from CLS to the patches, summed over its heads.
+        """
+        grid = self.model.grid(images)
+        x = self.model.tokens(images)
+        for block in self.model.blocks[:-1]:
+            x = block(x)
+        last = self.model.blocks[-1]
+        attention = cls_attention(last.attn, last.norm1(x))
+        tokens = self.model.norm(last(x))
+        return patch_map(tokens, grid), tokens[:, 0], attention
+
+
+def cls_attention(attn: nn.Module, x: Tensor) -> Tensor:
+    """Attention of the first token to the others, summed over the heads: (B, 1 + N, D) -> (B, N)."""
+    q, k, _ = attn.qkv(x).unflatten(2, (3, attn.num_heads, -1)).permute(2, 0, 3, 1, 4)  # (B, heads, 1 + N, d)
+    weights = (q[:, :, :1] * attn.scale @ k.transpose(2, 3)).float().softmax(-1)  # (B, heads, 1, 1 + N)
+    return weights.sum(1)[:, 0, 1:]
+
+
+class FoL(ImageEncoder):
+    """Image encoder (B, 3, H, W) -> (B, 8448), rows of unit length, with local features for re-ranking."""
+
+    def __init__(self, model: DinoV2, aggregator: GuidedAggregator, *,
+                 local_dims: tuple[int, int] = (256, 128), image_size: tuple[int, int] = (504, 504)):
+        super().__init__()
+        self.backbone = AttentiveDinoV2(model)
+        self.aggregator = aggregator
+        self.upconv = nn.ConvTranspose2d(model.dim, local_dims[0], kernel_size=3, stride=2, padding=1)
+        self.upconv2 = nn.ConvTranspose2d(*local_dims, kernel_size=3, stride=2, padding=1)
+        self.out_dims = aggregator.out_dims
+        self.local_shape = (LOCAL_ROWS, local_dims[1])
+        # The published evaluation resizes the normalised tensor bilinearly without antialiasing; it commutes.
+        self.preprocess = Preprocess(size=image_size, interpolation="bilinear", antialias=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.aggregator(*self.backbone(images)).descriptor
+
+    def forward_with_local(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Descriptors (B, 8448) and local features (B, 3600, 128): unit rows in raster order, then zero rows.
+
+        Raises ValueError for images of fewer than 225 patches.
+        """
+        features, cls, attention = self.backbone(images)
+        aggregated = self.aggregator(features, cls, attention)
+        mask = top_cells(aggregated.confidence, features.shape[-2:])
+        return aggregated.descriptor, select_local(self.local_map(features), mask)
+
+    def local_map(self, features: Tensor) -> Tensor:
+        """Dense local features, not normalised: (B, D, h, w) -> (B, 128, 4h - 3, 4w - 3)."""
+        return self.upconv2(self.upconv(features).relu())
+
+
+def top_cells(confidence: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Boolean map (B, h, w) of the 225 most confident of the (B, h * w) patches."""
+    if confidence.shape[1] < CELLS:
+        raise ValueError(f"local features need at least {CELLS} patches of {PATCH}x{PATCH} pixels, "
+                         f"got {grid[0]}x{grid[1]}: use larger images")
+    chosen = confidence.topk(CELLS, dim=1).indices
+    return torch.zeros_like(confidence, dtype=torch.bool).scatter(1, chosen, True).unflatten(1, tuple(grid))
+
+
+def upsample_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
+    """Nearest-neighbour enlargement of a boolean (B, h, w) to (B, H, W)."""
+    return F.interpolate(mask.unsqueeze(1).float(), size=size, mode="nearest")[:, 0].bool()
+
+
+def select_local(local_map: Tensor, mask: Tensor) -> Tensor:
+    """Unit local features under the mask: (B, C, H, W), (B, h, w) -> (B, 3600, C), unused rows zero."""
+    chosen = upsample_mask(mask, local_map.shape[-2:]).flatten(1)  # (B, H * W)
+    image, position = chosen.nonzero(as_tuple=True)
+    row = (chosen.cumsum(1) - 1)[image, position]
+    vectors = local_map.flatten(2).transpose(1, 2)[image, position].float()  # (chosen, C)
+    local = vectors.new_zeros(len(mask), LOCAL_ROWS, vectors.shape[1])
+    local[image, row] = F.normalize(vectors, dim=1)
+    return local
+
+
+def build_fol(*, size: str = "large", image_size: tuple[int, int] = (504, 504)) -> FoL:
+    """FoL on DINOv2 ViT-B (`base`) or ViT-L (`large`), in eval mode, untrained.
+
+    504x504 pixels is the published evaluation; 322x322 is its faster variant and the size of its training.
+    """
+    model = DinoV2(*VARIANTS[SIZES[size]])
+    return FoL(model, GuidedAggregator(model.dim), image_size=image_size).eval()
