@@ -67,7 +67,8 @@ class Split:
     Attributes:
         name: "train", "val" or "test".
         reference, query: the traverses, already cut to the split's rows, in the same ``units`` and dimensions.
-        positive_radius: test: a match within it (inclusive) is correct; training: positives lie within it.
+        positive_radius: test: a match within it (inclusive) is correct; training: positives lie within it. None
+            where ``positives`` says what is correct instead.
         negative_radius: training: negatives lie beyond it (exclusive). None where the split is never trained on.
         positives: explicit table instead of a radius, or None: (N_query, 2) int64, the half-open range of correct
             reference rows of each query (rows of the cut); an empty range means no positive.
@@ -76,7 +77,7 @@ class Split:
     name: str
     reference: Traverse
     query: Traverse
-    positive_radius: float
+    positive_radius: float | None
     negative_radius: float | None = None
     positives: np.ndarray | None = None
 

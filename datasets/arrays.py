@@ -1,0 +1,224 @@
+"""Opening frame-descriptor files without reading them, and reading them a block of rows at a time.
+
+A descriptor matrix is (N, D) float16 or float32 in one of
+
+- ``file.npy``: memory-mapped;
+- ``file.npz:key``: a member stored uncompressed (``np.savez``) is memory-mapped in place, a compressed one is read;
+- ``file.h5:key``: a contiguous dataset is memory-mapped in place, a chunked one is read as rows are asked for.
+
+float64 and integer matrices are refused rather than converted: a conversion would be a copy of the whole file.
+Nothing is ever unpickled.
+"""
+
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from datasets.traverse import Traverse
+from utils.errors import UserError
+
+BLOCK_BYTES = 16 << 20
+_KEYED = re.compile(r"(?P<file>.+\.(?:npz|h5|hdf5)):(?P<key>.+)", re.IGNORECASE)
+
+
+class LazyRows:
+    """Some rows of a descriptor matrix, read when asked for: what a view is where NumPy has none.
+
+    Slicing gives another ``LazyRows``; indexing with an integer or an integer array, and ``np.asarray``, read.
+
+    Args:
+        base: (N, D) array, or h5py dataset, or anything that reads rows by slice.
+        rows: (M,) int64 rows of ``base``, each within it.
+    """
+
+    def __init__(self, base, rows: np.ndarray):
+        self._base = base
+        self._rows = rows
+        self.shape = (len(rows), base.shape[1])
+        self.dtype = base.dtype
+        self.ndim = 2
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, key):
+        rows = self._rows[key]
+        if isinstance(key, slice):
+            return LazyRows(self._base, rows)
+        return self._read(np.atleast_1d(rows)).reshape(*np.shape(rows), self.shape[1])
+
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        if copy is False:
+            raise ValueError("rows that are read when asked for cannot become an array without a copy")
+        values = self._read(self._rows)
+        return values if dtype is None else values.astype(dtype, copy=False)
+
+    def _read(self, rows: np.ndarray) -> np.ndarray:
+        flat = rows.ravel()
+        if isinstance(self._base, np.ndarray):
+            values = self._base[flat]
+        elif not len(flat):
+            values = np.empty((0, self.shape[1]), self.dtype)
+        elif (low := int(flat.min())) + 4 * len(flat) > (high := int(flat.max())):
+            values = self._base[low : high + 1][flat - low]  # near neighbours: one read of their span
+        else:
+            unique, inverse = np.unique(flat, return_inverse=True)  # HDF5 selects rising rows only
+            values = self._base[unique][inverse]
+        return values.reshape(*rows.shape, self.shape[1])
+
+
+def take_rows(descriptors, rows: np.ndarray):
+    """Rows of a descriptor matrix without reading them: a view of a contiguous range, else :class:`LazyRows`."""
+    if len(rows) and rows[-1] - rows[0] + 1 == len(rows) and (np.diff(rows) == 1).all():
+        return descriptors[int(rows[0]) : int(rows[-1]) + 1]
+    return LazyRows(descriptors, rows)
+
+
+def split_key(location: str | Path) -> tuple[Path, str | None]:
+    """``"file.h5:key"`` to (file, key); a plain path has the key None."""
+    match = _KEYED.fullmatch(str(location))
+    return (Path(match["file"]), match["key"]) if match else (Path(location), None)
+
+
+def open_descriptors(location: str | Path):
+    """Open a descriptor file for reading, memory-mapped wherever the file allows it.
+
+    Args:
+        location: ``file.npy``, ``file.npz:key``, ``file.h5:key`` (or ``.hdf5``).
+
+    Returns:
+        (N, D) float16 or float32, N and D at least 1: a read-only array, or :class:`LazyRows`.
+
+    Raises:
+        UserError: missing, truncated or corrupt file, missing key, pickled objects, wrong shape or type.
+    """
+    path, key = split_key(location)
+    readers = {".npy": _open_npy, ".npz": _open_npz, ".h5": _open_h5, ".hdf5": _open_h5}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise UserError(f"{path}: descriptor files end in .npy, .npz or .h5; convert this one to .npy")
+    if not path.is_file():
+        raise UserError(f"{path}: no such descriptor file; check the path")
+    if reader is not _open_npy and key is None:
+        raise UserError(f'{path} holds several arrays; name one, as "{path.name}:key"')
+    try:
+        array = reader(path, key)
+    except (OSError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path}: cannot be read ({_one_line(error)}); copy or extract it again") from error
+    return _checked(array, location)
+
+
+def iterate_blocks(descriptors, block_bytes: int = BLOCK_BYTES) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield (first row, block of rows as float32 (B, D)), each block about ``block_bytes`` as float32."""
+    step = max(1, block_bytes // (4 * descriptors.shape[1]))
+    for start in range(0, len(descriptors), step):
+        yield start, np.asarray(descriptors[start : start + step], dtype=np.float32)
+
+
+def check_finite(traverse: Traverse) -> None:
+    """Read every descriptor of a traverse, in blocks, and refuse NaN and infinity.
+
+    Raises:
+        UserError: names the first row (and frame) that holds one, and how many rows do.
+    """
+    bad = np.concatenate([start + _bad_rows(block) for start, block in iterate_blocks(traverse.descriptors)])
+    if len(bad):
+        first = int(bad[0])
+        frame = f" (frame {traverse.names[first]})" if traverse.names else ""
+        raise UserError(
+            f"traverse {traverse.name}: NaN or infinity in {len(bad)} of {len(traverse)} descriptors, first in row "
+            f"{first}{frame} of {traverse.source or 'the array'}; extract them again or leave these frames out"
+        )
+
+
+def _bad_rows(block: np.ndarray) -> np.ndarray:
+    # A sum is finite unless an entry is not (or it overflows), so most blocks need no (B, D) mask.
+    with np.errstate(over="ignore", invalid="ignore"):
+        suspects = np.flatnonzero(~np.isfinite(block.sum(axis=1)))
+    return suspects[~np.isfinite(block[suspects]).all(axis=1)]
+
+
+def _open_npy(path: Path, key: None) -> np.ndarray:
+    with open(path, "rb") as file:
+        return _map_npy(file, path, path.stat().st_size)
+
+
+def _open_npz(path: Path, key: str) -> np.ndarray:
+    with zipfile.ZipFile(path) as archive, open(path, "rb") as file:
+        members = {name.removesuffix(".npy"): name for name in archive.namelist()}
+        if key not in members:
+            raise UserError(f"{path}: no array {key!r}; it holds {', '.join(members) or 'nothing'}")
+        member = archive.getinfo(members[key])
+        if member.compress_type == zipfile.ZIP_STORED:
+            file.seek(member.header_offset + 26)  # lengths of name and extra field in the local header
+            name_length, extra_length = np.frombuffer(file.read(4), "<u2")
+            file.seek(int(name_length) + int(extra_length), 1)
+            return _map_npy(file, path, file.tell() + member.file_size)
+        with archive.open(member) as stream:
+            try:
+                return np.lib.format.read_array(stream, allow_pickle=False)
+            except ValueError as error:
+                raise UserError(f"{path}:{key}: not an array of numbers ({_one_line(error)})") from error
+
+
+def _map_npy(file: IO[bytes], path: Path, end: int) -> np.ndarray:
+    """Map the ``.npy`` data that starts where ``file`` stands and may not reach past byte ``end``."""
+    try:
+        version = np.lib.format.read_magic(file)
+        read_header = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }[version]
+        shape, fortran, dtype = read_header(file)
+    except (ValueError, KeyError, EOFError) as error:
+        raise UserError(f"{path}: not a NumPy array file ({_one_line(error)}); write it with np.save") from error
+    if dtype.hasobject:
+        raise UserError(f"{path}: holds pickled Python objects, which are not opened; save a float32 (N, D) array")
+    needed, found = int(np.prod(shape, dtype=object)) * dtype.itemsize, end - file.tell()
+    if found < needed:
+        raise UserError(
+            f"{path}: truncated, shape {shape} {dtype} needs {needed} bytes and {found} are there; "
+            "copy or extract it again"
+        )
+    if not needed:
+        return np.empty(shape, dtype)
+    order = "F" if fortran else "C"
+    return np.memmap(path, dtype, mode="r", offset=file.tell(), shape=shape, order=order)
+
+
+def _open_h5(path: Path, key: str):
+    import h5py
+
+    file = h5py.File(path, "r")
+    dataset = file.get(key)
+    if not isinstance(dataset, h5py.Dataset):
+        raise UserError(f"{path}: no dataset {key!r}; it holds {', '.join(file) or 'nothing'}")
+    if dataset.ndim != 2 or not dataset.size or not isinstance(dataset.dtype, np.dtype):
+        return np.empty(dataset.shape or (), dataset.dtype)  # refused by its shape, unread
+    offset = dataset.id.get_offset()  # None unless the dataset is one contiguous, unfiltered run of bytes
+    if offset is not None and not dataset.external:
+        shape, dtype = dataset.shape, dataset.dtype
+        file.close()
+        return np.memmap(path, dtype, mode="r", offset=offset, shape=shape)
+    return LazyRows(dataset, np.arange(len(dataset)))
+
+
+def _checked(array, location: str | Path):
+    if array.ndim != 2:
+        raise UserError(f"{location}: shape {array.shape}; descriptors are (N, D), one row a frame")
+    if not all(array.shape):
+        raise UserError(f"{location}: empty, shape {array.shape}; descriptors are (N, D), one row a frame")
+    if array.dtype not in (np.float16, np.float32) or not array.dtype.isnative:
+        raise UserError(
+            f"{location}: {array.dtype.str} values; descriptors are float16 or float32: "
+            "save them again after .astype('float32')"
+        )
+    return array
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

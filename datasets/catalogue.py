@@ -1,0 +1,152 @@
+"""``--dataset``: a built-in name or a dataset folder, opened and checked.
+
+Adding a built-in dataset is one function that gives a :class:`Dataset` and one line in :data:`BUILT_IN`.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from datasets import folder, seqnet_layout, synthetic
+from datasets.traverse import Dataset, Split
+from utils.errors import UserError
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the built-in datasets find their files, and what they leave to the user.
+
+    Attributes:
+        data_path: the folder that holds ``descData/<desc_type>/``.
+        desc_type: which descriptors, a folder name.
+        struct_path: seqNet's ground truth (struct files, split indices, sequence bounds).
+        msls_train_city, msls_val_city: the MSLS cities of the train split and of the val and test splits.
+    """
+
+    data_path: Path = Path("data")
+    desc_type: str = "netvlad-pytorch"
+    struct_path: Path = Path("structFiles")
+    msls_train_city: str = "melbourne"
+    msls_val_city: str = "austin"
+
+
+def _synthetic(source: Source, split_names: tuple[str, ...] | None) -> Dataset:
+    """Always the same world: a ``--seed`` of training that also changed the data could not be compared."""
+    dataset = synthetic.simulate()
+    return Dataset(dataset.name, {name: dataset.splits[name] for name in split_names or dataset.splits})
+
+
+def _descriptors(source: Source) -> Path:
+    return source.data_path / "descData" / source.desc_type
+
+
+def _nordland(reference: str, query: str) -> Callable[[Source, tuple[str, ...] | None], Dataset]:
+    def load(source: Source, split_names: tuple[str, ...] | None) -> Dataset:
+        return seqnet_layout.nordland(reference, query, _descriptors(source), source.struct_path, split_names)
+
+    return load
+
+
+def _oxford(name: str) -> Callable[[Source, tuple[str, ...] | None], Dataset]:
+    def load(source: Source, split_names: tuple[str, ...] | None) -> Dataset:
+        return seqnet_layout.oxford(name, _descriptors(source), source.struct_path, split_names)
+
+    return load
+
+
+def _msls(source: Source, split_names: tuple[str, ...] | None) -> Dataset:
+    return seqnet_layout.msls(
+        source.msls_train_city, source.msls_val_city, _descriptors(source), source.struct_path, split_names
+    )
+
+
+BUILT_IN: dict[str, Callable[[Source, tuple[str, ...] | None], Dataset]] = {
+    "synthetic": _synthetic,
+    "nordland-sw": _nordland("summer", "winter"),
+    "nordland-sf": _nordland("spring", "fall"),
+    "oxford-v1.0": _oxford("oxford-v1.0"),
+    "oxford-pnv": _oxford("oxford-pnv"),
+    "msls": _msls,
+}
+
+
+def load_dataset(
+    name: str,
+    *,
+    data_path: str | Path = "data",
+    desc_type: str = "netvlad-pytorch",
+    struct_path: str | Path = "structFiles",
+    msls_train_city: str = "melbourne",
+    msls_val_city: str = "austin",
+    split_names: tuple[str, ...] | None = None,
+) -> Dataset:
+    """Open a dataset by its built-in name or its folder; only the files of the wanted splits are touched.
+
+    Args:
+        name: a key of :data:`BUILT_IN`, or the path of a folder with a ``dataset.toml``.
+        split_names: which of "train", "val", "test"; default every split the dataset has.
+        data_path, desc_type, struct_path, msls_train_city, msls_val_city: see :class:`Source`.
+
+    Raises:
+        UserError: unknown name, or anything wrong with the files, in one line. NaN in descriptors is not looked
+            for here (that would read them): see :func:`datasets.arrays.check_finite`.
+    """
+    source = Source(Path(data_path), desc_type, Path(struct_path), msls_train_city, msls_val_city)
+    if name in BUILT_IN:
+        dataset = BUILT_IN[name](source, split_names)
+    elif Path(name).is_dir():
+        dataset = folder.load_folder(name, split_names)
+    else:
+        raise UserError(
+            f"dataset {name!r} is neither built in ({', '.join(BUILT_IN)}) nor a folder with a {folder.TOML_NAME}; "
+            "check the name or the path"
+        )
+    for split in dataset.splits.values():
+        check_split(dataset.name, split)
+    return dataset
+
+
+def load_split(name: str, split_name: str, **source) -> Split:
+    """One split of :func:`load_dataset`, which see; ``source`` are its keyword arguments."""
+    return load_dataset(name, **source, split_names=(split_name,)).splits[split_name]
+
+
+def check_split(dataset_name: str, split: Split) -> None:
+    """What every split must satisfy, whichever reader made it.
+
+    Raises:
+        UserError: different D, units or position dimensions; an empty traverse; a radius that is not finite and
+            positive, or a negative radius below the positive one; malformed bounds.
+    """
+    where = f"dataset {dataset_name}, split {split.name}"
+    reference, query = split.reference, split.query
+    for traverse in (reference, query):
+        count = len(traverse)
+        if not count:
+            raise UserError(f"{where}: traverse {traverse.name} has no frames; check its rows")
+        if traverse.positions.shape[:1] != (count,) or traverse.bounds.shape != (count, 2):
+            raise UserError(f"{where}: traverse {traverse.name} has {count} descriptors but other position rows")
+        rows = np.arange(count)
+        low, high = traverse.bounds.T
+        if (low < 0).any() or (low > rows).any() or (rows >= high).any() or (high > count).any():
+            raise UserError(f"{where}: sequence bounds of traverse {traverse.name} do not hold their own frames")
+    if reference.dims != query.dims:
+        raise UserError(
+            f"{where}: {reference.name} has {reference.dims}-D descriptors and {query.name} {query.dims}-D; "
+            "extract both with the same method"
+        )
+    if reference.units != query.units or reference.positions.shape[1] != query.positions.shape[1]:
+        raise UserError(f"{where}: positions of {reference.name} and {query.name} are of different kinds")
+    if (split.positive_radius is None) == (split.positives is None):
+        raise UserError(f"{where}: wanted a positive radius or a table of positives, one of the two")
+    for what, radius in (("positive", split.positive_radius), ("negative", split.negative_radius)):
+        if radius is not None and not (math.isfinite(radius) and radius > 0):
+            raise UserError(f"{where}: {what} radius {radius:g} {split.units}; wanted a number above 0")
+    if split.positive_radius and split.negative_radius and split.negative_radius < split.positive_radius:
+        raise UserError(
+            f"{where}: negative radius {split.negative_radius:g} lies below the positive radius "
+            f"{split.positive_radius:g}; negatives lie beyond positives"
+        )

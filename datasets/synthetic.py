@@ -1,0 +1,171 @@
+"""A seeded simulator of two drives along one route, giving NetVLAD-like frame descriptors without any file.
+
+The world is a route of ``route_m`` metres. What a camera sees at arc length s is a latent vector made of
+
+- ``place``: Gaussian noise smoothed along the route, so that it changes smoothly and tells places apart;
+- ``alias``: one of a few scene types per stretch of route, each with a pattern of its own, so that far places
+  look alike (perceptual aliasing);
+- ``season``: the same smooth noise drawn anew for every drive, in fixed directions: vegetation, light, weather.
+  It is strong and says nothing about the place, but its directions are the same all along the route, so an
+  encoder can learn from the training stretch to ignore them;
+- ``change``: noise drawn anew for every drive in all directions (parked cars, snow), which nothing can undo.
+
+A fixed offset per drive (the mean look of a season) and noise per frame (viewpoint) are added, and the sum is
+turned into D dimensions by one random rotation and brought to unit length. Each drive has its own speed, which
+wanders, and stops now and then, so that row i of one drive is not row i of the other.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from datasets.traverse import Dataset, Split, Traverse
+
+
+@dataclass(frozen=True)
+class SyntheticParameters:
+    """What the simulator can be told. Lengths are metres along the route, strengths are standard deviations of
+    the whole part's length relative to ``place_strength``.
+
+    Attributes:
+        dims: D, descriptor dimensions.
+        train_m, val_m, test_m, gap_m: lengths of the three stretches of route and of the gaps between them.
+        frame_spacing_m: mean distance between frames.
+        speed_variation: standard deviation of the speed's logarithm, wandering over ``speed_memory_frames``.
+        stop_probability: chance per frame that the car stops, for ``stop_frames`` frames on average.
+        place_dims, place_length_m: directions and correlation length of what tells places apart.
+        scene_types, scene_length_m, alias_strength: perceptual aliasing.
+        season_dims, season_length_m, season_strength: the learnable part of the condition change.
+        offset_strength: the mean look of a drive.
+        change_length_m, change_strength: the part of the condition change that cannot be learned.
+        viewpoint_strength: noise of each frame.
+        positive_radius_m, negative_radius_m: of the training split; val and test use ``positive_radius_m``.
+    """
+
+    dims: int = 128
+    train_m: float = 1600.0
+    val_m: float = 500.0
+    test_m: float = 900.0
+    gap_m: float = 60.0
+    frame_spacing_m: float = 2.0
+    speed_variation: float = 0.15
+    speed_memory_frames: float = 40.0
+    stop_probability: float = 0.004
+    stop_frames: float = 4.0
+    place_dims: int = 48
+    place_length_m: float = 5.0
+    place_strength: float = 1.0
+    scene_types: int = 8
+    scene_length_m: float = 40.0
+    alias_strength: float = 0.8
+    season_dims: int = 24
+    season_length_m: float = 8.0
+    season_strength: float = 1.2
+    offset_strength: float = 1.0
+    change_length_m: float = 6.0
+    change_strength: float = 0.6
+    viewpoint_strength: float = 0.7
+    positive_radius_m: float = 5.0
+    negative_radius_m: float = 20.0
+
+
+def simulate(seed: int = 0, parameters: SyntheticParameters | None = None) -> Dataset:
+    """Drive the route twice ("reference" and "query") and cut both drives into train, val and test.
+
+    The same seed and parameters give the same bits. Nothing is written.
+
+    Returns:
+        A dataset of three splits that share no place: every frame of one split is at least ``gap_m`` along the
+        route from every frame of another. Descriptors are float32, positions (N, 2) metres.
+    """
+    p = parameters or SyntheticParameters()
+    rng = np.random.default_rng(seed)
+    edges = np.cumsum([0, p.train_m, p.gap_m, p.val_m, p.gap_m, p.test_m])  # train, gap, val, gap, test
+    grid_m = np.arange(0.0, edges[-1] + 1.0, 0.5)
+    world = _World(p, rng, grid_m)
+    drives = {name: _drive(p, rng, world, name) for name in ("reference", "query")}
+
+    splits = {}
+    for name, start, stop in (("train", *edges[:2]), ("val", *edges[2:4]), ("test", *edges[4:])):
+        reference, query = (
+            traverse.cut(*(int(row) for row in np.searchsorted(along_m, (start, stop))))
+            for traverse, along_m in drives.values()
+        )
+        negative = p.negative_radius_m if name == "train" else None
+        splits[name] = Split(name, reference, query, p.positive_radius_m, negative)
+    return Dataset("synthetic", splits)
+
+
+class _World:
+    """What is the same in every drive: the route's shape and the look of its places, on a grid of arc lengths."""
+
+    def __init__(self, p: SyntheticParameters, rng: np.random.Generator, grid_m: np.ndarray):
+        self.grid_m = grid_m
+        steps = len(grid_m)
+        heading = np.cumsum(_smooth(rng, steps, 1, 40.0 / 0.5)[:, 0]) * 0.5 / 60.0  # turns of about 60 m radius
+        self.xy_m = np.cumsum(np.stack([np.cos(heading), np.sin(heading)], axis=1), axis=0) * 0.5  # (G, 2)
+
+        place = _smooth(rng, steps, p.place_dims, p.place_length_m / 0.5)
+        per_scene = int(p.scene_length_m / 0.5)
+        patterns = _smooth(rng, p.scene_types * per_scene, p.place_dims, p.place_length_m / 0.5)
+        scene = rng.integers(p.scene_types, size=steps // per_scene + 1)
+        row = scene[np.arange(steps) // per_scene] * per_scene + np.arange(steps) % per_scene
+        look = p.place_strength * place + p.alias_strength * patterns[row]  # (G, place_dims)
+
+        rotation = np.linalg.qr(rng.standard_normal((p.dims, p.dims)))[0]
+        self.look = look @ rotation[: p.place_dims] / np.sqrt(p.place_dims)  # (G, D)
+        # Seasons act on directions of which half carry places too, so that ignoring them has a price.
+        first = p.place_dims - p.season_dims // 2
+        self.season_directions = rotation[first : first + p.season_dims]  # (S, D)
+
+
+def _drive(p: SyntheticParameters, rng: np.random.Generator, world: _World, name: str) -> tuple[Traverse, np.ndarray]:
+    """One drive: its traverse and each frame's arc length in metres, (N,)."""
+    grid_m, steps = world.grid_m, len(world.grid_m)
+    season = _smooth(rng, steps, p.season_dims, p.season_length_m / 0.5) @ world.season_directions
+    change = _smooth(rng, steps, p.dims, p.change_length_m / 0.5)
+    offset = rng.standard_normal(p.dims)
+    scene = (
+        world.look
+        + p.season_strength / np.sqrt(p.season_dims) * season
+        + p.change_strength / np.sqrt(p.dims) * change
+        + p.offset_strength / np.sqrt(p.dims) * offset
+    )  # (G, D)
+
+    along_m = _arc_lengths(p, rng, grid_m[-1])
+    at = along_m / 0.5
+    low = np.minimum(at.astype(np.int64), steps - 2)
+    weight = (at - low)[:, None]
+    frames = (1 - weight) * scene[low] + weight * scene[low + 1]  # (N, D)
+    frames += p.viewpoint_strength / np.sqrt(p.dims) * rng.standard_normal(frames.shape)
+    frames /= np.linalg.norm(frames, axis=1, keepdims=True)
+
+    count = len(frames)
+    traverse = Traverse(
+        name=name,
+        descriptors=frames.astype(np.float32),
+        positions=(1 - weight) * world.xy_m[low] + weight * world.xy_m[low + 1],
+        units="metres",
+        bounds=np.tile(np.array([0, count]), (count, 1)),
+        source="synthetic",
+    )
+    return traverse, along_m
+
+
+def _arc_lengths(p: SyntheticParameters, rng: np.random.Generator, end_m: float) -> np.ndarray:
+    """Arc lengths of the frames of one drive, never falling: a wandering speed, and stops."""
+    count = int(3 * end_m / p.frame_spacing_m)
+    speed = np.exp(p.speed_variation * _smooth(rng, count, 1, p.speed_memory_frames)[:, 0])
+    steps_m = p.frame_spacing_m * speed / speed.mean()
+    for start in np.flatnonzero(rng.random(count) < p.stop_probability):
+        steps_m[start : start + 1 + rng.poisson(p.stop_frames - 1)] = 0.0
+    along_m = np.cumsum(steps_m)
+    return along_m[along_m <= end_m]
+
+
+def _smooth(rng: np.random.Generator, count: int, dims: int, length: float) -> np.ndarray:
+    """(count, dims) white noise smoothed along the first axis by a Gaussian of ``length`` steps, unit variance."""
+    from scipy.ndimage import gaussian_filter1d
+
+    values = gaussian_filter1d(rng.standard_normal((count, dims)), length, axis=0, mode="reflect")
+    return values / values.std()
