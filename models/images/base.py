@@ -65,7 +65,7 @@ def resize(image: np.ndarray, size: tuple[int, int], interpolation: str, antiali
     """Resize uint8 (H, W) or (H, W, 3) to ``size`` = (H', W'); see :class:`Preprocess` for what the choices mean.
 
     Returns:
-        uint8 where Pillow resizes (``antialias``), float32 on the scale 0 to 255 otherwise.
+        On the scale 0 to 255: uint8 where it averages (Pillow's antialiasing, ``area``), float32 otherwise.
     """
     height, width = size
     if antialias and interpolation != "area":
@@ -75,8 +75,25 @@ def resize(image: np.ndarray, size: tuple[int, int], interpolation: str, antiali
         return np.asarray(Image.fromarray(image).resize((width, height), method))
     import cv2
 
-    method = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC, "area": cv2.INTER_AREA}[interpolation]
+    if interpolation == "area":
+        return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    method = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}[interpolation]
     return cv2.resize(image.astype(np.float32), (width, height), interpolation=method)
+
+
+@dataclass(frozen=True)
+class WeightsRecord:
+    """Where an encoder's weights come from, for every record of what it computed.
+
+    Attributes:
+        kind: ``none`` (it has no weights), ``random`` (they were never trained), ``file`` or ``hub``.
+        name: the file's name, the hub entry, or the seed of random weights.
+        sha256: of the file; of all tensors in order of their names where a hub gave the weights; else None.
+    """
+
+    kind: Literal["none", "random", "file", "hub"]
+    name: str = ""
+    sha256: str | None = None
 
 
 class ImageEncoder(nn.Module):
@@ -91,14 +108,24 @@ class ImageEncoder(nn.Module):
         out_dims: length of a descriptor.
         preprocess: picklable callable, uint8 (H, W, 3) RGB -> float32 array, run in the decoding workers.
         local_shape: (rows, channels) of the local features of an image where the encoder has them, else None.
+        weights: where its weights come from; set by ``build_image_encoder``.
     """
 
     out_dims: int
     preprocess: Callable[[np.ndarray], np.ndarray]
     local_shape: tuple[int, int] | None = None
+    weights: "WeightsRecord"
 
     def forward(self, images: Tensor) -> Tensor:
         raise NotImplementedError
+
+    def load(self, state: Mapping[str, Tensor], source: str | Path) -> None:
+        """Take the weights of a published checkpoint; an encoder whose layout differs from it translates here.
+
+        Raises:
+            UserError: they do not fit; see :func:`load_state`.
+        """
+        load_state(self, state, source)
 
     def forward_with_local(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Descriptors as ``forward``, and local features (B, ``*local_shape``), unused rows zero.

@@ -1,0 +1,107 @@
+"""Decoding and preparing images in worker processes, a batch at a time."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from datasets.images import BadImageError, ImageSource
+from utils.errors import UserError
+
+Prepare = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class BadImage:
+    """An image that could not be decoded, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass
+class ImageBatch:
+    """Images ``start`` to ``stop`` of a source, prepared.
+
+    Attributes:
+        images: float32 (M, ...), those that could be decoded, in order; M may be 0.
+        names: (M,) theirs.
+        bad: the others.
+        odd: an image whose prepared shape differs from the first one's and so cannot be in a batch with it;
+            ``images`` then ends before it.
+    """
+
+    start: int
+    stop: int
+    images: Tensor
+    names: list[str]
+    bad: list[BadImage] = field(default_factory=list)
+    odd: str | None = None
+
+    def pin_memory(self) -> "ImageBatch":
+        self.images = self.images.pin_memory()
+        return self
+
+
+class _Batches(Dataset):
+    """Item k is images [start + k * size, start + (k + 1) * size) of the source."""
+
+    def __init__(self, source: ImageSource, prepare: Prepare, size: int, start: int) -> None:
+        self.source, self.prepare, self.size, self.start = source, prepare, size, start
+
+    def __len__(self) -> int:
+        return -(-(len(self.source.names) - self.start) // self.size)
+
+    def __getitem__(self, k: int) -> ImageBatch:
+        start = self.start + k * self.size
+        stop = min(start + self.size, len(self.source.names))
+        batch = ImageBatch(start, stop, torch.empty(0), [])
+        arrays = []
+        for index in range(start, stop):
+            name = self.source.names[index]
+            try:
+                array = self.prepare(self.source.read(index))
+            except BadImageError as error:
+                batch.bad.append(BadImage(name, str(error)))
+                continue
+            if arrays and array.shape != arrays[0].shape:
+                batch.odd = name
+                break
+            arrays.append(array)
+            batch.names.append(name)
+        if arrays:
+            batch.images = torch.from_numpy(np.stack(arrays))
+        return batch
+
+
+def image_batches(source: ImageSource, prepare: Prepare, *, size: int, start: int = 0, workers: int = 0,
+                  pin_memory: bool = False) -> Iterator[ImageBatch]:
+    """Batches of prepared images in order, from image ``start``, decoded by ``workers`` processes (0: this one).
+
+    Which images share a batch depends on ``size`` and ``start`` only. At most two batches a worker wait in memory.
+
+    Raises:
+        UserError: the machine's shared memory is too small for the batches.
+    """
+    workers = min(workers, source.max_workers)
+    loader = DataLoader(
+        _Batches(source, prepare, size, start), batch_size=None, num_workers=workers, pin_memory=pin_memory,
+        prefetch_factor=2 if workers else None, worker_init_fn=_one_thread,
+    )
+    try:
+        yield from loader
+    except RuntimeError as error:
+        if "DataLoader worker" in str(error) or "shared memory" in str(error):
+            raise UserError("a decoding worker was stopped by the system, most often for lack of (shared) memory: "
+                            "use a smaller --batchSize, fewer --threads, or --threads -1") from error
+        raise
+
+
+def _one_thread(worker: int) -> None:
+    """OpenCV in a worker uses that worker's core alone, as PyTorch does there already."""
+    import cv2
+
+    cv2.setNumThreads(0)

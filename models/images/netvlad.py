@@ -1,0 +1,112 @@
+"""NetVLAD on VGG16, whitened: the frame descriptor most sequence methods are reported on.
+
+Arandjelovic et al., "NetVLAD: CNN Architecture for Weakly Supervised Place Recognition", CVPR 2016. Module names are
+those of the public PyTorch checkpoints (pytorch-NetVlad, Patch-NetVLAD): ``encoder.*``, ``pool.conv.weight``,
+``pool.centroids`` and, where they hold the whitening, ``WPCA.0.*``.
+"""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.images.base import ImageEncoder, Preprocess, load_state
+from utils.errors import UserError
+
+# VGG16 up to conv5_3, without the ReLU behind it: output channels of the 3x3 convolutions, M a 2x2 max pooling.
+VGG16 = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512)
+
+
+def vgg16_layers() -> nn.Sequential:
+    """(B, 3, H, W) -> (B, 512, H/16, W/16); numbered as torchvision numbers them."""
+    layers: list[nn.Module] = []
+    channels = 3
+    for width in VGG16:
+        if width == "M":
+            layers.append(nn.MaxPool2d(2))
+        else:
+            layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(inplace=True)]
+            channels = width
+    return nn.Sequential(*layers[:-1])
+
+
+class NetVLADLayer(nn.Module):
+    """Residuals of local features to learnt centroids, summed under a soft assignment: (B, D, h, w) -> (B, K * D).
+
+    Features are brought to unit length first, then each cluster's residual sum, then the whole vector (cluster by
+    cluster). Equation 4 of the paper; the assignment has no bias, as in its public PyTorch versions.
+    """
+
+    def __init__(self, clusters: int = 64, dim: int = 512) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(dim, clusters, 1, bias=False)
+        self.centroids = nn.Parameter(torch.rand(clusters, dim))
+
+    def forward(self, features: Tensor) -> Tensor:
+        features = functional.normalize(features, dim=1)
+        assignment = self.conv(features).flatten(2).softmax(1)  # (B, K, N)
+        # sum_n a_kn (x_n - c_k) without the (B, K, D, N) residuals
+        sums = assignment @ features.flatten(2).transpose(1, 2)  # (B, K, D)
+        residuals = sums - assignment.sum(2, keepdim=True) * self.centroids
+        return functional.normalize(functional.normalize(residuals, dim=2).flatten(1), dim=1)
+
+    def initialise(self, centroids: Tensor, descriptors: Tensor) -> float:
+        """Set the layer from k-means ``centroids`` (K, D) and unit sample ``descriptors`` (M, D).
+
+        The sharpness alpha is such that a typical sample is assigned 100 times more to its nearest centroid than to
+        the second.
+
+        Returns:
+            alpha.
+        """
+        directions = functional.normalize(centroids, dim=1)
+        nearest_two = (directions @ descriptors.T).topk(2, dim=0).values  # (2, M)
+        alpha = math.log(100) / (nearest_two[0] - nearest_two[1]).mean().item()
+        with torch.no_grad():
+            self.centroids.copy_(centroids)
+            self.conv.weight.copy_((alpha * directions)[:, :, None, None])
+        return alpha
+
+
+class NetVLAD(ImageEncoder):
+    """VGG16, NetVLAD and, unless ``whitened_dims`` is None, whitening by PCA: (B, 3, H, W) -> (B, ``out_dims``).
+
+    Loading a checkpoint gives the whitening the size it has there, or takes it away where there is none.
+    """
+
+    def __init__(self, whitened_dims: int | None = 4096, clusters: int = 64,
+                 image_size: tuple[int, int] = (480, 640)) -> None:
+        super().__init__()
+        self.encoder = vgg16_layers()
+        self.pool = NetVLADLayer(clusters)
+        self.preprocess = Preprocess(image_size)
+        self._whiten_to(whitened_dims)
+
+    def _whiten_to(self, dims: int | None) -> None:
+        vlad_dims = self.pool.centroids.numel()
+        self.WPCA = None if dims is None else nn.Sequential(nn.Conv2d(vlad_dims, dims, 1))
+        self.out_dims = vlad_dims if dims is None else dims
+
+    def forward(self, images: Tensor) -> Tensor:
+        vlad = self.pool(self.encoder(images))  # (B, K * D)
+        if self.WPCA is None:
+            return vlad.float()
+        return functional.normalize(self.WPCA(vlad[:, :, None, None]).flatten(1).float(), dim=1)
+
+    def load(self, state: Mapping[str, Tensor], source: str | Path) -> None:
+        whitening = state.get("WPCA.0.bias")
+        dims = None if whitening is None else len(whitening)
+        if dims != (None if self.WPCA is None else self.out_dims):
+            self._whiten_to(dims)
+        if not any(key.startswith("encoder.") for key in state):
+            raise UserError(f"{source} holds only the pooling (keys such as {next(iter(state))}): wanted a checkpoint "
+                            "with the VGG16 weights encoder.* as well")
+        load_state(self, state, source)
+
+
+def build_netvlad(*, image_size: tuple[int, int] = (480, 640)) -> NetVLAD:
+    """NetVLAD, 4096-D, weights random. Images are resized to 480x640, bilinear, antialiased, as published."""
+    return NetVLAD(image_size=image_size)
