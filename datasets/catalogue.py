@@ -81,13 +81,13 @@ def load_dataset(
     struct_path: str | Path = "structFiles",
     msls_train_city: str = "melbourne",
     msls_val_city: str = "austin",
-    split_names: tuple[str, ...] | None = None,
+    splits: tuple[str, ...] | None = None,
 ) -> Dataset:
     """Open a dataset by its built-in name or its folder; only the files of the wanted splits are touched.
 
     Args:
         name: a key of :data:`BUILT_IN`, or the path of a folder with a ``dataset.toml``.
-        split_names: which of "train", "val", "test"; default every split the dataset has.
+        splits: which of "train", "val", "test"; default every split the dataset has.
         data_path, desc_type, struct_path, msls_train_city, msls_val_city: see :class:`Source`.
 
     Raises:
@@ -96,9 +96,9 @@ def load_dataset(
     """
     source = Source(Path(data_path), desc_type, Path(struct_path), msls_train_city, msls_val_city)
     if name in BUILT_IN:
-        dataset = BUILT_IN[name](source, split_names)
+        dataset = BUILT_IN[name](source, splits)
     elif Path(name).is_dir():
-        dataset = folder.load_folder(name, split_names)
+        dataset = folder.load_folder(name, splits)
     else:
         raise UserError(
             f"dataset {name!r} is neither built in ({', '.join(BUILT_IN)}) nor a folder with a {folder.TOML_NAME}; "
@@ -111,7 +111,7 @@ def load_dataset(
 
 def load_split(name: str, split_name: str, **source) -> Split:
     """One split of :func:`load_dataset`, which see; ``source`` are its keyword arguments."""
-    return load_dataset(name, **source, split_names=(split_name,)).splits[split_name]
+    return load_dataset(name, **source, splits=(split_name,)).splits[split_name]
 
 
 def check_split(dataset_name: str, split: Split) -> None:
