@@ -1,0 +1,102 @@
+"""The ordered answer to "where is this?", and how the best of many tiles are kept."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+_LOW_HALF = 0xFFFFFFFF
+_WORST = torch.iinfo(torch.int64).max
+_BLOCK = 1 << 18  # entries ordered at once on a CPU: their keys stay in its cache
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The best references of every query, smallest distance first; of equal distances the lower index first.
+
+    Attributes:
+        indices: (M, K) int64 reference rows; -1 where an approximate index found fewer than K.
+        distances: (M, K) float32; infinite where the index is -1.
+    """
+
+    indices: np.ndarray
+    distances: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def first(self, k: int) -> "Ranking":
+        """The best ``k`` of every query."""
+        return Ranking(self.indices[:, :k], self.distances[:, :k])
+
+
+def concatenate(rankings: Sequence[Ranking]) -> Ranking:
+    """Rankings of consecutive blocks of queries as one."""
+    return Ranking(
+        np.concatenate([ranking.indices for ranking in rankings]),
+        np.concatenate([ranking.distances for ranking in rankings]),
+    )
+
+
+def order_keys(distances: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
+    """Integers that sort by distance, then by index.
+
+    The bits of a float32, read as an integer, already sort by value once those of negative numbers are inverted;
+    they become the upper half of the key, the index the lower.
+
+    Args:
+        distances: (..., C) float32.
+        indices: int64 that broadcasts to ``distances``, in [-1, 2**32 - 1).
+
+    Returns:
+        (..., C) int64.
+    """
+    bits = (distances + 0.0).view(torch.int32)  # + 0.0 turns -0.0 into 0.0
+    bits = bits ^ ((bits >> 31) & 0x7FFFFFFF)
+    return bits.to(torch.int64).bitwise_left_shift_(32).bitwise_or_(indices & _LOW_HALF)
+
+
+def decode_keys(keys: torch.Tensor) -> Ranking:
+    """The ranking that (M, K) int64 ``keys`` of :func:`order_keys`, in ascending order, stand for."""
+    indices = keys & _LOW_HALF
+    indices[indices == _LOW_HALF] = -1
+    bits = (keys >> 32).to(torch.int32)
+    distances = (bits ^ ((bits >> 31) & 0x7FFFFFFF)).view(torch.float32)
+    return Ranking(indices.cpu().numpy(), distances.cpu().numpy())
+
+
+def sort_candidates(distances: torch.Tensor, indices: torch.Tensor) -> Ranking:
+    """(M, K) float32 distances of (M, K) int64 reference rows as a ranking."""
+    return decode_keys(order_keys(distances, indices).sort(dim=1).values)
+
+
+class TopK:
+    """Keeps the ``k`` smallest of each row while distances arrive tile by tile, in any order.
+
+    Memory: ``rows * k`` int64 and one block of the tile. The result does not depend on the tiling.
+    """
+
+    def __init__(self, rows: int, k: int, device: str | torch.device = "cpu"):
+        self.keys = torch.full((rows, k), _WORST, dtype=torch.int64, device=device)
+
+    def update(self, rows: slice, distances: torch.Tensor, indices: torch.Tensor) -> None:
+        """Offer distances of the queries ``rows`` to some references.
+
+        Args:
+            rows: slice of R query rows, step 1.
+            distances: (R, C) float32.
+            indices: (C,) int64 reference rows of the columns.
+        """
+        kept = self.keys[rows]
+        k = kept.shape[1]
+        step = len(distances) if distances.is_cuda else max(1, _BLOCK // distances.shape[1])
+        for old, new in zip(kept.split(step), distances.split(step), strict=True):
+            keys = order_keys(new, indices)
+            if keys.shape[1] > k:
+                keys = keys.topk(k, dim=1, largest=False, sorted=False).values
+            old.copy_(torch.cat([old, keys], dim=1).topk(k, dim=1, largest=False).values)
+
+    def ranking(self) -> Ranking:
+        """What has been kept; every row must have been offered at least ``k`` references."""
+        return decode_keys(self.keys)
