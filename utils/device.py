@@ -1,0 +1,31 @@
+"""Choosing the device, threads and what the operating system says of memory."""
+
+import resource
+import sys
+
+import torch
+
+from utils.errors import UserError
+
+
+def choose_device(name: str, nocuda: bool, threads: int) -> torch.device:
+    """The device that ``--device`` and ``--nocuda`` mean; also sets the number of CPU threads (0: leave it).
+
+    Raises:
+        UserError: CUDA is asked for and there is none.
+    """
+    if threads:
+        torch.set_num_threads(threads)
+    if nocuda or name == "cpu":
+        return torch.device("cpu")
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if name == "cuda":
+        raise UserError("--device cuda: PyTorch sees no CUDA device; use --device cpu, or auto")
+    return torch.device("cpu")
+
+
+def peak_memory_mb() -> float:
+    """The process's peak resident memory so far, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)

@@ -1,0 +1,98 @@
+"""From options, or a run, to a sequence encoder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from models import SEQUENCE_ENCODERS, EncoderSpec
+from models.base import SequenceEncoder
+from utils.checkpoints import fit_state, load_checkpoint, sha256
+from utils.errors import UserError
+from utils.options import EncoderOptions
+from utils.runs import read_flags
+
+
+def build_encoder(options: EncoderOptions, in_dims: int) -> SequenceEncoder:
+    """The encoder of ``options.pooling`` for frame descriptors of ``in_dims``, freshly initialised."""
+    spec = EncoderSpec(
+        in_dims=in_dims,
+        out_dims=options.out_dims or in_dims,
+        length=options.sequence_length,
+        w=options.w,
+        delta=not options.no_delta,
+        lstm=not options.no_lstm,
+        residual=not options.no_residual,
+        fusion=options.dsd_fusion,
+    )
+    return SEQUENCE_ENCODERS[options.pooling](spec)
+
+
+def is_trainable(pooling: str) -> bool:
+    """Whether a method has weights to learn."""
+    return pooling in ("seqnet", "dsdnet", "delta-lstm")
+
+
+def filter_length(options: EncoderOptions) -> int:
+    """``--seqL_filterData``: as given; MSLS, whose sequences are short, drops border frames unless told not to."""
+    if options.dataset == "msls" and "filter_length" not in options.given:
+        return options.sequence_length
+    return options.filter_length
+
+
+def check_encoder_options(options: EncoderOptions) -> None:
+    """Check what can be known before any data is read.
+
+    Raises:
+        UserError: a length below 1, or a window shorter than the kernel.
+    """
+    for name in ("sequence_length", "w"):
+        if getattr(options, name) < 1:
+            raise UserError(f"{options.flags()[name].metadata['flag']} {getattr(options, name)}: must be at least 1")
+    if options.out_dims < 0:
+        raise UserError(f"--outDims {options.out_dims}: must be at least 1, or 0 for the frame descriptor's dimension")
+    if options.pooling in ("seqnet", "dsdnet") and options.sequence_length < options.w:
+        raise UserError(
+            f"--seqL {options.sequence_length} is below --w {options.w}: a window must hold the kernel; "
+            f"give --w {options.sequence_length} or a longer --seqL"
+        )
+    if options.pooling == "delta" and options.sequence_length < 2:
+        raise UserError(f"--pooling delta needs --seqL 2 or more, found {options.sequence_length}")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where an encoder's weights came from, for the result record."""
+
+    path: str
+    sha256: str
+    epoch: int
+    trained_on: str
+    flags: dict[str, Any]
+
+
+def load_weights(encoder: SequenceEncoder, run: Path, save_path: str, checkpoint: str) -> Weights:
+    """Load a run's checkpoint into ``encoder``.
+
+    Args:
+        encoder: of the run's architecture.
+        run: run folder, ours or seqNet's.
+        save_path: folder of the checkpoints inside the run.
+        checkpoint: file name.
+
+    Raises:
+        UserError: no checkpoint, or one that does not fit.
+    """
+    path = run / save_path / checkpoint
+    state = load_checkpoint(path)
+    weights = {key.removeprefix("module."): value for key, value in state["state_dict"].items()}
+    fit_state(encoder, weights, str(path))
+    encoder.eval()
+    flags = read_flags(run, save_path)
+    return Weights(str(path), sha256(path), int(state.get("epoch", -1)), str(flags.get("dataset", "?")), flags)
+
+
+def parameter_count(encoder: torch.nn.Module) -> int:
+    """Numbers the encoder learned."""
+    return sum(parameter.numel() for parameter in encoder.parameters())
