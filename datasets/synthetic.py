@@ -57,14 +57,14 @@ class SyntheticParameters:
     place_strength: float = 1.0
     scene_types: int = 8
     scene_length_m: float = 40.0
-    alias_strength: float = 0.8
+    alias_strength: float = 1.2
     season_dims: int = 24
     season_length_m: float = 8.0
-    season_strength: float = 1.2
+    season_strength: float = 2.2
     offset_strength: float = 1.0
     change_length_m: float = 6.0
-    change_strength: float = 0.6
-    viewpoint_strength: float = 0.7
+    change_strength: float = 0.8
+    viewpoint_strength: float = 2.0
     positive_radius_m: float = 5.0
     negative_radius_m: float = 20.0
 
