@@ -47,7 +47,9 @@ def euclidean(
     return distances
 
 
-def _recompute(squared: torch.Tensor, chosen: torch.Tensor, query: torch.Tensor, reference: torch.Tensor) -> None:
+def _recompute(
+    squared: torch.Tensor, chosen: torch.Tensor, query: torch.Tensor, reference: torch.Tensor
+) -> None:
     """Replace the ``chosen`` entries of ``squared`` (M, N) by sums of squared differences."""
     pairs = chosen.nonzero()  # (P, 2)
     for query_rows, reference_rows in (

@@ -32,7 +32,9 @@ class GroundTruth:
             the correct range (0 inside, infinite where the query has no correct reference).
         """
         if self.table is None:
-            errors = np.linalg.norm(self.reference_positions[indices] - self.query_positions[:, None], axis=-1)
+            errors = np.linalg.norm(
+                self.reference_positions[indices] - self.query_positions[:, None], axis=-1
+            )
         else:
             first, stop = self.table[:, :1], self.table[:, 1:]
             errors = np.maximum(np.maximum(first - indices, indices - (stop - 1)), 0).astype(np.float64)

@@ -92,7 +92,9 @@ def search_tiles(
             seen += len(tile)
             for start in range(0, len(query_rows), _TILE_QUERIES):
                 rows = slice(start, start + _TILE_QUERIES)
-                best.update(rows, euclidean(query_rows[rows], tile, query_squared[rows], tile_squared), indices)
+                best.update(
+                    rows, euclidean(query_rows[rows], tile, query_squared[rows], tile_squared), indices
+                )
     if seen < k:
         raise ValueError(f"k is {k}, but there are {seen} references")
     return best.ranking()

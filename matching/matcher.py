@@ -1,0 +1,52 @@
+"""What a sequence matcher is."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Room:
+    """Frames that a reference window's own sequence still has ``before`` and ``after`` it: int64 of any shape that
+    broadcasts against the scores."""
+
+    before: torch.Tensor
+    after: torch.Tensor
+
+
+class SequenceMatcher(ABC):
+    """Scores a query window against a reference window; the smaller, the more alike.
+
+    A subclass is a frozen dataclass of its options and a line in ``sequence_matching.MATCHERS``.
+    """
+
+    def margin(self, length: int) -> int:
+        """Reference frames that :meth:`score` and :meth:`prepare` need on either side of a window of ``length``."""
+        return 0
+
+    def prepare(self, distances: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+        """Change the frame distances before windows are cut from them.
+
+        Args:
+            distances: (a, b) float32, query frames by reference frames.
+            real: (b,) bool; columns where it is False stand in for frames beyond the traverse's ends.
+
+        Returns:
+            (a, b) float32. Only columns at least a margin from the ends of ``distances`` need be right.
+        """
+        return distances
+
+    @abstractmethod
+    def score(self, local: torch.Tensor, room: Room) -> torch.Tensor:
+        """Score many window pairs.
+
+        Args:
+            local: (A, B, L, L + 2 * margin) float32 prepared distances of the frames of A x B window pairs: query
+                frame by reference frame, the first ``margin`` of which lie before the window. Usually a view with
+                much overlap: read ``local[:, :, t, u]``, never copy or write it.
+            room: of the reference windows, (B,) or (A, B).
+
+        Returns:
+            (A, B) float32.
+        """
