@@ -97,13 +97,9 @@ def load_dataset(
     source = Source(Path(data_path), desc_type, Path(struct_path), msls_train_city, msls_val_city)
     if name in BUILT_IN:
         dataset = BUILT_IN[name](source, splits)
-    elif Path(name).is_dir():
-        dataset = folder.load_folder(name, splits)
     else:
-        raise UserError(
-            f"dataset {name!r} is neither built in ({', '.join(BUILT_IN)}) nor a folder with a {folder.TOML_NAME}; "
-            "check the name or the path"
-        )
+        _require_folder(name)
+        dataset = folder.load_folder(name, splits)
     for split in dataset.splits.values():
         check_split(dataset.name, split)
     return dataset
@@ -112,6 +108,34 @@ def load_dataset(
 def load_split(name: str, split_name: str, **source) -> Split:
     """One split of :func:`load_dataset`, which see; ``source`` are its keyword arguments."""
     return load_dataset(name, **source, splits=(split_name,)).splits[split_name]
+
+
+def _require_folder(name: str) -> None:
+    if not Path(name).is_dir():
+        raise UserError(
+            f"dataset {name!r} is neither built in ({', '.join(BUILT_IN)}) nor a folder with a {folder.TOML_NAME}; "
+            "check the name or the path"
+        )
+
+
+def split_names(name: str) -> tuple[str, ...]:
+    """The splits a dataset has, without opening anything but its ``dataset.toml``."""
+    if name in BUILT_IN:
+        return seqnet_layout.ALL_SPLITS
+    _require_folder(name)
+    return tuple(folder.read_toml(Path(name)).splits)
+
+
+def struct_files(name: str, splits: tuple[str, ...], source: Source) -> tuple[Path, ...]:
+    """The struct files a built-in dataset takes its geometry from; none for the others."""
+    if name.startswith("oxford-") and name in BUILT_IN:
+        paths = [seqnet_layout.oxford_struct(name, source.struct_path, split) for split in splits]
+    elif name == "msls":
+        cities = [source.msls_train_city if split == "train" else source.msls_val_city for split in splits]
+        paths = [seqnet_layout.msls_struct(city, source.struct_path) for city in cities]
+    else:
+        paths = []
+    return tuple(dict.fromkeys(paths))
 
 
 def check_split(dataset_name: str, split: Split) -> None:

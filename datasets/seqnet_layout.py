@@ -65,8 +65,7 @@ def oxford(name: str, descriptors: Path, structs: Path, split_names: tuple[str, 
     indices_path = structs / f"{name}_splitInds.npz"
     splits = {}
     for split_name in split_names or ALL_SPLITS:
-        pattern = f"{name}_{OXFORD_REFERENCE}_{OXFORD_QUERY}_{'train' if split_name == 'train' else 'test'}_*.db"
-        struct = read_struct(_only(structs, pattern))
+        struct = read_struct(oxford_struct(name, structs, split_name))
         traverses = []
         for index, (date, names, positions) in enumerate(_sides(struct, (OXFORD_REFERENCE, OXFORD_QUERY))):
             rows = read_split_indices(indices_path, f"{split_name}Inds")[index]
@@ -92,7 +91,7 @@ def msls(
     splits = {}
     for split_name in split_names or ALL_SPLITS:
         city = train_city if split_name == "train" else val_city
-        struct = read_struct(_only(structs, f"msls_{city}_*.db"))
+        struct = read_struct(msls_struct(city, structs))
         traverses = []
         for role, names, positions in _sides(struct, ("database", "query")):
             path = descriptors / f"msls_{city}_{role}.npy"
@@ -105,6 +104,17 @@ def msls(
             traverses.append(replace(whole, bounds=bounds))
         splits[split_name] = Split(split_name, *traverses, *_radii(split_name, struct))
     return Dataset("msls", splits)
+
+
+def oxford_struct(name: str, structs: Path, split_name: str) -> Path:
+    """The struct file of a split; validation uses the test split's."""
+    part = "train" if split_name == "train" else "test"
+    return _only(structs, f"{name}_{OXFORD_REFERENCE}_{OXFORD_QUERY}_{part}_*.db")
+
+
+def msls_struct(city: str, structs: Path) -> Path:
+    """The struct file of a city."""
+    return _only(structs, f"msls_{city}_*.db")
 
 
 def _sides(struct: Struct, labels: tuple[str, str]):

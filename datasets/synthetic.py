@@ -21,6 +21,8 @@ import numpy as np
 
 from datasets.traverse import Dataset, Split, Traverse
 
+GRID_M = 0.5  # the world is made at these steps along the route, and frames lie between them
+
 
 @dataclass(frozen=True)
 class SyntheticParameters:
@@ -81,7 +83,7 @@ def simulate(seed: int = 0, parameters: SyntheticParameters | None = None) -> Da
     p = parameters or SyntheticParameters()
     rng = np.random.default_rng(seed)
     edges = np.cumsum([0, p.train_m, p.gap_m, p.val_m, p.gap_m, p.test_m])  # train, gap, val, gap, test
-    grid_m = np.arange(0.0, edges[-1] + 1.0, 0.5)
+    grid_m = np.arange(0.0, edges[-1] + GRID_M, GRID_M)
     world = _World(p, rng, grid_m)
     drives = {name: _drive(p, rng, world, name) for name in ("reference", "query")}
 
@@ -102,12 +104,13 @@ class _World:
     def __init__(self, p: SyntheticParameters, rng: np.random.Generator, grid_m: np.ndarray):
         self.grid_m = grid_m
         steps = len(grid_m)
-        heading = np.cumsum(_smooth(rng, steps, 1, 40.0 / 0.5)[:, 0]) * 0.5 / 60.0  # turns of about 60 m radius
-        self.xy_m = np.cumsum(np.stack([np.cos(heading), np.sin(heading)], axis=1), axis=0) * 0.5  # (G, 2)
+        # Never turning back, the route does not cross itself, so near positions are near along the route.
+        heading = np.tanh(_smooth(rng, steps, 1, 40.0 / GRID_M)[:, 0])
+        self.xy_m = np.cumsum(np.stack([np.cos(heading), np.sin(heading)], axis=1), axis=0) * GRID_M  # (G, 2)
 
-        place = _smooth(rng, steps, p.place_dims, p.place_length_m / 0.5)
-        per_scene = int(p.scene_length_m / 0.5)
-        patterns = _smooth(rng, p.scene_types * per_scene, p.place_dims, p.place_length_m / 0.5)
+        place = _smooth(rng, steps, p.place_dims, p.place_length_m / GRID_M)
+        per_scene = int(p.scene_length_m / GRID_M)
+        patterns = _smooth(rng, p.scene_types * per_scene, p.place_dims, p.place_length_m / GRID_M)
         scene = rng.integers(p.scene_types, size=steps // per_scene + 1)
         row = scene[np.arange(steps) // per_scene] * per_scene + np.arange(steps) % per_scene
         look = p.place_strength * place + p.alias_strength * patterns[row]  # (G, place_dims)
@@ -122,8 +125,8 @@ class _World:
 def _drive(p: SyntheticParameters, rng: np.random.Generator, world: _World, name: str) -> tuple[Traverse, np.ndarray]:
     """One drive: its traverse and each frame's arc length in metres, (N,)."""
     grid_m, steps = world.grid_m, len(world.grid_m)
-    season = _smooth(rng, steps, p.season_dims, p.season_length_m / 0.5) @ world.season_directions
-    change = _smooth(rng, steps, p.dims, p.change_length_m / 0.5)
+    season = _smooth(rng, steps, p.season_dims, p.season_length_m / GRID_M) @ world.season_directions
+    change = _smooth(rng, steps, p.dims, p.change_length_m / GRID_M)
     offset = rng.standard_normal(p.dims)
     scene = (
         world.look
@@ -133,7 +136,7 @@ def _drive(p: SyntheticParameters, rng: np.random.Generator, world: _World, name
     )  # (G, D)
 
     along_m = _arc_lengths(p, rng, grid_m[-1])
-    at = along_m / 0.5
+    at = along_m / GRID_M
     low = np.minimum(at.astype(np.int64), steps - 2)
     weight = (at - low)[:, None]
     frames = (1 - weight) * scene[low] + weight * scene[low + 1]  # (N, D)

@@ -1,0 +1,292 @@
+"""What is in a dataset, and what is wrong with it: the work of ``--mode check``."""
+
+import re
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from datasets.arrays import iterate_blocks
+from datasets.catalogue import Source, load_dataset, split_names, struct_files
+from datasets.structs import read_struct
+from datasets.traverse import Split, Traverse
+from utils.errors import UserError
+
+_RADII_IN_NAME = re.compile(r"_d-(?P<radius>[\d.]+)_d2-(?P<positive>\d+(?:\.\d+)?)")
+_SPLIT_IN_NAME = re.compile(r"_(train|val|test)_")
+
+
+@dataclass(frozen=True)
+class TraverseReport:
+    """One side of a split.
+
+    Attributes:
+        role: "reference" or "query"; name, source, frames, dims, dtype: of the traverse.
+        norms: least, median and greatest length of the finite descriptors.
+        non_finite_rows, zero_rows: how many descriptors hold NaN or infinity; how many are all zero.
+        first_bad_row: the first of either kind, None where all are sound.
+        duplicate_positions: frames whose position an earlier frame has, exactly.
+        spacing: 5th percentile, median and 95th percentile of the distance between neighbours in a sequence; None
+            where no sequence has two frames.
+        jumps: neighbours in a sequence further apart than ten times the median spacing and both radii.
+        sequences, shortest, longest: how many sequences, and frames in the shortest and the longest.
+    """
+
+    role: str
+    name: str
+    source: str
+    frames: int
+    dims: int
+    dtype: str
+    norms: tuple[float, float, float]
+    non_finite_rows: int
+    zero_rows: int
+    first_bad_row: int | None
+    duplicate_positions: int
+    spacing: tuple[float, float, float] | None
+    jumps: int
+    sequences: int
+    shortest: int
+    longest: int
+
+
+@dataclass(frozen=True)
+class SplitReport:
+    """One split. ``without_positive``: queries that have no correct reference. ``same_data``: the reference and the
+    query descriptors are equal, every one."""
+
+    name: str
+    units: str
+    positive_radius: float | None
+    negative_radius: float | None
+    reference: TraverseReport
+    query: TraverseReport
+    without_positive: int
+    same_data: bool
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """``errors`` make the dataset unusable or its numbers meaningless; ``warnings`` are worth knowing."""
+
+    name: str
+    splits: tuple[SplitReport, ...] = ()
+    errors: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass
+class _Findings:
+    errors: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def check_dataset(
+    name: str,
+    *,
+    data_path: str | Path = "data",
+    desc_type: str = "netvlad-pytorch",
+    struct_path: str | Path = "structFiles",
+    msls_train_city: str = "melbourne",
+    msls_val_city: str = "austin",
+) -> CheckReport:
+    """Open every file of a dataset and read every descriptor, in blocks.
+
+    The arguments are those of :func:`datasets.catalogue.load_dataset`. A split that cannot be opened is an error
+    in the report; the others are still looked at.
+
+    Raises:
+        UserError: the name is unknown, or the folder's ``dataset.toml`` is broken.
+    """
+    source = Source(Path(data_path), desc_type, Path(struct_path), msls_train_city, msls_val_city)
+    findings = _Findings()
+    splits = _open_splits(name, source, findings)
+    reports = []
+    for split in splits.values():
+        reports.append(_split_report(split))
+        _judge(reports[-1], findings)
+    if "train" in splits:
+        for split in splits.values():
+            _judge_overlap(splits["train"], split, findings)
+    for path in struct_files(name, tuple(splits), source):
+        findings.warnings += _contradictions(path)
+    return CheckReport(name, tuple(reports), tuple(findings.errors), tuple(dict.fromkeys(findings.warnings)))
+
+
+def _open_splits(name: str, source: Source, findings: _Findings) -> dict[str, Split]:
+    """The splits that open; those that do not are errors."""
+    names = split_names(name)
+    with suppress(UserError):
+        return load_dataset(name, **vars(source), splits=names).splits
+    splits = {}
+    for split_name in names:
+        try:
+            splits |= load_dataset(name, **vars(source), splits=(split_name,)).splits
+        except UserError as error:
+            if str(error) not in findings.errors:
+                findings.errors.append(str(error))
+    return splits
+
+
+def render(report: CheckReport) -> list[str]:
+    """The report as lines of text."""
+    lines = [f"dataset {report.name}"]
+    for split in report.splits:
+        radii = [
+            f"{what} radius {radius:g} {split.units}"
+            for what, radius in (("positive", split.positive_radius), ("negative", split.negative_radius))
+            if radius is not None
+        ]
+        lines.append(f"  {split.name}: {', '.join(radii) or 'positives from a table'}")
+        for side in (split.reference, split.query):
+            lines += _side_lines(side, split.units)
+        lines.append(f"    queries without a positive: {split.without_positive} of {split.query.frames}")
+        lines.append(f"    reference and query are the same data: {'yes' if split.same_data else 'no'}")
+    lines += [f"warning: {warning}" for warning in report.warnings]
+    lines += [f"error: {error}" for error in report.errors]
+    lines.append(f"errors: {len(report.errors)}, warnings: {len(report.warnings)}")
+    return lines
+
+
+def _side_lines(side: TraverseReport, units: str) -> list[str]:
+    spacing = "none"
+    if side.spacing:
+        spacing = "median {1:.4g} (p5 {0:.4g}, p95 {2:.4g}) {units}".format(*side.spacing, units=units)
+    low, median, high = side.norms
+    return [
+        f"    {side.role} {side.name}: {side.frames} frames, {side.dims}-D {side.dtype}, {side.source}",
+        f"      norms {low:.4g} to {high:.4g}, median {median:.4g}; "
+        f"rows with NaN or infinity: {side.non_finite_rows}; all-zero rows: {side.zero_rows}",
+        f"      spacing {spacing}; duplicate positions: {side.duplicate_positions}",
+        f"      sequences: {side.sequences}, of {side.shortest} to {side.longest} frames",
+    ]
+
+
+def _split_report(split: Split) -> SplitReport:
+    return SplitReport(
+        name=split.name,
+        units=split.units,
+        positive_radius=split.positive_radius,
+        negative_radius=split.negative_radius,
+        reference=_traverse_report("reference", split.reference, split),
+        query=_traverse_report("query", split.query, split),
+        without_positive=_queries_without_positive(split),
+        same_data=_same_data(split.reference, split.query),
+    )
+
+
+def _traverse_report(role: str, traverse: Traverse, split: Split) -> TraverseReport:
+    with np.errstate(over="ignore", invalid="ignore"):
+        norms = np.concatenate([np.linalg.norm(block, axis=1) for _, block in iterate_blocks(traverse.descriptors)])
+    finite = np.isfinite(norms)
+    bad = np.flatnonzero(~finite | (norms == 0))
+    sound = norms[finite] if finite.any() else np.full(1, np.nan)
+    bounds = traverse.bounds
+    together = bounds[1:, 0] == bounds[:-1, 0]  # row i + 1 is in the sequence of row i
+    steps = np.linalg.norm(np.diff(traverse.positions, axis=0), axis=1)[together]
+    spacing, jumps = None, 0
+    if len(steps):
+        spacing = tuple(float(value) for value in np.percentile(steps, (5, 50, 95)))
+        limit = max(10 * spacing[1], split.positive_radius or 0, split.negative_radius or 0)
+        jumps = int((steps > limit).sum())
+    lengths = np.diff(np.unique(bounds, axis=0), axis=1)
+    return TraverseReport(
+        role=role,
+        name=traverse.name,
+        source=traverse.source,
+        frames=len(traverse),
+        dims=traverse.dims,
+        dtype=str(traverse.descriptors.dtype),
+        norms=(float(sound.min()), float(np.median(sound)), float(sound.max())),
+        non_finite_rows=int((~finite).sum()),
+        zero_rows=int((norms == 0).sum()),
+        first_bad_row=int(bad[0]) if len(bad) else None,
+        duplicate_positions=len(traverse) - len(np.unique(traverse.positions, axis=0)),
+        spacing=spacing,
+        jumps=jumps,
+        sequences=len(lengths),
+        shortest=int(lengths.min()),
+        longest=int(lengths.max()),
+    )
+
+
+def _queries_without_positive(split: Split) -> int:
+    if split.positives is not None:
+        return int((split.positives[:, 0] >= split.positives[:, 1]).sum())
+    return int((_nearest(split.reference, split.query) > split.positive_radius).sum())
+
+
+def _nearest(reference: Traverse, query: Traverse) -> np.ndarray:
+    """(N_query,) distance of each query frame to the nearest reference frame."""
+    from scipy.spatial import cKDTree
+
+    return cKDTree(reference.positions).query(query.positions)[0]
+
+
+def _same_data(reference: Traverse, query: Traverse) -> bool:
+    if (len(reference), reference.dims) != (len(query), query.dims):
+        return False
+    pairs = zip(iterate_blocks(reference.descriptors), iterate_blocks(query.descriptors), strict=True)
+    return all(np.array_equal(one, other, equal_nan=True) for (_, one), (_, other) in pairs)
+
+
+def _judge(split: SplitReport, findings: _Findings) -> None:
+    for side in (split.reference, split.query):
+        where = f"{split.name} {side.role} ({side.name})"
+        row = f"first in row {side.first_bad_row} of the split"
+        if side.non_finite_rows:
+            findings.errors.append(f"{where}: NaN or infinity in {side.non_finite_rows} descriptors, {row}")
+        if side.zero_rows:
+            findings.errors.append(f"{where}: {side.zero_rows} descriptors are all zero, {row}")
+        if not all(0.99 <= norm <= 1.01 for norm in side.norms) and np.isfinite(side.norms[0]):
+            low, _, high = side.norms
+            findings.warnings.append(f"{where}: descriptors are not of unit length ({low:.4g} to {high:.4g})")
+        if side.duplicate_positions > 0.05 * side.frames:
+            findings.warnings.append(f"{where}: {side.duplicate_positions} frames repeat an earlier frame's position")
+        if side.spacing and split.positive_radius and side.spacing[1] > split.positive_radius:
+            findings.warnings.append(
+                f"{where}: frames are {side.spacing[1]:.4g} {split.units} apart (median), more than the positive "
+                f"radius of {split.positive_radius:g}"
+            )
+        if side.jumps:
+            findings.warnings.append(
+                f"{where}: {side.jumps} gaps inside sequences; windows reach over them unless a sequence column or "
+                "bounds file cuts there"
+            )
+    queries = split.query.frames
+    if split.without_positive == queries:
+        findings.errors.append(f"{split.name}: no query has a positive; check positions, rows and radius")
+    elif split.without_positive:
+        findings.warnings.append(f"{split.name}: {split.without_positive} of {queries} queries have no positive")
+    if split.same_data:
+        findings.errors.append(f"{split.name}: reference and query are the same data, so every query finds itself")
+    if split.name == "train" and split.negative_radius is None:
+        findings.warnings.append("train: no negative_radius, which training needs")
+
+
+def _judge_overlap(train: Split, other: Split, findings: _Findings) -> None:
+    """Frames of a split that lie at places it was trained on, where both come from the same files."""
+    if other is train or other.positive_radius is None or train.reference.source != other.reference.source:
+        return
+    seen = int((_nearest(train.reference, other.query) <= other.positive_radius).sum())
+    if seen:
+        findings.warnings.append(
+            f"{other.name}: {seen} of {len(other.query)} queries lie within the positive radius of a training frame"
+        )
+
+
+def _contradictions(path: Path) -> list[str]:
+    """Where the name of a struct file says something else than the file."""
+    struct, found = read_struct(path), []
+    if match := _RADII_IN_NAME.search(path.name):
+        pairs = (
+            ("d-", float(match["radius"]), struct.radius),
+            ("d2-", float(match["positive"]), struct.training_positive_radius),
+        )
+        for label, named, held in pairs:
+            if held is not None and abs(named - held) > 1e-6:
+                found.append(f"{path.name}: named {label}{named:g} but holds a radius of {held:g} {struct.units}")
+    if (match := _SPLIT_IN_NAME.search(path.name)) and match[1] != struct.split:
+        found.append(f"{path.name}: named {match[1]} but says it is the {struct.split} set")
+    return found
