@@ -1,0 +1,169 @@
+"""A descriptor file, the record beside it, and what there is of both while a run is unfinished.
+
+``summer.npy`` (N, D) comes with ``summer.json``: the run's identity (everything a descriptor depends on), versions, and
+the names of the N images in order. Until all rows are there they are in ``summer.npy.part``, and
+``summer.json.part`` says how many of them are certain.
+"""
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from utils.errors import UserError
+from utils.files import write_json, writing
+from utils.rows import RowWriter
+
+BLOCK_BYTES = 64 << 20  # of descriptors in memory while standardising
+
+
+def part_of(path: Path) -> Path:
+    """Where ``path`` is while it is unfinished."""
+    return path.with_name(f"{path.name}.part")
+
+
+@dataclass
+class Progress:
+    """How far a run has come.
+
+    Attributes:
+        images: looked at.
+        rows: written; fewer than ``images`` by those left out.
+        skipped: ``name`` and ``reason`` of each image left out.
+        shape: of a prepared image; all have the same.
+    """
+
+    images: int = 0
+    rows: int = 0
+    skipped: list[dict[str, str]] = field(default_factory=list)
+    shape: list[int] | None = None
+
+
+@dataclass(frozen=True)
+class DescriptorFiles:
+    """The files of one extraction.
+
+    Attributes:
+        output: the descriptors, ``.npy``.
+        identity: everything they depend on, in JSON's types.
+        overwrite: whether what another run left there may go.
+        with_local: whether local features are written too.
+    """
+
+    output: Path
+    identity: dict[str, Any]
+    overwrite: bool = False
+    with_local: bool = False
+
+    @property
+    def record(self) -> Path:
+        return self.output.with_suffix(".json")
+
+    @property
+    def local(self) -> Path:
+        return self.output.with_name(f"{self.output.stem}-local.npy")
+
+    @property
+    def arrays(self) -> tuple[Path, ...]:
+        return (self.output, self.local) if self.with_local else (self.output,)
+
+    def is_finished(self) -> bool:
+        """Whether these very descriptors are there already.
+
+        Raises:
+            UserError: something else is there, and may not be overwritten.
+        """
+        if self.overwrite or not any(path.exists() for path in self.arrays):
+            return False
+        if difference := self._difference(_read_json(self.record)):
+            raise UserError(f"{self.output} exists and was made otherwise ({difference}): choose another --output, or "
+                            "give --overwrite to replace it")
+        if not all(path.exists() for path in self.arrays):
+            return False  # killed while publishing
+        for leftover in (part_of(self.record), *map(part_of, self.arrays)):
+            leftover.unlink(missing_ok=True)
+        return True
+
+    def read_progress(self) -> Progress:
+        """How far an earlier run of the same identity came; nothing done if there was none.
+
+        Raises:
+            UserError: an unfinished run of something else is there, and may not be overwritten.
+        """
+        path = part_of(self.record)
+        if not path.exists():
+            return Progress()
+        saved = _read_json(path) or {}
+        difference = self._difference(saved.get("identity"))
+        if not difference:
+            return Progress(**saved["progress"])
+        if self.overwrite:
+            return Progress()
+        raise UserError(f"{self.output} was begun otherwise and never finished ({difference}): choose another "
+                        "--output, or give --overwrite to start anew")
+
+    def save_progress(self, progress: Progress) -> None:
+        """Call after the rows are on the disk."""
+        write_json(part_of(self.record), {"identity": self.identity, "progress": asdict(progress)})
+
+    def publish(self, details: dict[str, Any]) -> None:
+        """Turn the unfinished files into finished ones; killed anywhere in between, a new run completes it."""
+        with writing(self.output):
+            if part_of(self.output).exists():
+                self.output.unlink(missing_ok=True)  # never a new record beside old rows
+            write_json(self.record, self.identity | details)
+            for path in reversed(self.arrays):
+                if part_of(path).exists():
+                    os.replace(part_of(path), path)
+            part_of(self.record).unlink(missing_ok=True)
+
+    def _difference(self, saved: dict[str, Any] | None) -> str:
+        """In words, the first thing in which a saved identity differs from this one; empty if none."""
+        if not saved:
+            return "no readable record beside it says how"
+        for key, now in self.identity.items():
+            then = saved.get(key)
+            if then == now:
+                continue
+            if isinstance(then, dict) and isinstance(now, dict):
+                inner = next((k for k in now if then.get(k) != now[k]), None)
+                if inner is not None:
+                    return f"{key} {inner} {then.get(inner)}, now {now[inner]}"
+            return f"{key} {then}, now {now}"
+        return ""
+
+
+def standardise(path: Path) -> None:
+    """Replace the rows of a ``.npy`` by (row - mean) / deviation over all rows, each then of unit length.
+
+    A dimension that never varies becomes 0. Mean and deviation are float64; memory does not grow with the rows.
+    """
+    rows = np.load(path, mmap_mode="r", allow_pickle=False)
+    block = max(1, BLOCK_BYTES // (rows.shape[1] * 8))
+    starts = range(0, len(rows), block)
+    mean = sum(np.asarray(rows[i:i + block], np.float64).sum(0) for i in starts) / len(rows)
+    variance = sum(np.square(rows[i:i + block] - mean).sum(0) for i in starts) / len(rows)
+    deviation = np.sqrt(variance)
+    scale = np.divide(1, deviation, out=np.zeros_like(mean), where=deviation > 1e-9)
+    temporary = part_of(path)
+    writer = RowWriter(temporary, rows.shape[1:], rows.dtype)
+    try:
+        for i in starts:
+            standard = (rows[i:i + block] - mean) * scale
+            length = np.linalg.norm(standard, axis=1, keepdims=True)
+            writer.append(standard / np.maximum(length, 1e-12))
+        writer.sync()
+    finally:
+        writer.close()
+    os.replace(temporary, path)
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None

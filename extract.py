@@ -1,0 +1,327 @@
+"""Step: images to frame descriptors."""
+
+import os
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from utils.errors import UserError
+from utils.options import Options, option
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from datasets.descriptor_files import DescriptorFiles, Progress
+    from datasets.image_batches import ImageBatch
+    from datasets.images import ImageSource
+    from models.images.base import ImageEncoder
+    from models.images.pca import Projection
+    from utils.signals import StopRequest
+
+SAVE_EVERY_S = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractOptions(Options):
+    """``--mode extract``: images to frame descriptors."""
+
+    images: str = option("--images", "", "folder (searched recursively), list.txt of files, or video")
+    desc_type: str = option("--descType", "", "image encoder, see models/images; or hub:<repository>:<entry>")
+    weights: str = option("--weights", "", "checkpoint file; random: untrained; default: the one in data/weights")
+    pool: str = option("--pool", "", "pooling where the encoder has a choice: gem, gmp, avg or cls")
+    output: str = option("--output", "", "descriptors to write (.npy); a .json of the same name says what they are")
+    half: bool = option("--half", False, "write float16 instead of float32")
+    local: bool = option("--local", False, "also write local features (<output>-local.npy), where the encoder has them")
+    image_size: tuple[int, ...] = option("--imageSize", (), "height and width in pixels to resize to; "
+                                         "default: as the encoder's published evaluation")
+    batch_size: int = option("--batchSize", 16, "images the network takes at once")
+    threads: int = option("--threads", 0, "decoding processes; 0: one a core, 8 at most; -1: decode in the main process")
+    device: str = option("--device", "auto", "where to compute", choices=("auto", "cpu", "cuda"))
+    amp: bool = option("--amp", False, "bfloat16 where the network allows; moves descriptors by about 1e-2")
+    fps: float = option("--fps", 0.0, "frames a second to take from a video; 0: all")
+    skip_bad_images: bool = option("--skipBadImages", False, "leave out and list images that cannot be decoded")
+    overwrite: bool = option("--overwrite", False, "replace an output that exists")
+    pca: int = option("--pca", 0, "reduce to this many principal components, fitted on --pcaFrom; 0: none")
+    whiten: bool = option("--whiten", False, "with --pca: equal variance along each component")
+    pca_from: str = option("--pcaFrom", "", "images or descriptors (.npy) to fit --pca on, not those of the test")
+    pca_file: str = option("--pcaFile", "", "projection of an earlier --pca (.pca.npz) to use")
+    standardise: str = option("--standardise", "none", "traverse: centre and scale each dimension by its mean and "
+                              "deviation over all rows written, future frames included", choices=("none", "traverse"))
+    quiet: bool = option("--quiet", False, "print errors only")
+
+
+def extract(options: ExtractOptions) -> Path:
+    """Describe every image of a source by a row of a ``.npy``.
+
+    A run that is killed continues where it stopped when called again, and then writes the same bytes; finished
+    work is skipped.
+
+    Returns:
+        Path of the descriptors, (N, D) float32 or float16, rows in the source's order; the ``.json`` beside them
+        names the images, the encoder, its weights and how images were prepared.
+
+    Raises:
+        UserError: options that contradict one another, bad images, missing weights, an output that holds something
+            else, a full disk.
+        Interrupted: the user stopped it; what was done is saved.
+    """
+    from models.images import build_image_encoder
+    from utils.signals import StopRequest
+
+    _check(options)
+    encoder = build_image_encoder(options.desc_type, weights=options.weights, pool=options.pool,
+                                  image_size=options.image_size or None)
+    if options.local and encoder.local_shape is None:
+        raise UserError(f"--local: {options.desc_type} has no local features; fol has")
+    if encoder.weights.kind == "random":
+        print(f"{options.desc_type}: weights are random, its descriptors tell nothing about trained ones",
+              file=sys.stderr)
+    with StopRequest() as stop:
+        projection = _projection(options, encoder, stop)
+        return _extract(options, encoder, projection, stop)
+
+
+def _check(options: ExtractOptions) -> None:
+    for flag, value in (("--images", options.images), ("--descType", options.desc_type), ("--output", options.output)):
+        if not value:
+            raise UserError(f"{flag} is missing: extract needs --images, --descType and --output")
+    if not options.output.endswith(".npy"):
+        raise UserError(f"--output {options.output}: wanted a file name ending in .npy")
+    if options.image_size and (len(options.image_size) != 2 or min(options.image_size) < 1):
+        raise UserError(f"--imageSize {' '.join(map(str, options.image_size))}: wanted height and width in pixels")
+    if options.batch_size < 1 or options.threads < -1 or options.pca < 0 or options.fps < 0:
+        raise UserError("--batchSize must be 1 or more, --threads -1 or more, --pca and --fps 0 or more")
+    if options.pca and options.pca_file:
+        raise UserError("--pca fits a projection and --pcaFile reuses one: give one of them")
+    if bool(options.pca) != bool(options.pca_from):
+        raise UserError("--pca and --pcaFrom go together: how many components, and what to fit them on")
+    if options.whiten and not options.pca:
+        raise UserError("--whiten belongs to --pca; a --pcaFile whitens if it was fitted so")
+
+
+def _extract(options: ExtractOptions, encoder: "ImageEncoder", projection: "Projection | None",
+             stop: "StopRequest") -> Path:
+    from datasets.descriptor_files import DescriptorFiles, part_of, standardise
+    from datasets.images import open_images
+
+    source = open_images(options.images, options.fps or None)
+    identity = _identity(options, encoder, projection, source)
+    files = DescriptorFiles(Path(options.output), identity, options.overwrite, options.local)
+    if files.is_finished():
+        _say(options, f"{files.output} is finished: nothing to do")
+        return files.output
+    progress = files.read_progress()
+    if progress.images < len(source.names):
+        _write_rows(options, encoder, projection, source, files, progress, stop)
+    skipped = {image["name"] for image in progress.skipped}
+    if progress.rows == 0:
+        first = progress.skipped[0]
+        raise UserError(f"none of the {len(skipped)} images of {options.images} can be decoded, first "
+                        f"{first['name']}: {first['reason']}")
+    if options.standardise == "traverse" and part_of(files.output).exists():
+        standardise(part_of(files.output))
+    files.publish({
+        "rows": progress.rows, "source": options.images, "skipped": progress.skipped, "versions": _versions(),
+        "names": [name for name in source.names if name not in skipped],
+    })
+    left_out = f", {len(skipped)} images left out" if skipped else ""
+    _say(options, f"{files.output}: {progress.rows} x {identity['dims']} {identity['dtype']}{left_out}")
+    return files.output
+
+
+def _identity(options: ExtractOptions, encoder: "ImageEncoder", projection: "Projection | None",
+              source: "ImageSource") -> dict[str, Any]:
+    """Everything a descriptor depends on, in JSON's types: two runs that agree in it write the same rows."""
+    from models.images import IMAGE_ENCODERS
+
+    pools = IMAGE_ENCODERS[options.desc_type].pools if options.desc_type in IMAGE_ENCODERS else ()
+    return {
+        "encoder": options.desc_type,
+        "pool": options.pool or (pools[0] if pools else None),
+        "weights": asdict(encoder.weights),
+        "preprocess": {"kind": type(encoder.preprocess).__name__} | {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in asdict(encoder.preprocess).items()},
+        "projection": projection and {"dims": len(projection.components), "whiten": projection.whiten,
+                                      "fitted_on": projection.fitted_on},
+        "standardise": options.standardise,
+        "dims": len(projection.components) if projection else encoder.out_dims,
+        "dtype": "float16" if options.half else "float32",
+        "amp": options.amp,
+        "local_shape": list(encoder.local_shape) if options.local else None,
+        "images": {"count": len(source.names), "fps": options.fps or None, "sha256": source.digest},
+    }
+
+
+def _write_rows(options: ExtractOptions, encoder: "ImageEncoder", projection: "Projection | None",
+                source: "ImageSource", files: "DescriptorFiles", progress: "Progress", stop: "StopRequest") -> None:
+    """Append the rows still missing to the unfinished files. Progress is saved every few seconds and at the end."""
+    from tqdm import tqdm
+
+    from datasets.descriptor_files import part_of
+    from utils.rows import RowWriter
+    from utils.signals import Interrupted
+
+    total = len(source.names)
+    shapes = ((files.identity["dims"],), encoder.local_shape)
+    writers = [RowWriter(part_of(path), shape, files.identity["dtype"], progress.rows)
+               for path, shape in zip(files.arrays, shapes, strict=False)]
+    _check_space(files.output, sum(writer.row_bytes for writer in writers) * (total - progress.images))
+
+    def save() -> None:
+        for writer in writers:
+            writer.sync()
+        files.save_progress(progress)
+
+    save()  # from here on the unfinished files say what they are
+    saved_at = time.monotonic()
+    bar = tqdm(total=total, initial=progress.images, unit=" images", disable=options.quiet, smoothing=0.05)
+    try:
+        for batch, outputs in _described(options, encoder, projection, source, progress):
+            for writer, rows in zip(writers, outputs, strict=True):
+                writer.append(rows.numpy())
+            progress.images = batch.stop
+            progress.rows += len(batch.names)
+            progress.skipped += [asdict(bad) for bad in batch.bad]
+            bar.update(progress.images - bar.n)
+            if stop.signum is not None:
+                raise Interrupted(f"stopped after {progress.images} of {total} images; the same command continues",
+                                  stop.signum)
+            if time.monotonic() - saved_at >= SAVE_EVERY_S:
+                save()
+                saved_at = time.monotonic()
+    finally:
+        bar.close()
+        save()
+        for writer in writers:
+            writer.close()
+
+
+def _described(options: ExtractOptions, encoder: "ImageEncoder", projection: "Projection | None",
+               source: "ImageSource", progress: "Progress") -> Iterator[tuple["ImageBatch", list["Tensor"]]]:
+    """Batches from where ``progress`` stands, each with its descriptors (M, D) and, if wanted, local features."""
+    import torch
+
+    from datasets.image_batches import image_batches
+    from models.images.pca import Projector
+    from utils.device import choose_device
+
+    device = choose_device(options.device, nocuda=False, threads=0)
+    encoder = encoder.to(device)
+    project = Projector(projection, device) if projection else None
+    batches = image_batches(source, encoder.preprocess, size=options.batch_size, start=progress.images,
+                            workers=_workers(options.threads), pin_memory=device.type == "cuda")
+    for batch in batches:
+        _check_batch(batch, options, progress)
+        outputs: list[Tensor] = [torch.empty(0)] * (2 if options.local else 1)
+        if batch.names:
+            try:
+                with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=options.amp):
+                    images = batch.images.to(device, non_blocking=True)
+                    outputs = list(encoder.forward_with_local(images)) if options.local else [encoder(images)]
+            except torch.OutOfMemoryError as error:
+                raise UserError(f"the device's memory is too small for {len(batch.images)} images of "
+                                f"{tuple(batch.images.shape[1:])} at once: use a smaller --batchSize") from error
+            except ValueError as error:  # an encoder's word on image sizes it cannot take
+                raise UserError(f"{options.desc_type}: {error}") from error
+            if project:
+                outputs[0] = project(outputs[0])
+            outputs = [output.cpu() for output in outputs]
+            if not outputs[0].isfinite().all():
+                row = int((~outputs[0].isfinite()).any(1).nonzero()[0])
+                raise UserError(f"the descriptor of {batch.names[row]} has NaN or infinity: wanted finite numbers; "
+                                "check the weights, and run without --amp")
+        yield batch, outputs
+
+
+def _check_batch(batch: "ImageBatch", options: ExtractOptions, progress: "Progress") -> None:
+    if batch.bad and not options.skip_bad_images:
+        bad = batch.bad[0]
+        raise UserError(f"cannot decode the image {bad.name}: {bad.reason}; repair or remove it, or leave such images "
+                        "out with --skipBadImages")
+    shape = list(batch.images.shape[1:])
+    if batch.names and progress.shape is None:
+        progress.shape = shape
+    odd = batch.odd or (batch.names[0] if batch.names and shape != progress.shape else None)
+    if odd:
+        size = " x ".join(map(str, progress.shape[-2:]))
+        raise UserError(f"the image {odd} is not {size} pixels as those before it, and {options.desc_type} needs one "
+                        "size: choose it with --imageSize")
+
+
+def _projection(options: ExtractOptions, encoder: "ImageEncoder", stop: "StopRequest") -> "Projection | None":
+    """The projection to use: none, that of ``--pcaFile``, or one fitted here (or by this run before it was killed)."""
+    import numpy as np
+
+    from models.images.pca import Projection, fit_projection
+    from utils.checkpoints import sha256
+
+    if options.pca_file:
+        return _fitting(Projection.load(Path(options.pca_file)), options.pca_file, encoder)
+    if not options.pca:
+        return None
+    output = Path(options.output)
+    training = Path(options.pca_from)
+    if training.suffix != ".npy":
+        training = output.with_name(f"{output.stem}.pca-train.npy")
+        _extract(replace(options, images=options.pca_from, output=str(training), pca=0, pca_from="", whiten=False,
+                         half=False, local=False, standardise="none", fps=0.0), encoder, None, stop)
+    elif not training.is_file():
+        raise UserError(f"no descriptors at {training}: give --pcaFrom images or a .npy that exists")
+    fitted_on = f"sha256 {sha256(training)}"
+    path = output.with_suffix(".pca.npz")
+    if path.exists() and not options.overwrite:
+        stored = Projection.load(path)
+        if (len(stored.components), stored.whiten, stored.fitted_on) != (options.pca, options.whiten, fitted_on):
+            raise UserError(f"{path} holds another projection: reuse it with --pcaFile, choose another --output, or "
+                            "give --overwrite to replace it")
+        return _fitting(stored, path, encoder)
+    try:
+        descriptors = np.load(training, mmap_mode="r", allow_pickle=False)
+    except ValueError as error:
+        raise UserError(f"{training} is not a descriptor file: {error}") from error
+    if descriptors.ndim != 2 or descriptors.shape[1] != encoder.out_dims:
+        raise UserError(f"{training} holds {descriptors.shape}: wanted (N, {encoder.out_dims}) to project what "
+                        f"{options.desc_type} gives")
+    projection = fit_projection(descriptors, options.pca, whiten=options.whiten, fitted_on=fitted_on)
+    projection.save(path)
+    return projection
+
+
+def _fitting(projection: "Projection", path: str | Path, encoder: "ImageEncoder") -> "Projection":
+    if len(projection.mean) != encoder.out_dims:
+        raise UserError(f"{path} projects {len(projection.mean)} dimensions, the encoder gives {encoder.out_dims}: use "
+                        "one that was fitted on this encoder")
+    return projection
+
+
+def _check_space(output: Path, needed: int) -> None:
+    free = shutil.disk_usage(output.parent).free
+    if needed > free:
+        raise UserError(f"cannot write {output}: it needs {needed / 1e9:.1f} GB more and the disk has "
+                        f"{free / 1e9:.1f} GB free; free some space, or use --half or --pca")
+
+
+def _workers(threads: int) -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return {0: min(8, cores), -1: 0}.get(threads, threads)
+
+
+def _versions() -> dict[str, str]:
+    import cv2
+    import numpy as np
+    import PIL
+    import torch
+
+    return {"python": platform.python_version()} | {
+        module.__name__: str(module.__version__) for module in (torch, np, PIL, cv2)}
+
+
+def _say(options: ExtractOptions, line: str) -> None:
+    if not options.quiet:
+        print(line)
