@@ -5,17 +5,22 @@ import sys
 
 from utils.errors import UserError
 from utils.options import parse
+from utils.signals import Interrupted
 
 
 def main(arguments: list[str]) -> int:
-    """Run one step. Returns the exit status: 0, or 2 after one line on stderr that says what to put right."""
+    """Run one step. Returns the exit status: 0; 2 after one line on stderr that says what to put right; 128
+    plus the signal's number where a signal stopped the step and its work is saved."""
     try:
         mode, options = parse(arguments)
-        step = getattr(importlib.import_module(mode), mode)
-        return step(options) or 0
+        getattr(importlib.import_module(mode), mode)(options)
+        return 0
     except UserError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except Interrupted as stop:
+        print(stop, file=sys.stderr)
+        return stop.status
 
 
 if __name__ == "__main__":

@@ -69,13 +69,26 @@ class Windows:
                 f"--seqL_filterData {filter_length} leaves no frame of {traverse.name}: its {len(traverse)} frames "
                 f"lie in sequences too short for it; choose a smaller one"
             )
-        shortest = int(np.diff(traverse.bounds[rows], axis=1).min())
+        return cls._placed(traverse, length, rows)
+
+    def with_length(self, length: int) -> "Windows":
+        """The same frames' windows of another length.
+
+        Raises:
+            UserError: a sequence is shorter than ``length``.
+        """
+        return self._placed(self.traverse, length, self.rows)
+
+    @classmethod
+    def _placed(cls, traverse: Traverse, length: int, rows: np.ndarray) -> "Windows":
+        bounds = traverse.bounds[rows]
+        shortest = int(np.diff(bounds, axis=1).min())
         if shortest < length:
             raise UserError(
                 f"--seqL {length} is above the shortest sequence of {traverse.name}, which has {shortest} frames; "
                 f"choose --seqL {shortest} or less, or drop short sequences with --seqL_filterData {length}"
             )
-        return cls(traverse, length, rows, window_starts(rows, traverse.bounds[rows], length))
+        return cls(traverse, length, rows, window_starts(rows, bounds, length))
 
     def __len__(self) -> int:
         return len(self.rows)

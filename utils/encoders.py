@@ -2,15 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import torch
 
 from models import SEQUENCE_ENCODERS, EncoderSpec
 from models.base import SequenceEncoder
-from utils.checkpoints import fit_state, load_checkpoint, sha256
+from utils.checkpoints import BEST, LATEST, fit_state, load_checkpoint, sha256
 from utils.errors import UserError
 from utils.options import EncoderOptions
+from utils.records import WeightsRecord
 from utils.runs import read_flags
 
 
@@ -62,37 +60,40 @@ def check_encoder_options(options: EncoderOptions) -> None:
 
 
 @dataclass(frozen=True)
-class Weights:
-    """Where an encoder's weights came from, for the result record."""
+class LoadedEncoder:
+    """An encoder ready to encode, and where its weights came from (None: it has none)."""
 
-    path: str
-    sha256: str
-    epoch: int
-    trained_on: str
-    flags: dict[str, Any]
+    encoder: SequenceEncoder
+    weights: WeightsRecord | None
 
 
-def load_weights(encoder: SequenceEncoder, run: Path, save_path: str, checkpoint: str) -> Weights:
-    """Load a run's checkpoint into ``encoder``.
+def load_encoder(options: EncoderOptions, in_dims: int, run: Path | None, checkpoint: str) -> LoadedEncoder:
+    """The encoder of ``options.pooling``, with the weights of ``run``.
 
     Args:
-        encoder: of the run's architecture.
-        run: run folder, ours or seqNet's.
-        save_path: folder of the checkpoints inside the run.
-        checkpoint: file name.
+        options: already agreeing with the run.
+        in_dims: D, of the frame descriptors.
+        run: run folder, ours or seqNet's; None for a method without weights.
+        checkpoint: "best" or "latest".
 
     Raises:
-        UserError: no checkpoint, or one that does not fit.
+        UserError: no checkpoint, or one that does not fit the data or the options.
     """
-    path = run / save_path / checkpoint
+    encoder = build_encoder(options, in_dims).eval()
+    if run is None:
+        return LoadedEncoder(encoder, None)
+    path = run / options.save_path / (BEST if checkpoint == "best" else LATEST)
     state = load_checkpoint(path)
-    weights = {key.removeprefix("module."): value for key, value in state["state_dict"].items()}
-    fit_state(encoder, weights, str(path))
-    encoder.eval()
-    flags = read_flags(run, save_path)
-    return Weights(str(path), sha256(path), int(state.get("epoch", -1)), str(flags.get("dataset", "?")), flags)
-
-
-def parameter_count(encoder: torch.nn.Module) -> int:
-    """Numbers the encoder learned."""
-    return sum(parameter.numel() for parameter in encoder.parameters())
+    fit_state(encoder, {key.removeprefix("module."): value for key, value in state["state_dict"].items()}, str(path))
+    flags = read_flags(run, options.save_path)
+    return LoadedEncoder(
+        encoder,
+        WeightsRecord(
+            path=str(path),
+            sha256=sha256(path),
+            epoch=int(state.get("epoch", 0)),
+            trained_on=str(flags.get("dataset", "unknown")),
+            parameters=sum(parameter.numel() for parameter in encoder.parameters()),
+            flags=flags,
+        ),
+    )

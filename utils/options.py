@@ -104,6 +104,13 @@ class DataOptions(Options):
     msls_val_city: str = option("--msls_valCity", "austin", "MSLS city to validate and test on")
     seed: int = option("--seed", 123, "seed of every random choice")
 
+    def source(self) -> dict[str, str]:
+        """The arguments of ``datasets.catalogue.load_dataset`` besides the name."""
+        return {name: getattr(self, name) for name in DATA_FIELDS if name != "dataset"}
+
+
+DATA_FIELDS = ("dataset", "data_path", "desc_type", "struct_path", "msls_train_city", "msls_val_city")
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions(DataOptions):

@@ -119,6 +119,7 @@ class ResultRecord:
     recall: dict[str, float]  # "1", "5", ... -> recall@K at the split's radius
     recall_interval: dict[str, list[float]]  # 95 % bootstrap, [low, high]
     recall_before_rerank: dict[str, float]  # of the candidates; empty without re-ranking
+    recall_exact_index: dict[str, float]  # of exact search, where an approximate index answered; else empty
     recall_at_radius: dict[str, dict[str, float]]  # radius -> K -> recall
     average_precision: float  # area under precision-recall
     recall_at_full_precision: float

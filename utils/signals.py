@@ -2,8 +2,9 @@
 
 import signal
 import threading
+from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Self
+from typing import NoReturn, Self
 
 
 class Interrupted(Exception):
@@ -37,6 +38,10 @@ class StopRequest:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         for signum, handler in self._previous.items():
             signal.signal(signum, handler)
+
+    def interrupt(self, what: str, run: Path) -> NoReturn:
+        """Raise :class:`Interrupted`, saying what was saved and the command that goes on from there."""
+        raise Interrupted(f"{what}; to go on: python main.py --mode train --resume {run}", self.signum)
 
     def _ask(self, signum: int, frame: FrameType | None) -> None:
         if self.signum is not None and signum == signal.SIGINT:

@@ -1,0 +1,249 @@
+"""The ways to an answer: search by sequence descriptor, match frames, re-order the one by the other."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from datasets.frames import Frames
+from datasets.windows import Windows
+from matching.matcher import SequenceMatcher
+from matching.ranking import Ranking
+from matching.search import EXACT, Index
+from matching.sequence_matching import MATCHERS, match, rerank
+from matching.sequences import SequenceSet
+from models.encode import encode
+from pipeline.scene import Scene
+from utils.encoders import LoadedEncoder, load_encoder
+from utils.errors import UserError
+from utils.options import ENCODER_FIELDS, TestOptions
+from utils.records import WeightsRecord
+from utils.runs import find_run, read_flags
+
+KS = (1, 5, 10, 20, 100)
+MATCHED = ("single+seqmatch", "s1+seqmatch")
+
+
+@dataclass(frozen=True)
+class Described:
+    """Both sides as sequence descriptors, (N, O) and (M, O) float32 unit rows on the CPU."""
+
+    encoder: LoadedEncoder
+    reference: np.ndarray
+    query: np.ndarray
+    seconds: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Ranked references of every query, and how they were come by.
+
+    Attributes:
+        ranking: (M, K) window numbers of the reference and their distances.
+        out_dims: of the searched descriptor, 0 where frames were matched.
+        seconds: of the steps.
+        probes: step to a function that does it for one query again, for timing.
+        weights, rerank_weights: what was loaded.
+        candidates: the ranking before re-ranking.
+        exact: the exact ranking, where an approximate index gave ``ranking``.
+    """
+
+    ranking: Ranking
+    out_dims: int
+    seconds: dict[str, float]
+    probes: dict[str, Callable[[int], object]]
+    weights: WeightsRecord | None = None
+    rerank_weights: WeightsRecord | None = None
+    candidates: Ranking | None = None
+    exact: Ranking | None = None
+
+
+def describe(scene: Scene, options: TestOptions, run: Path | None) -> Described:
+    """Encode every window of both sides."""
+    loaded = load_encoder(options, scene.split.reference.dims, run, options.ckpt)
+    encoder = loaded.encoder.to(scene.device)
+    vectors, seconds = {}, {}
+    for name, side in (("reference", scene.reference), ("query", scene.query)):
+        with timed(seconds, f"encode_{name}"):
+            frames = Frames(side.traverse.descriptors, scene.device)
+            vectors[name] = encode(encoder, frames, side.starts, side.length, amp=options.amp).cpu().numpy()
+    return Described(loaded, vectors["reference"], vectors["query"], seconds)
+
+
+def search_descriptors(scene: Scene, options: TestOptions, described: Described) -> Answer:
+    """Answer by nearest-neighbour search of sequence descriptors."""
+    k = min(max(max(KS), options.top_k if options.rerank else 0), len(scene.reference))
+    seconds = dict(described.seconds)
+    with timed(seconds, "search"), blaming(f"--index {options.index}"):
+        index = Index(described.reference, options.index, device=scene.device, seed=options.seed)
+        ranking = index.search(described.query, k)
+    exact = None
+    if options.index != EXACT:
+        exact = Index(described.reference, EXACT, device=scene.device).search(described.query, k)
+
+    encoder = described.encoder.encoder
+    frames = Frames(scene.query.traverse.descriptors, scene.device)
+    length = scene.query.length
+    return Answer(
+        ranking=ranking,
+        out_dims=described.reference.shape[1],
+        seconds=seconds,
+        probes={
+            "encode": lambda i: encode(encoder, frames, scene.query.starts[i : i + 1], length, amp=options.amp).cpu(),
+            "search": lambda i: index.search(described.query[i : i + 1], k),
+        },
+        weights=described.encoder.weights,
+        exact=exact,
+    )
+
+
+def match_frames(scene: Scene, options: TestOptions, run: Path | None, candidates: np.ndarray | None) -> Answer:
+    """Answer by matching the frames of windows: against all references, or only ``candidates`` (M, K)."""
+    seconds: dict[str, float] = {}
+    weights, reference, query = frame_sets(scene, options, options.pooling, run, seconds)
+    matcher, settings = matching(options, scene.device)
+    k = min(max(KS), len(scene.reference))
+    if candidates is None:
+        step = "search"
+
+        def find(queries: SequenceSet, rows: slice) -> Ranking:
+            return match(matcher, reference, queries, k, **settings)
+    else:
+        step = "rerank"
+
+        def find(queries: SequenceSet, rows: slice) -> Ranking:
+            return rerank(matcher, reference, queries, candidates[rows], **settings)
+
+    with timed(seconds, step), blaming("--matchMemory"):
+        ranking = find(query, slice(None))
+    return Answer(
+        ranking=ranking,
+        out_dims=0,
+        seconds=seconds,
+        probes={step: lambda i: find(only(query, i), slice(i, i + 1))},
+        weights=weights,
+        candidates=None if candidates is None else Ranking(candidates, np.zeros(candidates.shape, np.float32)),
+    )
+
+
+def rerank_answer(scene: Scene, options: TestOptions, answer: Answer) -> Answer:
+    """Re-order the first ``top_k`` of an answer by matching frames; what lay behind them is dropped."""
+    run = None
+    if options.rerank == "s1+seqmatch":
+        run = find_run(options.rerank_resume, options.runs_path, options.save_path)
+    seconds = dict(answer.seconds)
+    scene = scene.with_length(options.rerank_length or options.sequence_length)
+    weights, reference, query = frame_sets(scene, options, options.rerank, run, seconds)
+    matcher, settings = matching(options, scene.device)
+    candidates = answer.ranking.first(options.top_k)
+    with timed(seconds, "rerank"), blaming("--matchMemory"):
+        ranking = rerank(matcher, reference, query, candidates.indices, **settings)
+
+    def rerank_one(i: int) -> Ranking:
+        return rerank(matcher, reference, only(query, i), candidates.indices[i : i + 1], **settings)
+
+    return replace(
+        answer,
+        ranking=ranking,
+        candidates=candidates,
+        seconds=seconds,
+        rerank_weights=weights,
+        probes=answer.probes | {"rerank": rerank_one},
+    )
+
+
+def frame_sets(
+    scene: Scene, options: TestOptions, method: str, run: Path | None, seconds: dict[str, float]
+) -> tuple[WeightsRecord | None, SequenceSet, SequenceSet]:
+    """The windows of both sides as frames to be matched: raw (``single+seqmatch``) or encoded (``s1+seqmatch``)."""
+    sides = (("reference", scene.reference), ("query", scene.query))
+    if method == "single+seqmatch":
+        raw = [sequence_set(side, side.traverse.descriptors, normalise=True) for _, side in sides]
+        return None, *raw
+    flags = read_flags(run, options.save_path)
+    single = replace(options, sequence_length=1, given=frozenset())
+    single = single.restored(flags, ENCODER_FIELDS, str(run))
+    loaded = load_encoder(single, scene.split.reference.dims, run, options.ckpt)
+    if loaded.encoder.min_length > 1:
+        raise UserError(
+            f"{run} was trained with --w {single.w}; s1+seqmatch describes single frames: "
+            "train a run with --seqL 1 --w 1 and name that one"
+        )
+    encoder, sets = loaded.encoder.to(scene.device), []
+    for name, side in sides:
+        with timed(seconds, f"encode_{name}"):
+            frames = Frames(side.traverse.descriptors, scene.device)
+            sets.append(sequence_set(side, encode(encoder, frames, np.arange(len(frames)), 1, amp=options.amp)))
+    return loaded.weights, *sets
+
+
+def sequence_set(side: Windows, frames: np.ndarray | Tensor, normalise: bool = False) -> SequenceSet:
+    """The windows of one side over ``frames``."""
+    return SequenceSet(frames, side.starts, side.length, side.traverse.bounds[side.rows], normalise)
+
+
+def only(queries: SequenceSet, i: int) -> SequenceSet:
+    """The i-th window alone."""
+    return replace(queries, starts=queries.starts[i : i + 1], bounds=queries.bounds[i : i + 1])
+
+
+def matching(options: TestOptions, device: torch.device) -> tuple[SequenceMatcher, dict]:
+    """The sequence matcher and the settings both of its uses share."""
+    if options.matcher == "seqslam":
+        with blaming("--contrastWindow"):
+            matcher = MATCHERS["seqslam"](contrast=options.contrast_window)
+    else:
+        matcher = MATCHERS[options.matcher]()
+    return matcher, {
+        "memory_bytes": options.match_memory_mb << 20,
+        "reverse": options.reverse,
+        "device": device,
+    }
+
+
+def read_predictions(options: TestOptions, scene: Scene) -> np.ndarray:
+    """The first ``--topK`` predictions of a results file: (M, K) int64.
+
+    Raises:
+        UserError: not a results file, or one of other data.
+    """
+    path = options.predictions_file
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            predictions = file["preds"]
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"--predictionsFile {path}: not a results file with preds ({error})") from error
+    integers = predictions.ndim == 2 and np.issubdtype(predictions.dtype, np.integer)
+    if not integers or len(predictions) != len(scene.query):
+        raise UserError(
+            f"--predictionsFile {path} holds preds of shape {predictions.shape} {predictions.dtype}, wanted integers "
+            f"for {len(scene.query)} queries; it was made on another split, or with another --seqL_filterData"
+        )
+    if predictions.size and predictions.max() >= len(scene.reference):
+        raise UserError(
+            f"--predictionsFile {path} names reference {predictions.max()}, but there are {len(scene.reference)}; "
+            "it was made on other data"
+        )
+    return predictions[:, : options.top_k].astype(np.int64)
+
+
+@contextmanager
+def timed(seconds: dict[str, float], step: str) -> Iterator[None]:
+    """Add the time the block takes to ``seconds[step]``."""
+    begun = time.perf_counter()
+    yield
+    seconds[step] = seconds.get(step, 0.0) + time.perf_counter() - begun
+
+
+@contextmanager
+def blaming(option: str) -> Iterator[None]:
+    """Say which option a ValueError of the matching room comes from."""
+    try:
+        yield
+    except ValueError as error:
+        raise UserError(f"{option}: {error}") from error

@@ -1,0 +1,77 @@
+"""A scene: one split, cut into windows, with what is right in it."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from datasets.arrays import check_finite
+from datasets.traverse import Split
+from datasets.windows import Windows, kept_ranges
+from matching.ground_truth import GroundTruth
+from matching.mining import Neighbours
+from utils.errors import UserError
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is searched for what.
+
+    Attributes:
+        dataset: its name.
+        split: the data.
+        reference, query: the windows that take part.
+        truth: what is right among them.
+        device: where vectors are computed.
+    """
+
+    dataset: str
+    split: Split
+    reference: Windows
+    query: Windows
+    truth: GroundTruth
+    device: torch.device
+
+    @classmethod
+    def of(cls, dataset: str, split: Split, length: int, filter_length: int, device: torch.device) -> "Scene":
+        """A split's windows of ``length`` frames.
+
+        Raises:
+            UserError: NaN or infinity in descriptors; a sequence too short; no query with a positive.
+        """
+        for traverse in (split.reference, split.query):
+            check_finite(traverse)
+        reference, query = (
+            Windows.of(traverse, length, filter_length) for traverse in (split.reference, split.query)
+        )
+        table = None if split.positives is None else kept_ranges(split.positives, reference, query)
+        scene = cls(
+            dataset, split, reference, query, GroundTruth(reference.positions, query.positions, table), device
+        )
+        if not scene.has_positive().any():
+            within = "in its table" if table is not None else f"within {scene.radius:g} {split.units}"
+            raise UserError(f"no query of split {split.name} of {dataset} has a reference {within}; see --mode check")
+        return scene
+
+    @property
+    def radius(self) -> float:
+        """The split's positive radius; 0, and meaning nothing, where a table decides."""
+        return self.split.positive_radius or 0.0
+
+    def has_positive(self) -> np.ndarray:
+        """(M,) bool: queries with a correct reference."""
+        return self.truth.has_positive(self.radius)
+
+    def positives(self) -> Neighbours:
+        """The correct references of each query."""
+        if self.truth.table is not None:
+            return Neighbours.of_ranges(self.truth.table)
+        return Neighbours.within(self.query.positions, self.reference.positions, self.radius)
+
+    def with_length(self, length: int) -> "Scene":
+        """The same frames with windows of another length.
+
+        Raises:
+            UserError: a sequence is shorter.
+        """
+        return replace(self, reference=self.reference.with_length(length), query=self.query.with_length(length))

@@ -1,0 +1,197 @@
+"""From an answer to a result record: recalls, curves, intervals, latencies."""
+
+import sys
+import time
+
+import numpy as np
+import torch
+
+from datasets.windows import Windows
+from matching.metrics import precision_recall, recall_at, recall_at_radii, recall_intervals
+from pipeline.answers import KS, MATCHED, Answer
+from pipeline.scene import Scene
+from utils import records
+from utils.device import peak_memory_mb
+from utils.encoders import filter_length
+from utils.options import DataOptions, TestOptions
+from utils.runs import run_name
+
+WINDOW_RULE = "centred on the frame, shifted back inside its sequence"
+
+
+def score(scene: Scene, options: TestOptions, answer: Answer) -> tuple[records.ResultRecord, dict[str, np.ndarray]]:
+    """Everything the result record says, and the arrays behind it."""
+    has_positive = scene.has_positive()
+    counted = has_positive if options.no_positive == "drop" else np.ones_like(has_positive)
+    ks = [k for k in KS if k <= len(scene.reference)]
+    if len(ks) < len(KS) and not options.quiet:
+        dropped = ", ".join(str(k) for k in KS if k not in ks)
+        print(f"note: recall@{dropped} left out: there are only {len(scene.reference)} references", file=sys.stderr)
+
+    errors = padded(scene.truth.errors(answer.ranking.indices), max(ks), np.inf)
+    correct = padded(scene.truth.correct(answer.ranking.indices, scene.radius), max(ks), False)
+    recall = recall_at(correct, counted, ks)
+    by_radius = recall_at_radii(errors, counted, options.radii, ks)
+    curve = precision_recall(answer.ranking.distances[:, 0], correct[:, 0], has_positive)
+    intervals = {}
+    if options.bootstrap:
+        generator = np.random.default_rng(options.seed)
+        intervals = recall_intervals(correct, counted, ks, generator, samples=options.bootstrap)
+    before = {}
+    if answer.candidates is not None or answer.exact is not None:
+        first = answer.exact if answer.candidates is None else answer.candidates
+        before = recall_at(padded(scene.truth.correct(first.indices, scene.radius), max(ks), False), counted, ks)
+
+    name = run_name(options)
+    traverses = (scene.split.reference, scene.split.query)
+    record = records.ResultRecord(
+        data=records.DataRecord(
+            dataset=scene.dataset,
+            split=scene.split.name,
+            reference=side_record(scene.reference),
+            query=side_record(scene.query),
+            dims=traverses[0].dims,
+            units=scene.split.units,
+            positive_radius=scene.split.positive_radius,
+            options={f.metadata["flag"][2:]: getattr(options, key) for key, f in DataOptions.flags().items()},
+        ),
+        method=records.MethodRecord(
+            label=label(options),
+            pooling=options.pooling,
+            sequence_length=options.sequence_length,
+            filter_length=filter_length(options),
+            out_dims=answer.out_dims,
+            index=options.index if answer.out_dims else "",
+            matcher=options.matcher if options.rerank or options.pooling in MATCHED else "",
+            matcher_options={"reverse": options.reverse, "contrastWindow": options.contrast_window},
+            rerank=options.rerank,
+            rerank_length=(options.rerank_length or options.sequence_length) if options.rerank else 0,
+            top_k=0 if answer.candidates is None else answer.candidates.indices.shape[1],
+            weights=answer.weights,
+            rerank_weights=answer.rerank_weights,
+        ),
+        protocol=records.ProtocolRecord(
+            no_positive=options.no_positive,
+            queries=len(scene.query),
+            counted=int(counted.sum()),
+            without_positive=int((~has_positive).sum()),
+            ks=ks,
+            window_rule=WINDOW_RULE,
+            seed=options.seed,
+            bootstrap_samples=options.bootstrap,
+        ),
+        recall={str(k): value for k, value in recall.items()},
+        recall_interval={str(k): list(value) for k, value in intervals.items()},
+        recall_before_rerank={str(k): v for k, v in before.items()} if answer.candidates is not None else {},
+        recall_exact_index={str(k): v for k, v in before.items()} if answer.candidates is None else {},
+        recall_at_radius={
+            f"{radius:g}": {str(k): float(value) for k, value in zip(ks, row, strict=True)}
+            for radius, row in zip(options.radii, by_radius, strict=True)
+        },
+        average_precision=curve.area,
+        recall_at_full_precision=curve.recall_at_full_precision,
+        timing=records.TimingRecord(
+            encode_reference_s=answer.seconds.get("encode_reference", 0.0),
+            encode_query_s=answer.seconds.get("encode_query", 0.0),
+            search_s=answer.seconds.get("search", 0.0),
+            rerank_s=answer.seconds.get("rerank", 0.0),
+            latency_ms=latencies(answer, len(scene.query), options.latency_queries),
+            device=str(scene.device),
+            threads=torch.get_num_threads(),
+        ),
+        peak_memory_mb=peak_memory_mb(),
+        versions=records.versions(),
+        created=time.strftime("%Y-%m-%dT%H:%M:%S"),
+        predictions=f"{name}.npz",
+    )
+    arrays = {
+        "preds": answer.ranking.indices,
+        "distances": answer.ranking.distances,
+        "recalls": np.array(list(recall.values())),
+        "rAtL": by_radius,
+        "ks": np.array(ks),
+        "radii": np.array(options.radii, np.float64),
+        "errors": errors[:, : answer.ranking.indices.shape[1]],
+        "correct": correct[:, : answer.ranking.indices.shape[1]],
+        "counted": counted,
+        "hasPositive": has_positive,
+        "precision": curve.precision,
+        "recall": curve.recall,
+        "thresholds": curve.thresholds,
+    }
+    for side_name, side in (("reference", scene.reference), ("query", scene.query)):
+        arrays[f"{side_name}Rows"] = side.rows
+        arrays[f"{side_name}Positions"] = side.positions
+        for what in ("names", "images"):
+            values = getattr(side.traverse, what)
+            if values is not None:
+                arrays[f"{side_name}{what.capitalize()}"] = np.array(values, dtype=np.str_)[side.rows]
+    if answer.candidates is not None:
+        arrays["candidates"] = answer.candidates.indices
+    if scene.truth.table is not None:
+        arrays["positives"] = scene.truth.table
+    return record, arrays
+
+
+def latencies(answer: Answer, queries: int, sample: int) -> dict[str, records.Latency]:
+    """Milliseconds of each step for one query at a time, over ``sample`` queries spread along the traverse."""
+    if sample < 1:
+        return {}
+    chosen = np.unique(np.linspace(0, queries - 1, min(sample, queries)).astype(int))
+    times: dict[str, list[float]] = {}
+    for step, probe in answer.probes.items():
+        probe(int(chosen[0]))  # the first call pays for set-up
+        times[step] = []
+        for i in chosen:
+            begun = time.perf_counter()
+            probe(int(i))
+            times[step].append(1000 * (time.perf_counter() - begun))
+    times["total"] = np.sum(list(times.values()), axis=0).tolist()
+    return {
+        step: records.Latency(float(np.median(values)), float(np.percentile(values, 95)))
+        for step, values in times.items()
+    }
+
+
+def summary(record: records.ResultRecord) -> str:
+    """The result in a few lines for the terminal."""
+    data, method, protocol = record.data, record.method, record.protocol
+    ks = [str(k) for k in protocol.ks]
+    within = "the split's table" if data.positive_radius is None else f"{data.positive_radius:g} {data.units}"
+    lines = [
+        f"{method.label} on {data.dataset} ({data.split}): {protocol.counted} of {protocol.queries} queries counted, "
+        f"{data.reference.kept} references, correct within {within}",
+        "  " + "".join(f"{'R@' + k:>8}" for k in ks) + "      AP  R@P=1",
+        "  " + "".join(f"{record.recall[k]:8.3f}" for k in ks)
+        + f"{record.average_precision:8.3f}{record.recall_at_full_precision:7.3f}",
+    ]  # fmt: skip
+    if record.recall_interval:
+        low, high = record.recall_interval["1"]
+        lines.append(f"  R@1 95 % interval {low:.3f} to {high:.3f} ({protocol.bootstrap_samples} resamplings)")
+    if record.recall_before_rerank:
+        lines.append(f"  before re-ranking: R@1 {record.recall_before_rerank['1']:.3f}")
+    if record.recall_exact_index:
+        lost = record.recall_exact_index["1"] - record.recall["1"]
+        lines.append(f"  index {method.index}: R@1 {lost:+.3f} lost against exact search")
+    if record.timing.latency_ms:
+        parts = ", ".join(f"{step} {t.median:.2f} (p95 {t.p95:.2f})" for step, t in record.timing.latency_ms.items())
+        lines.append(f"  ms a query: {parts}; peak memory {record.peak_memory_mb:.0f} MiB")
+    return "\n".join(lines)
+
+
+def label(options: TestOptions) -> str:
+    """What curves and tables call the method."""
+    letter = "L" if options.pooling in MATCHED else "S"
+    text = f"{options.pooling} {letter}{options.sequence_length}"
+    return f"{text} > {options.rerank} L{options.rerank_length or options.sequence_length}" if options.rerank else text
+
+
+def side_record(side: Windows) -> records.SideRecord:
+    """One traverse in the record."""
+    return records.SideRecord(side.traverse.name, side.traverse.source, len(side.traverse), len(side))
+
+
+def padded(values: np.ndarray, columns: int, fill: object) -> np.ndarray:
+    """(M, K) to (M, at least ``columns``): a ranking of few candidates finds nothing behind them."""
+    missing = max(0, columns - values.shape[1])
+    return np.pad(values, ((0, 0), (0, missing)), constant_values=fill)

@@ -1,0 +1,116 @@
+"""Step: encode, retrieve, re-rank, score, save.
+
+A query window is answered in one of two ways: by its sequence descriptor (``--pooling single|smooth|delta|seqnet|
+dsdnet|...``: nearest-neighbour search), or by matching its frames (``--pooling single+seqmatch|s1+seqmatch``). The
+first kind of answer may then be re-ordered by the second (``--rerank``): hierarchical place recognition.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from datasets.catalogue import load_dataset
+from pipeline.answers import (
+    MATCHED,
+    Described,
+    describe,
+    match_frames,
+    read_predictions,
+    rerank_answer,
+    search_descriptors,
+)
+from pipeline.scene import Scene
+from pipeline.scoring import score, summary
+from utils.device import choose_device
+from utils.encoders import check_encoder_options, filter_length, is_trainable
+from utils.errors import UserError
+from utils.files import atomic_path
+from utils.options import DATA_FIELDS, ENCODER_FIELDS, TestOptions
+from utils.records import ResultRecord, save_result
+from utils.runs import find_run, read_flags, run_name
+
+
+def test(options: TestOptions) -> ResultRecord | None:
+    """Score a method on a split. Returns the result record; None with ``extract_only``.
+
+    Raises:
+        UserError: bad options, data or weights.
+    """
+    options, run = resolve(options)
+    check_test_options(options)
+    device = choose_device(options.device, options.nocuda, options.threads)
+    dataset = load_dataset(options.dataset, **options.source(), splits=(options.split,))
+    split = dataset.splits[options.split]
+    scene = Scene.of(dataset.name, split, options.sequence_length, filter_length(options), device)
+    check_sizes(options, scene)
+    if options.pooling in MATCHED:
+        candidates = read_predictions(options, scene) if options.predictions_file else None
+        answer = match_frames(scene, options, run, candidates)
+    else:
+        described = describe(scene, options, run)
+        if options.extract_only:
+            return extract_only(options, scene, described)
+        answer = search_descriptors(scene, options, described)
+        if options.rerank:
+            answer = rerank_answer(scene, options, answer)
+    record, arrays = score(scene, options, answer)
+    print(summary(record))
+    if options.results_path:
+        path = save_result(record, arrays, Path(options.results_path), Path(record.predictions).stem)
+        print(f"record: {path}")
+    return record
+
+
+def resolve(options: TestOptions) -> tuple[TestOptions, Path | None]:
+    """Fill in what the resumed run decides; the run's folder, or None where no weights are wanted."""
+    wants_weights = is_trainable(options.pooling) or options.pooling == "s1+seqmatch"
+    if not options.resume:
+        if wants_weights:
+            raise UserError(
+                f"--pooling {options.pooling} has learned weights: name its run with --resume RUN "
+                "(--resume alone takes the newest run)"
+            )
+        return options, None
+    run = find_run(options.resume, options.runs_path, options.save_path)
+    flags = read_flags(run, options.save_path)
+    if not wants_weights:
+        raise UserError(f"--pooling {options.pooling} has no weights, so --resume {run} contradicts it; leave one out")
+    decided = ENCODER_FIELDS if options.pooling != "s1+seqmatch" else ()
+    followed = DATA_FIELDS if options.pooling == "s1+seqmatch" else (*DATA_FIELDS, "sequence_length", "filter_length")
+    return options.restored(flags, (*decided, *(name for name in followed if name not in options.given)), str(run)), run
+
+
+def check_test_options(options: TestOptions) -> None:
+    """Raise :class:`UserError` for options that make no sense together, before anything is read."""
+    check_encoder_options(options)
+    if options.extract_only and not options.results_path:
+        raise UserError("--extractOnly writes to --resultsPath; give one")
+    if options.predictions_file and options.pooling not in MATCHED:
+        raise UserError(f"--predictionsFile is re-ordered by --pooling {' or '.join(MATCHED)}, not {options.pooling}")
+    if options.rerank and options.pooling in MATCHED:
+        raise UserError(f"--rerank re-orders what a descriptor found; {options.pooling} already matches frames")
+    if options.rerank == "s1+seqmatch" and not options.rerank_resume:
+        raise UserError("--rerank s1+seqmatch needs the run of a single-frame encoder: --rerankResume RUN")
+    for name in ("top_k", "match_memory_mb"):
+        if getattr(options, name) < 1:
+            raise UserError(f"{options.flags()[name].metadata['flag']} {getattr(options, name)}: must be at least 1")
+    if not options.radii or min(options.radii) < 0:
+        raise UserError("--radii: wanted radii of 0 or more")
+
+
+def check_sizes(options: TestOptions, scene: Scene) -> None:
+    """Raise :class:`UserError` where more candidates are asked for than there are references."""
+    reranks = options.rerank or options.predictions_file
+    if reranks and options.top_k > len(scene.reference):
+        raise UserError(f"--topK {options.top_k} is above the {len(scene.reference)} references; choose fewer")
+
+
+def extract_only(options: TestOptions, scene: Scene, described: Described) -> None:
+    """Write ``dbDesc``, ``qDesc`` and ``gt`` (pairs of query and correct reference window) to ``--resultsPath``."""
+    path = Path(options.results_path) / f"{run_name(options)}.npz"
+    queries, references = scene.positives().of(torch.arange(len(scene.query)))
+    pairs = torch.stack([queries, references], dim=1).numpy()  # (E, 2)
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, allow_pickle=False, dbDesc=described.reference, qDesc=described.query, gt=pairs)
+    print(f"descriptors: {path}")
