@@ -1,95 +1,15 @@
-"""Every flag of the command line, as typed fields.
+"""Every flag of the command line: one dataclass a mode, and what several modes share.
 
-One frozen dataclass a mode; a field knows its flag, default and help. A notebook builds the same object the command
-line does::
-
-    train(TrainOptions.of(dataset="synthetic", sequence_length=5))
-
-``of`` remembers which fields were given, so that a resumed run can tell "the user asked for this" from "nobody said".
 Nothing heavy is imported here: ``python main.py --help`` answers at once.
 """
 
 import argparse
 import os
-import types
-from dataclasses import Field, dataclass, field, fields, replace
-from typing import Any, Self, Union, get_args, get_origin, get_type_hints
+from dataclasses import dataclass
 
-from utils.errors import UserError
+from utils.flags import OneLineParser, Options, add_flags, option
 
 NEWEST = "newest"
-
-
-def option(flag: str, default: Any, help: str, choices: tuple[str, ...] | None = None, const: Any = None) -> Any:
-    """A dataclass field that is also a command-line flag. ``const``: the flag's value when given without one."""
-    return field(default=default, metadata={"flag": flag, "help": help, "choices": choices, "const": const})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What the options of every mode share."""
-
-    given: frozenset[str] = frozenset()
-
-    @classmethod
-    def of(cls, **given: Any) -> Self:
-        """Options with these fields set, remembering that they were.
-
-        Raises:
-            UserError: an unknown field, or a value outside a field's choices.
-        """
-        flags = cls.flags()
-        for name, value in given.items():
-            if name not in flags:
-                raise UserError(f"unknown option {name}; {cls.__name__} has {', '.join(flags)}")
-            choices = flags[name].metadata["choices"]
-            if choices and value not in choices:
-                raise UserError(f"{flag_of(flags[name])} {value}: choose one of {', '.join(choices)}")
-        return cls(**given, given=frozenset(given))
-
-    @classmethod
-    def flags(cls) -> dict[str, Field]:
-        """Fields that are flags, by field name."""
-        return {f.name: f for f in fields(cls) if "flag" in f.metadata}
-
-    def record(self) -> dict[str, Any]:
-        """Flag name (without dashes) to value, ready for JSON: the form of ``flags.json``."""
-        return {
-            flag_of(f)[2:]: list(value) if isinstance(value := getattr(self, name), tuple) else value
-            for name, f in self.flags().items()
-        }
-
-    def restored(self, saved: dict[str, Any], names: tuple[str, ...], source: str) -> Self:
-        """These options with the fields ``names`` taken from a run's saved flags.
-
-        Args:
-            saved: a run's ``flags.json``; flags it lacks keep their value here.
-            names: the fields the run decides.
-            source: the run, for the message.
-
-        Raises:
-            UserError: a field was given and differs from the run's; the message names both values.
-        """
-        changes = {}
-        for name in names:
-            f = self.flags()[name]
-            flag = flag_of(f)
-            if flag[2:] not in saved:
-                continue
-            value = saved[flag[2:]]
-            value = tuple(value) if isinstance(value, list) else value
-            if name in self.given and getattr(self, name) != value:
-                raise UserError(
-                    f"{flag} {getattr(self, name)} contradicts {flag} {value} of the resumed run {source}; "
-                    f"leave {flag} out, or start a new run"
-                )
-            changes[name] = value
-        return replace(self, **changes)
-
-
-def flag_of(f: Field) -> str:
-    """The field's flag, with its dashes."""
-    return f.metadata["flag"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,12 +133,22 @@ class CheckOptions(DataOptions):
     """``--mode check``: open a dataset and say what is in it and what is wrong with it."""
 
 
-MODES: dict[str, type[Options]] = {"train": TrainOptions, "test": TestOptions, "check": CheckOptions}
+@dataclass(frozen=True, kw_only=True)
+class DemoOptions(Options):
+    """``--mode demo``: train, test against every baseline, one table, on built-in data."""
+
+    dataset: str = option("--dataset", "synthetic", "built-in name, or a folder with a dataset.toml")
+    runs_path: str = option("--runsPath", "data/runs", "folder of all runs")
+    results_path: str = option("--resultsPath", "data/results/demo", "folder for results")
+    seed: int = option("--seed", 123, "seed of every random choice")
 
 
-class _OneLineParser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:
-        raise UserError(f"{message}; see python main.py --mode <mode> --help")
+MODES: dict[str, type[Options]] = {
+    "train": TrainOptions,
+    "test": TestOptions,
+    "check": CheckOptions,
+    "demo": DemoOptions,
+}
 
 
 def parse(arguments: list[str]) -> tuple[str, Options]:
@@ -227,59 +157,34 @@ def parse(arguments: list[str]) -> tuple[str, Options]:
     Raises:
         UserError: an unknown mode or flag, a missing or malformed value.
     """
-    modes = _OneLineParser(add_help=False)
-    modes.add_argument("--mode", choices=tuple(MODES), default="train")
+    modes = OneLineParser(prog="python main.py", add_help=False, allow_abbrev=False, formatter_class=_formatter)
+    modes.add_argument("--mode", choices=tuple(MODES), help="what to do (default train)")
     mode = modes.parse_known_args(arguments)[0].mode
+    if mode is None and {"-h", "--help"} & set(arguments):
+        print(_overview())
+        raise SystemExit(0)
 
-    parser = _OneLineParser(
+    mode = mode or "train"
+    parser = OneLineParser(
         prog=f"python main.py --mode {mode}",
-        description=MODES[mode].__doc__,
-        epilog=f"Modes: {', '.join(MODES)}; each has its own flags: python main.py --mode <mode> --help.",
+        description=MODES[mode].__doc__.replace("``", ""),
         allow_abbrev=False,
-        formatter_class=lambda prog: argparse.HelpFormatter(prog, width=int(os.environ.get("COLUMNS", 110))),
+        formatter_class=_formatter,
     )
-    parser.add_argument("--mode", choices=tuple(MODES), default="train", help="what to do")
-    _add_flags(parser, MODES[mode])
+    parser.add_argument("--mode", choices=tuple(MODES), default=mode, help=argparse.SUPPRESS)
+    add_flags(parser, MODES[mode])
     given = vars(parser.parse_args(arguments))
     del given["mode"]
     return mode, MODES[mode].of(**given)
 
 
-def _add_flags(parser: argparse.ArgumentParser, options: type[Options]) -> None:
-    """Add the flags of ``options``, grouped by the dataclass that declares them."""
-    hints = get_type_hints(options)
-    declared: set[str] = set()
-    for group in reversed(options.__mro__):
-        if not (isinstance(group, type) and issubclass(group, Options)):
-            continue
-        names = [name for name in group.flags() if name not in declared]
-        declared.update(names)
-        if not names:
-            continue
-        section = parser.add_argument_group(group.__doc__.splitlines()[0].replace("``", ""))
-        for name in names:
-            f = options.flags()[name]
-            section.add_argument(flag_of(f), dest=name, default=argparse.SUPPRESS, **_form(f, hints[name]))
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    return argparse.HelpFormatter(prog, width=int(os.environ.get("COLUMNS", 110)), max_help_position=32)
 
 
-def _form(f: Field, hint: Any) -> dict[str, Any]:
-    """The argparse arguments for one field."""
-    text = f.metadata["help"]
-    if hint is bool:
-        return {"action": "store_true", "help": text}
-    if f.default not in ("", ()):
-        shown = " ".join(map(str, f.default)) if isinstance(f.default, tuple) else f.default
-        text = f"{text} (default {shown})"
-    form: dict[str, Any] = {"help": text, "choices": f.metadata["choices"]}
-    if f.metadata["const"] is not None:
-        form |= {"nargs": "?", "const": f.metadata["const"]}
-    if get_origin(hint) is tuple:
-        return form | {"type": get_args(hint)[0], "nargs": "+", "action": _Tuple, "metavar": "X"}
-    if get_origin(hint) in (Union, types.UnionType):
-        hint = next(part for part in get_args(hint) if part is not type(None))
-    return form | {"type": hint} | ({} if f.metadata["choices"] else {"metavar": hint.__name__.upper()})
-
-
-class _Tuple(argparse.Action):
-    def __call__(self, parser, namespace, values, option_string=None) -> None:
-        setattr(namespace, self.dest, tuple(values))
+def _overview() -> str:
+    """What ``python main.py --help`` says."""
+    lines = ["usage: python main.py --mode MODE [flags]", "", "Sequence-based visual place recognition. Modes:", ""]
+    lines += [f"  {options.__doc__.splitlines()[0].replace('``', '')}" for options in MODES.values()]
+    lines += ["", "The flags of a mode: python main.py --mode MODE --help"]
+    return "\n".join(lines)

@@ -1,0 +1,134 @@
+"""Options as typed fields: one frozen dataclass a mode, whose fields know their flag, default and help.
+
+A notebook builds the same object the command line does::
+
+    train(TrainOptions.of(dataset="synthetic", sequence_length=5))
+
+``of`` remembers which fields were given, so that a resumed run can tell "the user asked for this" from "nobody said".
+"""
+
+import argparse
+import types
+from dataclasses import Field, dataclass, field, fields, replace
+from typing import Any, NoReturn, Self, Union, get_args, get_origin, get_type_hints
+
+from utils.errors import UserError
+
+
+def option(flag: str, default: Any, help: str, choices: tuple[str, ...] | None = None, const: Any = None) -> Any:
+    """A dataclass field that is also a command-line flag. ``const``: the flag's value when given without one."""
+    return field(default=default, metadata={"flag": flag, "help": help, "choices": choices, "const": const})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the options of every mode share."""
+
+    given: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, **given: Any) -> Self:
+        """Options with these fields set, remembering that they were.
+
+        Raises:
+            UserError: an unknown field, or a value outside a field's choices.
+        """
+        flags = cls.flags()
+        for name, value in given.items():
+            if name not in flags:
+                raise UserError(f"unknown option {name}; {cls.__name__} has {', '.join(flags)}")
+            choices = flags[name].metadata["choices"]
+            if choices and value not in choices:
+                raise UserError(f"{flag_of(flags[name])} {value}: choose one of {', '.join(choices)}")
+        return cls(**given, given=frozenset(given))
+
+    @classmethod
+    def flags(cls) -> dict[str, Field]:
+        """Fields that are flags, by field name."""
+        return {f.name: f for f in fields(cls) if "flag" in f.metadata}
+
+    def record(self) -> dict[str, Any]:
+        """Flag name (without dashes) to value, ready for JSON: the form of ``flags.json``."""
+        return {
+            flag_of(f)[2:]: list(value) if isinstance(value := getattr(self, name), tuple) else value
+            for name, f in self.flags().items()
+        }
+
+    def restored(self, saved: dict[str, Any], names: tuple[str, ...], source: str) -> Self:
+        """These options with the fields ``names`` taken from a run's saved flags.
+
+        Args:
+            saved: a run's ``flags.json``; flags it lacks keep their value here.
+            names: the fields the run decides.
+            source: the run, for the message.
+
+        Raises:
+            UserError: a field was given and differs from the run's; the message names both values.
+        """
+        changes = {}
+        for name in names:
+            f = self.flags()[name]
+            flag = flag_of(f)
+            if flag[2:] not in saved:
+                continue
+            value = saved[flag[2:]]
+            value = tuple(value) if isinstance(value, list) else value
+            if name in self.given and getattr(self, name) != value:
+                raise UserError(
+                    f"{flag} {getattr(self, name)} contradicts {flag} {value} of the resumed run {source}; "
+                    f"leave {flag} out, or start a new run"
+                )
+            changes[name] = value
+        return replace(self, **changes)
+
+
+def flag_of(f: Field) -> str:
+    """The field's flag, with its dashes."""
+    return f.metadata["flag"]
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Raises :class:`UserError` where argparse would print its usage and exit."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see python main.py --mode <mode> --help")
+
+
+def add_flags(parser: argparse.ArgumentParser, options: type[Options]) -> None:
+    """Add the flags of ``options``, grouped by the dataclass that declares them."""
+    hints = get_type_hints(options)
+    declared: set[str] = set()
+    for group in reversed(options.__mro__):
+        if not (isinstance(group, type) and issubclass(group, Options)):
+            continue
+        names = [name for name in group.flags() if name not in declared]
+        declared.update(names)
+        if not names:
+            continue
+        section = parser.add_argument_group(group.__doc__.splitlines()[0].replace("``", ""))
+        for name in names:
+            f = options.flags()[name]
+            section.add_argument(flag_of(f), dest=name, default=argparse.SUPPRESS, **_form(f, hints[name]))
+
+
+def _form(f: Field, hint: Any) -> dict[str, Any]:
+    """The argparse arguments for one field."""
+    text = f.metadata["help"]
+    if hint is bool:
+        return {"action": "store_true", "help": text}
+    if f.default not in ("", ()):
+        shown = " ".join(map(str, f.default)) if isinstance(f.default, tuple) else f.default
+        text = f"{text} (default {shown})"
+    form: dict[str, Any] = {"help": text, "choices": f.metadata["choices"]}
+    if f.metadata["const"] is not None:
+        form |= {"nargs": "?", "const": f.metadata["const"]}
+    if get_origin(hint) is tuple:
+        return form | {"type": get_args(hint)[0], "nargs": "+", "action": _Tuple, "metavar": "X"}
+    if get_origin(hint) in (Union, types.UnionType):
+        hint = next(part for part in get_args(hint) if part is not type(None))
+    return form | {"type": hint} | ({} if f.metadata["choices"] else {"metavar": hint.__name__.upper()})
+
+
+class _Tuple(argparse.Action):
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        setattr(namespace, self.dest, tuple(values))
