@@ -12,6 +12,7 @@ Nothing is ever unpickled.
 
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -31,7 +32,7 @@ class LazyRows:
     Slicing gives another ``LazyRows``; indexing with an integer or an integer array, and ``np.asarray``, read.
 
     Args:
-        base: (N, D) array, or h5py dataset, or anything that reads rows by slice.
+        base: (N, D) array or h5py dataset.
         rows: (M,) int64 rows of ``base``, each within it.
     """
 
@@ -63,11 +64,8 @@ class LazyRows:
             values = self._base[flat]
         elif not len(flat):
             values = np.empty((0, self.shape[1]), self.dtype)
-        elif (low := int(flat.min())) + 4 * len(flat) > (high := int(flat.max())):
-            values = self._base[low : high + 1][flat - low]  # near neighbours: one read of their span
         else:
-            unique, inverse = np.unique(flat, return_inverse=True)  # HDF5 selects rising rows only
-            values = self._base[unique][inverse]
+            values = _read_h5(self._base, flat)
         return values.reshape(*rows.shape, self.shape[1])
 
 
@@ -107,7 +105,7 @@ def open_descriptors(location: str | Path):
         raise UserError(f'{path} holds several arrays; name one, as "{path.name}:key"')
     try:
         array = reader(path, key)
-    except (OSError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path}: cannot be read ({_one_line(error)}); copy or extract it again") from error
     return _checked(array, location)
 
@@ -205,6 +203,20 @@ def _open_h5(path: Path, key: str):
         file.close()
         return np.memmap(path, dtype, mode="r", offset=offset, shape=shape)
     return LazyRows(dataset, np.arange(len(dataset)))
+
+
+def _read_h5(dataset, rows: np.ndarray) -> np.ndarray:
+    """(M,) rows in any order, also repeated, as (M, D): HDF5 itself gives rising rows only."""
+    low, high = int(rows.min()), int(rows.max())
+    try:
+        if high - low < 4 * len(rows):
+            return dataset[low : high + 1][rows - low]  # near neighbours: one read of their span
+        unique, inverse = np.unique(rows, return_inverse=True)
+        return dataset[unique][inverse]
+    except OSError as error:
+        raise UserError(
+            f"{dataset.file.filename}: rows {low} to {high} cannot be read ({_one_line(error)}); copy it again"
+        ) from error
 
 
 def _checked(array, location: str | Path):
