@@ -38,7 +38,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         what = f" ({named[1]})" if named else ""
         raise UserError(f"{path} is refused: it holds more than tensors and plain values{what}") from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path} is not a readable checkpoint: {str(error).splitlines()[0]}") from error
+        raise UserError(f"{path} is not a readable checkpoint: {str(error).strip() or type(error).__name__}") from error
     if not isinstance(state, dict) or "state_dict" not in state:
         raise UserError(f"{path} is not a checkpoint of a sequence encoder: it has no state_dict")
     return state

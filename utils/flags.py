@@ -63,7 +63,8 @@ class Options:
             source: the run, for the message.
 
         Raises:
-            UserError: a field was given and differs from the run's; the message names both values.
+            UserError: a field was given and differs from the run's (the message names both values), or a saved value
+                has the wrong type.
         """
         changes = {}
         for name in names:
@@ -73,6 +74,9 @@ class Options:
                 continue
             value = saved[flag[2:]]
             value = tuple(value) if isinstance(value, list) else value
+            kind = type(f.default)
+            if not isinstance(value, (int, float) if kind is float else kind):
+                raise UserError(f"{source} holds {flag} {value!r}, wanted {kind.__name__}; its flags were changed")
             if name in self.given and getattr(self, name) != value:
                 raise UserError(
                     f"{flag} {getattr(self, name)} contradicts {flag} {value} of the resumed run {source}; "
@@ -105,7 +109,7 @@ def add_flags(parser: argparse.ArgumentParser, options: type[Options]) -> None:
         declared.update(names)
         if not names:
             continue
-        section = parser.add_argument_group(group.__doc__.splitlines()[0].replace("``", ""))
+        section = parser.add_argument_group(group.__doc__.splitlines()[0].replace("``", "").rstrip("."))
         for name in names:
             f = options.flags()[name]
             section.add_argument(flag_of(f), dest=name, default=argparse.SUPPRESS, **_form(f, hints[name]))

@@ -1,0 +1,68 @@
+"""Checkpoints: read safely, fitted strictly."""
+
+import numpy as np
+import pytest
+import torch
+
+from utils.checkpoints import fit_state, load_checkpoint, save_checkpoint
+from utils.errors import UserError
+
+
+class Malicious:
+    def __init__(self, marker):
+        self.marker = marker
+
+    def __reduce__(self):
+        return (open, (str(self.marker), "w"))
+
+
+def test_numpy_scalars_of_seqnet_checkpoints_load(tmp_path):
+    path = tmp_path / "checkpoint.pth.tar"
+    state = {
+        "epoch": 3,
+        "state_dict": {"pool.0.conv.bias": torch.ones(2)},
+        "recalls": {1: np.float64(0.5), 5: np.float32(0.25), 10: np.int64(1)},
+        "best_score": np.float64(0.25),
+        "optimizer": {"state": {}, "param_groups": []},
+        "parallel": False,
+    }
+    torch.save(state, path)
+    loaded = load_checkpoint(path)
+    assert loaded["recalls"] == {1: 0.5, 5: 0.25, 10: 1}
+    assert loaded["best_score"] == 0.25
+    assert torch.equal(loaded["state_dict"]["pool.0.conv.bias"], torch.ones(2))
+
+
+@pytest.mark.parametrize("hidden", ["value", "state_dict"])
+def test_code_in_a_checkpoint_is_refused_and_not_run(tmp_path, hidden):
+    marker, path = tmp_path / "ran", tmp_path / "checkpoint.pth.tar"
+    torch.save({"state_dict": {}} | {hidden: Malicious(marker)}, path)
+    with pytest.raises(UserError, match="more than tensors"):
+        load_checkpoint(path)
+    assert not marker.exists()
+
+
+def test_missing_and_broken_files_are_named(tmp_path):
+    with pytest.raises(UserError, match="no checkpoint"):
+        load_checkpoint(tmp_path / "none.pth.tar")
+    whole = tmp_path / "whole.pth.tar"
+    save_checkpoint({"state_dict": {"w": torch.zeros(1000)}}, whole)
+    for name, content in (("empty", b""), ("text", b"hello"), ("truncated", whole.read_bytes()[:2000])):
+        path = tmp_path / f"{name}.pth.tar"
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=name):
+            load_checkpoint(path)
+
+
+def test_something_else_saved_by_torch_is_not_a_checkpoint(tmp_path):
+    path = tmp_path / "tensor.pth.tar"
+    torch.save(torch.zeros(3), path)
+    with pytest.raises(UserError, match="no state_dict"):
+        load_checkpoint(path)
+
+
+def test_a_misfit_lists_the_first_key_of_each_kind():
+    module = torch.nn.Linear(3, 2)
+    expected = r"1 missing \(first: bias\).*1 unexpected \(first: extra\).*weight is \(2, 4\)"
+    with pytest.raises(UserError, match=expected):
+        fit_state(module, {"weight": torch.zeros(2, 4), "extra": torch.zeros(1)}, "FILE")
