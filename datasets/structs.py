@@ -115,7 +115,7 @@ def read_split_indices(path: Path, key: str) -> tuple[np.ndarray, np.ndarray]:
     except Exception as error:  # a hostile or broken pickle may raise anything at all
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{path}:{key}: cannot be read as split indices ({reason}); get the file again") from error
-    if not isinstance(value, np.ndarray) or value.shape not in ((2,), (2, *value.shape[1:])):
+    if not isinstance(value, np.ndarray) or value.shape[:1] != (2,):
         raise UserError(f"{path}:{key}: wanted two arrays of rows, of reference and query")
     return _rising_rows(path, key, value[0]), _rising_rows(path, key, value[1])
 

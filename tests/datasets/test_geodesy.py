@@ -6,7 +6,7 @@ from datasets.geodesy import local_metres
 
 def test_origin_is_zero_and_axes_are_east_north_up():
     origin = np.array([59.0, 10.0])
-    points = local_metres(np.array([origin, origin + (0.001, 0), origin + (0, 0.001)]), origin)
+    points = local_metres(np.array([[59.0, 10.0], [59.001, 10.0], [59.0, 10.001]]), origin)
     np.testing.assert_allclose(points[0], 0, atol=1e-6)
     # A degree of latitude at 59 degrees is 111.39 km, one of longitude 57.48 km (tables of WGS84).
     np.testing.assert_allclose(points[1], [0, 111.39, 0], atol=0.02)
