@@ -37,10 +37,10 @@ class ExtractOptions(Options):
     output: str = option("--output", "", "descriptors to write (.npy); a .json of the same name says what they are")
     half: bool = option("--half", False, "write float16 instead of float32")
     local: bool = option("--local", False, "also write local features (<output>-local.npy), where the encoder has them")
-    image_size: tuple[int, ...] = option("--imageSize", (), "height and width in pixels to resize to; "
-                                         "default: as the encoder's published evaluation")
+    image_size: tuple[int, ...] = option("--imageSize", (), "height and width in pixels to resize to; 0 0: keep "
+                                         "the images' own; default: as the encoder's published evaluation")
     batch_size: int = option("--batchSize", 16, "images the network takes at once")
-    threads: int = option("--threads", 0, "decoding processes; 0: one a core, 8 at most; -1: decode in the main process")
+    threads: int = option("--threads", 0, "decoding processes; 0: one a core, 8 at most; -1: the main process alone")
     device: str = option("--device", "auto", "where to compute", choices=("auto", "cpu", "cuda"))
     amp: bool = option("--amp", False, "bfloat16 where the network allows; moves descriptors by about 1e-2")
     fps: float = option("--fps", 0.0, "frames a second to take from a video; 0: all")
@@ -92,8 +92,9 @@ def _check(options: ExtractOptions) -> None:
             raise UserError(f"{flag} is missing: extract needs --images, --descType and --output")
     if not options.output.endswith(".npy"):
         raise UserError(f"--output {options.output}: wanted a file name ending in .npy")
-    if options.image_size and (len(options.image_size) != 2 or min(options.image_size) < 1):
-        raise UserError(f"--imageSize {' '.join(map(str, options.image_size))}: wanted height and width in pixels")
+    size = options.image_size
+    if size and size != (0, 0) and (len(size) != 2 or min(size) < 1):
+        raise UserError(f"--imageSize {' '.join(map(str, size))}: wanted height and width in pixels, or 0 0")
     if options.batch_size < 1 or options.threads < -1 or options.pca < 0 or options.fps < 0:
         raise UserError("--batchSize must be 1 or more, --threads -1 or more, --pca and --fps 0 or more")
     if options.pca and options.pca_file:
@@ -247,7 +248,7 @@ def _check_batch(batch: "ImageBatch", options: ExtractOptions, progress: "Progre
     shape = list(batch.images.shape[1:])
     if batch.names and progress.shape is None:
         progress.shape = shape
-    odd = batch.odd or (batch.names[0] if batch.names and shape != progress.shape else None)
+    odd = batch.names[0] if batch.names and shape != progress.shape else batch.odd
     if odd:
         size = " x ".join(map(str, progress.shape[-2:]))
         raise UserError(f"the image {odd} is not {size} pixels as those before it, and {options.desc_type} needs one "

@@ -67,10 +67,13 @@ def open_images(path: str | Path, fps: float | None = None) -> ImageSource:
     raise UserError(f"{path} is neither a folder, nor a .txt list of images, nor a video ({kinds})")
 
 
-def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
+def natural_key(name: str) -> tuple[list[list[tuple[int, int, str]]], str]:
     """Sort key by which ``a2.png`` comes before ``a10.png``, folder by folder; equal numbers go by spelling."""
-    parts = re.split(r"(\d+)", name.replace("/", "\0"))  # a folder's end sorts before any other character
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part], name
+    folders = [
+        [(0, int(token), "") if token.isdecimal() else (1, 0, token) for token in re.split(r"(\d+)", part) if token]
+        for part in name.split("/")
+    ]
+    return folders, name
 
 
 def find_images(folder: Path) -> tuple[str, ...]:

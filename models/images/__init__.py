@@ -38,6 +38,7 @@ class Entry:
         fetch: ``module:function`` that takes ``arguments`` and returns the path of weights a library brings itself.
         pools: choices of ``pool``, the default first.
         resizable: whether ``image_size`` can be chosen.
+        native: whether images may keep their own size.
     """
 
     builder: str
@@ -46,6 +47,7 @@ class Entry:
     fetch: str = ""
     pools: tuple[str, ...] = ()
     resizable: bool = True
+    native: bool = True
 
 
 def _dinov2(variant: str) -> Entry:
@@ -56,7 +58,7 @@ def _dinov2(variant: str) -> Entry:
 
 def _scicevpr(builder: str, file: str, size: str) -> Entry:
     published = Published(file, "SciceVPR", "github.com/shuimushan/SciceVPR")
-    return Entry(f"scicevpr:{builder}", {"size": size}, published, resizable=False)
+    return Entry(f"scicevpr:{builder}", {"size": size}, published, resizable=False, native=False)
 
 
 def _fol(size: str) -> Entry:
@@ -70,8 +72,8 @@ def _backbone(network: str, file: str) -> Entry:
 
 
 IMAGE_ENCODERS: dict[str, Entry] = {
-    "thumbnail": Entry("thumbnail:build_thumbnail"),
-    "hog": Entry("hog:build_hog"),
+    "thumbnail": Entry("thumbnail:build_thumbnail", native=False),
+    "hog": Entry("hog:build_hog", native=False),
     "netvlad": Entry("netvlad:build_netvlad", published=Published(
         "pittsburgh_WPCA4096.pth.tar", "Patch-NetVLAD", "github.com/QVPR/Patch-NetVLAD")),
     "resnet18": _backbone("resnet18", "resnet18-f37072fd.pth"),
@@ -98,7 +100,8 @@ def build_image_encoder(name: str, *, weights: str | Path = "", pool: str = "",
         weights: a checkpoint file; ``random`` for weights that were never trained (the same ones each time); empty
             for the published file in ``data/weights``.
         pool: one of the encoder's poolings; empty for its default.
-        image_size: (height, width) in pixels to resize images to; None for the encoder's published evaluation.
+        image_size: (height, width) in pixels to resize images to; (0, 0) to leave images as they are; None for the
+            encoder's published evaluation.
 
     Raises:
         UserError: unknown name or pool, a size the encoder cannot take, or weights missing or not fitting.
@@ -114,8 +117,9 @@ def build_image_encoder(name: str, *, weights: str | Path = "", pool: str = "",
         raise UserError(f"--pool {pool} is unknown to {name}: {choice}")
     if image_size and not entry.resizable:
         raise UserError(f"{name} takes images of one size only: leave out --imageSize")
-    chosen = {"pool": pool} if pool else {}
-    chosen |= {"image_size": image_size} if image_size else {}
+    if image_size == (0, 0) and not entry.native:
+        raise UserError(f"--imageSize 0 0: {name} has to resize images; give a height and a width, or leave it out")
+    chosen = ({"pool": pool} if pool else {}) | _size(image_size)
     path = _weights_path(name, entry, str(weights))  # before the network is built: it may take a while
 
     with torch.random.fork_rng(devices=[]):
@@ -161,9 +165,16 @@ def _build_hub(name: str, weights: str, pool: str, image_size: tuple[int, int] |
         raise UserError(f"--pool {pool} is unknown to {name}: it has no choice of pooling")
     if weights:
         raise UserError(f"{name} brings its own weights: leave out --weights")
-    encoder = build_hub(name, **({"image_size": image_size} if image_size else {}))
+    encoder = build_hub(name, **_size(image_size))
     encoder.weights = WeightsRecord("hub", name, state_sha256(encoder.network))
     return encoder.eval()
+
+
+def _size(image_size: tuple[int, int] | None) -> dict[str, tuple[int, int] | None]:
+    """The builder's argument: nothing for its default, None for images as they are."""
+    if image_size is None:
+        return {}
+    return {"image_size": None if image_size == (0, 0) else image_size}
 
 
 def _resolve(reference: str) -> Any:

@@ -28,7 +28,7 @@ class Preprocess:
     Attributes:
         size: (height, width) in pixels, or None to keep the image's own.
         mean, std: of each channel, on the scale where white is 1.
-        interpolation: ``area`` averages the pixels covered and ignores ``antialias``.
+        interpolation: ``area`` averages the pixels whose centres a new pixel covers, and ignores ``antialias``.
         grey: one channel (luma of Rec. 601) instead of three; the first mean and std are used.
     """
 
@@ -71,7 +71,7 @@ def resize(image: np.ndarray, size: tuple[int, int], interpolation: str, antiali
     if interpolation == "area":
         from PIL import Image
 
-        return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BOX, reducing_gap=2.0))
+        return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BOX))
     if antialias:  # on 8 bits PyTorch follows Pillow, and is several times faster
         planes = torch.from_numpy(np.atleast_3d(image)).permute(2, 0, 1)[None]  # (1, C, H, W)
         resized = functional.interpolate(planes, size, mode=interpolation, antialias=True)

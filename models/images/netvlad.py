@@ -78,7 +78,7 @@ class NetVLAD(ImageEncoder):
     """
 
     def __init__(self, whitened_dims: int | None = 4096, clusters: int = 64,
-                 image_size: tuple[int, int] = (480, 640)) -> None:
+                 image_size: tuple[int, int] | None = (480, 640)) -> None:
         super().__init__()
         self.encoder = vgg16_layers()
         self.pool = NetVLADLayer(clusters)
@@ -107,6 +107,6 @@ class NetVLAD(ImageEncoder):
         load_state(self, state, source)
 
 
-def build_netvlad(*, image_size: tuple[int, int] = (480, 640)) -> NetVLAD:
+def build_netvlad(*, image_size: tuple[int, int] | None = (480, 640)) -> NetVLAD:
     """NetVLAD, 4096-D, weights random. Images are resized to 480x640, bilinear, antialiased, as published."""
     return NetVLAD(image_size=image_size)
