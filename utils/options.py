@@ -143,11 +143,34 @@ class DemoOptions(Options):
     seed: int = option("--seed", 123, "seed of every random choice")
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions(Options):
+    """``--mode report``: result records to a page and figures."""
+
+    results: tuple[str, ...] = option("--results", (), "result records (.json) that --mode test wrote")
+    output: str = option("--output", "report", "folder for index.html, the tables and the figures")
+    matrix_side: int = option("--matrixSide", 2000, "longest side of a similarity matrix in pixels; 0: no matrices")
+    quiet: bool = option("--quiet", False, "print errors only")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareOptions(Options):
+    """``--mode compare``: runs side by side, or two results query by query."""
+
+    runs: tuple[str, ...] = option("--runs", ("data/runs",), "run folders, or folders of runs")
+    sort: str = option("--sort", "newest", 'column to sort by: "newest", "R@1", "R@5", "time", or a flag without dashes')
+    csv: str = option("--csv", "", "also write the table to this file")
+    diff: tuple[str, ...] = option("--diff", (), "two result records: which queries only one of them gets right")
+    save_path: str = option("--savePath", "checkpoints", "folder of a run's checkpoints, inside the run")
+
+
 MODES: dict[str, type[Options]] = {
     "train": TrainOptions,
     "test": TestOptions,
     "check": CheckOptions,
     "demo": DemoOptions,
+    "report": ReportOptions,
+    "compare": CompareOptions,
 }
 
 
