@@ -27,18 +27,24 @@ def recall_at(correct: np.ndarray, counted: np.ndarray, ks: Sequence[int]) -> di
 def recall_at_radii(
     errors: np.ndarray, counted: np.ndarray, radii: Sequence[float], ks: Sequence[int]
 ) -> np.ndarray:
-    """Recall@K for several radii over the same counted queries.
+    """Recall@K for several radii.
 
     Args:
         errors: (M, K) float64 distance of each ranked reference from its query.
-        counted: (M,) bool, as in :func:`recall_at`; one set for all radii, so the rows can be compared.
+        counted: (R, M) bool, the queries that enter the mean of each radius: SeqNet counts those with a reference
+            within that very radius, so rows of its result rest on different queries.
         radii: R radii in the units of ``errors``, inclusive.
         ks: the K wanted.
 
     Returns:
-        (R, len(ks)) float64.
+        (R, len(ks)) float64; NaN where a radius counts no query.
     """
-    return np.array([_hits(errors <= radius, counted, ks).mean(axis=0) for radius in radii])
+    return np.array(
+        [
+            _hits(errors <= radius, who, ks).mean(axis=0) if who.any() else np.full(len(ks), np.nan)
+            for radius, who in zip(radii, counted, strict=True)
+        ]
+    )
 
 
 def recall_intervals(

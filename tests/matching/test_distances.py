@@ -1,0 +1,38 @@
+"""Distances by a matrix product against distances by differences."""
+
+import numpy as np
+import pytest
+import torch
+
+from matching.distances import euclidean
+
+
+def plain(query: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(query[:, None].astype(np.float64) - reference[None], axis=2)
+
+
+def unit_rows(generator, count: int, dims: int) -> np.ndarray:
+    rows = generator.standard_normal((count, dims)).astype(np.float32)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("scale", [1, 1000])
+def test_equals_differences(scale):
+    generator = np.random.default_rng(0)
+    query, reference = scale * unit_rows(generator, 40, 300), scale * unit_rows(generator, 60, 300)
+    ours = euclidean(torch.from_numpy(query), torch.from_numpy(reference))
+    np.testing.assert_allclose(ours, plain(query, reference), rtol=5e-7)
+
+
+@pytest.mark.parametrize("offset", [1e-6, 1e-4, 1e-2, 0.1, 0.24, 0.26])
+def test_near_duplicates_keep_their_digits(offset):
+    generator = np.random.default_rng(1)
+    reference = unit_rows(generator, 50, 1024)
+    query = reference + np.float32(offset) * unit_rows(generator, 50, 1024)
+    ours = euclidean(torch.from_numpy(query), torch.from_numpy(reference))
+    np.testing.assert_allclose(ours, plain(query, reference), atol=1e-6, rtol=1e-6)
+
+
+def test_equal_rows_are_exactly_zero_apart():
+    rows = torch.from_numpy(unit_rows(np.random.default_rng(2), 200, 512))
+    assert not euclidean(rows, rows).diagonal().any()
