@@ -31,8 +31,8 @@ def recall_at_radii(
 
     Args:
         errors: (M, K) float64 distance of each ranked reference from its query.
-        counted: (R, M) bool, the queries that enter the mean of each radius: SeqNet counts those with a reference
-            within that very radius, so rows of its result rest on different queries.
+        counted: (R, M) bool, the queries that enter the mean of each radius (SeqNet counts those with a reference
+            within that very radius, so rows of its result rest on different queries), or (M,) for all radii alike.
         radii: R radii in the units of ``errors``, inclusive.
         ks: the K wanted.
 
@@ -42,7 +42,7 @@ def recall_at_radii(
     return np.array(
         [
             _hits(errors <= radius, who, ks).mean(axis=0) if who.any() else np.full(len(ks), np.nan)
-            for radius, who in zip(radii, counted, strict=True)
+            for radius, who in zip(radii, np.broadcast_to(counted, (len(radii), len(errors))), strict=True)
         ]
     )
 

@@ -23,7 +23,7 @@ def test_recall_at_radii_counts_per_radius():
     recalls = recall_at_radii(errors, counted, [0, 5, 1], [1, 2])
     assert recalls[:2].tolist() == [[1, 1], [1, 1]]
     assert np.isnan(recalls[2]).all()
-    assert recall_at_radii(errors, np.full((1, 3), True), [2], [1, 2]).tolist() == [[1 / 3, 2 / 3]]
+    assert recall_at_radii(errors, np.full(3, True), [2], [1, 2]).tolist() == [[1 / 3, 2 / 3]]
 
 
 @pytest.mark.parametrize("ks", [[0], [4]])
