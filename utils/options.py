@@ -164,6 +164,63 @@ class CompareOptions(Options):
     save_path: str = option("--savePath", "checkpoints", "folder of a run's checkpoints, inside the run")
 
 
+@dataclass(frozen=True, kw_only=True)
+class PrepareOptions(Options):
+    """``--mode prepare``: a public dataset, or your own drives, to a dataset folder.
+
+    A flag that not every source takes names those that do.
+    """
+
+    source: str = option(
+        "--source",
+        "",
+        "what --root is",
+        choices=("nordland", "oxford", "msls", "folders", "utm-names", "vpr-bench"),
+    )
+    root: str = option("--root", "", "folder the dataset was unpacked to; it is left as it is")
+    output: str = option("--output", "", "dataset folder to write")
+    name: str = option("--name", "", "the dataset's name; default: the folder's")
+    overwrite: bool = option("--overwrite", False, "replace an output that differs")
+    quiet: bool = option("--quiet", False, "print errors only")
+    reference: str = option("--reference", "", "reference traverse, a folder (all but msls, utm-names)")
+    query: str = option("--query", "", "query traverse, a folder (all but msls, utm-names)")
+    frame_list: str = option(
+        "--frameList",
+        "",
+        "take the frames named in this file, one a line; {traverse} stands for the traverse (nordland, oxford, msls, "
+        "folders)",
+    )
+    camera: str = option("--camera", "stereo/left", "folder of the images in a traverse (oxford)")
+    poses: str = option("--poses", "ins", "source of positions (oxford)", choices=("ins", "rtk"))
+    spacing: float = option("--spacing", 2.0, "metres between frames; 0: every image (oxford)")
+    splits: str = option(
+        "--splits", "v1.0", "seqNet's, or all frames to test (oxford)", choices=("v1.0", "pnv", "all")
+    )
+    train_city: str = option("--trainCity", "", "city to train on (msls)")
+    val_city: str = option("--valCity", "", "city to validate on (msls)")
+    test_city: str = option("--testCity", "", "city to test on (msls)")
+    subtask: str = option(
+        "--subtask",
+        "all",
+        "which queries and references to validate and test on (msls)",
+        choices=("all", "summer2winter", "winter2summer", "old2new", "new2old", "day2night", "night2day"),
+    )
+    break_gaps: bool = option("--breakGaps", False, "a missing frame number begins a new sequence (msls)")
+    fractions: tuple[float, ...] = option("--fractions", (0.6, 0.2, 0.2), "of the route for train, val, test (folders)")
+    gap: float = option("--gap", -1.0, "frames or metres between splits; -1: the negative radius (folders)")
+    seed: int = option("--seed", 123, "seed of the order of the splits along the route (folders)")
+    reach: float = option("--reach", 1.0, "seconds to the nearest pose beyond which an image is left out (folders)")
+    train_positive_radius: float = option("--trainPositiveRadius", 10.0, "of training positives (utm-names)")
+    positive_radius: float = option(
+        "--positiveRadius", 0.0, "frames or metres within which a match is correct; 0: the source's "
+        "(folders, msls, utm-names)"
+    )
+    negative_radius: float = option(
+        "--negativeRadius", 0.0, "frames or metres beyond which training negatives lie; 0: the source's "
+        "(folders, msls, utm-names)"
+    )
+
+
 MODES: dict[str, type[Options]] = {
     "train": TrainOptions,
     "test": TestOptions,
@@ -171,6 +228,7 @@ MODES: dict[str, type[Options]] = {
     "demo": DemoOptions,
     "report": ReportOptions,
     "compare": CompareOptions,
+    "prepare": PrepareOptions,
 }
 
 

@@ -1,0 +1,118 @@
+"""Your own drives: a folder of images each, and beside it, if there are any, its positions::
+
+    <root>/<traverse>/*.jpg
+    <root>/<traverse>.csv                     columns lat, lon or x, y[, z] or frame; name or timestamp; sequence
+    <root>/<traverse>.{tum,kitti,txt}         or a trajectory: "tum" or "kitti", told apart by numbers a line
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from datasets.geodesy import local_metres
+from datasets.prepare.image_folder import absolute, images_of, listed_rows, subfolders
+from datasets.prepare.partition import partition
+from datasets.prepare.places import read_places
+from datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse
+from utils.errors import UserError
+
+SUFFIXES = (".csv", ".tum", ".kitti", ".txt")
+# Positive and negative radius by unit.
+RADII = {"frames": (1.0, 5.0), "metres": (10.0, 25.0)}
+
+
+def read(
+    root: Path,
+    *,
+    reference: str = "",
+    query: str = "",
+    frame_list: str = "",
+    fractions: tuple[float, ...] = (0.6, 0.2, 0.2),
+    gap: float | None = None,
+    seed: int = 123,
+    reach: float = 1.0,
+    positive_radius: float | None = None,
+    negative_radius: float | None = None,
+) -> Prepared:
+    """Two traverses. Without positions a frame's position is its number in the folder's natural order.
+
+    Args:
+        reference, query: their folders; may be left out if there are two, called reference (or ref, database) and
+            query (or queries).
+        frame_list: take these frames only; ``{traverse}`` is the folder.
+        fractions, seed: see :func:`datasets.prepare.partition.partition`.
+        gap: between splits, default the negative radius.
+        reach: seconds to the nearest pose beyond which an image is left out.
+        positive_radius, negative_radius: in frames or metres, default :data:`RADII`; training positives and correct
+            matches lie within the first, training negatives beyond the second.
+
+    Raises:
+        UserError: missing folders, positions of which rows match no image, traverses with different kinds of position.
+    """
+    notes: list[str] = []
+    names = _pair(root, reference, query)
+    first, second = (_traverse(root, name, frame_list, reach, notes) for name in names)
+    if first.positions.keys() != second.positions.keys():
+        raise UserError(
+            f"{root}: {first.name} has positions in {', '.join(first.positions)}, {second.name} in "
+            f"{', '.join(second.positions)}; give both the same"
+        )
+    units = "frames" if "frame" in first.positions else "metres"
+    positive, negative = positive_radius or RADII[units][0], negative_radius or RADII[units][1]
+    places = [np.stack(list(traverse.positions.values()), axis=1).astype(float) for traverse in (first, second)]
+    if "lat" in first.positions:
+        places = [local_metres(degrees, places[0][0]) for degrees in places]
+    rows = partition(*places, fractions, negative if gap is None else gap, np.random.default_rng(seed))
+    return Prepared(
+        units=units,
+        traverses=(first, second),
+        splits=tuple(
+            PreparedSplit(part, *names, *pair, positive, negative if part == "train" else None)
+            for part, pair in rows.items()
+        ),
+        notes=tuple(notes),
+    )
+
+
+def _pair(root: Path, reference: str, query: str) -> tuple[str, str]:
+    found = subfolders(root)
+
+    def called(*names: str) -> str:
+        return next((name for name in found if name.lower() in names), "")
+
+    reference = reference or called("reference", "ref", "database")
+    query = query or called("query", "queries")
+    if not reference or not query:
+        raise UserError(
+            f"{root}: which folder is the reference and which the query? it has {', '.join(found) or 'none'}; give "
+            "--reference and --query"
+        )
+    if reference == query:
+        raise UserError(f"--reference and --query are both {query}; give two different traverses")
+    return reference, query
+
+
+def _traverse(root: Path, name: str, frame_list: str, reach: float, notes: list[str]) -> PreparedTraverse:
+    folder = root / name
+    images = images_of(folder)
+    if frame_list:
+        images = tuple(images[row] for row in listed_rows(frame_list, name, images))
+    beside = [root / f"{name}{suffix}" for suffix in SUFFIXES if (root / f"{name}{suffix}").is_file()]
+    if len(beside) > 1:
+        raise UserError(f"{root}: both {beside[0].name} and {beside[1].name} say where {name} was; keep one of them")
+    if not beside:
+        return PreparedTraverse(name, absolute(folder, images), images, {"frame": np.arange(len(images))})
+    places = read_places(beside[0], images, folder, reach)
+    if not places.known.all():
+        left_out = f"{np.sum(~places.known)} of {len(images)} images left out"
+        notes.append(f"{name}: {left_out}, {beside[0].name} has no position for them")
+    rows = np.flatnonzero(places.known)
+    chosen = tuple(images[row] for row in rows)
+    return PreparedTraverse(
+        name=name,
+        images=absolute(folder, chosen),
+        names=chosen,
+        positions={column: values[rows] for column, values in places.positions.items()},
+        sequences=None if places.sequences is None else places.sequences[rows],
+        timestamps=None if places.seconds is None else places.seconds[rows],
+    )

@@ -1,0 +1,82 @@
+"""The images of one traverse: found in a folder, and chosen by a list."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from datasets.images import find_images
+from datasets.structs import read_image_names
+from utils.errors import UserError
+
+
+def images_of(folder: Path) -> tuple[str, ...]:
+    """Names of all images below a folder of the source, relative to it, in natural order.
+
+    Raises:
+        UserError: there is no such folder (the ones there are listed), it cannot be read, or holds no image.
+    """
+    if not folder.is_dir():
+        found = ", ".join(subfolders(folder.parent)) or "none"
+        raise UserError(f"{folder}: no such folder of images; {folder.parent} has {found}")
+    return find_images(folder)
+
+
+def subfolders(folder: Path) -> list[str]:
+    """Names of the visible folders in a folder, sorted; none where it does not exist.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    if not folder.is_dir():
+        return []
+    try:
+        return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
+    except OSError as error:
+        raise UserError(f"cannot read the folder {folder}: {error.strerror}; check its permissions") from error
+
+
+def absolute(folder: Path, names: Iterable[str]) -> tuple[str, ...]:
+    """Absolute paths of images named relative to ``folder``."""
+    start = os.path.abspath(folder)
+    return tuple(os.path.join(start, name) for name in names)
+
+
+def stem(name: str) -> str:
+    """The file name without folders and suffix."""
+    return PurePosixPath(name).stem
+
+
+def listed_rows(pattern: str, traverse: str, images: tuple[str, ...]) -> np.ndarray:
+    """Rows of ``images`` in the order of a list of image names.
+
+    A line names an image by its file name; folders and suffix may differ, as lists of the field name images where
+    their authors had them.
+
+    Args:
+        pattern: path of the list; ``{traverse}`` in it stands for the traverse's name.
+        images: names of the images there are.
+
+    Raises:
+        UserError: no list, a line that names no image, two images that go by the same name, a line that comes twice.
+    """
+    path = Path(pattern.replace("{traverse}", traverse))
+    if not path.is_file():
+        raise UserError(f"{path}: no such list of image names; check --frameList")
+    wanted = [stem(line) for line in read_image_names(path)]
+    rows = {stem(image): row for row, image in enumerate(images)}
+    if len(rows) < len(images):
+        seen: dict[str, str] = {}
+        first, second = next((seen[stem(i)], i) for i in images if seen.setdefault(stem(i), i) != i)
+        raise UserError(f"{path}: file names do not tell {first} and {second} of {traverse} apart; rename them")
+    if missing := [name for name in wanted if name not in rows]:
+        raise UserError(
+            f"{path}: {len(missing)} of {len(wanted)} names match no image of {traverse}, first {missing[0]}; "
+            "check that list and images belong together"
+        )
+    chosen = np.array([rows[name] for name in wanted])
+    if len(np.unique(chosen)) < len(chosen):
+        twice = next(name for index, name in enumerate(wanted) if name in wanted[:index])
+        raise UserError(f"{path} names {twice} more than once: each frame has one row")
+    return chosen

@@ -1,0 +1,141 @@
+"""Mapillary Street-Level Sequences, as shipped::
+
+    <root>/train_val/<city>/{database,query}/images/<key>.jpg
+    <root>/train_val/<city>/{database,query}/{seq_info,postprocessed,raw,subtask_index}.csv
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from datasets.prepare.columns import Columns, read_columns
+from datasets.prepare.image_folder import absolute, images_of, listed_rows, subfolders
+from datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse
+from utils.errors import UserError
+
+ROLES = ("database", "query")
+# Subtask, and its column in subtask_index.csv: query and database of different seasons, years or times of the day.
+SUBTASKS = {
+    "all": "all",
+    "summer2winter": "s2w",
+    "winter2summer": "w2s",
+    "old2new": "o2n",
+    "new2old": "n2o",
+    "day2night": "d2n",
+    "night2day": "n2d",
+}
+
+
+def read(
+    root: Path,
+    *,
+    train_city: str = "",
+    val_city: str = "",
+    test_city: str = "",
+    subtask: str = "all",
+    frame_list: str = "",
+    break_gaps: bool = False,
+    positive_radius: float = 10.0,
+    negative_radius: float = 10.0,
+) -> Prepared:
+    """A city a split; database is the reference. UTM metres (x east, y north).
+
+    Frames are in the order of their sequences (``sequence_key``, in order of appearance) and in them by
+    ``frame_number``. Panoramas are left out, as the dataset's own loader does.
+
+    Args:
+        train_city, val_city, test_city: no such split where empty.
+        subtask: a key of :data:`SUBTASKS`, for val and test; training takes all frames.
+        frame_list: take these frames only, in this order; ``{traverse}`` is ``<city>_<role>``.
+        break_gaps: a missing frame number begins a new sequence (the dataset's own loader skips windows with one;
+            seqNet's sequence bounds run on).
+        positive_radius, negative_radius: metres; the defaults are those in seqNet's files. The dataset's own loader
+            has 10 and 25.
+
+    Raises:
+        UserError: no city given or not there, tables that lack columns or disagree, images not unpacked.
+    """
+    cities = {"train": train_city, "val": val_city, "test": test_city}
+    if not any(cities.values()):
+        raise UserError("msls needs a city: give --trainCity, --valCity, --testCity, one or more of them")
+    traverses: dict[str, PreparedTraverse] = {}
+    notes: list[str] = []
+    splits = []
+    for part, city in cities.items():
+        if not city:
+            continue
+        task = "all" if part == "train" else subtask
+        pair = []
+        for role in ROLES:
+            name = f"{city}_{role}" if task == "all" else f"{city}_{role}_{SUBTASKS[task]}"
+            if name not in traverses:
+                folder = _city(root, city) / role
+                traverses[name] = _traverse(folder, f"{city}_{role}", name, task, frame_list, break_gaps, notes)
+            pair.append(traverses[name])
+        radii = (positive_radius, negative_radius if part == "train" else None)
+        splits.append(PreparedSplit(part, *(t.name for t in pair), *(t.all_rows for t in pair), *radii))
+    return Prepared("metres", tuple(traverses.values()), tuple(splits), tuple(notes))
+
+
+def _city(root: Path, city: str) -> Path:
+    for folder in (root / "train_val" / city, root / city):
+        if folder.is_dir():
+            return folder
+    if (root / "test" / city).is_dir():
+        raise UserError(f"{root / 'test' / city}: cities of the test set ship without positions; choose another one")
+    found = ", ".join(subfolders(root / "train_val") or subfolders(root)) or "no folder"
+    raise UserError(f"{root}: no city {city!r} in train_val; found {found}")
+
+
+def _traverse(
+    folder: Path, listed_as: str, name: str, task: str, frame_list: str, break_gaps: bool, notes: list[str]
+) -> PreparedTraverse:
+    info = read_columns(folder / "seq_info.csv", ("key", "sequence_key", "frame_number"))
+    keys, numbers = np.array(info["key"]), info.numbers("frame_number")
+    places = _aligned(info, read_columns(folder / "postprocessed.csv", ("key", "easting", "northing")))
+    panorama = _aligned(info, read_columns(folder / "raw.csv", ("key", "pano")))
+    kept = ~panorama[0].flags("pano")[panorama[1]]
+    if not kept.all():
+        notes.append(f"{name}: {np.sum(~kept)} panoramas left out")
+    if task != "all":
+        # The rows of this table have no key but the same order.
+        chosen = read_columns(folder / "subtask_index.csv", (SUBTASKS[task],)).flags(SUBTASKS[task])
+        if len(chosen) != len(info):
+            raise UserError(f"{folder / 'subtask_index.csv'}: {len(chosen)} rows, seq_info.csv has {len(info)}")
+        kept &= chosen
+    _, first, sequence = np.unique(info["sequence_key"], return_index=True, return_inverse=True)
+    rows = np.lexsort((numbers, first[sequence]))
+    rows = rows[kept[rows]]
+    if frame_list:
+        rows = rows[listed_rows(frame_list, listed_as, tuple(keys[rows]))]
+    if not len(rows):
+        raise UserError(f"{folder}: no frame is left of {len(info)} for subtask {task}; choose another one")
+
+    found = set(images_of(folder / "images"))
+    images = [f"{key}.jpg" for key in keys[rows].tolist()]
+    if missing := [image for image in images if image not in found]:
+        raise UserError(
+            f"{folder / 'seq_info.csv'}: {len(missing)} of {len(images)} rows match no image, first {missing[0]}; "
+            "unpack all parts of the dataset, or give --frameList with the frames there are"
+        )
+    labels = sequence[rows]
+    if break_gaps:
+        labels = np.cumsum(np.diff(labels, prepend=-1).astype(bool) | (np.diff(numbers[rows], prepend=0) != 1))
+    positions = np.stack([places[0].numbers("easting"), places[0].numbers("northing")], axis=1)[places[1][rows]]
+    return PreparedTraverse(
+        name=name,
+        images=absolute(folder / "images", images),
+        names=tuple(keys[rows].tolist()),
+        positions={"x": positions[:, 0], "y": positions[:, 1]},
+        sequences=labels,
+    )
+
+
+def _aligned(info: Columns, other: Columns) -> tuple[Columns, np.ndarray]:
+    """A table of the same folder, and which of its rows belongs to each row of ``info``."""
+    if info["key"] == other["key"]:
+        return other, np.arange(len(info))
+    rows = {key: row for row, key in enumerate(other["key"])}
+    if missing := [key for key in info["key"] if key not in rows]:
+        raise UserError(f"{other.path}: {len(missing)} keys of {info.path.name} are missing, first {missing[0]}")
+    return other, np.array([rows[key] for key in info["key"]])

@@ -1,0 +1,96 @@
+"""Nordland: one railway line in four seasons, a frame a second, aligned: the same name is the same place.
+
+::
+
+    <root>/<season>/*.png
+    <root>/frames.csv          optional: name, frame, split
+
+The full videos have 35768 frames a season; seqNet and others use the 27592 "clean" ones, without tunnels and stops.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from datasets.prepare.columns import read_columns
+from datasets.prepare.image_folder import absolute, images_of, listed_rows, stem
+from datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse
+from datasets.seqnet_layout import ALL_SPLITS, NORDLAND_ROWS
+from utils.errors import UserError
+
+CLEAN_FRAMES = 27592
+# SeqNet (RA-L 2021), in frames: training positives, training negatives, correct in val and test.
+TRAIN_POSITIVE, TRAIN_NEGATIVE, CORRECT = 10.0, 40.0, 1.0
+
+
+def read(root: Path, *, reference: str = "summer", query: str = "winter", frame_list: str = "") -> Prepared:
+    """Two seasons with seqNet's split. A frame's position is its row.
+
+    Which frames: those of ``frame_list`` (the clean list), else those of ``frames.csv``, else all. Which split: the
+    ``split`` column of ``frames.csv`` (its ``frame`` column says how far apart in the video they are), else
+    seqNet's rows of the 27592 clean frames.
+
+    Raises:
+        UserError: no such season, images that one of them lacks, or a number of frames that has no known split.
+    """
+    images = {season: images_of(root / season) for season in (reference, query)}
+    table = root / "frames.csv"
+    if frame_list or not table.is_file():
+        rows = _chosen(images, frame_list)
+        step, splits = 1.0, _seqnet_rows(len(next(iter(rows.values()))))
+    else:
+        columns = read_columns(table, ("name", "frame", "split"))
+        rows = {season: _named(table, columns["name"], season, images[season]) for season in images}
+        step, splits = float(np.median(np.diff(columns.numbers("frame")))), _split_rows(table, columns["split"])
+    traverses = tuple(_traverse(root, season, [images[season][row] for row in rows[season]]) for season in images)
+    radii = dict.fromkeys(splits, (CORRECT, None))
+    radii["train"] = (max(1.0, TRAIN_POSITIVE / step), max(1.0, TRAIN_NEGATIVE / step))
+    return Prepared(
+        units="frames",
+        traverses=traverses,
+        splits=tuple(PreparedSplit(name, reference, query, rows, rows, *radii[name]) for name, rows in splits.items()),
+    )
+
+
+def _traverse(root: Path, season: str, names: list[str]) -> PreparedTraverse:
+    return PreparedTraverse(season, absolute(root / season, names), tuple(names), {"frame": np.arange(len(names))})
+
+
+def _chosen(images: dict[str, tuple[str, ...]], frame_list: str) -> dict[str, np.ndarray]:
+    """Rows of each season: the list's, or all if both seasons have the same names."""
+    if frame_list:
+        return {season: listed_rows(frame_list, season, names) for season, names in images.items()}
+    stems = [[stem(name) for name in names] for names in images.values()]
+    first, second = stems[0], stems[-1]
+    if first != second:
+        lone = sorted(set(first) ^ set(second)) or [next(a for a, b in zip(first, second, strict=True) if a != b)]
+        raise UserError(
+            f"{' and '.join(images)} do not hold the same frames, for instance {lone[0]}; remove what has no partner, "
+            "or give --frameList"
+        )
+    return {season: np.arange(len(names)) for season, names in images.items()}
+
+
+def _named(table: Path, names: list[str], season: str, images: tuple[str, ...]) -> np.ndarray:
+    rows = {image: row for row, image in enumerate(images)}
+    if missing := [name for name in names if name not in rows]:
+        raise UserError(f"{table}: {len(missing)} of {len(names)} rows match no image of {season}, first {missing[0]}")
+    return np.array([rows[name] for name in names])
+
+
+def _split_rows(table: Path, labels: list[str]) -> dict[str, np.ndarray]:
+    if unknown := sorted(set(labels) - {*ALL_SPLITS, ""}):
+        raise UserError(f"{table}: split {unknown[0]!r} is unknown; wanted {', '.join(ALL_SPLITS)} or nothing")
+    rows = {name: np.flatnonzero(np.array(labels) == name) for name in ALL_SPLITS}
+    if not any(map(len, rows.values())):
+        raise UserError(f"{table}: no row is in a split; wanted {', '.join(ALL_SPLITS)} in the column split")
+    return {name: chosen for name, chosen in rows.items() if len(chosen)}
+
+
+def _seqnet_rows(count: int) -> dict[str, np.ndarray]:
+    if count != CLEAN_FRAMES:
+        raise UserError(
+            f"found {count} frames; seqNet's split is by rows of the {CLEAN_FRAMES} clean frames: give --frameList "
+            "with the list of their names (nordland_clean_imageNames.txt), or use --source folders"
+        )
+    return {name: np.arange(*NORDLAND_ROWS[name]) for name in ALL_SPLITS}

@@ -1,0 +1,129 @@
+"""Oxford RobotCar, as shipped::
+
+    <root>/<traverse>/stereo/left/<microseconds>.png
+    <root>/<traverse>/gps/ins.csv
+    <root>/<traverse>/rtk.csv, or <root>/rtk/<traverse>/rtk.csv       (the RTK ground truth, a download of its own)
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from datasets.prepare.columns import read_columns
+from datasets.prepare.image_folder import absolute, images_of, listed_rows
+from datasets.prepare.oxford_splits import INTERVALS
+from datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse
+from datasets.prepare.trajectory import Trajectory, image_seconds
+from datasets.seqnet_layout import OXFORD_QUERY, OXFORD_REFERENCE
+from utils.errors import UserError
+
+REACH_S = 0.5
+TRAIN_POSITIVE_M, TRAIN_NEGATIVE_M = 5.0, 20.0
+CORRECT_M = {"v1.0": 10.0, "pnv": 25.0, "all": 25.0}
+
+
+def read(
+    root: Path,
+    *,
+    reference: str = OXFORD_REFERENCE,
+    query: str = OXFORD_QUERY,
+    camera: str = "stereo/left",
+    poses: str = "ins",
+    spacing: float = 2.0,
+    frame_list: str = "",
+    splits: str = "v1.0",
+) -> Prepared:
+    """Two traverses in UTM metres (x east, y north), frames ``spacing`` metres apart.
+
+    Args:
+        poses: "ins" or "rtk".
+        spacing: metres along the path; 0 takes every image. Not used with ``frame_list``.
+        frame_list: the frames to take, such as seqNet's ``oxford_{traverse}_imagenames_subsampled-2m.txt``.
+        splits: "v1.0" or "pnv": seqNet's, of its two traverses, by image times, val and test the same. "all": one
+            test split of all frames.
+
+    Raises:
+        UserError: missing traverse or poses, times that do not overlap, a split that is not known for a traverse.
+    """
+    notes: list[str] = []
+    both = {name: _traverse(root, name, camera, poses, spacing, frame_list, notes) for name in (reference, query)}
+    times = {name: np.round(traverse.timestamps * 1e6).astype(np.int64) for name, traverse in both.items()}
+    if splits == "all":
+        rows = {"test": {name: traverse.all_rows for name, traverse in both.items()}}
+    else:
+        rows = {part: {name: _rows_in(splits, part, name, times[name]) for name in both} for part in ("train", "test")}
+        rows = {"train": rows["train"], "val": rows["test"], "test": rows["test"]}
+    radii = {"train": (TRAIN_POSITIVE_M, TRAIN_NEGATIVE_M)}
+    return Prepared(
+        units="metres",
+        traverses=tuple(both.values()),
+        splits=tuple(
+            PreparedSplit(
+                part, reference, query, of[reference], of[query], *radii.get(part, (CORRECT_M[splits], None))
+            )
+            for part, of in rows.items()
+        ),
+        notes=tuple(notes),
+    )
+
+
+def marks(path_m: np.ndarray, spacing: float) -> np.ndarray:
+    """Rows nearest to each multiple of ``spacing`` along a path: rising, each once.
+
+    Marks lie on the path from its beginning, not from the row chosen last, so rows are ``spacing`` apart on average
+    whatever the speed.
+
+    Args:
+        path_m: (N,) float64 length of the path up to each row, not falling.
+    """
+    wanted = np.arange(0.0, path_m[-1] + spacing / 2, spacing)
+    after = np.searchsorted(path_m, wanted).clip(1, len(path_m) - 1)
+    return np.unique(after - (wanted - path_m[after - 1] < path_m[after] - wanted))
+
+
+def _traverse(
+    root: Path, name: str, camera: str, poses: str, spacing: float, frame_list: str, notes: list[str]
+) -> PreparedTraverse:
+    folder = root / name / camera
+    images = images_of(folder)
+    if frame_list:
+        images = tuple(images[row] for row in listed_rows(frame_list, name, images))
+    seconds = image_seconds(images, folder)
+    positions, known = _poses(root, name, poses).at(seconds, REACH_S)
+    if not known.all():
+        notes.append(f"{name}: {np.sum(~known)} of {len(known)} images left out, no pose within {REACH_S:g} s")
+    kept = np.flatnonzero(known)
+    if spacing and not frame_list and len(kept) > 1:
+        steps = np.linalg.norm(np.diff(positions[kept], axis=0), axis=1)
+        kept = kept[marks(np.concatenate([[0.0], np.cumsum(steps)]), spacing)]
+    chosen = tuple(images[row] for row in kept)
+    return PreparedTraverse(
+        name=name,
+        images=absolute(folder, chosen),
+        names=chosen,
+        positions={"x": positions[kept, 0], "y": positions[kept, 1]},
+        timestamps=seconds[kept],
+    )
+
+
+def _poses(root: Path, name: str, kind: str) -> Trajectory:
+    """Of the INS, or of the RTK ground truth: UTM easting and northing."""
+    places = {"ins": [Path(name, "gps", "ins.csv")], "rtk": [Path(name, "rtk.csv"), Path("rtk", name, "rtk.csv")]}[kind]
+    path = root / next((place for place in places if (root / place).is_file()), places[0])
+    table = read_columns(path, ("timestamp", "northing", "easting"))
+    positions = np.stack([table.numbers("easting"), table.numbers("northing")], axis=1)
+    return Trajectory.of(path, table.numbers("timestamp") * 1e-6, positions)
+
+
+def _rows_in(splits: str, part: str, name: str, times_us: np.ndarray) -> np.ndarray:
+    """Rows of a traverse whose image was taken in one of the split's intervals."""
+    if name not in INTERVALS[splits][part]:
+        raise UserError(
+            f"seqNet's split {splits} is of {' and '.join(INTERVALS[splits][part])}, not of {name}; give --splits all"
+        )
+    first, last = np.array(INTERVALS[splits][part][name]).T
+    index = np.searchsorted(first, times_us, side="right") - 1
+    rows = np.flatnonzero((index >= 0) & (times_us <= last[index]))
+    if not len(rows):
+        raise UserError(f"{name}: none of its images is in the {part} part of split {splits}; unpack all of its parts")
+    return rows

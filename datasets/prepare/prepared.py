@@ -1,0 +1,223 @@
+"""What a source gives, and how it becomes a dataset folder."""
+
+import filecmp
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from datasets.folder import TOML_NAME, FolderEntry, SplitEntry, TraverseEntry, write_toml
+from datasets.tables import write_frames
+from datasets.traverse import Units
+from utils.errors import UserError
+from utils.files import write_text, writing
+
+
+@dataclass(frozen=True)
+class PreparedTraverse:
+    """The frames of one drive, in order, without descriptors.
+
+    Attributes:
+        name: also the name of its files.
+        images: N absolute paths, unique.
+        names: N frame names, unique.
+        positions: column of the frame table ("x", "y" or "lat", "lon" or "frame" ...) to (N,) values.
+        sequences: N labels, equal for the frames of a sequence; None: one sequence.
+        timestamps: (N,) float64 seconds, or None.
+    """
+
+    name: str
+    images: tuple[str, ...]
+    names: tuple[str, ...]
+    positions: dict[str, np.ndarray]
+    sequences: Sequence[str | int] | None = None
+    timestamps: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def all_rows(self) -> np.ndarray:
+        return np.arange(len(self))
+
+    def runs(self) -> np.ndarray:
+        """(N,) int64 number of each frame's sequence, from 0."""
+        if self.sequences is None:
+            return np.zeros(len(self), np.int64)
+        labels = np.asarray(self.sequences)
+        return np.concatenate([[0], np.cumsum(labels[1:] != labels[:-1])])
+
+    def take(self, rows: np.ndarray, name: str | None = None) -> "PreparedTraverse":
+        """Some frames, by rising rows; what was not neighbours before is not one sequence after."""
+        breaks = (np.diff(rows) != 1) | (np.diff(self.runs()[rows]) != 0)
+        return PreparedTraverse(
+            name=name or self.name,
+            images=tuple(self.images[row] for row in rows),
+            names=tuple(self.names[row] for row in rows),
+            positions={column: values[rows] for column, values in self.positions.items()},
+            sequences=np.concatenate([[0], np.cumsum(breaks)]) if breaks.any() else None,
+            timestamps=None if self.timestamps is None else self.timestamps[rows],
+        )
+
+
+@dataclass(frozen=True)
+class PreparedSplit:
+    """Which frames of which traverses a split compares, and what counts as the same place.
+
+    Attributes:
+        name: "train", "val" or "test".
+        reference, query: names of traverses.
+        reference_rows, query_rows: rising rows of the whole traverses.
+        positive_radius, negative_radius: as in :class:`datasets.traverse.Split`.
+        positives: (N, 2) int64 half-open range of correct rows of the whole reference for each frame of the whole
+            query, instead of a radius; the split then takes contiguous rows.
+    """
+
+    name: str
+    reference: str
+    query: str
+    reference_rows: np.ndarray
+    query_rows: np.ndarray
+    positive_radius: float | None = None
+    negative_radius: float | None = None
+    positives: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A dataset as read from its source; ``notes`` are lines the user should see (frames left out, and why)."""
+
+    units: Units
+    traverses: tuple[PreparedTraverse, ...]
+    splits: tuple[PreparedSplit, ...]
+    notes: tuple[str, ...] = ()
+
+
+def write_prepared(folder: Path, name: str, prepared: Prepared, overwrite: bool = False) -> tuple[Prepared, bool]:
+    """Write ``dataset.toml``, and for each traverse the frame table ``T.csv`` and the image list ``T.txt``.
+
+    Rows of table, list and descriptors (``T.npy``, to be extracted) agree. An image path is relative to the folder
+    if it lies in it and absolute otherwise. Where the rows of a split have gaps, its traverses are written as
+    traverses of their own (``T-test``), whose sequences end at the gaps. Everything is written aside first, and
+    ``dataset.toml`` is put in place last.
+
+    Returns:
+        What was written, traverses cut as above; and whether anything had to be written.
+
+    Raises:
+        UserError: a file of the folder would change and ``overwrite`` is not given; the folder cannot be written.
+    """
+    prepared = _contiguous(prepared)
+    for traverse in prepared.traverses:
+        _check_traverse(traverse)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        staging = tempfile.TemporaryDirectory(prefix=".prepare-", dir=folder)
+    with staging, writing(folder):
+        _write_files(Path(staging.name), folder, name, prepared)
+        files = sorted(os.listdir(staging.name), key=lambda file: file == TOML_NAME)
+        changed = [file for file in files if not _same(Path(staging.name, file), folder / file)]
+        existing = [file for file in changed if (folder / file).exists()]
+        if existing and not overwrite:
+            raise UserError(
+                f"{folder / existing[0]} exists and would change: choose another --output, or give --overwrite to "
+                "replace it"
+            )
+        for file in changed:
+            os.replace(Path(staging.name, file), folder / file)
+    return prepared, bool(changed)
+
+
+def _same(one: Path, other: Path) -> bool:
+    return other.is_file() and filecmp.cmp(one, other, shallow=False)
+
+
+def _check_traverse(traverse: PreparedTraverse) -> None:
+    """What the file formats cannot hold."""
+    if not len(traverse):
+        raise UserError(f"traverse {traverse.name}: no frames are left")
+    for image in traverse.images:
+        if image != image.strip() or "\n" in image or "\r" in image:
+            raise UserError(f"{image!r}: a path that begins or ends with a blank or holds a line break; rename it")
+
+
+def _write_files(staging: Path, folder: Path, name: str, prepared: Prepared) -> None:
+    inside = os.path.abspath(folder) + os.sep
+    for traverse in prepared.traverses:
+        images = [image.removeprefix(inside) for image in traverse.images]
+        columns: dict[str, Sequence] = {"name": traverse.names}
+        columns |= {column: values.tolist() for column, values in traverse.positions.items()}
+        columns["sequence"] = traverse.runs().tolist()
+        if traverse.timestamps is not None:
+            columns["timestamp"] = traverse.timestamps.tolist()
+        write_frames(staging / f"{traverse.name}.csv", columns | {"image": images})
+        write_text(staging / f"{traverse.name}.txt", "\n".join(images) + "\n")
+    for split in prepared.splits:
+        if split.positives is not None:
+            _write_positives(staging / f"{split.name}-positives.csv", split, prepared)
+    write_toml(staging, _entry(name, prepared))
+
+
+def _write_positives(path: Path, split: PreparedSplit, prepared: Prepared) -> None:
+    names = {traverse.name: traverse.names for traverse in prepared.traverses}
+    query, reference = names[split.query], names[split.reference]
+    listed = [(row, low, high) for row, (low, high) in enumerate(split.positives.tolist()) if low < high]
+    columns = {
+        "query": [query[row] for row, _, _ in listed],
+        "first": [reference[low] for _, low, _ in listed],
+        "last": [reference[high - 1] for _, _, high in listed],
+    }
+    write_frames(path, columns)
+
+
+def _entry(name: str, prepared: Prepared) -> FolderEntry:
+    count = {traverse.name: len(traverse) for traverse in prepared.traverses}
+
+    def range_of(rows: np.ndarray, traverse: str) -> tuple[int, int] | None:
+        return None if len(rows) == count[traverse] else (int(rows[0]), int(rows[-1]) + 1)
+
+    return FolderEntry(
+        name=name,
+        units=prepared.units,
+        traverses={traverse: TraverseEntry(f"{traverse}.npy", f"{traverse}.csv") for traverse in count},
+        splits={
+            split.name: SplitEntry(
+                reference=split.reference,
+                query=split.query,
+                reference_rows=range_of(split.reference_rows, split.reference),
+                query_rows=range_of(split.query_rows, split.query),
+                positive_radius=split.positive_radius,
+                negative_radius=split.negative_radius,
+                positives=None if split.positives is None else f"{split.name}-positives.csv",
+            )
+            for split in prepared.splits
+        },
+    )
+
+
+def _contiguous(prepared: Prepared) -> Prepared:
+    """The same splits, each on contiguous rows: a traverse of which some split takes scattered rows is cut up."""
+    whole = {traverse.name: traverse for traverse in prepared.traverses}
+    rows_of = {"reference": "reference_rows", "query": "query_rows"}
+    scattered = {
+        getattr(split, role)
+        for split in prepared.splits
+        for role, rows in rows_of.items()
+        if (np.diff(getattr(split, rows)) != 1).any()
+    }
+    cuts: dict[tuple[str, bytes], PreparedTraverse] = {}
+    splits = []
+    for split in prepared.splits:
+        changes = {}
+        for role, key in rows_of.items():
+            name, rows = getattr(split, role), getattr(split, key)
+            if name in scattered:
+                # Splits on the same rows (seqNet's val and test) share one cut and its descriptors.
+                cut = cuts.setdefault((name, rows.tobytes()), whole[name].take(rows, f"{name}-{split.name}"))
+                changes |= {role: cut.name, key: cut.all_rows}
+        splits.append(replace(split, **changes))
+    kept = tuple(traverse for traverse in prepared.traverses if traverse.name not in scattered)
+    return replace(prepared, traverses=kept + tuple(cuts.values()), splits=tuple(splits))

@@ -1,0 +1,64 @@
+"""Drives whose ground truth is a table: for each query frame the range of correct reference frames (VPR-Bench)::
+
+    <root>/{ref,reference,database}/*.jpg
+    <root>/{query,queries}/*.jpg
+    <root>/ground_truth.csv         query, first_reference, last_reference
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from datasets.prepare.columns import Columns, read_columns
+from datasets.prepare.image_folder import absolute, images_of, subfolders
+from datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse
+from utils.errors import UserError
+
+REFERENCE_FOLDERS, QUERY_FOLDERS = ("ref", "reference", "database"), ("query", "queries")
+COLUMNS = ("query", "first_reference", "last_reference")
+
+
+def read(root: Path, *, reference: str = "", query: str = "") -> Prepared:
+    """One test split of all frames, with the table instead of a radius.
+
+    The table has frame numbers from 0 in natural order of the names, both ends correct; a query without a row, or
+    with empty ends, has no correct reference.
+
+    Args:
+        reference, query: folders, where they have other names than the usual ones.
+
+    Raises:
+        UserError: missing folders or columns, rows that match no image, a range that ends before it begins.
+    """
+    pair = []
+    for given, usual in ((reference, REFERENCE_FOLDERS), (query, QUERY_FOLDERS)):
+        name = given or next((folder for folder in usual if (root / folder).is_dir()), "")
+        if not name:
+            raise UserError(f"{root}: no folder {' or '.join(usual)}; it has {', '.join(subfolders(root)) or 'none'}")
+        images = images_of(root / name)
+        numbers = {"frame": np.arange(len(images))}
+        pair.append(PreparedTraverse(name, absolute(root / name, images), images, numbers))
+    positives = _ranges(read_columns(root / "ground_truth.csv", COLUMNS), *pair)
+    split = PreparedSplit("test", *(t.name for t in pair), *(t.all_rows for t in pair), positives=positives)
+    return Prepared("frames", tuple(pair), (split,))
+
+
+def _ranges(table: Columns, reference: PreparedTraverse, query: PreparedTraverse) -> np.ndarray:
+    """(N_query, 2) int64 half-open, (0, 0) for none."""
+    filled = np.array([bool(first or last) for first, last in zip(table[COLUMNS[1]], table[COLUMNS[2]], strict=True)])
+    if not filled.any():
+        raise UserError(f"{table.path}: no query has a correct reference")
+    listed = Columns(table.path, {column: np.array(table[column])[filled].tolist() for column in COLUMNS})
+    rows, first, last = (listed.numbers(column) for column in COLUMNS)
+    for column, values, traverse in zip(COLUMNS, (rows, first, last), (query, reference, reference), strict=True):
+        wrong = np.flatnonzero((values < 0) | (values >= len(traverse)) | (values != np.floor(values)))
+        if len(wrong):
+            raise UserError(
+                f"{table.path}: {len(wrong)} of {len(values)} rows match no image, first {column} "
+                f"{values[wrong[0]]:g}: {traverse.name} has frames 0 to {len(traverse) - 1}"
+            )
+    if (first > last).any() or len(np.unique(rows)) < len(rows):
+        raise UserError(f"{table.path}: a range that ends before it begins, or a query with two rows")
+    ranges = np.zeros((len(query), 2), np.int64)
+    ranges[rows.astype(int)] = np.stack([first, last + 1], axis=1)
+    return ranges

@@ -1,0 +1,94 @@
+"""Images that carry their position in their name, as most VPR repositories store them::
+
+    <root>[/images][/{train,val,test}]/database/@<easting>@<northing>@<zone>@...@.jpg
+    <root>[/images][/{train,val,test}]/{queries,query}/[<sequence>/]@...@.jpg
+
+Fields of a name, from 1: easting, northing, zone number, zone letter, latitude, longitude, panorama, tile, heading,
+pitch, roll, height, time, note; all but the first two may be empty or missing.
+"""
+
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from datasets.prepare.image_folder import absolute, images_of, subfolders
+from datasets.prepare.partition import PARTS
+from datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse
+from utils.errors import UserError
+
+QUERY_FOLDERS = ("queries", "query")
+
+
+def read(
+    root: Path,
+    *,
+    train_positive_radius: float = 10.0,
+    positive_radius: float = 25.0,
+    negative_radius: float = 25.0,
+) -> Prepared:
+    """Every split there is a folder for; a lone pair of database and queries is the test split.
+
+    A folder of images within database or queries is a sequence. UTM metres (x east, y north).
+
+    Args:
+        train_positive_radius, negative_radius: metres, of training.
+        positive_radius: metres, correct in val and test.
+
+    Raises:
+        UserError: no such folders, a name without a position, positions in more than one UTM zone.
+    """
+    folders = _split_folders(root)
+    traverses, splits = [], []
+    for part, folder in folders.items():
+        query = next(name for name in QUERY_FOLDERS if (folder / name).is_dir())
+        pair = [_traverse(folder / role, f"{part}-{role}") for role in ("database", query)]
+        traverses += pair
+        radii = (train_positive_radius, negative_radius) if part == "train" else (positive_radius, None)
+        splits.append(PreparedSplit(part, *(t.name for t in pair), *(t.all_rows for t in pair), *radii))
+    return Prepared("metres", tuple(traverses), tuple(splits))
+
+
+def _split_folders(root: Path) -> dict[str, Path]:
+    def is_pair(folder: Path) -> bool:
+        return (folder / "database").is_dir() and any((folder / name).is_dir() for name in QUERY_FOLDERS)
+
+    for base in (root, root / "images"):
+        if is_pair(base):
+            return {"test": base}
+        if found := {part: base / part for part in PARTS if is_pair(base / part)}:
+            return found
+    raise UserError(
+        f"{root}: no folders database and queries, in it or in {', '.join(PARTS)}; it has "
+        f"{', '.join(subfolders(root)) or 'no folders'}"
+    )
+
+
+def _traverse(folder: Path, name: str) -> PreparedTraverse:
+    images = images_of(folder)
+    fields = [PurePosixPath(image).name.split("@") for image in images]
+    positions = np.array([_position(parts) for parts in fields])
+    if (bad := np.flatnonzero(~np.isfinite(positions).all(axis=1))).size:
+        raise UserError(
+            f"{folder}: {len(bad)} of {len(images)} names hold no position, first {images[bad[0]]}; wanted "
+            "@easting@northing@...@.jpg"
+        )
+    zones = sorted({parts[3] for parts in fields if len(parts) > 4} - {""})
+    if len(zones) > 1:
+        raise UserError(
+            f"{folder}: positions in UTM zones {' and '.join(zones)}; distances between zones mean nothing, prepare "
+            "each zone alone"
+        )
+    return PreparedTraverse(
+        name=name,
+        images=absolute(folder, images),
+        names=images,
+        positions={"x": positions[:, 0], "y": positions[:, 1]},
+        sequences=[str(PurePosixPath(image).parent) for image in images],
+    )
+
+
+def _position(parts: list[str]) -> tuple[float, float]:
+    try:
+        return float(parts[1]), float(parts[2])
+    except (IndexError, ValueError):
+        return np.nan, np.nan
