@@ -1,5 +1,6 @@
 """Dataset folders: ``dataset.toml`` and the files it names. The format is described in docs/datasets.md."""
 
+import os
 import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -212,8 +213,8 @@ class _Reader:
         return frames.positions if origin is None else local_metres(frames.positions, origin)
 
     def _image_paths(self, images: tuple[str, ...]) -> tuple[str, ...]:
-        parents = {parent: inside_folder(self._folder, parent) for parent in {str(Path(i).parent) for i in images}}
-        return tuple(str(parents[str(Path(image).parent)] / Path(image).name) for image in images)
+        """Images may lie outside of the folder, which often holds descriptors of images that stay where they are."""
+        return tuple(os.path.join(self._folder, image) for image in images)
 
     def _rows(self, split: str, key: str, rows: tuple[int, int] | None, traverse: Traverse) -> tuple[int, int]:
         start, stop = rows or (0, len(traverse))
