@@ -12,7 +12,8 @@ from typing import Any
 from datasets.prepare import folders, msls, nordland, oxford, tolerance_table, utm_names
 from datasets.prepare.prepared import Prepared, write_prepared
 from utils.errors import UserError
-from utils.options import PrepareOptions, flag_of
+from utils.flags import flag_of
+from utils.options import PrepareOptions
 
 # A source's keyword arguments are the fields of PrepareOptions it takes.
 SOURCES: dict[str, Callable[..., Prepared]] = {
