@@ -216,7 +216,8 @@ def _described(options: ExtractOptions, encoder: "ImageEncoder", projection: "Pr
     encoder = encoder.to(device)
     project = Projector(projection, device) if projection else None
     batches = image_batches(source, encoder.preprocess, size=options.batch_size, start=progress.images,
-                            workers=_workers(options.threads), pin_memory=device.type == "cuda")
+                            workers=_workers(options.threads), pin_memory=device.type == "cuda",
+                            background=device.type == "cpu" and encoder.weights.kind != "none")
     for batch in batches:
         _check_batch(batch, options, progress)
         outputs: list[Tensor] = [torch.empty(0)] * (2 if options.local else 1)

@@ -1,7 +1,9 @@
 """Decoding and preparing images in worker processes, a batch at a time."""
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -78,10 +80,12 @@ class _Batches(Dataset):
 
 
 def image_batches(source: ImageSource, prepare: Prepare, *, size: int, start: int = 0, workers: int = 0,
-                  pin_memory: bool = False) -> Iterator[ImageBatch]:
+                  pin_memory: bool = False, background: bool = False) -> Iterator[ImageBatch]:
     """Batches of prepared images in order, from image ``start``, decoded by ``workers`` processes (0: this one).
 
     Which images share a batch depends on ``size`` and ``start`` only. At most two batches a worker wait in memory.
+    With ``background`` the workers yield the cores to this process: a network on the CPU runs its threads in step, and
+    one of them pushed aside holds up all.
 
     Raises:
         UserError: the machine's shared memory is too small for the batches.
@@ -89,7 +93,7 @@ def image_batches(source: ImageSource, prepare: Prepare, *, size: int, start: in
     workers = min(workers, source.max_workers)
     loader = DataLoader(
         _Batches(source, prepare, size, start), batch_size=None, num_workers=workers, pin_memory=pin_memory,
-        prefetch_factor=2 if workers else None, worker_init_fn=_one_thread,
+        prefetch_factor=2 if workers else None, worker_init_fn=partial(_settle, background=background),
     )
     try:
         yield from loader
@@ -100,8 +104,10 @@ def image_batches(source: ImageSource, prepare: Prepare, *, size: int, start: in
         raise
 
 
-def _one_thread(worker: int) -> None:
-    """OpenCV in a worker uses that worker's core alone, as PyTorch does there already."""
+def _settle(worker: int, background: bool) -> None:
+    """Let OpenCV in a worker use that worker's core alone, as PyTorch does there already, and lower its priority."""
     import cv2
 
     cv2.setNumThreads(0)
+    if background and hasattr(os, "nice"):
+        os.nice(19)

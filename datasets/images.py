@@ -156,14 +156,14 @@ def decode(path: Path) -> np.ndarray:
             raise BadImageError("the file is empty")
         with warnings.catch_warnings(), Image.open(path) as image:
             warnings.simplefilter("ignore")  # odd metadata is no reason to disturb the progress line
-            image = ImageOps.exif_transpose(image)
+            ImageOps.exif_transpose(image, in_place=True)
             if image.mode.startswith("I"):
                 return _from_16_bits(np.asarray(image))
             if image.mode == "F":
                 raise BadImageError("floating-point pixels have no known range; convert it to 8 or 16 bits")
             if image.mode == "P" and "transparency" in image.info:
                 image = image.convert("RGBA")
-            return np.array(image.convert("RGB"))
+            return np.array(image if image.mode == "RGB" else image.convert("RGB"))
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         reason = " ".join(str(error).replace(str(path), "the file").split())
         raise BadImageError(reason or type(error).__name__) from error

@@ -138,7 +138,7 @@ def kill(batch):
         os.kill(os.getpid(), signal.SIGKILL)
 extract.SAVE_EVERY_S = {every}
 models.images.build_image_encoder = lambda *_, **__: Toy(kill)
-extract.extract(extract.ExtractOptions(images={images!r}, desc_type="toy", output={output!r}, batch_size=3, threads=1,
+extract.extract(extract.ExtractOptions(images={images!r}, desc_type="toy", output={output!r}, batch_size=3, threads=-1,
                                        quiet=True, local=True))
 """
 
@@ -277,7 +277,7 @@ def test_pca_is_fitted_stored_and_reused(photos):
     rows = np.load(path)
     assert rows.shape == (10, 4)
     centred = np.load(raw) - np.load(raw).mean(0)
-    left, values, _ = np.linalg.svd(centred, full_matrices=False)
+    left, _, _ = np.linalg.svd(centred, full_matrices=False)
     white = left[:, :4] * np.sign((left[:, :4] * rows).sum(0))
     np.testing.assert_allclose(rows, white / np.linalg.norm(white, axis=1, keepdims=True), atol=1e-4)
     from_file = extract(options(photos, "file.npy", pca=4, whiten=True, pca_from=str(raw)))

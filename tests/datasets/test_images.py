@@ -63,12 +63,12 @@ def test_bad_lists(tmp_path, content, message):
 
 
 def test_nothing_there_and_nothing_understood(tmp_path):
-    with pytest.raises(UserError, match="no images at .*nowhere"):
+    with pytest.raises(UserError, match=r"no images at .*nowhere"):
         open_images(tmp_path / "nowhere")
-    with pytest.raises(UserError, match="no images in .*: wanted files ending in .bmp"):
+    with pytest.raises(UserError, match=r"no images in .*: wanted files ending in .bmp"):
         open_images(tmp_path)
     (tmp_path / "a.zip").touch()
-    with pytest.raises(UserError, match="neither a folder, nor a .txt list"):
+    with pytest.raises(UserError, match=r"neither a folder, nor a .txt list"):
         open_images(tmp_path / "a.zip")
     save(tmp_path / "1.png")
     with pytest.raises(UserError, match="--fps is for videos"):
@@ -88,7 +88,7 @@ def test_unreadable_folder_is_named(tmp_path, monkeypatch):
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    with pytest.raises(UserError, match="cannot read the folder .*locked: Permission denied"):
+    with pytest.raises(UserError, match=r"cannot read the folder .*locked: Permission denied"):
         open_images(tmp_path)
 
 
@@ -161,7 +161,7 @@ def test_videos_without_frames(tmp_path):
     with pytest.raises(UserError, match=r"cannot open the video .*v\.mp4"):
         open_images(tmp_path / "v.mp4")
     hollow = write_video(tmp_path / "v.avi", [], fps=10, codec="MJPG")
-    with pytest.raises(UserError, match="video .*v.avi"):
+    with pytest.raises(UserError, match=r"video .*v.avi"):
         open_images(hollow)
     with pytest.raises(UserError, match="more than 0 frames a second"):
         open_images(write_video(tmp_path / "w.avi", [1], fps=10, codec="MJPG"), fps=-1)

@@ -90,7 +90,7 @@ class Trap:
 
 
 def test_files_that_are_no_checkpoints(tmp_path, capsys):
-    with pytest.raises(UserError, match="no weights at .*none.pth"):
+    with pytest.raises(UserError, match=r"no weights at .*none.pth"):
         read_state_dict(tmp_path / "none.pth")
     (tmp_path / "text.pth").write_text("hello")
     with pytest.raises(UserError, match=r"text.pth is not a checkpoint"):

@@ -76,7 +76,7 @@ def test_names_that_lead_nowhere(tmp_path):
         build_image_encoder("hub:megaloc")
     with pytest.raises(UserError, match="neither an existing folder nor owner/name"):
         build_image_encoder("hub:/no/such/folder:entry")
-    with pytest.raises(UserError, match="holds no hubconf.py"):
+    with pytest.raises(UserError, match=r"holds no hubconf.py"):
         build_image_encoder(f"hub:{tmp_path}:entry")
     with pytest.raises(UserError, match="brings its own weights"):
         build_image_encoder("hub:a/b:c", weights="random")

@@ -1,0 +1,176 @@
+"""Images per second of ``--mode extract``, against what bounds it on the same machine: the bare network, bare decoding.
+
+    python benchmarks/extract.py [--encoders netvlad dinov2_vits14 thumbnail hog] [--images 64] [--cores 2]
+
+Each encoder runs on JPEG photographs of 1280x720 pixels (smoothed noise, made here). ``network`` is the encoder alone
+on a ready batch with all cores; ``decoding`` is Pillow alone, one process a core, from file to RGB array. ``share`` is
+extraction's part of the lower of the two, the limit; at least ``--wanted`` is asked for. Rates of extraction leave out
+its start (workers, imports): they are measured between an early batch and the last. Bounds and extraction take turns,
+and the best of each counts, so that other load on the machine touches both; a busy machine still lowers the share.
+
+The last lines are the peak memory of a whole run (its main process) over few and over many images: descriptors of the
+many would take the amount in brackets, and are not to show.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+NETWORK_SIZE = (224, 224)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--encoders", nargs="+", default=["netvlad", "dinov2_vits14", "thumbnail", "hog"])
+    parser.add_argument("--images", type=int, default=64, help="images for a network; 8 times as many without one")
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--wanted", type=float, default=0.85)
+    arguments = parser.parse_args()
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:arguments.cores])
+
+    import torch
+
+    from models.images import IMAGE_ENCODERS
+
+    torch.set_num_threads(arguments.cores)
+    print(f"{'encoder':<16}{'extract/s':>11}{'network/s':>11}{'decoding/s':>12}{'limit':>10}{'share':>8}")
+    worst = 1.0
+    with tempfile.TemporaryDirectory() as folder:
+        for name in arguments.encoders:
+            has_network = IMAGE_ENCODERS[name].published is not None
+            count = arguments.images * (1 if has_network else 8)
+            photos = make_photos(Path(folder, str(count)), count)
+            best = {"extract": 0.0, "network": 0.0 if has_network else float("inf"), "decoding": 0.0}
+            for repeat in range(arguments.repeats):
+                if has_network:
+                    best["network"] = max(best["network"], network_rate(name, arguments.batch))
+                best["decoding"] = max(best["decoding"], decoding_rate(photos, arguments.cores))
+                output = Path(folder, f"{name}-{repeat}.npy")
+                best["extract"] = max(best["extract"], extract_rate(name, photos, output, arguments))
+            limit = min(("network", "decoding"), key=best.get)
+            share = best["extract"] / best[limit]
+            worst = min(worst, share)
+            network = f"{best['network']:.1f}" if has_network else "none"
+            print(f"{name:<16}{best['extract']:>11.1f}{network:>11}{best['decoding']:>12.1f}{limit:>10}{share:>8.0%}")
+        flat = report_memory(Path(folder, "tiny"))
+    return 0 if worst >= arguments.wanted and flat else 1
+
+
+def make_photos(folder: Path, count: int) -> Path:
+    """A folder of JPEG photographs with the detail of real ones: about 200 kB each."""
+    import cv2
+    import numpy as np
+
+    if not folder.exists():
+        folder.mkdir()
+        generator = np.random.default_rng(0)
+        for i in range(count):
+            noise = generator.integers(0, 255, (720, 1280, 3), np.uint8)
+            cv2.imwrite(str(folder / f"{i}.jpg"), cv2.GaussianBlur(noise, (0, 0), 1.5), [cv2.IMWRITE_JPEG_QUALITY, 90])
+    return folder
+
+
+def network_rate(name: str, batch: int, seconds: float = 4.0) -> float:
+    """Images a second through the encoder alone, on one ready batch."""
+    import torch
+
+    from models.images import build_image_encoder
+
+    encoder = build_image_encoder(name, weights="random", image_size=NETWORK_SIZE)
+    images = torch.randn(batch, 3, *NETWORK_SIZE)
+    with torch.inference_mode():
+        encoder(images)
+        start, done = time.perf_counter(), 0
+        while time.perf_counter() - start < seconds:
+            encoder(images)
+            done += batch
+        return done / (time.perf_counter() - start)
+
+
+def read_all(paths: list[Path]) -> int:
+    import numpy as np
+    from PIL import Image
+
+    for path in paths:
+        with Image.open(path) as image:
+            np.array(image.convert("RGB"))
+    return len(paths)
+
+
+def decoding_rate(photos: Path, cores: int) -> float:
+    """Images a second from file to RGB array, by as many processes as cores."""
+    paths = sorted(photos.iterdir())
+    with ProcessPoolExecutor(cores) as pool:
+        list(pool.map(read_all, [paths[:2]] * cores))  # start them
+        start = time.perf_counter()
+        done = sum(pool.map(read_all, [paths[i::cores] for i in range(cores)]))
+        return done / (time.perf_counter() - start)
+
+
+def extract_rate(name: str, photos: Path, output: Path, arguments: argparse.Namespace) -> float:
+    """Images a second of the whole step, between the first and the last batch written."""
+    from extract import ExtractOptions, extract
+    from models.images import IMAGE_ENCODERS
+    from utils import rows
+
+    written: list[tuple[float, int]] = []
+    append = rows.RowWriter.append
+
+    def timed(writer: rows.RowWriter, block: object) -> None:
+        append(writer, block)
+        written.append((time.perf_counter(), writer.rows))
+
+    network = {"weights": "random", "image_size": NETWORK_SIZE} if IMAGE_ENCODERS[name].published else {}
+    rows.RowWriter.append = timed
+    try:
+        extract(ExtractOptions(images=str(photos), desc_type=name, output=str(output), batch_size=arguments.batch,
+                               threads=arguments.cores, quiet=True, **network))
+    finally:
+        rows.RowWriter.append = append
+    # Workers are ahead by the batches that wait; the first few rows would flatter the rate.
+    first = min(len(written) // 3, 2 * arguments.cores)
+    (begun, before), (ended, after) = written[first], written[-1]
+    return (after - before) / (ended - begun)
+
+
+MEASURED = """
+import sys
+from extract import ExtractOptions, extract
+from utils.device import peak_memory_mb
+extract(ExtractOptions(images=sys.argv[1], desc_type="thumbnail", output=sys.argv[2], threads=2, quiet=True))
+print(peak_memory_mb())
+"""
+
+
+def report_memory(folder: Path, few: int = 500, many: int = 10_000) -> bool:
+    """Print peak memory over few and many images; whether the difference is below half of the descriptors' size."""
+    import cv2
+    import numpy as np
+
+    folder.mkdir()
+    cv2.imwrite(str(folder / "0.png"), np.random.default_rng(0).integers(0, 255, (32, 64, 3), np.uint8))
+    for i in range(1, many):
+        os.link(folder / "0.png", folder / f"{i}.png")
+    peaks = {}
+    for count in (few, many):
+        (folder / "list.txt").write_text("\n".join(f"{i}.png" for i in range(count)))
+        command = [sys.executable, "-c", MEASURED, str(folder / "list.txt"), str(folder / f"{count}.npy")]
+        root = Path(__file__).resolve().parent.parent
+        out = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout
+        peaks[count] = float(out.split()[-1])
+        size_mb = (folder / f"{count}.npy").stat().st_size / 2**20
+        print(f"thumbnail, {count} images: peak {peaks[count]:.0f} MiB ({size_mb:.0f} MiB of descriptors)")
+    return peaks[many] - peaks[few] < size_mb / 2
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
