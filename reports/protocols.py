@@ -64,4 +64,5 @@ _TREATED = {"drop": "left out", "count": "counted as failures"}
 
 
 def _letter(number: int) -> str:
-    return ascii_uppercase[number] if number < 26 else f"{ascii_uppercase[number // 26 - 1]}{ascii_uppercase[number % 26]}"
+    tens, ones = divmod(number, 26)
+    return (ascii_uppercase[tens - 1] if tens else "") + ascii_uppercase[ones]

@@ -1,0 +1,254 @@
+"""Figures for papers: matplotlib, PNG and SVG, colours that colour-blind readers tell apart."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from reports import curves
+from reports.matrix import SimilarityMatrix, contrast
+from reports.protocols import Protocol, unit
+from reports.results import CLOSE, NO_POSITIVE, RIGHT, WRONG, Answers, Result
+from reports.route import Map, Route, failure_text
+from reports.table import interval
+from utils.files import atomic_path
+
+# Okabe and Ito's palette, and markers so that a black-and-white print still tells lines apart.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F3C8D", "#5F5F5F")
+MARKERS = "os^Dv<>P"
+OUTCOME_COLOURS = {RIGHT: "#2f7ec2", CLOSE: "#e0a100", WRONG: "#d6451b", NO_POSITIVE: "#8a8f98"}
+OUTCOME_LABELS = {RIGHT: "right", CLOSE: "right place in the first 5", WRONG: "wrong", NO_POSITIVE: "no positive"}
+_STYLE = {
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "opticornet",
+}
+
+
+@contextmanager
+def paper_style() -> Iterator[None]:
+    """Draw within this."""
+    with matplotlib.rc_context(_STYLE):
+        yield
+
+
+def save(figure: Figure, folder: Path, name: str) -> list[Path]:
+    """Write ``name.png`` and ``name.svg``."""
+    paths = [folder / f"{name}.png", folder / f"{name}.svg"]
+    for path in paths:
+        with atomic_path(path) as temporary:
+            metadata = {"Date": None} if path.suffix == ".svg" else None
+            figure.savefig(temporary, format=path.suffix[1:], dpi=200, bbox_inches="tight", metadata=metadata)
+    return paths
+
+
+def recall_at_k(results: list[Result], protocols: list[Protocol]) -> Figure:
+    """Recall@K of all methods, a panel a protocol, with 95 % intervals at the recorded K."""
+
+    def draw(axes: Axes, result: Result, style: dict) -> None:
+        curve = curves.recall_at_k(result)
+        if curve is None:
+            return
+        axes.plot(curve.x, curve.y, markevery=_marks(curve.x), **style)
+        ks = [k for k in (1, 5, 10, 20) if interval(result, k) and result.recall(k) is not None]
+        for k in ks:
+            axes.vlines(k, *interval(result, k), color=style["color"], linewidth=1, alpha=0.5)
+
+    figure = _panels(results, protocols, draw, "K, ranked places looked at", "Recall@K")
+    for axes in figure.axes:
+        axes.set_xlim(0.5, curves.MAX_K + 0.5)
+        axes.set_xticks([1, 5, 10, 15, 20, 25])
+    return figure
+
+
+def _marks(ks: np.ndarray) -> list[int]:
+    return [i for i, k in enumerate(ks) if k in (1, 5, 10, 15, 20, 25)]
+
+
+def precision_recall(results: list[Result], protocols: list[Protocol]) -> Figure:
+    """Precision against recall as the threshold on the best match's distance moves."""
+
+    def draw(axes: Axes, result: Result, style: dict) -> None:
+        curve = curves.precision_recall(result)
+        if curve is not None:
+            label = f"{style['label']} (AP {result.get('average_precision', default=float('nan')):.3f})"
+            axes.plot(curve.x, curve.y, **style | {"label": label, "marker": None})
+
+    figure = _panels(results, protocols, draw, "Recall", "Precision")
+    for axes in figure.axes:
+        axes.set_xlim(-0.01, 1.01)
+        axes.xaxis.set_major_formatter(PercentFormatter(1))
+    return figure
+
+
+def recall_radius(results: list[Result], protocols: list[Protocol]) -> Figure:
+    """Recall@1 as the radius of a right match grows."""
+
+    def draw(axes: Axes, result: Result, style: dict) -> None:
+        curve = curves.recall_at_radius(result)
+        if curve is not None:
+            axes.plot(curve.x, curve.y, **style | {"marker": None})
+
+    figure = _panels(results, protocols, draw, "", "Recall@1")
+    for axes, protocol in zip(figure.axes, protocols, strict=True):
+        first = results[protocol.results[0]]
+        axes.set_xscale("log")
+        axes.set_xlabel(f"Radius, {first.units}")
+        radius = first.get("data", "positive_radius")
+        if radius:
+            axes.axvline(radius, color="#555555", linewidth=0.8, linestyle=":")
+            axes.annotate(f"{radius:g} {unit(radius, first.units)}", (radius, 0.99), xytext=(4, 0), fontsize=8,
+                          xycoords=("data", "axes fraction"), textcoords="offset points", va="top")  # fmt: skip
+    return figure
+
+
+def recall_latency(results: list[Result], protocols: list[Protocol]) -> Figure | None:
+    """Recall@1 against time a query, the methods no other beats in both joined; None where no time is known."""
+    if not any(curves.latency(result) for result in results):
+        return None
+
+    def draw(axes: Axes, result: Result, style: dict) -> None:
+        point = curves.latency(result)
+        if point:
+            axes.plot(*point, **style | {"linestyle": "none", "markersize": 6})
+
+    figure = _panels(results, protocols, draw, "Milliseconds a query (median)", "Recall@1")
+    for axes, protocol in zip(figure.axes, protocols, strict=True):
+        points = [p for i in protocol.results if (p := curves.latency(results[i]))]
+        front = np.array([points[i] for i in curves.pareto(points)]).reshape(-1, 2)
+        axes.plot(*front.T, color="#999999", linewidth=1, linestyle="--", zorder=1)
+        axes.set_xscale("log")
+    return figure
+
+
+def _panels(results: list[Result], protocols: list[Protocol], draw, x_label: str, y_label: str) -> Figure:
+    """One panel a protocol, the methods drawn by ``draw(axes, result, style)``."""
+    columns = min(3, len(protocols))
+    rows = -(-len(protocols) // columns)
+    figure = Figure(figsize=(4.4 * columns, 3.3 * rows), layout="constrained")
+    all_axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes, protocol in zip(all_axes, protocols, strict=False):
+        for place, i in enumerate(protocol.results):
+            style = {
+                "label": _plain(results[i].name),
+                "color": COLOURS[place % len(COLOURS)],
+                "marker": MARKERS[place % len(MARKERS)],
+                "markersize": 4,
+                "linestyle": "-" if place < len(COLOURS) else "--",
+            }
+            draw(axes, results[i], style)
+        axes.set_title(_plain(protocol.dataset), fontsize=10, loc="left")
+        axes.set_xlabel(x_label)
+        axes.set_ylabel(y_label)
+        axes.set_ylim(-0.01, 1.01)
+        axes.yaxis.set_major_formatter(PercentFormatter(1))
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(fontsize=7.5)
+    for axes in all_axes[len(protocols) :]:
+        axes.remove()
+    return figure
+
+
+def place_map(result: Result, answers: Answers, where: Map) -> Figure:
+    """Each query coloured by its outcome, wrong ones joined to the place they were matched to."""
+    figure = Figure(figsize=(5.2, 5.2), layout="constrained")
+    axes = figure.subplots()
+    matched = answers.predictions[:, 0]
+    shown = matched >= 0
+    if where.kind == "line":
+        axes.plot(*_diagonal(where), color="#bbbbbb", linewidth=1, zorder=1, label="same place")
+        points = np.stack([np.where(shown, where.reference[matched, 0], np.nan), where.query[:, 0]], axis=1)
+        axes.set_xlabel(f"Matched reference, {result.units}")
+        axes.set_ylabel(f"Query, {result.units}")
+    else:
+        axes.plot(*where.reference.T, ".", color="#c8ccd2", markersize=2, zorder=1, label="reference")
+        points = where.query
+        off = shown & ((answers.outcome == WRONG) | (answers.outcome == CLOSE))
+        lines = np.stack([where.query[off], where.reference[matched[off]]], axis=1)
+        axes.add_collection(LineCollection(lines, colors=OUTCOME_COLOURS[WRONG], linewidths=0.4, alpha=0.35, zorder=2))
+        axes.set_aspect("equal")
+        axes.set_xlabel("East, metres" if where.kind == "metres" else "East, web Mercator metres")
+        axes.set_ylabel("North, metres" if where.kind == "metres" else "North, web Mercator metres")
+    for what in (NO_POSITIVE, RIGHT, CLOSE, WRONG):
+        chosen = points[answers.outcome == what]
+        if len(chosen):
+            label = f"{OUTCOME_LABELS[what]} ({len(chosen)})"
+            axes.plot(*chosen.T, "o", color=OUTCOME_COLOURS[what], markersize=3, label=label, zorder=3)
+    axes.set_title(_plain(f"{result.name}, {result.dataset}"), fontsize=10, loc="left")
+    axes.legend(fontsize=7.5, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3)
+    return figure
+
+
+def _diagonal(where: Map) -> tuple[list[float], list[float]]:
+    low, high = float(where.query.min()), float(where.query.max())
+    return [low, high], [low, high]
+
+
+def strip(result: Result, answers: Answers, found: Route) -> Figure:
+    """Recall along the drive above the outcome of each query, the longest failure shaded."""
+    figure = Figure(figsize=(7, 1.9), layout="constrained")
+    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
+    x = np.arange(len(answers))
+    top.plot(x, found.recall, color=COLOURS[0])
+    top.set_ylim(-0.02, 1.02)
+    top.yaxis.set_major_formatter(PercentFormatter(1))
+    top.set_ylabel(f"Recall@1\nover {found.window}")
+    if found.failure[1] > found.failure[0]:
+        top.axvspan(
+            found.failure[0] - 0.5, found.failure[1] - 0.5, color=OUTCOME_COLOURS[WRONG], alpha=0.15, linewidth=0
+        )
+    failure = failure_text(found, answers.outcome, result.units)
+    top.set_title(_plain(f"{result.name}, {result.dataset}; longest failure: {failure}"), fontsize=9, loc="left")
+    colours = matplotlib.colors.ListedColormap([OUTCOME_COLOURS[what] for what in range(4)])
+    bottom.imshow(answers.outcome[None], aspect="auto", cmap=colours, vmin=-0.5, vmax=3.5, interpolation="nearest")
+    bottom.set_yticks([])
+    bottom.grid(False)
+    bottom.set_xlabel("Query, in the order driven")
+    bottom.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure
+
+
+def matrix(result: Result, answers: Answers, similarity: SimilarityMatrix) -> Figure:
+    """The similarity matrix with the true places and the first matches."""
+    figure = Figure(figsize=(5.6, 5.0), layout="constrained")
+    axes = figure.subplots()
+    low, high = contrast(similarity.values)
+    queries, references = similarity.shape
+    image = axes.imshow(
+        similarity.values, cmap="magma", vmin=low, vmax=high, extent=(-0.5, references - 0.5, queries - 0.5, -0.5),
+        aspect="auto" if not 0.5 < queries / references < 2 else "equal", interpolation="nearest",
+    )  # fmt: skip
+    axes.grid(False)
+    rows = np.arange(queries)
+    known = answers.has_positive & (answers.nearest >= 0)
+    axes.plot(answers.nearest[known], rows[known], ".", color="#00e0a4", markersize=1.5, label="true place")
+    found = answers.predictions[:, 0] >= 0
+    axes.plot(answers.predictions[found, 0], rows[found], "o", markersize=2.2, markerfacecolor="none",
+              markeredgecolor="#ffffff", markeredgewidth=0.5, label="first match")  # fmt: skip
+    axes.set_xlabel("Reference window")
+    axes.set_ylabel("Query window")
+    figure.colorbar(image, ax=axes, label="Cosine similarity", shrink=0.8)
+    axes.set_title(_plain(f"{result.name}, {result.dataset}"), fontsize=10, loc="left")
+    legend = axes.legend(fontsize=7.5, loc="upper right", frameon=True, facecolor="#333333", labelcolor="white")
+    legend.get_frame().set_linewidth(0)
+    return figure
+
+
+def _plain(text: str) -> str:
+    """Text from files must not start matplotlib's formula mode, nor hide a line by a leading underscore."""
+    return text.replace("$", r"\$").removeprefix("_") or text

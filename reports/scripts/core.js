@@ -1,0 +1,119 @@
+// What every panel shares: the data, the state (result and query looked at), building of elements, numbers as text.
+
+const DATA = JSON.parse(document.getElementById("payload").textContent);
+const OUTCOME_COLOURS = ["right", "close", "wrong", "none"];
+const OUTCOME_TEXT = ["right", "close", "wrong", "no positive"];
+const state = { result: firstResult(), query: null };
+const panels = []; // each a function of what changed: "result", "query" or "theme"
+
+/** The best result of the first protocol, by recall@1. */
+function firstResult() {
+  const members = DATA.protocols[0].results;
+  return members.reduce((best, i) => (recall(i) > recall(best) ? i : best), members[0]);
+}
+
+function recall(i, k = 1) {
+  const value = DATA.results[i].recall[k];
+  return value === null || value === undefined ? -1 : value;
+}
+
+function showResult(i) {
+  state.result = i;
+  const answers = DATA.results[i].answers;
+  if (answers && (state.query === null || state.query >= answers.outcome.length)) state.query = answers.order[0];
+  changed("result");
+}
+
+function showQuery(i, scroll = false) {
+  state.query = i;
+  changed("query");
+  if (scroll) byId("atlas").scrollIntoView({ behavior: "smooth", block: "start" });
+}
+
+function changed(what) {
+  for (const panel of panels) panel(what);
+}
+
+/** The result looked at, its answers and its scene (null where its arrays are missing). */
+function current() {
+  const result = DATA.results[state.result];
+  return { result, answers: result.answers, scene: result.answers && DATA.scenes[result.answers.scene] };
+}
+
+function byId(id) {
+  return document.getElementById(id);
+}
+
+/** An element; text goes in as text, never as markup. */
+function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
+    else if (name === "style") Object.assign(made.style, value);
+    else if (value !== null && value !== undefined && value !== false) made.setAttribute(name, value);
+  }
+  made.append(...children.filter((child) => child !== null && child !== undefined));
+  return made;
+}
+
+function svg(tag, attributes = {}, ...children) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...children);
+  return made;
+}
+
+function colour(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+}
+
+function seriesColour(place) {
+  return `var(--s${place % 8})`;
+}
+
+function dot(name) {
+  return element("i", { style: { background: `var(--${name})` } });
+}
+
+function percent(value, digits = 1) {
+  return value === null || value === undefined ? "–" : `${(100 * value).toFixed(digits)} %`;
+}
+
+function milliseconds(value) {
+  return `${value < 10 ? value.toFixed(2) : value.toFixed(0)} ms`;
+}
+
+function away(value, units) {
+  if (value === null) return "nothing found";
+  if (units === "metres" && value >= 10000) return `${(value / 1000).toFixed(1)} km off`;
+  const rounded = value < 10 ? Number(value.toFixed(1)) : Math.round(value);
+  return `${rounded} ${rounded === 1 ? units.replace(/s$/, "") : units} off`;
+}
+
+function windowName(side, i) {
+  return side.names ? `${side.names[i]} (row ${side.rows[i]})` : `row ${side.rows[i]}`;
+}
+
+/** A button that is on or off. */
+function toggle(label, on, act, mark = null) {
+  const button = element("button", { type: "button", "aria-pressed": String(on) }, mark, label);
+  button.addEventListener("click", () => {
+    const next = button.getAttribute("aria-pressed") !== "true";
+    button.setAttribute("aria-pressed", String(next));
+    act(next);
+  });
+  return button;
+}
+
+function start() {
+  drawHeadline();
+  sortableTable();
+  drawCharts();
+  drawMap();
+  drawRoute();
+  drawMatrix();
+  drawAtlas();
+  drawDifference();
+  showResult(state.result);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => changed("theme"));
+}
