@@ -1,0 +1,47 @@
+"""SeqNet (Garg and Milford, RA-L 2021, arXiv 2102.11603): a convolution over the frames, its mean over time, L2."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear, normalize
+
+from models.base import SequenceEncoder, check_traverse, moving_mean
+
+
+class SeqNet(SequenceEncoder):
+    """Conv1d over the frames (kernel w, no padding), mean over its L - w + 1 outputs, L2.
+
+    Both steps are linear in the frames, so the mean over time is taken first: one product with w moving means instead
+    of L - w + 1 products with w frames each. State dict as seqNet's: ``pool.0.conv.weight`` (O, D, w) and
+    ``pool.0.conv.bias`` (O,).
+    """
+
+    def __init__(self, in_dims: int, out_dims: int, w: int) -> None:
+        super().__init__(in_dims, out_dims, min_length=w)
+        self.pool = nn.Sequential(nn.ModuleDict({"conv": nn.Conv1d(in_dims, out_dims, w)}))
+
+    @property
+    def conv(self) -> nn.Conv1d:
+        return self.pool[0]["conv"]
+
+    def forward(self, windows: Tensor) -> Tensor:
+        self.check(windows)
+        weight = self.conv.weight  # (O, D, w)
+        steps = windows.shape[1] - weight.shape[2] + 1
+        means = moving_mean(windows, steps)  # (B, w, D)
+        return normalize(linear(means.flatten(1), weight.transpose(1, 2).flatten(1), self.conv.bias), dim=1)
+
+    def encode_traverse(self, frames: Tensor, starts: Tensor, length: int) -> Tensor:
+        check_traverse(self, frames, length)
+        w = self.conv.weight.shape[2]
+        means = moving_mean(frames, length - w + 1)  # (N - L + w, D)
+        encoded = apply_taps(means, self.conv.weight, self.conv.bias)  # (N - L + 1, O)
+        return normalize(encoded[starts], dim=1)
+
+
+def apply_taps(frames: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Conv1d of frames (N, D) with weight (O, D, w) as w matrix products of whole traverses: (N - w + 1, O)."""
+    count = len(frames) - weight.shape[2] + 1
+    steps = torch.addmm(bias, frames[:count], weight[:, :, 0].T)
+    for tap in range(1, weight.shape[2]):
+        steps = steps + frames[tap : tap + count] @ weight[:, :, tap].T
+    return steps
