@@ -76,9 +76,9 @@ def marks(path_m: np.ndarray, spacing: float) -> np.ndarray:
     Args:
         path_m: (N,) float64 length of the path up to each row, not falling.
     """
-    wanted = np.arange(0.0, path_m[-1] + spacing / 2, spacing)
+    wanted = spacing * np.arange(path_m[-1] // spacing + 1)
     after = np.searchsorted(path_m, wanted).clip(1, len(path_m) - 1)
-    return np.unique(after - (wanted - path_m[after - 1] < path_m[after] - wanted))
+    return np.unique(after - (wanted - path_m[after - 1] <= path_m[after] - wanted))
 
 
 def _traverse(
