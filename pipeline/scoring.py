@@ -22,7 +22,7 @@ WINDOW_RULE = "centred on the frame, shifted back inside its sequence"
 def score(scene: Scene, options: TestOptions, answer: Answer) -> tuple[records.ResultRecord, dict[str, np.ndarray]]:
     """Everything the result record says, and the arrays behind it."""
     has_positive = scene.has_positive()
-    counted = has_positive if options.no_positive == "drop" else np.ones_like(has_positive)
+    counted = counting(has_positive, options)
     ks = [k for k in KS if k <= len(scene.reference)]
     if len(ks) < len(KS) and not options.quiet:
         dropped = ", ".join(str(k) for k in KS if k not in ks)
@@ -31,7 +31,8 @@ def score(scene: Scene, options: TestOptions, answer: Answer) -> tuple[records.R
     errors = padded(scene.truth.errors(answer.ranking.indices), max(ks), np.inf)
     correct = padded(scene.truth.correct(answer.ranking.indices, scene.radius), max(ks), False)
     recall = recall_at(correct, counted, ks)
-    by_radius = recall_at_radii(errors, counted, options.radii, ks)
+    counted_by_radius = np.array([counting(scene.truth.has_positive(r), options) for r in options.radii])  # (R, M)
+    by_radius = recall_at_radii(errors, counted_by_radius, options.radii, ks)
     curve = precision_recall(answer.ranking.distances[:, 0], correct[:, 0], has_positive)
     intervals = {}
     if options.bootstrap:
@@ -85,7 +86,7 @@ def score(scene: Scene, options: TestOptions, answer: Answer) -> tuple[records.R
         recall_before_rerank={str(k): v for k, v in before.items()} if answer.candidates is not None else {},
         recall_exact_index={str(k): v for k, v in before.items()} if answer.candidates is None else {},
         recall_at_radius={
-            f"{radius:g}": {str(k): float(value) for k, value in zip(ks, row, strict=True)}
+            f"{radius:g}": {str(k): float(value) for k, value in zip(ks, row, strict=True) if np.isfinite(value)}
             for radius, row in zip(options.radii, by_radius, strict=True)
         },
         average_precision=curve.area,
@@ -131,6 +132,11 @@ def score(scene: Scene, options: TestOptions, answer: Answer) -> tuple[records.R
     if scene.truth.table is not None:
         arrays["positives"] = scene.truth.table
     return record, arrays
+
+
+def counting(has_positive: np.ndarray, options: TestOptions) -> np.ndarray:
+    """(M,) bool: queries that enter a recall, as ``--noPositive`` says."""
+    return has_positive if options.no_positive == "drop" else np.ones_like(has_positive)
 
 
 def latencies(answer: Answer, queries: int, sample: int) -> dict[str, records.Latency]:

@@ -31,6 +31,7 @@ from utils.options import TrainOptions
 from utils.signals import StopRequest
 
 RECALLS = (1, 5, 10, 20)
+INITIAL_PAIRS = 20_000
 
 
 @dataclass
@@ -88,7 +89,10 @@ class Trainer:
         self.generator = torch.Generator().manual_seed(options.seed)
         with torch.random.fork_rng():
             torch.manual_seed(options.seed)
-            self.encoder = build_encoder(options, reference.traverse.dims).to(self.device)
+            self.encoder = build_encoder(options, reference.traverse.dims)
+            if options.init == "whitening":
+                self.encoder.initialise(*same_places(scene))
+            self.encoder.to(self.device)
         self.loss = LOSSES[options.loss](options.margin, options.margin2)
         self.optimizer = make_optimizer(self.encoder, options)
         self.miner = make_miner(scene, options, self.loss)
@@ -148,6 +152,8 @@ class Trainer:
                 while progress.step < batches:
                     first = progress.step * self.options.batch_size
                     self.train_step(progress.tuples[first : first + self.options.batch_size])
+                    if not all(parameter.isfinite().all() for parameter in self.encoder.parameters()):
+                        raise self.diverged("weights became infinite or not a number")
                     progress.step += 1
                     bar.update()
                     if stop.signum is not None:
@@ -163,6 +169,8 @@ class Trainer:
         amp, length = self.options.amp, self.options.sequence_length
         vectors = encode(self.encoder, self.reference_frames, self.scene.reference.starts, length, amp=amp)
         anchors = encode(self.encoder, self.query_frames, self.scene.query.starts, length, amp=amp)
+        if not (vectors.isfinite().all() and anchors.isfinite().all()):
+            raise self.diverged("encodings became infinite or not a number")
         return self.miner.mine(queries, anchors[queries.to(self.device)], vectors, self.generator, self.remembered)
 
     def train_step(self, batch: MinedTuples) -> None:
@@ -171,16 +179,20 @@ class Trainer:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=options.amp):
             terms = self.loss(self.encode_batch(batch))
         if not torch.isfinite(terms.loss):
-            raise UserError(
-                f"the loss became {terms.loss.item()} in epoch {progress.epoch + 1}, batch {progress.step + 1}; the "
-                f"last good checkpoint is kept; try a smaller --lr than {options.lr:g}, or leave out --amp"
-            )
+            raise self.diverged(f"the loss became {terms.loss.item()}")
         self.optimizer.zero_grad(set_to_none=True)
         terms.loss.backward()
         self.optimizer.step()
         for name, value in terms.means().items():
             progress.totals[name] = progress.totals.get(name, 0.0) + len(batch) * float(value)
         progress.totals["tuples"] = progress.totals.get("tuples", 0) + len(batch)
+
+    def diverged(self, what: str) -> UserError:
+        """The error that stops a run whose numbers are no longer finite."""
+        return UserError(
+            f"{what} in epoch {self.progress.epoch + 1}, batch {self.progress.step + 1}; the last good checkpoint is "
+            f"kept; try a smaller --lr than {self.options.lr:g}" + (", or leave out --amp" if self.options.amp else "")
+        )
 
     def encode_batch(self, batch: MinedTuples) -> Tuples:
         """Encode a batch with gradients, each distinct reference window once."""
@@ -277,6 +289,21 @@ def validation_recalls(encoder: SequenceEncoder, scene: Scene, amp: bool) -> dic
     ks = [k for k in RECALLS if k <= len(scene.reference)]
     ranking = search(reference.cpu().numpy(), query.cpu().numpy(), max(ks), device=scene.device)
     return recall_at(scene.truth.correct(ranking.indices, scene.radius), scene.has_positive(), ks)
+
+
+def same_places(scene: Scene) -> tuple[Tensor, Tensor]:
+    """Frames of the same places on both drives: query and reference frames (P, D) float32, rows i the same place.
+
+    Queries without a positive are left out, and of very many queries only evenly spaced ones are taken.
+    """
+    nearest = scene.truth.nearest_reference()
+    queries = np.flatnonzero(scene.has_positive())
+    queries = queries[np.unique(np.linspace(0, len(queries) - 1, min(len(queries), INITIAL_PAIRS)).astype(int))]
+    rows = ((scene.query, queries), (scene.reference, nearest[queries]))
+    query, reference = (
+        torch.from_numpy(np.asarray(side.traverse.descriptors[side.rows[chosen]], np.float32)) for side, chosen in rows
+    )
+    return query, reference
 
 
 def make_miner(scene: Scene, options: TrainOptions, loss: TupleLoss) -> Miner:

@@ -78,6 +78,9 @@ ENCODER_FIELDS = ("pooling", "out_dims", "w", "no_delta", "no_lstm", "no_residua
 class TrainOptions(EncoderOptions):
     """``--mode train``: learn a sequence encoder."""
 
+    init: str = option(
+        "--init", "whitening", "weights to start from, for methods that can whiten", choices=("whitening", "random")
+    )
     loss: str = option("--loss", "quadruplet", "loss", choices=("quadruplet", "triplet", "multi-similarity"))
     margin: float = option("--margin", 0.1, "margin; seqNet's triplet takes its square root")
     margin2: float = option("--margin2", 0.05, "the quadruplet's second margin, below --margin")

@@ -120,7 +120,7 @@ class ResultRecord:
     recall_interval: dict[str, list[float]]  # 95 % bootstrap, [low, high]
     recall_before_rerank: dict[str, float]  # of the candidates; empty without re-ranking
     recall_exact_index: dict[str, float]  # of exact search, where an approximate index answered; else empty
-    recall_at_radius: dict[str, dict[str, float]]  # radius -> K -> recall
+    recall_at_radius: dict[str, dict[str, float]]  # radius -> K -> recall; empty where a radius counts no query
     average_precision: float  # area under precision-recall
     recall_at_full_precision: float
     timing: TimingRecord
