@@ -1,6 +1,7 @@
 """Dataset folders: ``dataset.toml`` and the files it names. The format is described in docs/datasets.md."""
 
 import os
+import re
 import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -231,7 +232,7 @@ def format_toml(entry: FolderEntry) -> str:
     lines = [f"name = {_quoted(entry.name)}", f"units = {_quoted(entry.units)}"]
     for table, entries in (("traverses", entry.traverses), ("splits", entry.splits)):
         for name, item in entries.items():
-            lines += ["", f"[{table}.{_quoted(name)}]"]
+            lines += ["", f"[{table}.{_key(name)}]"]
             for attribute in fields(item):
                 value = getattr(item, attribute.name)
                 if value is not None:
@@ -310,6 +311,11 @@ def _formatted(value: str | float | tuple[int, int]) -> str:
     if isinstance(value, str):
         return _quoted(value)
     return str(list(value)) if isinstance(value, tuple) else repr(value)
+
+
+def _key(name: str) -> str:
+    """A TOML key: bare where it may be."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _quoted(name)
 
 
 def _quoted(text: str) -> str:
