@@ -24,7 +24,9 @@ SOURCES: dict[str, Callable[..., Prepared]] = {
     "utm-names": utm_names.read,
     "vpr-bench": tolerance_table.read,
 }
-NOT_NEGATIVE = {"spacing", "gap", "reach", "train_positive_radius", "positive_radius", "negative_radius"}
+NOT_NEGATIVE = {
+    "spacing", "gap", "reach", "seed", "train_positive_radius", "positive_radius", "negative_radius"
+}
 
 
 def prepare(options: PrepareOptions) -> Path:
