@@ -45,7 +45,7 @@ def recall_at_radius(result: Result) -> Curve | None:
     errors = np.sort(answers.errors[answers.counted, 0])
     radii = [float(radius) for radius in result.get("recall_at_radius", default={}) if float(radius) > 0]
     own = float(result.get("data", "positive_radius", default=0.0))
-    low, high = min([*radii, own or 1.0]), max([*radii, own, 1.0])
+    low, high = min([*radii, own or 1.0]), max([*radii, 10 * own, 1.0])
     if high <= low:
         high = 10 * low
     grid = np.unique(np.append(np.geomspace(low, high, _POINTS // 2), [own or low]))

@@ -60,7 +60,7 @@ class Route:
 
 def route(result: Result, answers: Answers) -> Route:
     """Recall along the drive."""
-    window = max(5, round(len(answers) / 40)) | 1
+    window = max(9, round(len(answers) / 20)) | 1
     known = (answers.outcome != NO_POSITIVE).astype(float)
     right = (answers.outcome == RIGHT).astype(float)
     kernel = np.ones(min(window, len(answers)))
@@ -101,5 +101,5 @@ def failure_text(found: Route, outcome: np.ndarray, units: str) -> str:
     text = f"{count} {'query' if count == 1 else 'queries'} in a row"
     if found.failure_length:
         length = found.failure_length
-        return f"{text}, {length / 1000:.1f} km" if length >= 10000 else f"{text}, {length:.0f} {unit(length, units)}"
+        return f"{text}, {length / 1000:.1f} km" if length >= 2000 else f"{text}, {length:.0f} {unit(length, units)}"
     return text

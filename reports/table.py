@@ -76,7 +76,7 @@ COLUMNS: tuple[Column, ...] = (
         "peak memory of the whole process, data included",
         lambda result: result.get("peak_memory_mb"),
         lambda value: f"{value:,.0f}",
-        min,
+        None,
     ),
     Column(
         "parameters",

@@ -1,13 +1,60 @@
-"""What a training run writes for TensorBoard: scalars an epoch, the options as text and as hparams."""
+"""What a training run writes for TensorBoard, and its epochs as text beside it."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
 from tensorboardX import SummaryWriter
+from torch import Tensor
 
+from utils.device import peak_memory_mb
+from utils.logs import EpochHistory
 from utils.options import Options
+
+FIGURE_EVERY = 5  # validations between two similarity matrices
+_SIDE = 500  # longest side of a similarity matrix
+_EDGES = np.linspace(0, 2, 81)  # of unit vectors' distances
+_SPRITE = 32
+
+
+@dataclass(frozen=True)
+class EncodedSide:
+    """The windows of one traverse of the validation split.
+
+    Attributes:
+        traverse: its name.
+        vectors: (N, O) float32 unit rows.
+        positions: (N, P) float64.
+        names: N frame names, or None.
+        images: N image paths, or None.
+    """
+
+    traverse: str
+    vectors: np.ndarray
+    positions: np.ndarray
+    names: tuple[str, ...] | None = None
+    images: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Validated:
+    """A validation, for looking at.
+
+    Attributes:
+        reference, query: the two sides.
+        distances: (M,) of each query's first match.
+        correct: (M,) bool, that match is right.
+        nearest: (M,) int64 the reference nearest to each query's place, -1 where none is known.
+    """
+
+    reference: EncodedSide
+    query: EncodedSide
+    distances: np.ndarray
+    correct: np.ndarray
+    nearest: np.ndarray
 
 
 class TrainingLog:
@@ -16,6 +63,10 @@ class TrainingLog:
     def __init__(self, run: Path, options: Options, first_epoch: int) -> None:
         self.options = options
         self.writer = SummaryWriter(str(run), purge_step=first_epoch + 1)
+        self.history = EpochHistory(run, first_epoch)
+        self.last: tuple[int, Validated] | None = None
+        self._validations = 0
+        self._reset()
         if first_epoch == 0:
             self.writer.add_text("options", f"```json\n{json.dumps(options.record(), indent=2)}\n```")
 
@@ -25,22 +76,142 @@ class TrainingLog:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.writer.close()
 
+    def step(self, positive: Tensor, negative: Tensor, gradient_norm: float) -> None:
+        """Take in one step of the optimizer.
+
+        Args:
+            positive: (B,) Euclidean distances of the anchors to their positives.
+            negative: (n,) and to the negatives that count.
+            gradient_norm: Euclidean norm of all parameters' gradients.
+        """
+        for name, distances in (("positive", positive), ("negative", negative)):
+            values = distances.detach().float().cpu().numpy()
+            self._counts[name] += np.histogram(np.clip(values, 0, 2), _EDGES)[0]
+            self._squares[name] += float(np.square(values, dtype=np.float64).sum())
+            self._sums[name] += float(values.sum(dtype=np.float64))
+        self._norms.append(gradient_norm)
+
+    def validation(self, epoch: int, validated: Validated) -> None:
+        """Write a validation's precision-recall curve and, every few of them, its similarity matrix.
+
+        The precision-recall curve takes 1 - d / 2 as the confidence of a match at distance d; its recall is over
+        the right first matches, TensorBoard knows no other.
+        """
+        step = epoch + 1
+        confidence = np.clip(1 - validated.distances / 2, 0, 1)
+        self.writer.add_pr_curve("val/first_match", validated.correct.astype(np.int64), confidence, step)
+        if self._validations % FIGURE_EVERY == 0:
+            picture = similarity_picture(validated)
+            self.writer.add_image("val/similarity", picture, step, dataformats="HWC")
+        self._validations += 1
+        self.last = (step, validated)
+
     def epoch(self, report: Any) -> None:
-        """Write an epoch's :class:`train.EpochReport`."""
+        """Write an epoch's :class:`pipeline.training.EpochReport`."""
         step = report.epoch + 1
         for name, value in report.means.items():
             self.writer.add_scalar(f"train/{name}", value, step)
         self.writer.add_scalar("train/tuples", report.tuples, step)
         self.writer.add_scalar("train/lr", report.lr, step)
+        if self._norms:
+            self.writer.add_scalar("train/gradient_norm", float(np.mean(self._norms)), step)
+            self.writer.add_scalar("train/gradient_norm_max", float(np.max(self._norms)), step)
+        for name, counts in self._counts.items():
+            if counts.any():
+                self._histogram(f"train/distance_{name}", counts, self._sums[name], self._squares[name], step)
         self.writer.add_scalar("speed/seconds_an_epoch", report.seconds, step)
         self.writer.add_scalar("speed/tuples_a_second", report.tuples / max(report.seconds, 1e-9), step)
+        self.writer.add_scalar("memory/peak_mb", peak_memory_mb(), step)
         for k, recall in (report.recalls or {}).items():
             self.writer.add_scalar(f"val/recall@{k}", recall, step)
+        self.history.add(report)
+        self._reset()
 
     def finish(self, best: tuple[float, float]) -> None:
-        """Write the options with the best validation recalls (@5, @1) as hparams, so that runs can be compared."""
+        """Write the options with the best validation recalls (@5, @1) as hparams, so that runs can be compared, and
+        the last validation's descriptors for the projector."""
         values = {
             name: value if isinstance(value, int | float | str | bool) else str(value)
             for name, value in self.options.record().items()
         }
         self.writer.add_hparams(values, {"best/recall@5": best[0], "best/recall@1": best[1]}, name="hparams")
+        if self.last is not None:
+            step, validated = self.last
+            write_projector(self.writer, (validated.reference, validated.query), step)
+
+    def _reset(self) -> None:
+        self._counts = {name: np.zeros(len(_EDGES) - 1, np.int64) for name in ("positive", "negative")}
+        self._sums, self._squares = (dict.fromkeys(self._counts, 0.0) for _ in range(2))
+        self._norms: list[float] = []
+
+    def _histogram(self, tag: str, counts: np.ndarray, total: float, squares: float, step: int) -> None:
+        """Write counted distances; the first and last bin that hold any bound them."""
+        filled = np.flatnonzero(counts)
+        self.writer.add_histogram_raw(
+            tag,
+            min=float(_EDGES[filled[0]]),
+            max=float(_EDGES[filled[-1] + 1]),
+            num=int(counts.sum()),
+            sum=total,
+            sum_squares=squares,
+            bucket_limits=_EDGES[1:].tolist(),
+            bucket_counts=counts.tolist(),
+            global_step=step,
+        )
+
+
+def similarity_picture(validated: Validated) -> np.ndarray:
+    """(H, W, 3) uint8: cosine similarity of queries (down) and references (across), at most 500 of each, evenly
+    chosen; true places green, first matches are the brightest pixel of their row."""
+    from matplotlib import colormaps
+
+    rows, columns = (
+        np.unique(np.linspace(0, len(side.vectors) - 1, min(_SIDE, len(side.vectors))).astype(int))
+        for side in (validated.query, validated.reference)
+    )
+    similarity = validated.query.vectors[rows] @ validated.reference.vectors[columns].T  # (H, W)
+    low, high = np.quantile(similarity, [0.01, 0.998])
+    picture = colormaps["magma"](np.clip((similarity - low) / max(high - low, 1e-6), 0, 1))[..., :3]
+    nearest = validated.nearest[rows]
+    known = np.flatnonzero(nearest >= 0)
+    picture[known, np.searchsorted(columns, nearest[known]).clip(max=len(columns) - 1)] = (0.0, 0.88, 0.64)
+    return (255 * picture).round().astype(np.uint8)
+
+
+def write_projector(writer: SummaryWriter, sides: tuple[EncodedSide, ...], step: int, limit: int = 500) -> None:
+    """Write descriptors for TensorBoard's projector: place, traverse and position of each as metadata, image
+    sprites where every frame has a readable image. At most ``limit`` of each side, evenly chosen."""
+    chosen = [np.unique(np.linspace(0, len(s.vectors) - 1, min(limit, len(s.vectors))).astype(int)) for s in sides]
+    vectors = np.concatenate([side.vectors[rows] for side, rows in zip(sides, chosen, strict=True)])
+    axes = [f"position_{i}" for i in range(sides[0].positions.shape[1])]
+    metadata = [
+        [_cell(side.names[i] if side.names else i), _cell(side.traverse), *(f"{p:.6g}" for p in side.positions[i])]
+        for side, rows in zip(sides, chosen, strict=True)
+        for i in rows
+    ]
+    images = None
+    if all(side.images for side in sides):
+        images = _sprites([side.images[i] for side, rows in zip(sides, chosen, strict=True) for i in rows])
+    writer.add_embedding(
+        vectors, metadata, label_img=images, global_step=step, tag="val", metadata_header=["place", "traverse", *axes]
+    )
+
+
+def _cell(value: object) -> str:
+    """Text that keeps to its cell of a tab-separated file."""
+    return " ".join(str(value).split()) or "-"
+
+
+def _sprites(paths: list[str]) -> np.ndarray | None:
+    """(N, 3, 32, 32) float32 thumbnails in 0..1; None where one cannot be read."""
+    from PIL import Image, UnidentifiedImageError
+
+    pictures = []
+    for path in paths:
+        try:
+            with Image.open(path) as image:
+                small = image.convert("RGB").resize((_SPRITE, _SPRITE))
+        except (OSError, UnidentifiedImageError):
+            return None
+        pictures.append(np.asarray(small, dtype=np.float32).transpose(2, 0, 1) / 255)
+    return np.stack(pictures)

@@ -1,6 +1,6 @@
 // A line chart in SVG: axes, lines or points, intervals, a readout under the pointer.
 
-const CHART = { width: 420, height: 270, left: 40, right: 10, top: 8, bottom: 38 };
+const CHART = { width: 320, height: 240, left: 30, right: 8, top: 8, bottom: 36 };
 
 /**
  * @param {{name, colour, x: number[], y: number[], whiskers?: [x, low, high][], points?: boolean}[]} series
@@ -25,7 +25,8 @@ function lineChart(title, series, options) {
   if (options.mark) {
     const x = across(options.mark.x);
     root.append(svg("line", { class: "mark", x1: x, x2: x, y1: up(1), y2: up(0) }));
-    root.append(svg("text", { x: x + 4, y: up(1) + 10 }, options.mark.label));
+    const inside = x < width / 2;
+    root.append(svg("text", { x: x + (inside ? 4 : -4), y: up(1) + 10, "text-anchor": inside ? "start" : "end" }, options.mark.label));
   }
   if (options.front) root.append(svg("path", { class: "mark", fill: "none", d: path(options.front, across, up) }));
   for (const line of series) root.append(drawSeries(line, across, up));
@@ -65,6 +66,7 @@ function ticks({ low, high, log }) {
       for (const digit of [1, 2, 5]) found.push(Number((digit * 10 ** power).toPrecision(2)));
     }
     const inside = found.filter((x) => x >= low * 0.999 && x <= high * 1.001);
+    if (inside.length < 3) return ticks({ low, high });
     return inside.length > 8 ? inside.filter((x) => /^0*\.?0*1/.test(String(x))) : inside;
   }
   const rough = (high - low) / 5;

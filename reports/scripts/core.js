@@ -76,7 +76,7 @@ function dot(name) {
 }
 
 function percent(value, digits = 1) {
-  return value === null || value === undefined ? "–" : `${(100 * value).toFixed(digits)} %`;
+  return value === null || value === undefined ? "–" : `${(100 * value).toFixed(digits)}\u00a0%`;
 }
 
 function milliseconds(value) {
@@ -85,7 +85,7 @@ function milliseconds(value) {
 
 function away(value, units) {
   if (value === null) return "nothing found";
-  if (units === "metres" && value >= 10000) return `${(value / 1000).toFixed(1)} km off`;
+  if (units === "metres" && value >= 2000) return `${(value / 1000).toFixed(1)} km off`;
   const rounded = value < 10 ? Number(value.toFixed(1)) : Math.round(value);
   return `${rounded} ${rounded === 1 ? units.replace(/s$/, "") : units} off`;
 }

@@ -1,0 +1,135 @@
+"""What a run says and leaves behind as text: ``log.txt``, ``environment.json``, ``epochs.jsonl``."""
+
+import json
+import os
+import platform
+import shlex
+import sys
+import time
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import IO, Any
+
+from utils.files import write_json, write_text, writing
+
+LOG = "log.txt"
+ENVIRONMENT = "environment.json"
+EPOCHS = "epochs.jsonl"
+_PACKAGES = ("torch", "numpy", "scipy", "faiss-cpu", "tensorboardX", "torchvision")
+_COLOURS = {"green": "32", "bold": "1"}
+
+
+class RunLog:
+    """Lines for the terminal, each also kept with its time in the run's ``log.txt``.
+
+    Args:
+        run: folder of the log, or None to keep none.
+        quiet: show results only.
+        verbose: show details too.
+        stream: where lines go; standard output by default.
+    """
+
+    def __init__(
+        self, run: Path | None = None, *, quiet: bool = False, verbose: bool = False, stream: IO[str] | None = None
+    ) -> None:
+        self.path = None if run is None else run / LOG
+        self.quiet, self.verbose, self.stream = quiet, verbose, stream or sys.stdout
+
+    def result(self, line: str) -> None:
+        """What the user ran the step for: always shown."""
+        self._write(line, shown=True)
+
+    def say(self, line: str, colour: str | None = None) -> None:
+        """How the step comes along: not shown with ``--quiet``. ``colour``: "green" or "bold", where colours are."""
+        self._write(line, shown=not self.quiet, colour=colour)
+
+    def detail(self, line: str) -> None:
+        """What helps to find out why: shown with ``--verbose``."""
+        self._write(line, shown=self.verbose and not self.quiet)
+
+    def _write(self, line: str, shown: bool, colour: str | None = None) -> None:
+        if shown:
+            print(painted(line, colour, self.stream), file=self.stream, flush=True)
+        if self.path is not None:
+            with writing(self.path), open(self.path, "a", encoding="utf-8") as file:
+                file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+
+
+def painted(line: str, colour: str | None, stream: IO[str]) -> str:
+    """``line`` in a colour, where ``stream`` is a terminal that wants any (https://no-color.org)."""
+    wanted = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return f"\033[{_COLOURS[colour]}m{line}\033[0m" if colour and wanted else line
+
+
+def write_environment(run: Path) -> None:
+    """Add this start to the run's ``environment.json``: one entry each time the run was started or gone on with."""
+    path = run / ENVIRONMENT
+    starts = []
+    if path.is_file():
+        try:
+            starts = json.loads(path.read_text(encoding="utf-8"))["starts"]
+        except (ValueError, KeyError, TypeError):
+            starts = []  # damaged: what was known of earlier starts is lost, the run is not
+    write_json(path, {"starts": [*starts, environment()]})
+
+
+def environment() -> dict[str, Any]:
+    """What the program runs on and how it was called."""
+    import torch
+
+    packages = {}
+    for name in _PACKAGES:
+        try:
+            packages[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    cuda = torch.cuda.is_available()
+    return {
+        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "command": shlex.join(sys.argv),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "cuda": {"version": torch.version.cuda, "device": torch.cuda.get_device_name()} if cuda else None,
+        "packages": packages,
+    }
+
+
+class EpochHistory:
+    """One line of JSON an epoch in ``epochs.jsonl``; a resumed run drops what it will do again.
+
+    Args:
+        run: run folder.
+        first_epoch: number of epochs already done.
+    """
+
+    def __init__(self, run: Path, first_epoch: int) -> None:
+        self.path = run / EPOCHS
+        kept = [epoch for epoch in read_epochs(run) if epoch["epoch"] < first_epoch]
+        if self.path.is_file():
+            write_text(self.path, "".join(json.dumps(epoch) + "\n" for epoch in kept))
+
+    def add(self, report: Any) -> None:
+        """Append a :class:`pipeline.training.EpochReport`."""
+        with writing(self.path), open(self.path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(report)) + "\n")
+
+
+def read_epochs(run: Path) -> list[dict[str, Any]]:
+    """The epochs of a run; a last line cut off by a crash is left out."""
+    try:
+        lines = (run / EPOCHS).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    epochs = []
+    for line in lines:
+        try:
+            epoch = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(epoch, dict) and isinstance(epoch.get("epoch"), int):
+            epochs.append(epoch)
+    return epochs
