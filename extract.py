@@ -31,6 +31,8 @@ class ExtractOptions(Options):
     """``--mode extract``: images to frame descriptors."""
 
     images: str = option("--images", "", "folder (searched recursively), list.txt of files, or video")
+    dataset: str = option("--dataset", "", "instead of --images and --output: every traverse of a dataset folder that "
+                          "--mode prepare wrote")
     desc_type: str = option("--descType", "", "image encoder, see models/images; or hub:<repository>:<entry>")
     weights: str = option("--weights", "", "checkpoint file; random: untrained; default: the one in data/weights")
     pool: str = option("--pool", "", "pooling where the encoder has a choice: gem, gmp, avg or cls")
@@ -63,7 +65,7 @@ def extract(options: ExtractOptions) -> Path:
 
     Returns:
         Path of the descriptors, (N, D) float32 or float16, rows in the source's order; the ``.json`` beside them
-        names the images, the encoder, its weights and how images were prepared.
+        names the images, the encoder, its weights and how images were prepared. With ``dataset``, the folder.
 
     Raises:
         UserError: options that contradict one another, bad images, missing weights, an output that holds something
@@ -74,6 +76,7 @@ def extract(options: ExtractOptions) -> Path:
     from utils.signals import StopRequest
 
     _check(options)
+    traverses = _traverses(options) if options.dataset else [options]
     encoder = build_image_encoder(options.desc_type, weights=options.weights, pool=options.pool,
                                   image_size=options.image_size or None)
     if options.local and encoder.local_shape is None:
@@ -81,17 +84,26 @@ def extract(options: ExtractOptions) -> Path:
     if encoder.weights.kind == "random":
         print(f"{options.desc_type}: weights are random, its descriptors tell nothing about trained ones",
               file=sys.stderr)
+    base = Path(options.dataset, "descriptors.npy") if options.dataset else Path(options.output)
     with StopRequest() as stop:
-        projection = _projection(options, encoder, stop)
-        return _extract(options, encoder, projection, stop)
+        projection = _projection(options, base, encoder, stop)
+        for traverse in traverses:
+            _extract(traverse, encoder, projection, stop)
+    return Path(options.dataset or options.output)
 
 
 def _check(options: ExtractOptions) -> None:
-    for flag, value in (("--images", options.images), ("--descType", options.desc_type), ("--output", options.output)):
-        if not value:
-            raise UserError(f"{flag} is missing: extract needs --images, --descType and --output")
-    if not options.output.endswith(".npy"):
+    if not options.desc_type:
+        raise UserError("--descType is missing: extract needs to know the image encoder, for example hog")
+    if options.dataset and (options.images or options.output):
+        raise UserError("--dataset says what to read and where to write: leave out --images and --output")
+    if not options.dataset and not (options.images and options.output):
+        raise UserError("extract needs --images and --output, or --dataset")
+    if not options.dataset and not options.output.endswith(".npy"):
         raise UserError(f"--output {options.output}: wanted a file name ending in .npy")
+    if options.dataset and options.skip_bad_images:
+        raise UserError("--skipBadImages would leave rows that do not match the dataset's frame tables: take such "
+                        "images out of the source and prepare it again")
     size = options.image_size
     if size and size != (0, 0) and (len(size) != 2 or min(size) < 1):
         raise UserError(f"--imageSize {' '.join(map(str, size))}: wanted height and width in pixels, or 0 0")
@@ -103,6 +115,22 @@ def _check(options: ExtractOptions) -> None:
         raise UserError("--pca and --pcaFrom go together: how many components, and what to fit them on")
     if options.whiten and not options.pca:
         raise UserError("--whiten belongs to --pca; a --pcaFile whitens if it was fitted so")
+
+
+def _traverses(options: ExtractOptions) -> list[ExtractOptions]:
+    """The options for each traverse of a prepared dataset folder."""
+    from datasets.folder import inside_folder, read_toml
+
+    folder = Path(options.dataset)
+    runs = []
+    for name, traverse in read_toml(folder).traverses.items():
+        output = inside_folder(folder, traverse.descriptors)
+        images = output.with_suffix(".txt")
+        if output.suffix != ".npy" or not images.is_file():
+            raise UserError(f"traverse {name} of {folder} has no image list {images.name}: prepare the folder with "
+                            "--mode prepare, or give --images and --output")
+        runs.append(replace(options, images=str(images), output=str(output), dataset=""))
+    return runs
 
 
 def _extract(options: ExtractOptions, encoder: "ImageEncoder", projection: "Projection | None",
@@ -256,8 +284,12 @@ def _check_batch(batch: "ImageBatch", options: ExtractOptions, progress: "Progre
                         "size: choose it with --imageSize")
 
 
-def _projection(options: ExtractOptions, encoder: "ImageEncoder", stop: "StopRequest") -> "Projection | None":
-    """The projection to use: none, that of ``--pcaFile``, or one fitted here (or by this run before it was killed)."""
+def _projection(options: ExtractOptions, base: Path, encoder: "ImageEncoder",
+                stop: "StopRequest") -> "Projection | None":
+    """The projection to use: none, that of ``--pcaFile``, or one fitted here (or by this run before it was killed).
+
+    What is fitted here is stored beside ``base``, under its name.
+    """
     import numpy as np
 
     from models.images.pca import Projection, fit_projection
@@ -267,16 +299,15 @@ def _projection(options: ExtractOptions, encoder: "ImageEncoder", stop: "StopReq
         return _fitting(Projection.load(Path(options.pca_file)), options.pca_file, encoder)
     if not options.pca:
         return None
-    output = Path(options.output)
     training = Path(options.pca_from)
     if training.suffix != ".npy":
-        training = output.with_name(f"{output.stem}.pca-train.npy")
+        training = base.with_name(f"{base.stem}.pca-train.npy")
         _extract(replace(options, images=options.pca_from, output=str(training), pca=0, pca_from="", whiten=False,
                          half=False, local=False, standardise="none", fps=0.0), encoder, None, stop)
     elif not training.is_file():
         raise UserError(f"no descriptors at {training}: give --pcaFrom images or a .npy that exists")
     fitted_on = f"sha256 {sha256(training)}"
-    path = output.with_suffix(".pca.npz")
+    path = base.with_suffix(".pca.npz")
     if path.exists() and not options.overwrite:
         stored = Projection.load(path)
         if (len(stored.components), stored.whiten, stored.fitted_on) != (options.pca, options.whiten, fitted_on):

@@ -312,6 +312,42 @@ def test_standardised_over_the_traverse(photos):
     assert record_of(path)["standardise"] == "traverse"
 
 
+@pytest.fixture
+def dataset(photos):
+    """A folder as prepare writes it, two traverses."""
+    (photos / "dataset.toml").write_text('''
+name = "two"
+units = "frames"
+[traverses.a]
+descriptors = "a.npy"
+[traverses.b]
+descriptors = "b.npy"
+[splits.test]
+reference = "a"
+query = "b"
+positive_radius = 1
+''')
+    (photos / "a.txt").write_text("".join(f"{i}.png\n" for i in range(6)))
+    (photos / "b.txt").write_text("".join(f"{i}.png\n" for i in range(6, 10)))
+    return photos
+
+
+def test_every_traverse_of_a_dataset_folder(dataset):
+    run = options(dataset, images="", output="", dataset=str(dataset), pca=3, pca_from=str(dataset / "a.txt"))
+    assert extract(run) == dataset
+    rows = [np.load(dataset / f"{name}.npy") for name in "ab"]
+    assert [len(part) for part in rows] == [6, 4]
+    whole = extract(options(dataset, pca_file=str(dataset / "descriptors.pca.npz")))
+    np.testing.assert_array_equal(np.concatenate(rows), np.load(whole))
+    assert extract(run) == dataset  # finished
+
+
+def test_a_dataset_folder_without_image_lists(dataset):
+    (dataset / "b.txt").unlink()
+    with pytest.raises(UserError, match=r"traverse b of .* has no image list b\.txt: prepare the folder"):
+        extract(options(dataset, images="", output="", dataset=str(dataset)))
+
+
 def test_a_video(tmp_path):
     import cv2
 
@@ -326,7 +362,10 @@ def test_a_video(tmp_path):
 
 
 @pytest.mark.parametrize(("changes", "message"), [
-    ({"images": ""}, "--images is missing"),
+    ({"images": ""}, "extract needs --images and --output, or --dataset"),
+    ({"desc_type": ""}, "--descType is missing"),
+    ({"dataset": "data"}, "leave out --images and --output"),
+    ({"dataset": "data", "images": "", "output": "", "skip_bad_images": True}, "prepare it again"),
     ({"output": "out.h5"}, "wanted a file name ending in .npy"),
     ({"image_size": (3,)}, "--imageSize 3: wanted height and width"),
     ({"image_size": (0, 3)}, "--imageSize 0 3: wanted height and width"),
