@@ -112,6 +112,16 @@ def test_batch_size_does_not_matter(photos, encoder):
     np.testing.assert_allclose(one, four, rtol=0, atol=1e-5)
 
 
+def test_amp_moves_descriptors_a_little_and_is_recorded(photos):
+    encoder = {"desc_type": "resnet18", "weights": "random", "image_size": (64, 96)}
+    exact = np.load(extract(options(photos, "exact.npy", **encoder)))
+    path = extract(options(photos, amp=True, **encoder))
+    assert np.load(path).dtype == np.float32
+    difference = np.abs(np.load(path) - exact).max()
+    assert 0 < difference < 0.02
+    assert record_of(path)["amp"] is True
+
+
 def test_random_weights_are_said_to_be_random(photos, capsys):
     path = extract(options(photos, desc_type="resnet18", weights="random", image_size=(32, 32)))
     assert record_of(path)["weights"] == {"kind": "random", "name": "seed 0", "sha256": None}
