@@ -34,12 +34,13 @@ def main() -> int:
     torch.set_num_threads(arguments.cores)
     print(f"sequence matching, L = {LENGTH}, D = {DIMS}, best {K}, {arguments.cores} cores: median seconds")
     print(f"{'N x N':>12}" + "".join(f"{name:>12}" for name in COLUMNS) + f"{'ratio':>8}{'normalised':>12}")
-    timings = {size: measure(size, arguments.repeats) for size in (SIZE, *GROWTH)}
-    ratio = timings[SIZE].ratio("match", "product")
-    for size, timing in timings.items():
+    timings = {}
+    for size in (SIZE, *GROWTH):
+        timing = timings[size] = measure(size, arguments.repeats)
         seconds = "".join(f"{timing.median(name):>12.3f}" for name in COLUMNS)
         ratios = f"{timing.ratio('match', 'product'):>8.2f}{timing.ratio('normalised', 'product'):>12.2f}"
-        print(f"{f'{size} x {size}':>12}{seconds}{ratios}")
+        print(f"{f'{size} x {size}':>12}{seconds}{ratios}", flush=True)
+    ratio = timings[SIZE].ratio("match", "product")
     small, large = (timings[size] for size in GROWTH)
     grown = "".join(f"{large.median(name) / small.median(name):>11.1f}x" for name in COLUMNS)
     print(f"{'N to 4N':>12}{grown}")

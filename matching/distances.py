@@ -13,7 +13,7 @@ _PAIR_ENTRIES = 1 << 24  # entries of the differences held at once
 def squared_norms(rows: torch.Tensor) -> torch.Tensor:
     """(N, D) to (N,) squared Euclidean lengths."""
     blocks = rows.split(max(1, _BLOCK // rows.shape[1]))
-    return torch.cat([block.square().sum(dim=1) for block in blocks])  # more exact than the square of a norm
+    return torch.cat([(block * block).sum(dim=1) for block in blocks])  # more exact than the square of a norm
 
 
 def euclidean(

@@ -92,11 +92,19 @@ class TopK:
         k = kept.shape[1]
         step = len(distances) if distances.is_cuda else max(1, _BLOCK // distances.shape[1])
         for old, new in zip(kept.split(step), distances.split(step), strict=True):
-            keys = order_keys(new, indices)
-            if keys.shape[1] > k:
-                keys = keys.topk(k, dim=1, largest=False, sorted=False).values
-            old.copy_(torch.cat([old, keys], dim=1).topk(k, dim=1, largest=False).values)
+            keys = torch.cat([old, _smallest(order_keys(new, indices), k)], dim=1)
+            old.copy_(_smallest(keys, k))
 
     def ranking(self) -> Ranking:
         """What has been kept; every row must have been offered at least ``k`` references."""
-        return decode_keys(self.keys)
+        return decode_keys(self.keys.sort(dim=1).values)
+
+
+def _smallest(keys: torch.Tensor, k: int) -> torch.Tensor:
+    """The ``k`` smallest of each row of (R, C) ``keys`` in any order, all where C is at most ``k``; reorders ``keys``."""
+    if keys.shape[1] <= k:
+        return keys
+    if keys.is_cuda:
+        return keys.topk(k, dim=1, largest=False, sorted=False).values
+    keys.numpy().partition(k - 1, axis=1)  # several times as fast as topk
+    return keys[:, :k]
