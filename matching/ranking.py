@@ -101,7 +101,7 @@ class TopK:
 
 
 def _smallest(keys: torch.Tensor, k: int) -> torch.Tensor:
-    """The ``k`` smallest of each row of ``keys`` (R, C), in any order; all where C is at most ``k``. Reorders ``keys``."""
+    """The ``k`` smallest of each row of ``keys`` (R, C), in any order; all where C is no more. Reorders ``keys``."""
     if keys.shape[1] <= k:
         return keys
     if keys.is_cuda:
