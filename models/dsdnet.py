@@ -10,7 +10,7 @@ from torch.nn.functional import linear, normalize
 from models.base import SequenceEncoder, check_traverse, moving_mean
 from models.seqnet import apply_taps
 
-SHRINKAGE = 0.03
+SHRINKAGE = 0.01
 
 
 class DSDNet(SequenceEncoder):
@@ -70,26 +70,22 @@ class DSDNet(SequenceEncoder):
 
     @torch.no_grad()
     def initialise(self, queries: Tensor, references: Tensor) -> None:
-        """Start from a metric in which one place looks alike on both drives, and from two temporal profiles.
+        """Start from a metric in which one place looks alike on both drives, seen through three temporal profiles.
 
-        Every tap gets the whitening of :func:`place_whitening`, centred on the training frames. Two
-        thirds of the channels average the w frames; one third, where w allows, subtract the first half of them from
-        the second, which gives the embedding differences too and the DSD output differences of differences.
+        Every channel is an axis of :func:`place_whitening`, centred on the training frames. Half of the channels
+        average the w frames under the kernel; a quarter take their slope and a quarter their curvature, where w
+        allows. So the embedding holds changes as well, and the DSD output changes of changes, which an average over
+        the window would lose.
 
         Args:
             queries, references: (P, D) training frames; rows i show the same place.
         """
-        averaging, differencing = temporal_profiles(self.w)
-        n_differencing = self.out_dims // 3 if self.w > 1 else 0
-        n_averaging = self.out_dims - n_differencing
+        profiles = temporal_profiles(self.w).to(self.conv.weight)  # (K, w)
         whitening = place_whitening(queries, references)
-        average = whitening.rows(n_averaging).to(self.conv.weight)  # (n, D)
-        difference = whitening.rows(n_differencing).to(self.conv.weight)
-        mean = whitening.mean.to(self.conv.weight)
-        self.conv.weight[:n_averaging] = average[:, :, None] * averaging.to(average)
-        self.conv.weight[n_averaging:] = difference[:, :, None] * differencing.to(average)
-        self.conv.bias.zero_()
-        self.conv.bias[:n_averaging] = -average @ mean
+        channels = self.conv.weight.split(profile_shares(self.out_dims, len(profiles)))
+        for weight, profile in zip(channels, profiles, strict=True):  # (C_k, D, w), (w,)
+            weight.copy_(whitening.rows(len(weight)).to(weight)[:, :, None] * profile)
+        self.conv.bias.copy_(-self.conv.weight.sum(2) @ whitening.mean.to(self.conv.weight))
 
     def forward(self, windows: Tensor) -> Tensor:
         self.check(windows)
@@ -142,17 +138,22 @@ class DSDNet(SequenceEncoder):
         return normalize(fused, dim=1)
 
 
-def temporal_profiles(w: int) -> tuple[Tensor, Tensor]:
-    """Weights of w frames, each (w,) float32 with absolute sum one: their mean, and second half minus first half.
+def temporal_profiles(w: int) -> Tensor:
+    """The first min(w, 3) cosines over w frames (DCT-II), each with absolute sum one: (K, w) float32.
 
-    The middle frame of an odd w has no part in the difference, which therefore sums to zero.
+    They are the mean, the slope and the curvature; all but the mean sum to zero.
     """
-    half = w // 2
-    difference = torch.zeros(w)
-    if half:
-        difference[:half] = -1 / (2 * half)
-        difference[w - half :] = 1 / (2 * half)
-    return torch.full((w,), 1 / w), difference
+    order, frame = torch.arange(min(w, 3))[:, None], torch.arange(w)
+    cosines = torch.cos(torch.pi * order * (frame + 0.5) / w)
+    return cosines / cosines.abs().sum(1, keepdim=True)
+
+
+def profile_shares(channels: int, profiles: int) -> list[int]:
+    """How many channels each profile gets: half for the first, the rest in equal parts."""
+    if profiles == 1:
+        return [channels]
+    rest = channels // 2 // (profiles - 1)
+    return [channels - rest * (profiles - 1)] + [rest] * (profiles - 1)
 
 
 @dataclass(frozen=True)
