@@ -119,6 +119,7 @@ class Trainer:
         folder = run / options.save_path
         while progress.epoch < options.n_epochs and not self.out_of_patience():
             self.train_epoch(stop, folder)
+            self.check_weights()
             evaluated = (progress.epoch + 1) % options.eval_every == 0 or progress.epoch + 1 == options.n_epochs
             is_best = evaluated and self.validate()
             report = self.report(evaluated, is_best)
@@ -145,6 +146,7 @@ class Trainer:
             while progress.part < len(parts):
                 begun = time.perf_counter()
                 if progress.tuples is None:
+                    self.check_weights()
                     progress.tuples = self.mine(parts[progress.part])
                 batches = math.ceil(len(progress.tuples) / self.options.batch_size)
                 bar.reset(total=batches)
@@ -152,12 +154,11 @@ class Trainer:
                 while progress.step < batches:
                     first = progress.step * self.options.batch_size
                     self.train_step(progress.tuples[first : first + self.options.batch_size])
-                    if not all(parameter.isfinite().all() for parameter in self.encoder.parameters()):
-                        raise self.diverged("weights became infinite or not a number")
                     progress.step += 1
                     bar.update()
                     if stop.signum is not None:
                         progress.seconds += time.perf_counter() - begun
+                        self.check_weights()
                         save_checkpoint(self.state(), folder / LATEST)
                         stop.interrupt(f"stopped in epoch {progress.epoch + 1} and saved", folder.parent)
                 progress.tuples, progress.step = None, 0
@@ -169,8 +170,6 @@ class Trainer:
         amp, length = self.options.amp, self.options.sequence_length
         vectors = encode(self.encoder, self.reference_frames, self.scene.reference.starts, length, amp=amp)
         anchors = encode(self.encoder, self.query_frames, self.scene.query.starts, length, amp=amp)
-        if not (vectors.isfinite().all() and anchors.isfinite().all()):
-            raise self.diverged("encodings became infinite or not a number")
         return self.miner.mine(queries, anchors[queries.to(self.device)], vectors, self.generator, self.remembered)
 
     def train_step(self, batch: MinedTuples) -> None:
@@ -193,6 +192,11 @@ class Trainer:
             f"{what} in epoch {self.progress.epoch + 1}, batch {self.progress.step + 1}; the last good checkpoint is "
             f"kept; try a smaller --lr than {self.options.lr:g}" + (", or leave out --amp" if self.options.amp else "")
         )
+
+    def check_weights(self) -> None:
+        """Raise :class:`UserError` where a weight is infinite or not a number."""
+        if not all(parameter.isfinite().all() for parameter in self.encoder.parameters()):
+            raise self.diverged("weights became infinite or not a number")
 
     def encode_batch(self, batch: MinedTuples) -> Tuples:
         """Encode a batch with gradients, each distinct reference window once."""
@@ -327,13 +331,13 @@ def make_miner(scene: Scene, options: TrainOptions, loss: TupleLoss) -> Miner:
 
 
 def make_optimizer(encoder: SequenceEncoder, options: TrainOptions) -> torch.optim.Optimizer:
-    """The optimizer ``--optim`` names."""
-    parameters = [p for p in encoder.parameters() if p.requires_grad]
-    decay = options.weight_decay
+    """The optimizer ``--optim`` names, each step in one pass over the weights."""
+    parameters = [parameter for parameter in encoder.parameters() if parameter.requires_grad]
+    shared = {"lr": options.lr, "weight_decay": options.weight_decay, "fused": True}
     if options.optim == "SGD":
-        return torch.optim.SGD(parameters, options.lr, momentum=options.momentum, weight_decay=decay)
+        return torch.optim.SGD(parameters, momentum=options.momentum, **shared)
     kind = torch.optim.Adam if options.optim == "ADAM" else torch.optim.AdamW
-    return kind(parameters, options.lr, weight_decay=decay)
+    return kind(parameters, **shared)
 
 
 def learning_rate(options: TrainOptions, epoch: int) -> float:

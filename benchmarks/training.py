@@ -1,0 +1,122 @@
+"""One training epoch of seqnet against its matrix products alone, and how both grow.
+
+    python benchmarks/training.py [--repeats 3] [--cores 2] [--limit 2.0]
+
+An epoch encodes all windows, mines 10 negatives an anchor by exhaustive search, and takes a step for each batch
+(with a learning rate so small that every epoch mines the same tuples).
+``products`` is what of that cannot be left out, done with bare ``torch.mm`` of the same shapes: w products a frame and
+one similarity of all windows for mining; for each batch one product forwards and one backwards over its distinct
+windows (the mean over time of a convolution is one product with w means). The exit status is 1 above ``--limit``.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+DIMS, LENGTH, W, OUT_DIMS, N_NEG, BATCH = 512, 10, 5, 512, 10, 16
+SIZE, GROWTH = 15000, (4000, 16000)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--limit", type=float, default=2.0)
+    arguments = parser.parse_args()
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: arguments.cores])
+
+    import torch
+
+    torch.set_num_threads(arguments.cores)
+    print(f"seqnet, D = {DIMS}, L = {LENGTH}, w = {W}, outDims {OUT_DIMS}, {N_NEG} negatives: median seconds an epoch")
+    print(f"{'frames':>14}{'products':>10}{'epoch':>10}{'ratio':>8}{'GFLOP':>8}")
+    timings = {}
+    for size in (SIZE, *GROWTH):
+        timings[size], flops = measure(size, arguments.repeats)
+        timing = timings[size]
+        seconds = "".join(f"{timing.median(name):>10.2f}" for name in ("products", "epoch"))
+        print(f"{f'{size} + {size}':>14}{seconds}{timing.ratio('epoch', 'products'):>8.2f}{flops / 1e9:>8.0f}", flush=True)
+    small, large = (timings[size] for size in GROWTH)
+    print(f"{'N to 4N':>14}" + "".join(f"{large.median(n) / small.median(n):>9.1f}x" for n in ("products", "epoch")))
+    ratio = timings[SIZE].ratio("epoch", "products")
+    print(f"epoch / products at {SIZE} + {SIZE}: {ratio:.2f}, limit {arguments.limit}")
+    return 0 if ratio <= arguments.limit else 1
+
+
+def measure(size: int, repeats: int):
+    """Time an epoch over ``size`` reference and query frames, and its products; also their floating-point operations."""
+    import torch
+    from timing import interleave
+
+    trainer = make_trainer(size)
+    batches: list[int] = []
+    encode_batch = trainer.encode_batch
+
+    def counting(batch):
+        distinct = torch.cat([batch.positives, batch.negatives[batch.mask]]).unique()
+        batches.append(len(batch) + len(distinct))
+        return encode_batch(batch)
+
+    trainer.encode_batch = counting
+    epoch(trainer)
+    trainer.encode_batch = encode_batch
+    flops = 2 * OUT_DIMS * (2 * size * W * DIMS + size * size + 2 * sum(batches) * W * DIMS)
+    frames = torch.randn(size, DIMS)
+    taps = torch.randn(W, DIMS, OUT_DIMS)
+    encoded = torch.randn(size, OUT_DIMS)
+    windows, weight = torch.randn(max(batches), W * DIMS), torch.randn(W * DIMS, OUT_DIMS)
+
+    def products() -> None:
+        for _ in ("reference", "query"):
+            for tap in taps:
+                torch.mm(frames, tap)
+        for tile in encoded.split(1024):
+            torch.mm(tile, encoded.T)
+        for count in batches:
+            forwards = torch.mm(windows[:count], weight)
+            torch.mm(forwards.T, windows[:count])
+
+    return interleave({"products": products, "epoch": lambda: epoch(trainer)}, repeats), flops
+
+
+def epoch(trainer) -> None:
+    """One epoch without validation and without saving."""
+    from utils.signals import StopRequest
+
+    trainer.train_epoch(StopRequest(), Path())
+    trainer.progress.order, trainer.progress.part = None, 0
+
+
+def make_trainer(size: int):
+    """A trainer over random frames, whose negatives all violate."""
+    import numpy as np
+    import torch
+
+    from datasets.traverse import Split, Traverse
+    from pipeline.scene import Scene
+    from pipeline.training import Trainer
+    from utils.options import TrainOptions
+
+    rng = np.random.default_rng(0)
+
+    def traverse(name: str) -> Traverse:
+        frames = rng.standard_normal((size, DIMS), dtype=np.float32)
+        frames /= np.linalg.norm(frames, axis=1, keepdims=True)
+        positions = np.arange(size, dtype=np.float64)[:, None]
+        return Traverse(name, frames, positions, "frames", np.tile([0, size], (size, 1)))
+
+    split = Split("train", traverse("reference"), traverse("query"), 10.0, 40.0)
+    scene = Scene.of("random", split, LENGTH, 0, torch.device("cpu"))
+    options = TrainOptions.of(
+        pooling="seqnet", sequence_length=LENGTH, w=W, out_dims=OUT_DIMS, n_neg=N_NEG, batch_size=BATCH,
+        loss="triplet", lr=1e-12, quiet=True,
+    )  # fmt: skip
+    return Trainer(options, scene, scene)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
