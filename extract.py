@@ -219,16 +219,20 @@ def _write_rows(options: ExtractOptions, encoder: "ImageEncoder", projection: "P
             progress.skipped += [asdict(bad) for bad in batch.bad]
             bar.update(progress.images - bar.n)
             if stop.signum is not None:
-                raise Interrupted(f"stopped after {progress.images} of {total} images; the same command continues",
-                                  stop.signum)
+                break
             if time.monotonic() - saved_at >= SAVE_EVERY_S:
                 save()
                 saved_at = time.monotonic()
+    except UserError:
+        if stop.signum is None:  # otherwise the signal reached the decoding workers too
+            raise
     finally:
         bar.close()
         save()
         for writer in writers:
             writer.close()
+    if stop.signum is not None and progress.images < total:
+        raise Interrupted(f"stopped after {progress.images} of {total} images; the same command continues", stop.signum)
 
 
 def _described(options: ExtractOptions, encoder: "ImageEncoder", projection: "Projection | None",

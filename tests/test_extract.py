@@ -192,6 +192,22 @@ def test_a_stop_request_saves_what_is_done(photos, toy):
     assert path.read_bytes() == extract(options(photos, "straight.npy")).read_bytes()
 
 
+def test_a_stop_request_that_also_ends_the_workers_is_no_error(photos, toy, monkeypatch):
+    import datasets.image_batches as module
+
+    toy()
+    batches = module.image_batches
+
+    def ended(*arguments, **named):
+        yield next(batches(*arguments, **named))
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise UserError("a decoding worker was stopped by the system")
+
+    monkeypatch.setattr(module, "image_batches", ended)
+    with pytest.raises(Interrupted, match="stopped after 3 of 10 images"):
+        extract(options(photos))
+
+
 def test_a_corrupt_image_stops_with_its_name_or_is_left_out(photos):
     whole = np.load(extract(options(photos, "whole.npy")))
     content = (photos / "4.png").read_bytes()
