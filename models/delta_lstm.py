@@ -16,9 +16,7 @@ class DeltaLSTM(SequenceEncoder):
     ``proj.*``.
     """
 
-    def __init__(
-        self, in_dims: int, out_dims: int, length: int, *, layers: int = 1, residual: bool = True
-    ) -> None:
+    def __init__(self, in_dims: int, out_dims: int, length: int, *, layers: int = 1, residual: bool = True) -> None:
         super().__init__(in_dims, out_dims, min_length=length)
         self.length, self.residual = length, residual
         self.register_buffer("weight", delta_weights(length))

@@ -179,14 +179,13 @@ class Whitening:
 
 
 @torch.no_grad()
-def place_whitening(
-    queries: Tensor, references: Tensor, shrinkage: float = SHRINKAGE, chunk: int = 4096
-) -> Whitening:
+def place_whitening(queries: Tensor, references: Tensor, shrinkage: float = SHRINKAGE, chunk: int = 4096) -> Whitening:
     """Whiten the differences within a place, then order the axes by the variance between places.
 
     The discriminative projection of Mikolajczyk and Matas (ICCV 2007), as used for retrieval by Radenovic et al.
-    (TPAMI 2019): with C_w the mean of (q_i - r_i)(q_i - r_i)^T, the inverse square root of C_w followed by the
-    eigenvectors of the covariance of (q_i + r_i) / 2. Scaled so that centred frames have unit mean square length.
+    (TPAMI 2019): with C_w the mean of (q_i - r_i)(q_i - r_i)^T, the inverse Cholesky factor of C_w followed by the
+    eigenvectors of the then whitened covariance of (q_i + r_i) / 2. Scaled so that centred frames have about unit
+    mean square length.
 
     Args:
         queries, references: (P, D); rows i show the same place under two conditions.
@@ -212,9 +211,8 @@ def place_whitening(
     if not power > 0:
         raise ValueError("queries and references are the same: nothing changes within a place")
     within.diagonal().add_(shrinkage * power)
-    values, vectors = torch.linalg.eigh(within)
-    whiten = vectors * values.rsqrt() @ vectors.T
-    axes = torch.linalg.eigh(whiten @ between @ whiten).eigenvectors.flip(1)
+    whiten = torch.linalg.inv(torch.linalg.cholesky(within))
+    axes = torch.linalg.eigh(whiten @ between @ whiten.T).eigenvectors.flip(1)
     matrix = axes.T @ whiten
     spread = (matrix @ (between + within / 4) @ matrix.T).diagonal().sum()
     return Whitening(mean, matrix / spread.sqrt())
