@@ -50,7 +50,7 @@ def recall_at_radius(result: Result) -> Curve | None:
         high = 10 * low
     grid = np.unique(np.append(np.geomspace(low, high, _POINTS // 2), [own or low]))
     if result.units == "frames":
-        grid = np.unique(np.round(grid))
+        grid = np.unique(np.maximum(np.round(grid), 1))
     return Curve(grid, np.searchsorted(errors, grid, side="right") / len(errors))
 
 

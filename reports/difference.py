@@ -118,13 +118,13 @@ def verdict(found: Difference) -> str:
 def as_text(found: Difference) -> str:
     """The difference for the terminal."""
     names = (found.first.name, found.second.name)
-    width = max(map(len, names))
+    width = max(map(len, names)) + 5
     lines = [
         f"{found.first.dataset}, {found.queries} queries counted by both",
-        f"  both right            {found.both:6d}",
-        f"  only {names[0]:<{width}} right {len(found.only_first):6d}",
-        f"  only {names[1]:<{width}} right {len(found.only_second):6d}",
-        f"  neither right         {found.neither:6d}",
+        f"  {'both right':<{width + 6}} {found.both:6d}",
+        f"  {f'only {names[0]} right':<{width + 6}} {len(found.only_first):6d}",
+        f"  {f'only {names[1]} right':<{width + 6}} {len(found.only_second):6d}",
+        f"  {'neither right':<{width + 6}} {found.neither:6d}",
         f"  {verdict(found)}",
     ]
     for name, queries in zip(names, (found.only_first, found.only_second), strict=True):

@@ -140,7 +140,10 @@ def _panels(results: list[Result], protocols: list[Protocol], draw, x_label: str
     """One panel a protocol, the methods drawn by ``draw(axes, result, style)``."""
     columns = min(3, len(protocols))
     rows = -(-len(protocols) // columns)
-    figure = Figure(figsize=(4.4 * columns, 3.3 * rows), layout="constrained")
+    most = max(len(protocol.results) for protocol in protocols)
+    legend_columns = 2 if max(len(result.name) for result in results) <= 26 else 1
+    height = 3.0 + 0.17 * -(-most // legend_columns)
+    figure = Figure(figsize=(4.4 * columns, height * rows), layout="constrained")
     all_axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, protocol in zip(all_axes, protocols, strict=False):
         for place, i in enumerate(protocol.results):
@@ -158,7 +161,7 @@ def _panels(results: list[Result], protocols: list[Protocol], draw, x_label: str
         axes.set_ylim(-0.01, 1.01)
         axes.yaxis.set_major_formatter(PercentFormatter(1))
         if axes.get_legend_handles_labels()[0]:
-            axes.legend(fontsize=7.5)
+            axes.legend(fontsize=7.5, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=legend_columns)
     for axes in all_axes[len(protocols) :]:
         axes.remove()
     return figure
@@ -213,7 +216,7 @@ def strip(result: Result, answers: Answers, found: Route) -> Figure:
             found.failure[0] - 0.5, found.failure[1] - 0.5, color=OUTCOME_COLOURS[WRONG], alpha=0.15, linewidth=0
         )
     failure = failure_text(found, answers.outcome, result.units)
-    top.set_title(_plain(f"{result.name}, {result.dataset}; longest failure: {failure}"), fontsize=9, loc="left")
+    top.set_title(_plain(f"{result.name}, {result.dataset}; longest failure: {failure}", 120), fontsize=9, loc="left")
     colours = matplotlib.colors.ListedColormap([OUTCOME_COLOURS[what] for what in range(4)])
     bottom.imshow(answers.outcome[None], aspect="auto", cmap=colours, vmin=-0.5, vmax=3.5, interpolation="nearest")
     bottom.set_yticks([])
@@ -249,6 +252,8 @@ def matrix(result: Result, answers: Answers, similarity: SimilarityMatrix) -> Fi
     return figure
 
 
-def _plain(text: str) -> str:
-    """Text from files must not start matplotlib's formula mode, nor hide a line by a leading underscore."""
+def _plain(text: str, longest: int = 60) -> str:
+    """Text from files must not start matplotlib's formula mode, nor hide a line by a leading underscore, nor leave
+    no room for the axes."""
+    text = text if len(text) <= longest else f"{text[: longest - 1]}…"
     return text.replace("$", r"\$").removeprefix("_") or text

@@ -169,7 +169,7 @@ def read_result(path: Path) -> Result:
     record = load_record(path)
     if not isinstance(record["recall"], dict):
         raise UserError(f"{path} is not a result record: its recall is not an object of K to recall")
-    arrays, notes = _read_arrays(path.with_name(Path(str(record.get("predictions", ""))).name), path)
+    arrays, notes = _read_arrays(path.parent / Path(str(record.get("predictions", ""))).name, path)
     answers = None
     if not notes:
         answers, notes = _answers(arrays, record, path)

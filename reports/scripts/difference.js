@@ -10,9 +10,12 @@ function drawDifference() {
   const name = (i) => DATA.results[i].name;
   const options = DATA.differences.map((found, i) =>
     element("option", { value: i }, `${name(found.first)} ↔ ${name(found.second)} · ${DATA.results[found.first].dataset}`));
+  const strength = (found) => recall(found.first) + recall(found.second);
+  const best = DATA.differences.reduce((a, b) => (strength(b) > strength(a) ? b : a));
   const select = element("select", { class: "select", "aria-label": "Pair of results" }, ...options);
   const shown = element("div");
   const paint = () => shown.replaceChildren(...differenceOf(DATA.differences[Number(select.value)]));
+  select.value = DATA.differences.indexOf(best);
   select.addEventListener("change", paint);
   body.append(select, shown);
   paint();

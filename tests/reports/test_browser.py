@@ -1,0 +1,219 @@
+"""The page as a reader's browser shows it: in headless Chromium, from disk, without a network."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from report import gather
+from reports.page import render
+from reports.protocols import group_by_protocol
+from reports.results import read_results
+
+pytestmark = pytest.mark.browser
+
+NASTY = "<script>window.broken=1</script>\"'&"
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """Opens a page; skips where there is no Chromium or no way to steer it."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    service_of = pytest.importorskip("selenium.webdriver.chrome.service")
+    binary, steering = shutil.which("chromium"), shutil.which("chromedriver")
+    if not binary or not steering:
+        pytest.skip("chromium and chromium-driver are not installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.add_argument("--window-size=1280,900")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=service_of.Service(steering))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def page(chromium, record, tmp_path):
+    """Writes a report of some records and opens it."""
+
+    def show(*records, width: int = 1280):
+        results, notes = read_results(list(records))
+        matrices, pictures, _ = gather(results, matrix_side=500)
+        path = tmp_path / "index.html"
+        notes += [note for result in results for note in result.notes]
+        path.write_text(render(results, group_by_protocol(results), matrices, pictures, notes), encoding="utf-8")
+        chromium.get_log("browser"), chromium.get_log("performance")
+        metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+        chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        chromium.get(path.as_uri())
+        return chromium
+
+    return show
+
+
+def _text(driver, selector):
+    return driver.execute_script(
+        "return [...document.querySelectorAll(arguments[0])].map(e => e.textContent)", selector
+    )
+
+
+def _colours(driver, selector):
+    """Number of different colours in a canvas."""
+    return driver.execute_async_script(
+        """const [selector, done] = arguments;
+        requestAnimationFrame(() => requestAnimationFrame(() => {
+          const canvas = document.querySelector(selector);
+          const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+          done(new Set(new Uint32Array(pixels.buffer)).size);
+        }));""",
+        selector,
+    )
+
+
+def _press(driver, key):
+    driver.execute_script("document.dispatchEvent(new KeyboardEvent('keydown', {key: arguments[0]}))", key)
+
+
+def test_opens_from_disk_without_errors_and_without_the_network(page, record):
+    driver = page(record("a"), record("b", label="other", wrong=(1,)), record("c", planar=False))
+    assert driver.get_log("browser") == []
+    messages = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
+    requests = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+    assert requests
+    assert all(url.startswith(("file:", "data:", "blob:")) for url in requests)
+
+
+def test_first_glance(page, record):
+    driver = page(record("a", wrong=(3, 4, 5)), record("b", label="better", wrong=(1,)))
+    assert "95.0" in _text(driver, ".big")[0]
+    assert "better" in _text(driver, ".headline-name")[0]
+    assert "1 query in a row" in _text(driver, ".facts")[0]
+    assert _text(driver, ".rank .label") == ["better", "smooth S5"]
+
+
+def test_table_sorts_within_each_protocol(page, record):
+    driver = page(
+        record("a", label="middle", wrong=(1, 2)),
+        record("b", label="worst", wrong=(1, 2, 3)),
+        record("c", label="best", wrong=()),
+        record("d", label="elsewhere", no_positive=(0,)),
+    )
+    head = driver.find_elements("css selector", "#table thead button")[1]
+    driver.execute_script("arguments[0].click()", head)
+    assert _text(driver, "#table .pick") == ["best", "middle", "worst", "elsewhere"]
+    driver.execute_script("arguments[0].click()", head)
+    assert _text(driver, "#table .pick") == ["worst", "middle", "best", "elsewhere"]
+    assert "2 protocols" in _text(driver, ".warning")[0]
+
+
+@pytest.mark.parametrize("planar", [True, False])
+def test_map_and_route_draw_the_outcomes(page, record, planar):
+    driver = page(record("a", planar=planar, no_positive=(9,)))
+    assert _colours(driver, "#map canvas") > 20
+    assert _colours(driver, "#route canvas") > 5
+    assert _text(driver, "#map-legend button") == ["right 16", "close 3", "no positive 1"]
+    shown = _colours(driver, "#map canvas")
+    for button in driver.find_elements("css selector", "#map-legend button"):
+        driver.execute_script("arguments[0].click()", button)
+    assert _colours(driver, "#map canvas") < shown
+
+
+def test_matrix_is_drawn_from_the_dataset_as_it_was(page, tmp_path, monkeypatch):
+    from test import test as run_test
+    from utils.options import TestOptions
+
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "data"
+    folder.mkdir()
+    places = np.cumsum(rng.standard_normal((30, 16)), axis=0)
+    for name in ("summer", "winter"):
+        np.save(folder / f"{name}.npy", (places + 0.3 * rng.standard_normal(places.shape)).astype(np.float32))
+    (folder / "dataset.toml").write_text(
+        'name = "line"\nunits = "frames"\n[traverses.summer]\ndescriptors = "summer.npy"\n'
+        '[traverses.winter]\ndescriptors = "winter.npy"\n'
+        '[splits.test]\nreference = "summer"\nquery = "winter"\npositive_radius = 1\n'
+    )
+    results = tmp_path / "results"
+    run_test(TestOptions.of(
+        dataset=str(folder), pooling="smooth", sequence_length=3, results_path=str(results), device="cpu",
+        rerank="single+seqmatch", top_k=5, quiet=True,
+    ))  # fmt: skip
+    (path,) = results.glob("*.json")
+    driver = page(path)
+    assert _colours(driver, "#matrix canvas") > 30
+    assert "30 queries (down) against 30 references" in _text(driver, "#matrix-caption")[0]
+    assert "first match before re-ranking" in _text(driver, "#matrix-legend button")
+    assert len(_text(driver, "#atlas canvas.strip")) == 3
+
+    np.save(folder / "winter.npy", np.load(folder / "winter.npy")[:20])
+    driver = page(path)
+    assert "has changed since" in _text(driver, "#matrix .empty")[0]
+    assert _colours(driver, "#map canvas") > 20
+
+
+def test_atlas_steps_with_the_keyboard_and_filters(page, record):
+    driver = page(record("a", wrong=(3, 4, 5), no_positive=(9,)))
+    driver.execute_script("document.getElementById('atlas').scrollIntoView({behavior: 'instant'})")
+    assert _text(driver, "#atlas-place") == ["1 of 20"]
+    first = _text(driver, "#atlas-body")
+    _press(driver, "ArrowRight")
+    assert _text(driver, "#atlas-place") == ["2 of 20"]
+    assert _text(driver, "#atlas-body") != first
+    _press(driver, "ArrowLeft")
+    assert _text(driver, "#atlas-body") == first
+    right = driver.find_elements("css selector", "#atlas-filters button")[2]
+    driver.execute_script("arguments[0].click()", right)
+    assert _text(driver, "#atlas-place") == ["1 of 4"]
+
+
+def test_atlas_shows_the_windows_images(page, record, tmp_path):
+    paths = [str(tmp_path / f"{i}.png") for i in range(20)]
+    for i, path in enumerate(paths):
+        Image.new("RGB", (64, 32), (10 * i, 50, 50)).save(path)
+    driver = page(record("a", images=paths))
+    assert driver.execute_script("return document.querySelectorAll('#atlas .film img').length") == 9
+    widths = driver.execute_script("return [...document.querySelectorAll('#atlas .main')].map(i => i.naturalWidth)")
+    assert widths == [64, 64, 64]
+
+
+def test_names_that_look_like_markup_stay_text(page, record):
+    driver = page(
+        record("a", dataset=NASTY, label=NASTY, names=[f"{NASTY}{i}" for i in range(20)]),
+        record("b", dataset=NASTY, label="</script><img src=x onerror=window.broken=1>"),
+    )
+    assert driver.execute_script("return window.broken") is None
+    assert driver.get_log("browser") == []
+    assert NASTY in _text(driver, ".headline-name")[0]
+    assert NASTY in _text(driver, "#atlas-body")[0]
+    assert driver.execute_script("return document.querySelectorAll('main img').length") == 0
+
+
+def test_difference_lists_queries_and_leads_to_them(page, record):
+    driver = page(record("a", wrong=(1, 2)), record("b", label="other", wrong=(2, 7, 8)))
+    assert "No difference beyond chance" in _text(driver, "#difference-body")[0]
+    assert _text(driver, ".pick-list button") == ["7", "8", "1"]
+    driver.execute_script("document.querySelector('.pick-list button').click()")
+    assert "other" in _text(driver, ".headline-name")[0]
+    assert "row 7" in _text(driver, "#atlas-body")[0]
+
+
+def test_missing_arrays_leave_the_rest_of_the_page(page, record):
+    path = record("a")
+    path.with_suffix(".npz").unlink()
+    driver = page(path, record("b", label="whole"))
+    driver.execute_script("[...document.querySelectorAll('[role=radio]')].find(b => b.dataset.result === '0').click()")
+    assert driver.get_log("browser") == []
+    assert "No map" in _text(driver, "#map .empty")[0]
+    assert "85.0" in _text(driver, ".big")[0]
+    assert "a.npz is missing" in _text(driver, ".notes")[0]
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_nothing_is_wider_than_the_screen(page, record, width):
+    long = "a method with quite a long name that goes on " * 3
+    driver = page(record("a", label=long), record("b", label="x" * 80, dataset="y" * 80), width=width)
+    assert driver.execute_script("return document.documentElement.scrollWidth") <= width

@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+
+from reports.results import CLOSE, NO_POSITIVE, RIGHT, WRONG, read_result
+from reports.route import failure_text, longest_failure, mercator, place_map, route
+
+
+@pytest.mark.parametrize(
+    ("outcome", "expected"),
+    [
+        ([RIGHT, RIGHT], (0, 0)),
+        ([WRONG, WRONG, RIGHT, WRONG], (0, 2)),
+        ([WRONG, RIGHT, WRONG, CLOSE, WRONG], (2, 5)),
+        ([WRONG, NO_POSITIVE, WRONG, RIGHT], (0, 3)),  # a query without a positive does not end a failure
+        ([NO_POSITIVE, WRONG, NO_POSITIVE], (1, 2)),  # nor is it a part of its ends
+    ],
+)
+def test_longest_failure(outcome, expected):
+    assert longest_failure(np.array(outcome), np.arange(len(outcome))) == expected
+
+
+def test_a_gap_in_the_rows_ends_a_failure():
+    assert longest_failure(np.full(5, WRONG), np.array([0, 1, 7, 8, 9])) == (2, 5)
+
+
+def test_recall_along_the_route(record):
+    result = read_result(record(wrong=(3, 4, 5), no_positive=(19,)))
+    found = route(result, result.answers)
+    assert found.window == 9
+    assert found.recall[4] == pytest.approx(6 / 9)
+    assert found.recall[18] == 1.0  # the query without a positive is not counted
+    assert found.failure == (3, 6)
+    chord = 2 * 100 * np.sin(np.pi / 20)
+    assert found.failure_length == pytest.approx(2 * chord)
+    assert failure_text(found, result.answers.outcome, "metres") == f"3 queries in a row, {2 * chord:.0f} metres"
+
+
+def test_web_mercator_of_known_places():
+    # EPSG:3857 of 180 degrees east on the equator, and of its northern edge
+    np.testing.assert_allclose(mercator(np.array([[0.0, 180.0]])), [[20037508.342789, 0]], atol=1e-5)
+    np.testing.assert_allclose(mercator(np.array([[85.0511287798, 0.0]])), [[0, 20037508.342789]], atol=1e-2)
+
+
+def test_kind_of_map(record):
+    assert place_map(read_result(record("a")).answers).kind == "metres"
+    assert place_map(read_result(record("b", planar=False)).answers).kind == "line"
+    path = record("c")
+    arrays = dict(np.load(path.with_suffix(".npz")))
+    degrees = np.stack([np.linspace(60, 61, 20), np.full(20, 10.0)], axis=1)
+    np.savez(path.with_suffix(".npz"), **arrays, referenceLatLon=degrees, queryLatLon=degrees)
+    assert place_map(read_result(path).answers).kind == "lat-lon"

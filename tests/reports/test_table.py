@@ -1,0 +1,44 @@
+import csv
+import io
+
+from reports.protocols import group_by_protocol
+from reports.results import read_results
+from reports.table import COLUMNS, as_csv, as_latex, as_markdown, best_rows
+
+
+def _read(*paths):
+    results, _ = read_results(list(paths))
+    return results, group_by_protocol(results)
+
+
+def test_protocols_are_kept_apart(record):
+    results, protocols = _read(record("a"), record("b", label="other", wrong=(1,)), record("c", no_positive=(2,)))
+    assert [p.results for p in protocols] == [(0, 1), (2,)]
+    assert [p.letter for p in protocols] == ["A", "B"]
+    assert "within 5 metres, 20 of 20 queries counted, 20 references" in protocols[0].text
+    assert "19 of 20 queries counted (1 without a positive left out)" in protocols[1].text
+    assert best_rows(COLUMNS[0], results, protocols[0].results) == {1}
+    assert best_rows(COLUMNS[0], results, protocols[1].results) == set()
+
+
+def test_csv_holds_all_digits_and_no_formulas(record):
+    results, protocols = _read(record("a", label="=1+1", wrong=(3, 4, 5)))
+    (row,) = csv.DictReader(io.StringIO(as_csv(results, protocols)))
+    assert float(row["recall@1"]) == 17 / 20
+    assert float(row["recall@1_low"]) == 17 / 20 - 0.1
+    assert row["recall@20"] == ""
+    assert row["method"] == "'=1+1"
+    assert row["protocol"] == "A"
+    assert float(row["latency_ms"]) == 2.0
+
+
+def test_markdown_and_latex_escape_and_mark_the_best(record):
+    results, protocols = _read(record("a", label="50% | a_b"), record("b", label="<script>", wrong=()))
+    text = as_markdown(results, protocols)
+    assert r"50% \| a\_b" in text
+    assert "<script>" not in text
+    assert "**100.0 (90.0–100.0)**" in text
+    latex = as_latex(results, protocols)
+    assert r"50\% \textbar{} a\_b" in latex
+    assert r"\textbf{100.0 (90.0--100.0)}" in latex
+    assert latex.count(r"\begin{tabular}") == 1

@@ -1,0 +1,51 @@
+import io
+import json
+
+import pytest
+
+from utils.logs import RunLog, painted, write_environment
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("settings", "shown"),
+    [
+        ({}, ["result", "progress"]),
+        ({"quiet": True}, ["result"]),
+        ({"verbose": True}, ["result", "progress", "detail"]),
+    ],
+)
+def test_levels_decide_what_is_shown_but_not_what_is_kept(tmp_path, settings, shown):
+    stream = io.StringIO()
+    log = RunLog(tmp_path, stream=stream, **settings)
+    log.result("result")
+    log.say("progress", colour="green")
+    log.detail("detail")
+    assert stream.getvalue().split() == shown
+    assert [line.split()[-1] for line in (tmp_path / "log.txt").read_text().splitlines()] == [
+        "result",
+        "progress",
+        "detail",
+    ]
+
+
+def test_colours_are_for_terminals_that_want_them(monkeypatch):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    assert painted("best", "green", Terminal()) == "\033[32mbest\033[0m"
+    assert painted("best", None, Terminal()) == "best"
+    assert painted("best", "green", io.StringIO()) == "best"
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert painted("best", "green", Terminal()) == "best"
+
+
+def test_environment_keeps_every_start(tmp_path):
+    write_environment(tmp_path)
+    write_environment(tmp_path)
+    first, second = json.loads((tmp_path / "environment.json").read_text())["starts"]
+    assert first["packages"]["torch"] == second["packages"]["torch"]
+    assert first["cores"] >= 1

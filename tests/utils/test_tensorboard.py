@@ -1,0 +1,118 @@
+"""The events of a training run, read back with TensorBoard's own reader."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from pipeline.training import EpochReport
+from utils.logs import read_epochs
+from utils.options import TrainOptions
+from utils.tensorboard import EncodedSide, TrainingLog, Validated, similarity_picture
+
+
+def _report(epoch: int) -> EpochReport:
+    means = {"loss": 1.0 / (epoch + 1), "active": 0.5}
+    recalls = {1: 0.25 * (epoch + 1), 5: 0.5}
+    return EpochReport(epoch, 3, means, tuples=10, seconds=2.0, lr=0.1, recalls=recalls, is_best=True)
+
+
+def _validated(images: tuple[str, ...] | None = None, n: int = 12) -> Validated:
+    vectors = np.linalg.qr(np.random.default_rng(0).standard_normal((16, 16)))[0][:n].astype(np.float32)
+    positions = np.stack([np.arange(n) * 2.0, np.zeros(n)], axis=1)
+    names = tuple(f"frame\t{i}" for i in range(n))
+    sides = [EncodedSide(name, vectors, positions, names, images) for name in ("summer", "winter")]
+    correct = np.arange(n) != 3
+    return Validated(*sides, distances=np.linspace(0, 1, n), correct=correct, nearest=np.arange(n))
+
+
+def _read(folder) -> EventAccumulator:
+    events = EventAccumulator(str(folder), size_guidance={"histograms": 0, "images": 0, "scalars": 0, "tensors": 0})
+    return events.Reload()
+
+
+def test_scalars_and_histograms(tmp_path):
+    with TrainingLog(tmp_path, TrainOptions.of(), 0) as log:
+        for epoch in range(2):
+            log.step(torch.tensor([0.1, 0.3]), torch.tensor([0.9, 1.1, 2.5]), 3.0)
+            log.step(torch.tensor([0.2]), torch.tensor([]), 5.0)
+            log.epoch(_report(epoch))
+    events = _read(tmp_path)
+    scalars = {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+    assert scalars["train/loss"] == [(1, 1.0), (2, 0.5)]
+    assert scalars["train/gradient_norm"] == [(1, 4.0), (2, 4.0)]
+    assert scalars["train/gradient_norm_max"] == [(1, 5.0), (2, 5.0)]
+    assert scalars["val/recall@1"] == [(1, 0.25), (2, 0.5)]
+    assert scalars["speed/tuples_a_second"] == [(1, 5.0), (2, 5.0)]
+    assert scalars["train/lr"][0][1] == pytest.approx(0.1)
+    assert scalars["memory/peak_mb"][0][1] > 1
+    first, second = (event.histogram_value for event in events.Histograms("train/distance_positive"))
+    assert first.num == second.num == 3  # each epoch starts anew
+    assert first.sum == pytest.approx(0.6)
+    assert events.Histograms("train/distance_negative")[0].histogram_value.max == 2.0
+
+
+def test_validation_leaves_a_curve_a_matrix_and_a_projector(tmp_path):
+    paths = []
+    for i in range(12):
+        paths.append(str(tmp_path / f"{i}.png"))
+        Image.new("RGB", (64, 32), (20 * i, 0, 0)).save(paths[-1])
+    run = tmp_path / "run"
+    with TrainingLog(run, TrainOptions.of(), 0) as log:
+        for epoch in range(6):
+            log.validation(epoch, _validated(tuple(paths)))
+        log.finish((0.5, 0.25))
+    events = _read(run)
+    assert [e.step for e in events.Images("val/similarity")] == [1, 6]  # every five validations
+    assert "val/first_match" in events.Tags()["tensors"]
+    (folder,) = (path.parent for path in run.rglob("metadata.tsv"))
+    lines = (folder / "metadata.tsv").read_text().splitlines()
+    assert lines[0].split("\t") == ["place", "traverse", "position_0", "position_1"]
+    assert lines[2].split("\t") == ["frame 1", "summer", "2", "0"]
+    assert len(lines) == 1 + 24
+    assert len((folder / "tensors.tsv").read_text().splitlines()) == 24
+    assert (folder / "sprite.png").is_file()
+
+
+def test_projector_does_without_sprites_where_an_image_is_missing(tmp_path):
+    with TrainingLog(tmp_path, TrainOptions.of(), 0) as log:
+        log.validation(0, _validated(("gone.png",) * 12))
+        log.finish((0.5, 0.25))
+    assert list(tmp_path.rglob("metadata.tsv"))
+    assert not list(tmp_path.rglob("sprite.png"))
+
+
+def test_hparams_hold_options_and_final_recalls(tmp_path):
+    with TrainingLog(tmp_path, TrainOptions.of(lr=0.5), 0) as log:
+        log.finish((0.75, 0.25))
+    events = _read(next((tmp_path / "hparams").glob("events*")).parent)
+    assert events.Scalars("best/recall@5")[0].value == 0.75
+    plugin = events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    assert b"lrSchedule" in plugin
+
+
+def test_a_resumed_run_replaces_what_it_does_again(tmp_path):
+    with TrainingLog(tmp_path, TrainOptions.of(), 0) as log:
+        for epoch in range(3):
+            log.epoch(_report(epoch))
+    with TrainingLog(tmp_path, TrainOptions.of(), 1) as log:
+        log.epoch(_report(1))
+    assert [epoch["epoch"] for epoch in read_epochs(tmp_path)] == [0, 1]
+    assert [event.step for event in _read(tmp_path).Scalars("train/loss")] == [1, 2]
+
+
+def test_a_history_line_cut_off_by_a_crash_is_left_out(tmp_path):
+    line = json.dumps({"epoch": 0, "recalls": None})
+    (tmp_path / "epochs.jsonl").write_text(line + "\n" + line[:8])
+    assert read_epochs(tmp_path) == [{"epoch": 0, "recalls": None}]
+
+
+def test_similarity_picture_marks_true_places():
+    picture = similarity_picture(_validated())
+    assert picture.shape == (12, 12, 3)
+    green = (picture == (0, 224, 163)).all(axis=-1)
+    np.testing.assert_array_equal(green, np.eye(12, dtype=bool))
+    assert similarity_picture(_validated(n=12)).dtype == np.uint8
