@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from datasets.descriptor_files import DescriptorFiles, Progress
-    from datasets.image_batches import ImageBatch
-    from datasets.images import ImageSource
+    from datasets.images.batches import ImageBatch
+    from datasets.images.sources import ImageSource
     from models.images.base import ImageEncoder
     from models.images.pca import Projection
     from utils.signals import StopRequest
@@ -105,9 +105,9 @@ def _traverses(options: ExtractOptions) -> list[ExtractOptions]:
 def _extract(options: ExtractOptions, encoder: "ImageEncoder", projection: "Projection | None",
              stop: "StopRequest") -> Path:
     from datasets.descriptor_files import DescriptorFiles, part_of, standardise
-    from datasets.images import open_images
+    from datasets.images.sources import open_images
 
-    source = open_images(options.images, options.fps or None)
+    source = open_images(options.images, options.fps or None, options.bayer)
     identity = _identity(options, encoder, projection, source)
     files = DescriptorFiles(Path(options.output), identity, options.overwrite, options.local)
     if files.is_finished():
@@ -152,7 +152,8 @@ def _identity(options: ExtractOptions, encoder: "ImageEncoder", projection: "Pro
         "dtype": "float16" if options.half else "float32",
         "amp": options.amp,
         "local_shape": list(encoder.local_shape) if options.local else None,
-        "images": {"count": len(source.names), "fps": options.fps or None, "sha256": source.digest},
+        "images": {"count": len(source.names), "fps": options.fps or None, "bayer": options.bayer or None,
+                   "sha256": source.digest},
     }
 
 
@@ -209,7 +210,7 @@ def _described(options: ExtractOptions, encoder: "ImageEncoder", projection: "Pr
     """Batches from where ``progress`` stands, each with its descriptors (M, D) and, if wanted, local features."""
     import torch
 
-    from datasets.image_batches import image_batches
+    from datasets.images.batches import image_batches
     from models.images.pca import Projector
     from utils.device import choose_device
 

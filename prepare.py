@@ -2,7 +2,6 @@
 
 import inspect
 import math
-import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -35,7 +34,7 @@ def prepare(options: PrepareOptions) -> Path:
     Finished work is skipped: where the folder holds just what would be written, nothing is.
 
     Returns:
-        The folder. Its descriptors are still to be extracted; the commands are printed.
+        The folder. Its descriptors are still to be extracted; the command is printed.
 
     Raises:
         UserError: an option the source does not take, anything wrong with the files, or an output that exists and
@@ -92,9 +91,6 @@ def _summary(output: Path, prepared: Prepared, written: bool) -> str:
         f"{split.reference}"
         for split in prepared.splits
     ]
-    lines.append("next, for each traverse, with an image encoder of your choice:")
-    for traverse in prepared.traverses:
-        path = os.path.join(output, traverse.name)
-        images, descriptors = shlex.quote(f"{path}.txt"), shlex.quote(f"{path}.npy")
-        lines.append(f"  python main.py --mode extract --images {images} --descType hog --output {descriptors}")
+    lines.append("next, with an image encoder of your choice:")
+    lines.append(f"  python main.py --mode extract --dataset {shlex.quote(str(output))} --descType hog")
     return "\n".join(lines)

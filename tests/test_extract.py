@@ -193,7 +193,7 @@ def test_a_stop_request_saves_what_is_done(photos, toy):
 
 
 def test_a_stop_request_that_also_ends_the_workers_is_no_error(photos, toy, monkeypatch):
-    import datasets.image_batches as module
+    import datasets.images.batches as module
 
     toy()
     batches = module.image_batches

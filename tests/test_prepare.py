@@ -57,7 +57,7 @@ def test_the_command_line(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "data set: written" in printed
     assert "day: 30 frames in 1 sequence\n" in printed
-    assert f"--images '{tmp_path}/data set/day.txt' --descType hog --output '{tmp_path}/data set/day.npy'" in printed
+    assert f"python main.py --mode extract --dataset '{tmp_path}/data set' --descType hog\n" in printed
     assert 'name = "mine"' in (tmp_path / "data set" / "dataset.toml").read_text()
     assert main(line) == 0
     assert "finished already, nothing to do" in capsys.readouterr().out

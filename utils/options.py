@@ -244,6 +244,8 @@ class ExtractOptions(Options):
     device: str = option("--device", "auto", "where to compute", choices=("auto", "cpu", "cuda"))
     amp: bool = option("--amp", False, "bfloat16 where the network allows; moves descriptors by about 1e-2")
     fps: float = option("--fps", 0.0, "frames a second to take from a video; 0: all")
+    bayer: str = option("--bayer", "", "make colour of raw frames of this Bayer pattern (RobotCar: stereo gbrg, mono "
+                        "rggb)", choices=("rggb", "bggr", "grbg", "gbrg"))
     skip_bad_images: bool = option("--skipBadImages", False, "leave out and list images that cannot be decoded")
     overwrite: bool = option("--overwrite", False, "replace an output that exists")
     pca: int = option("--pca", 0, "reduce to this many principal components, fitted on --pcaFrom; 0: none")

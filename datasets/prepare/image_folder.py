@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from datasets.images import find_images
+from datasets.images.sources import find_images
 from datasets.structs import read_image_names
 from utils.errors import UserError
 

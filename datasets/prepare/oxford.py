@@ -45,7 +45,8 @@ def read(
     Raises:
         UserError: missing traverse or poses, times that do not overlap, a split that is not known for a traverse.
     """
-    notes: list[str] = []
+    pattern = "gbrg" if camera.startswith("stereo") else "rggb"
+    notes = [f"RobotCar ships raw frames: extract with --bayer {pattern}, unless you made colour of them already"]
     both = {name: _traverse(root, name, camera, poses, spacing, frame_list, notes) for name in (reference, query)}
     times = {name: np.round(traverse.timestamps * 1e6).astype(np.int64) for name, traverse in both.items()}
     if splits == "all":

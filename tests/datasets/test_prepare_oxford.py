@@ -10,6 +10,7 @@ from datasets.structs import read_image_names, read_split_indices, read_struct
 from utils.errors import UserError
 
 START = 1_400_000_000_000_000
+RAW = "RobotCar ships raw frames: extract with --bayer gbrg, unless you made colour of them already"
 
 
 def poses(path, times_us, easting, northing):
@@ -50,7 +51,7 @@ def test_frames_two_metres_apart_with_interpolated_positions(tmp_path):
     (split,) = prepared.splits
     assert (split.name, split.positive_radius, split.negative_radius) == ("test", 25.0, None)
     assert prepared.units == "metres"
-    assert prepared.notes == ()
+    assert prepared.notes == (RAW,)
 
 
 def test_every_image_without_spacing(tmp_path):
@@ -174,7 +175,7 @@ def test_images_without_poses_are_left_out_and_said(tmp_path):
     poses(tmp_path / "a" / "gps" / "ins.csv", START + (t * 1e6).astype(int), 2 * t, 0 * t)
     prepared = read(tmp_path, reference="a", query="b", splits="all", spacing=0)
     assert prepared.traverses[0].positions["x"].tolist() == [4.0, 6.0, 16.0]
-    assert prepared.notes == ("a: 7 of 10 images left out, no pose within 0.5 s",)
+    assert prepared.notes == (RAW, "a: 7 of 10 images left out, no pose within 0.5 s")
 
 
 def test_bad_input(tmp_path):

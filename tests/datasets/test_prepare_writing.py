@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from datasets.folder import load_folder, read_toml
-from datasets.images import read_list
+from datasets.images.sources import read_list
 from datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse, write_prepared
 from utils.errors import UserError
 

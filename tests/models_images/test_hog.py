@@ -57,7 +57,7 @@ def recall_at_1(queries, references, correct):
 
 
 def test_accuracy_on_a_real_corridor(shared):
-    from datasets.images import open_images
+    from datasets.images.sources import open_images
 
     encoder = build_hog()
     folder = shared / "data" / "corridor"

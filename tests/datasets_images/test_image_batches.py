@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from datasets.image_batches import image_batches
-from datasets.images import BadImageError
+from datasets.images.batches import image_batches
+from datasets.images.decoding import BadImageError
 
 
 class Numbers:

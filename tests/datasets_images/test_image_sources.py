@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets.images import BadImageError, decode, find_images, natural_key, open_images
+from datasets.images.decoding import BadImageError, decode
+from datasets.images.sources import find_images, natural_key, open_images
 from utils.errors import UserError
 
 RAMP = np.arange(12 * 10 * 3, dtype=np.uint8).reshape(12, 10, 3) // 2
@@ -123,6 +124,19 @@ def test_16_bits_are_scaled_not_clipped(tmp_path):
     deep = decode(save(tmp_path / "deep.png", np.array([[0, 257, 32768, 65535]], np.uint16)))
     np.testing.assert_array_equal(deep[0, :, 0], [0, 1, 128, 255])
     assert deep.shape == (1, 4, 3)
+
+
+def test_raw_frames_become_colour(tmp_path):
+    raw = np.tile(np.array([[200, 100], [100, 50]], np.uint8), (4, 4))  # red 200, green 100, blue 50, everywhere
+    for name, pixels in (("8.png", raw), ("16.png", raw.astype(np.uint16) * 257)):
+        save(tmp_path / "raw" / name, pixels)
+    source = open_images(tmp_path / "raw", bayer="rggb")
+    for index in (0, 1):
+        np.testing.assert_array_equal(source.read(index)[2:-2, 2:-2], np.full((4, 4, 3), (200, 100, 50)))
+    with pytest.raises(BadImageError, match=r"it is no raw frame.*leave out --bayer"):
+        decode(save(tmp_path / "colour.png"), "rggb")
+    with pytest.raises(UserError, match="--bayer is for image files"):
+        open_images(write_video(tmp_path / "v.avi", [1], fps=10, codec="MJPG"), bayer="rggb")
 
 
 def test_damaged_images_say_why(tmp_path):

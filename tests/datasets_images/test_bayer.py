@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from datasets.bayer import PATTERNS, demosaic
+from datasets.images.bayer import PATTERNS, demosaic
 
 pytest.importorskip("cv2")
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from datasets.images import BadImageError, ImageSource
+from datasets.images.decoding import BadImageError
+from datasets.images.sources import ImageSource
 from utils.errors import UserError
 
 Prepare = Callable[[np.ndarray], np.ndarray]

@@ -1,0 +1,63 @@
+"""From an image file to pixels."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from datasets.images.bayer import demosaic
+
+
+class BadImageError(Exception):
+    """One image that cannot be decoded; the message says why, without the name."""
+
+
+def decode(path: Path, bayer: str = "") -> np.ndarray:
+    """Decode an image file to uint8 (H, W, 3) RGB, turned upright by its EXIF orientation.
+
+    Grey is repeated, palettes are looked up, an alpha channel is dropped, 16 bits are scaled to 8. With ``bayer``
+    (one of ``bayer.PATTERNS``) the image is a raw frame, one colour a pixel, of which colour is made.
+
+    Raises:
+        BadImageError: empty, truncated, unknown format, pixels without a known range (32-bit), or a raw frame that
+            is none.
+    """
+    from PIL import Image, ImageOps
+
+    try:
+        if path.stat().st_size == 0:
+            raise BadImageError("the file is empty")
+        with warnings.catch_warnings(), Image.open(path) as image:
+            warnings.simplefilter("ignore")  # odd metadata is no reason to disturb the progress line
+            if bayer:
+                return _from_raw(np.asarray(image), bayer)
+            ImageOps.exif_transpose(image, in_place=True)
+            if image.mode.startswith("I"):
+                return np.repeat(_to_8_bits(np.asarray(image))[..., None], 3, axis=2)
+            if image.mode == "F":
+                raise BadImageError("floating-point pixels have no known range; convert it to 8 or 16 bits")
+            if image.mode == "P" and "transparency" in image.info:
+                image = image.convert("RGBA")
+            return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        reason = " ".join(str(error).replace(str(path), "the file").split())
+        raise BadImageError(reason or type(error).__name__) from error
+
+
+def _to_8_bits(pixels: np.ndarray) -> np.ndarray:
+    return ((_as_16_bits(pixels).astype(np.uint32) + 128) // 257).astype(np.uint8)  # 65535 -> 255, rounded
+
+
+def _as_16_bits(pixels: np.ndarray) -> np.ndarray:
+    """uint16, of the machine's byte order; Pillow gives 16 bits in several ways."""
+    if pixels.max(initial=0) > 65535 or pixels.min(initial=0) < 0:
+        raise BadImageError("32-bit pixels have no known range; convert it to 8 or 16 bits")
+    return pixels.astype(np.uint16)
+
+
+def _from_raw(pixels: np.ndarray, bayer: str) -> np.ndarray:
+    if pixels.ndim != 2 or pixels.dtype.kind not in "iu" or min(pixels.shape) < 2:
+        raise BadImageError("it is no raw frame, which has one channel of 8 or 16 bits; leave out --bayer")
+    if pixels.dtype == np.uint8:
+        return demosaic(pixels, bayer)
+    return _to_8_bits(demosaic(_as_16_bits(pixels), bayer))

@@ -1,0 +1,143 @@
+"""Where images come from: a folder, a list of files or a video."""
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from datasets.images.decoding import decode
+from datasets.images.digest import digest_of
+from datasets.images.video import open_video
+from utils.errors import UserError
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
+VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".m4v", ".webm"})
+
+
+class ImageSource(Protocol):
+    """Images in order. It can be pickled, so that decoding workers read from it.
+
+    Attributes:
+        names: of the images, unique: paths relative to the folder or list, ``frame-000123`` of a video.
+        digest: SHA-256 (hex) that tells this set of images from another.
+        max_workers: how many processes may usefully read from it at the same time.
+    """
+
+    names: tuple[str, ...]
+    digest: str
+    max_workers: int
+
+    def read(self, index: int) -> np.ndarray:
+        """Decode image ``index``: uint8 (H, W, 3) RGB.
+
+        Raises:
+            BadImageError: it is empty, truncated, or not an image that is understood.
+        """
+        ...
+
+
+def open_images(path: str | Path, fps: float | None = None, bayer: str = "") -> ImageSource:
+    """Open a folder (searched recursively), a ``.txt`` list of files, or a video, by what ``path`` is.
+
+    Args:
+        path: see above.
+        fps: how many frames a second to take from a video; None takes all.
+        bayer: the pattern of raw frames to make colour of (``bayer.PATTERNS``); empty: images are as they look.
+
+    Raises:
+        UserError: nothing there, nothing readable, ``fps`` without a video, or ``bayer`` with one.
+    """
+    path = Path(path)
+    is_video = path.suffix.lower() in VIDEO_SUFFIXES
+    if not path.exists():
+        raise UserError(f"no images at {path}: give --images a folder, a list.txt or a video file that exists")
+    if fps is not None and (path.is_dir() or not is_video):
+        raise UserError(f"--fps is for videos and {path} is none: leave it out")
+    if bayer and path.is_file() and is_video:
+        raise UserError(f"--bayer is for image files of raw frames and {path} is a video: leave it out")
+    if path.is_dir():
+        return ImageFiles(path, find_images(path), bayer)
+    if is_video:
+        return open_video(path, fps)
+    if path.suffix.lower() == ".txt":
+        return ImageFiles(path.parent, read_list(path), bayer)
+    kinds = " ".join(sorted(VIDEO_SUFFIXES))
+    raise UserError(f"{path} is neither a folder, nor a .txt list of images, nor a video ({kinds})")
+
+
+def natural_key(name: str) -> tuple[list[list[tuple[int, int, str]]], str]:
+    """Sort key by which ``a2.png`` comes before ``a10.png``, folder by folder; equal numbers go by spelling."""
+    folders = [
+        [(0, int(token), "") if token.isdecimal() else (1, 0, token) for token in re.split(r"(\d+)", part) if token]
+        for part in name.split("/")
+    ]
+    return folders, name
+
+
+def find_images(folder: Path) -> tuple[str, ...]:
+    """Names of all images below ``folder``, relative to it, in natural order. Hidden files are left out.
+
+    Raises:
+        UserError: a folder cannot be read, or there is no image.
+    """
+    def stop(error: OSError) -> None:
+        raise UserError(f"cannot read the folder {error.filename}: {error.strerror}; check its permissions") from error
+
+    names, seen = [], set()
+    for current, folders, files in os.walk(folder, followlinks=True, onerror=stop):
+        real = os.path.realpath(current)
+        if real in seen:  # a link back up
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        relative = os.path.relpath(current, folder)
+        names += [name if relative == "." else f"{relative}/{name}".replace(os.sep, "/") for name in files
+                  if not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES]
+    if not names:
+        raise UserError(f"no images in {folder}: wanted files ending in {' '.join(sorted(IMAGE_SUFFIXES))}")
+    return tuple(sorted(names, key=natural_key))
+
+
+def read_list(path: Path) -> tuple[str, ...]:
+    """Names in a list file, one a line, in its order; relative names start at the list's folder.
+
+    Raises:
+        UserError: the list is empty, is not text, repeats a name, or names files that do not exist.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read the list {path}: {error}") from error
+    names = [line.strip() for line in lines if line.strip()]
+    if not names:
+        raise UserError(f"no images in {path}: wanted one file name a line")
+    missing = [name for name in names if not (path.parent / name).is_file()]
+    if missing:
+        raise UserError(f"{path} names {len(missing)} file(s) that do not exist, first {missing[0]!r}: "
+                        f"names are taken relative to {path.parent}")
+    if len(set(names)) < len(names):
+        twice = next(name for i, name in enumerate(names) if name in names[:i])
+        raise UserError(f"{path} names {twice!r} more than once: each image must have its own row")
+    return tuple(names)
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """Image files below ``root``. The digest covers names and sizes in bytes, not pixels."""
+
+    root: Path
+    names: tuple[str, ...]
+    bayer: str = ""
+    digest: str = field(init=False)
+    max_workers: int = field(init=False, default=64)
+
+    def __post_init__(self) -> None:
+        lines = (f"{name}\t{(self.root / name).stat().st_size}" for name in self.names)
+        object.__setattr__(self, "digest", digest_of(lines))
+
+    def read(self, index: int) -> np.ndarray:
+        return decode(self.root / self.names[index], self.bayer)

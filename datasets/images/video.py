@@ -1,0 +1,95 @@
+"""Frames of a video as images."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from datasets.images.decoding import BadImageError
+from datasets.images.digest import digest_of
+from utils.errors import UserError
+
+
+def open_video(path: Path, fps: float | None) -> "VideoFrames":
+    """Choose the frames of a video: all, or the first at or after each multiple of 1 / ``fps`` seconds.
+
+    The file is gone through once: the frame count in a container's header is often wrong.
+
+    Raises:
+        UserError: it cannot be opened, holds no frame, or ``fps`` is not positive.
+    """
+    if fps is not None and not fps > 0:
+        raise UserError(f"--fps {fps:g}: wanted more than 0 frames a second")
+    capture = _open_capture(path)
+    if capture is None:
+        raise UserError(f"cannot open the video {path}: it is damaged or its codec is unknown")
+    import cv2
+
+    chosen, count, due = [], 0, 0.0
+    rate = capture.get(cv2.CAP_PROP_FPS) or 25.0
+    while capture.grab():
+        if fps is None or count / rate >= due - 1e-6:
+            chosen.append(count)
+            due = 0.0 if fps is None else due + max(1, round((count / rate - due) * fps)) / fps
+        count += 1
+    capture.release()
+    if not chosen:
+        raise UserError(f"the video {path} has no frames that can be decoded")
+    return VideoFrames(path, tuple(chosen))
+
+
+def _open_capture(path: Path) -> Any:
+    import cv2
+
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    return capture if capture.isOpened() else None
+
+
+@dataclass(frozen=True)
+class VideoFrames:
+    """Frames ``chosen`` (indices in the video, increasing), decoded in one pass: reading backwards starts anew."""
+
+    path: Path
+    chosen: tuple[int, ...]
+    names: tuple[str, ...] = field(init=False)
+    digest: str = field(init=False)
+    max_workers: int = field(init=False, default=1)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", tuple(f"frame-{frame:06d}" for frame in self.chosen))
+        size = f"{self.path.name}\t{self.path.stat().st_size}"
+        object.__setattr__(self, "digest", digest_of([size, *self.names]))
+        object.__setattr__(self, "_cursor", _Cursor(self.path))
+
+    def read(self, index: int) -> np.ndarray:
+        return self._cursor.read(self.chosen[index])
+
+
+class _Cursor:
+    """A position in a video. A copy made by pickling starts at the beginning."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.owner = self.capture = None
+        self.next_frame = 0
+
+    def __reduce__(self) -> tuple[type, tuple[Path]]:
+        return _Cursor, (self.path,)
+
+    def read(self, frame: int) -> np.ndarray:
+        import cv2
+
+        if self.capture is None or self.owner != os.getpid() or frame < self.next_frame:
+            self.capture, self.owner, self.next_frame = _open_capture(self.path), os.getpid(), 0
+            if self.capture is None:
+                raise BadImageError(f"the video {self.path} can no longer be opened")
+        while self.next_frame <= frame:
+            if not self.capture.grab():
+                raise BadImageError(f"the video {self.path} ends before frame {frame}")
+            self.next_frame += 1
+        decoded, image = self.capture.retrieve()
+        if not decoded:
+            raise BadImageError(f"frame {frame} of the video {self.path} cannot be decoded")
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
