@@ -98,15 +98,13 @@ def test_three_thousand_queries_fit_into_time_and_size(tmp_path):
         quiet=True,
     ))  # fmt: skip
     (record,) = results.glob("*.json")
+    arguments = ["--mode", "report", "--results", record, "--output", tmp_path / "out", "--quiet"]
     script = (
         "import json, resource, sys\nfrom main import main\n"
         "status = main(sys.argv[1:])\n"
         "print(json.dumps([status, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss]))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script, "--mode", "report", "--results", record, "--output", tmp_path / "out", "--quiet"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True)
     status, kilobytes = json.loads(done.stdout)
     assert status == 0
     assert kilobytes < 2e6

@@ -1,6 +1,7 @@
 """What a training run writes for TensorBoard, and its epochs as text beside it."""
 
 import json
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -62,7 +63,7 @@ class TrainingLog:
 
     def __init__(self, run: Path, options: Options, first_epoch: int) -> None:
         self.options = options
-        self.writer = SummaryWriter(str(run), purge_step=first_epoch + 1)
+        self.writer = SummaryWriter(str(run), purge_step=first_epoch + 1, filename_suffix=f".{time.time_ns()}")
         self.history = EpochHistory(run, first_epoch)
         self.last: tuple[int, Validated] | None = None
         self._validations = 0
@@ -123,7 +124,7 @@ class TrainingLog:
         self.writer.add_scalar("speed/tuples_a_second", report.tuples / max(report.seconds, 1e-9), step)
         self.writer.add_scalar("memory/peak_mb", peak_memory_mb(), step)
         for k, recall in (report.recalls or {}).items():
-            self.writer.add_scalar(f"val/recall@{k}", recall, step)
+            self.writer.add_scalar(f"val/recall_at_{k}", recall, step)
         self.history.add(report)
         self._reset()
 
@@ -134,7 +135,7 @@ class TrainingLog:
             name: value if isinstance(value, int | float | str | bool) else str(value)
             for name, value in self.options.record().items()
         }
-        self.writer.add_hparams(values, {"best/recall@5": best[0], "best/recall@1": best[1]}, name="hparams")
+        self.writer.add_hparams(values, {"best/recall_at_5": best[0], "best/recall_at_1": best[1]}, name="hparams")
         if self.last is not None:
             step, validated = self.last
             write_projector(self.writer, (validated.reference, validated.query), step)

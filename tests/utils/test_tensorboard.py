@@ -45,7 +45,7 @@ def test_scalars_and_histograms(tmp_path):
     assert scalars["train/loss"] == [(1, 1.0), (2, 0.5)]
     assert scalars["train/gradient_norm"] == [(1, 4.0), (2, 4.0)]
     assert scalars["train/gradient_norm_max"] == [(1, 5.0), (2, 5.0)]
-    assert scalars["val/recall@1"] == [(1, 0.25), (2, 0.5)]
+    assert scalars["val/recall_at_1"] == [(1, 0.25), (2, 0.5)]
     assert scalars["speed/tuples_a_second"] == [(1, 5.0), (2, 5.0)]
     assert scalars["train/lr"][0][1] == pytest.approx(0.1)
     assert scalars["memory/peak_mb"][0][1] > 1
@@ -89,7 +89,7 @@ def test_hparams_hold_options_and_final_recalls(tmp_path):
     with TrainingLog(tmp_path, TrainOptions.of(lr=0.5), 0) as log:
         log.finish((0.75, 0.25))
     events = _read(next((tmp_path / "hparams").glob("events*")).parent)
-    assert events.Scalars("best/recall@5")[0].value == 0.75
+    assert events.Scalars("best/recall_at_5")[0].value == 0.75
     plugin = events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
     assert b"lrSchedule" in plugin
 
