@@ -1,0 +1,110 @@
+"""Every command that README and docs show runs, on small data in the same layout.
+
+Blocks fenced as ``bash`` are commands of a user; each line that starts with ``python main.py`` is run here, in the
+order of the page, in a folder that holds what the page assumes. Large sizes in them are cut, nothing else.
+"""
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from datasets import catalogue, seqnet_layout, synthetic
+from main import main
+from utils.options import TrainOptions
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = ["README.md", *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").glob("*.md"))]
+SMALLER = {"--outDims 8192": "--outDims 16", "--outDims 4096": "--outDims 16"}
+MEANINGS = {  # what stands for a user's own choice in a command
+    "<modelName>": "newest",
+}
+
+
+def commands(page: str) -> list[str]:
+    """The ``python main.py`` lines of a page's bash blocks, continued lines joined."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    blocks = re.findall(r"^```bash\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    return [line.split(" #")[0].strip() for line in lines if line.strip().startswith("python main.py")]
+
+
+@pytest.fixture
+def user_folder(tmp_path, monkeypatch) -> Path:
+    """A folder with small data where the pages look for it; few epochs."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(TrainOptions, "__init__", few_epochs(TrainOptions.__init__))
+    rng = np.random.default_rng(0)
+    small_nordland(tmp_path / "data" / "descData" / "netvlad-pytorch", rng, monkeypatch)
+    own_descriptors(tmp_path / "my-dataset", rng)
+    own_images(tmp_path / "my-images", rng)
+    small = synthetic.SyntheticParameters(train_m=260, val_m=120, test_m=160, dims=24)
+    monkeypatch.setattr(catalogue.synthetic, "simulate", lambda simulate=synthetic.simulate: simulate(0, small))
+    return tmp_path
+
+
+def few_epochs(initialise):
+    def initialise_with_one_epoch(self, **fields):
+        initialise(self, **(fields | {"n_epochs": 1}))
+
+    return initialise_with_one_epoch
+
+
+def unit(frames: np.ndarray) -> np.ndarray:
+    return (frames / np.linalg.norm(frames, axis=1, keepdims=True)).astype(np.float32)
+
+
+def small_nordland(folder: Path, rng: np.random.Generator, monkeypatch) -> None:
+    """The four seasons in seqNet's layout with a hundredth of the rows."""
+    rows = {"train": (0, 150), "test": (151, 181), "val": (182, 212)}
+    monkeypatch.setattr(seqnet_layout, "NORDLAND_ROWS", rows)
+    folder.mkdir(parents=True)
+    route = np.cumsum(rng.standard_normal((220, 16)), axis=0)
+    for season in ("summer", "winter", "spring", "fall"):
+        np.save(folder / f"nordland-clean-{season}.npy", unit(route + rng.standard_normal(route.shape)))
+
+
+def own_descriptors(folder: Path, rng: np.random.Generator) -> None:
+    """Two drives of 200 frames with x, y in metres."""
+    folder.mkdir()
+    route = np.cumsum(rng.standard_normal((200, 16)), axis=0)
+    for drive in ("day", "night"):
+        np.save(folder / f"{drive}.npy", unit(route + rng.standard_normal(route.shape)))
+        lines = ["name,x,y", *(f"{drive}{i:04d}.jpg,{2.0 * i},0.0" for i in range(200))]
+        (folder / f"{drive}.csv").write_text("\n".join(lines))
+
+
+def own_images(folder: Path, rng: np.random.Generator) -> None:
+    """Two drives of 60 images of one route."""
+    places = rng.integers(0, 255, (60, 32, 32, 3))
+    for drive in ("day", "night"):
+        (folder / drive).mkdir(parents=True)
+        for i, place in enumerate(places):
+            noisy = np.clip(place + rng.integers(-20, 20, place.shape), 0, 255).astype(np.uint8)
+            Image.fromarray(noisy).resize((64, 48)).save(folder / drive / f"{i:04d}.png")
+
+
+def run(command: str) -> int:
+    for large, small in SMALLER.items():
+        command = command.replace(large, small)
+    return main(shlex.split(command)[2:])
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_of_a_page_runs(page, user_folder, capsys):
+    lines = commands(page)
+    if not lines:
+        pytest.skip(f"{page} shows no commands")
+    for toml in re.findall(r"^```toml\n(.*?)^```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE):
+        if 'name = "my-dataset"' in toml:
+            (user_folder / "my-dataset" / "dataset.toml").write_text(toml)
+    for line in lines:
+        status = run(line)
+        assert status == 0, f"{line}: {capsys.readouterr().err}"
+
+
+def test_the_readme_shows_commands():
+    assert len(commands("README.md")) > 5
