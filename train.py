@@ -5,7 +5,7 @@ from pathlib import Path
 from datasets.catalogue import load_dataset
 from pipeline.scene import Scene
 from pipeline.training import EpochReport, Progress, Trainer
-from utils.checkpoints import LATEST, load_checkpoint, save_checkpoint
+from utils.checkpoints import LATEST, load_checkpoint
 from utils.device import choose_device
 from utils.encoders import check_encoder_options, filter_length, is_trainable
 from utils.errors import UserError
@@ -46,13 +46,11 @@ def train(options: TrainOptions) -> Path:
     say = (lambda line: None) if options.quiet else print
     say(f"{run}: {trainer.describe()}")
     with TrainingLog(run, options, first_epoch=progress.epoch) as log, StopRequest() as stop:
-        if not (run / options.save_path / LATEST).exists():
-            save_checkpoint(trainer.state(), run / options.save_path / LATEST)
         for report in trainer.epochs(run, stop):
             log.epoch(report)
             say(epoch_line(report, progress))
         log.finish(progress.best)
-    say(f"best: epoch {progress.best_epoch + 1}, validation R@1 {progress.best[1]:.3f}, R@5 {progress.best[0]:.3f}")
+    say(f"best: epoch {progress.best_epoch}, validation R@1 {progress.best[1]:.3f}, R@5 {progress.best[0]:.3f}")
     say(f"next: python main.py --mode test --resume {run}")
     return run
 

@@ -1,6 +1,5 @@
 """OptiCorNet (arXiv 2507.14477): convolution, differentiable sequence delta, LSTM, fused with the mean of the steps."""
 
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -9,8 +8,7 @@ from torch.nn.functional import linear, normalize
 
 from models.base import SequenceEncoder, check_traverse, moving_mean
 from models.seqnet import apply_taps
-
-SHRINKAGE = 0.01
+from models.whitening import whiten_convolution
 
 
 class DSDNet(SequenceEncoder):
@@ -68,24 +66,13 @@ class DSDNet(SequenceEncoder):
         """O for windows of ``length`` frames."""
         return self.out_dims * (2 if self.delta and length > self.w and self.fusion == "concat" else 1)
 
-    @torch.no_grad()
     def initialise(self, queries: Tensor, references: Tensor) -> None:
-        """Start from a metric in which one place looks alike on both drives, seen through three temporal profiles.
+        """Start the convolution from :func:`models.whitening.whiten_convolution`.
 
-        Every channel is an axis of :func:`place_whitening`, centred on the training frames. Half of the channels
-        average the w frames under the kernel; a quarter take their slope and a quarter their curvature, where w
-        allows. So the embedding holds changes as well, and the DSD output changes of changes, which an average over
-        the window would lose.
-
-        Args:
-            queries, references: (P, D) training frames; rows i show the same place.
+        The embedding then holds changes as well, and the DSD output changes of changes, which an average over the
+        window would lose.
         """
-        profiles = temporal_profiles(self.w).to(self.conv.weight)  # (K, w)
-        whitening = place_whitening(queries, references)
-        channels = self.conv.weight.split(profile_shares(self.out_dims, len(profiles)))
-        for weight, profile in zip(channels, profiles, strict=True):  # (C_k, D, w), (w,)
-            weight.copy_(whitening.rows(len(weight)).to(weight)[:, :, None] * profile)
-        self.conv.bias.copy_(-self.conv.weight.sum(2) @ whitening.mean.to(self.conv.weight))
+        whiten_convolution(self.conv, queries, references)
 
     def forward(self, windows: Tensor) -> Tensor:
         self.check(windows)
@@ -136,83 +123,3 @@ class DSDNet(SequenceEncoder):
             dsd = difference + refined if self.residual else refined
         fused = embedding + dsd if self.fusion == "sum" else torch.cat([embedding, dsd], dim=1)
         return normalize(fused, dim=1)
-
-
-def temporal_profiles(w: int) -> Tensor:
-    """The first min(w, 3) cosines over w frames (DCT-II), each with absolute sum one: (K, w) float32.
-
-    They are the mean, the slope and the curvature; all but the mean sum to zero.
-    """
-    order, frame = torch.arange(min(w, 3))[:, None], torch.arange(w)
-    cosines = torch.cos(torch.pi * order * (frame + 0.5) / w)
-    return cosines / cosines.abs().sum(1, keepdim=True)
-
-
-def profile_shares(channels: int, profiles: int) -> list[int]:
-    """How many channels each profile gets: half for the first, the rest in equal parts."""
-    if profiles == 1:
-        return [channels]
-    rest = channels // 2 // (profiles - 1)
-    return [channels - rest * (profiles - 1)] + [rest] * (profiles - 1)
-
-
-@dataclass(frozen=True)
-class Whitening:
-    """A centring and a linear map.
-
-    Attributes:
-        mean: (D,) float64.
-        matrix: (D, D) float64, rows ordered by how much places differ along them, most first.
-    """
-
-    mean: Tensor
-    matrix: Tensor
-
-    def rows(self, count: int) -> Tensor:
-        """(count, D): the first rows; above D all of them, spread by orthonormal columns, which keeps distances."""
-        dims = len(self.matrix)
-        if count <= dims:
-            return self.matrix[:count]
-        generator = torch.Generator().manual_seed(0)
-        square = torch.randn(count, dims, dtype=torch.float64, generator=generator)
-        return torch.linalg.qr(square.to(self.matrix.device)).Q @ self.matrix
-
-
-@torch.no_grad()
-def place_whitening(queries: Tensor, references: Tensor, shrinkage: float = SHRINKAGE, chunk: int = 4096) -> Whitening:
-    """Whiten the differences within a place, then order the axes by the variance between places.
-
-    The discriminative projection of Mikolajczyk and Matas (ICCV 2007), as used for retrieval by Radenovic et al.
-    (TPAMI 2019): with C_w the mean of (q_i - r_i)(q_i - r_i)^T, the inverse Cholesky factor of C_w followed by the
-    eigenvectors of the then whitened covariance of (q_i + r_i) / 2. Scaled so that centred frames have about unit
-    mean square length.
-
-    Args:
-        queries, references: (P, D); rows i show the same place under two conditions.
-        shrinkage: added to C_w as this share of its mean eigenvalue, which bounds the gain along any axis.
-        chunk: rows turned into float64 at a time.
-
-    Raises:
-        ValueError: no pairs, or both sides are the same data.
-    """
-    if not len(queries) or queries.shape != references.shape:
-        raise ValueError(f"wanted as many queries as references, found {len(queries)} and {len(references)}")
-    dims = queries.shape[1]
-    within = queries.new_zeros(dims, dims, dtype=torch.float64)
-    between, total = within.clone(), within.new_zeros(dims)
-    for query, reference in zip(queries.split(chunk), references.split(chunk), strict=True):
-        difference, centre = (query - reference).double(), (query + reference).double() / 2
-        within += difference.T @ difference
-        between += centre.T @ centre
-        total += centre.sum(0)
-    mean = total / len(queries)
-    within, between = within / len(queries), between / len(queries) - torch.outer(mean, mean)
-    power = within.diagonal().mean()
-    if not power > 0:
-        raise ValueError("queries and references are the same: nothing changes within a place")
-    within.diagonal().add_(shrinkage * power)
-    whiten = torch.linalg.inv(torch.linalg.cholesky(within))
-    axes = torch.linalg.eigh(whiten @ between @ whiten.T).eigenvectors.flip(1)
-    matrix = axes.T @ whiten
-    spread = (matrix @ (between + within / 4) @ matrix.T).diagonal().sum()
-    return Whitening(mean, matrix / spread.sqrt())

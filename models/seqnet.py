@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
 from models.base import SequenceEncoder, check_traverse, moving_mean
+from models.whitening import whiten_convolution
 
 
 class SeqNet(SequenceEncoder):
@@ -22,6 +23,10 @@ class SeqNet(SequenceEncoder):
     @property
     def conv(self) -> nn.Conv1d:
         return self.pool[0]["conv"]
+
+    def initialise(self, queries: Tensor, references: Tensor) -> None:
+        """Start the convolution from :func:`models.whitening.whiten_convolution`, as dsdnet does."""
+        whiten_convolution(self.conv, queries, references)
 
     def forward(self, windows: Tensor) -> Tensor:
         self.check(windows)

@@ -45,7 +45,7 @@ class Progress:
     step: int = 0  # batches of ``tuples`` done
     totals: dict[str, float] = field(default_factory=dict)  # sums over the epoch's tuples
     best: tuple[float, float] = (-1.0, -1.0)  # validation recall@5, recall@1
-    best_epoch: int = -1
+    best_epoch: int = -1  # epochs trained by then; 0: the weights that training started from
     stale: int = 0  # validations since the best one
     recalls: dict[int, float] = field(default_factory=dict)  # of the last validation
     seconds: float = 0.0  # of the epoch so far
@@ -91,7 +91,10 @@ class Trainer:
             torch.manual_seed(options.seed)
             self.encoder = build_encoder(options, reference.traverse.dims)
             if options.init == "whitening":
-                self.encoder.initialise(*same_places(scene))
+                try:
+                    self.encoder.initialise(*same_places(scene))
+                except ValueError as error:
+                    raise UserError(f"--init whitening: {error}; use --init random") from error
             self.encoder.to(self.device)
         self.loss = LOSSES[options.loss](options.margin, options.margin2)
         self.optimizer = make_optimizer(self.encoder, options)
@@ -117,13 +120,17 @@ class Trainer:
         """
         options, progress = self.options, self.progress
         folder = run / options.save_path
+        if progress.best_epoch < 0:  # what training starts from may already be the best
+            self.validate()
+            save_checkpoint(self.state(), folder / BEST)
+            save_checkpoint(self.state(), folder / LATEST)
         while progress.epoch < options.n_epochs and not self.out_of_patience():
             self.train_epoch(stop, folder)
             self.check_weights()
-            evaluated = (progress.epoch + 1) % options.eval_every == 0 or progress.epoch + 1 == options.n_epochs
+            progress.epoch += 1
+            evaluated = progress.epoch % options.eval_every == 0 or progress.epoch == options.n_epochs
             is_best = evaluated and self.validate()
             report = self.report(evaluated, is_best)
-            progress.epoch += 1
             progress.order, progress.part, progress.totals, progress.seconds = None, 0, {}, 0.0
             state = self.state()
             if is_best:
@@ -238,12 +245,12 @@ class Trainer:
         progress, totals = self.progress, dict(self.progress.totals)
         count = int(totals.pop("tuples", 0))
         return EpochReport(
-            epoch=progress.epoch,
+            epoch=progress.epoch - 1,
             epochs=self.options.n_epochs,
             means={name: total / count for name, total in totals.items()},
             tuples=count,
             seconds=progress.seconds,
-            lr=learning_rate(self.options, progress.epoch),
+            lr=learning_rate(self.options, progress.epoch - 1),
             recalls=dict(progress.recalls) if evaluated else None,
             is_best=is_best,
         )

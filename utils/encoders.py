@@ -16,7 +16,7 @@ def build_encoder(options: EncoderOptions, in_dims: int) -> SequenceEncoder:
     """The encoder of ``options.pooling`` for frame descriptors of ``in_dims``, freshly initialised."""
     spec = EncoderSpec(
         in_dims=in_dims,
-        out_dims=options.out_dims or in_dims,
+        out_dims=options.out_dims or default_out_dims(options, in_dims),
         length=options.sequence_length,
         w=options.w,
         delta=not options.no_delta,
@@ -25,6 +25,13 @@ def build_encoder(options: EncoderOptions, in_dims: int) -> SequenceEncoder:
         fusion=options.dsd_fusion,
     )
     return SEQUENCE_ENCODERS[options.pooling](spec)
+
+
+def default_out_dims(options: EncoderOptions, in_dims: int) -> int:
+    """What ``--outDims 0`` means: room for the three temporal profiles of a kernel of more than one frame."""
+    if options.pooling in ("seqnet", "dsdnet") and options.w > 1:
+        return max(in_dims, min(3 * in_dims, 4096))
+    return in_dims
 
 
 def is_trainable(pooling: str) -> bool:

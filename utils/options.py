@@ -57,7 +57,9 @@ class EncoderOptions(RunOptions):
         choices=("single", "smooth", "delta", "seqnet", "dsdnet", "delta-lstm", "single+seqmatch", "s1+seqmatch"),
     )
     sequence_length: int = option("--seqL", 5, "frames in a window")
-    out_dims: int = option("--outDims", 0, "dimensions of the encoding; 0: as many as a frame descriptor has")
+    out_dims: int = option(
+        "--outDims", 0, "channels of the convolution; 0: three a frame dimension, at most 4096 (one where w is 1)"
+    )
     w: int = option("--w", 3, "frames under the convolution's kernel")
     no_delta: bool = option("--noDelta", False, "dsdnet without temporal differencing (nor the LSTM on it)")
     no_lstm: bool = option("--noLstm", False, "dsdnet without the LSTM")
@@ -90,11 +92,11 @@ class TrainOptions(EncoderOptions):
     cache_refresh_rate: int = option("--cacheRefreshRate", 0, "anchors between two minings; 0: once an epoch")
     n_epochs: int = option("--nEpochs", 30, "epochs")
     optim: str = option("--optim", "ADAMW", "optimizer", choices=("SGD", "ADAM", "ADAMW"))
-    lr: float = option("--lr", 1e-3, "learning rate")
+    lr: float = option("--lr", 1e-4, "learning rate; from random weights about 1e-3 is better")
     schedule: str = option("--lrSchedule", "cosine", "learning rate over the epochs", choices=("step", "cosine"))
     lr_step: int = option("--lrStep", 50, "epochs between two steps of the step schedule")
     lr_gamma: float = option("--lrGamma", 0.5, "factor of a step")
-    weight_decay: float = option("--weightDecay", 1e-3, "weight decay")
+    weight_decay: float = option("--weightDecay", 0.0, "weight decay")
     momentum: float = option("--momentum", 0.9, "momentum of SGD")
     eval_every: int = option("--evalEvery", 1, "epochs between two validations")
     patience: int = option("--patience", 0, "validations without a better score before stopping; 0: never stop")
@@ -161,7 +163,7 @@ class CompareOptions(Options):
     """``--mode compare``: runs side by side, or two results query by query."""
 
     runs: tuple[str, ...] = option("--runs", ("data/runs",), "run folders, or folders of runs")
-    sort: str = option("--sort", "newest", 'column to sort by: "newest", "R@1", "R@5", "time", or a flag without dashes')
+    sort: str = option("--sort", "newest", "newest, R@1, R@5, time, or a flag without dashes")
     csv: str = option("--csv", "", "also write the table to this file")
     diff: tuple[str, ...] = option("--diff", (), "two result records: which queries only one of them gets right")
     save_path: str = option("--savePath", "checkpoints", "folder of a run's checkpoints, inside the run")

@@ -20,6 +20,24 @@ FORMAT = 1
 
 
 @dataclass(frozen=True)
+class DescriptorRecord:
+    """What made a traverse's frame descriptors, as the ``.json`` that ``--mode extract`` writes beside them says."""
+
+    encoder: str
+    pool: str | None
+    weights: dict[str, Any]  # kind ("none", "random", "file" or "hub"), name, sha256
+    preprocess: dict[str, Any]  # image size, normalisation, interpolation
+    projection: dict[str, Any] | None
+    standardise: str
+    amp: bool
+
+    @property
+    def is_random(self) -> bool:
+        """Whether the encoder was never trained."""
+        return self.weights["kind"] == "random"
+
+
+@dataclass(frozen=True)
 class SideRecord:
     """One traverse of the split."""
 
@@ -27,6 +45,7 @@ class SideRecord:
     source: str
     frames: int
     kept: int  # windows that take part, after --seqL_filterData
+    descriptors: DescriptorRecord | None = None  # None: nothing beside them says
 
 
 @dataclass(frozen=True)
