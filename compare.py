@@ -35,7 +35,7 @@ class Run:
         flags: its options by flag.
         started: when its ``flags.json`` was written, seconds since 1970.
         epochs: epochs done; None where the run kept no history (seqNet's).
-        best_epoch: number of the epoch with the best validation, from 1; None before the first validation.
+        best_epoch: epochs done at the best validation, 0 for the start; None before the first validation.
         recalls: K to validation recall in that epoch.
         seconds: spent in epochs; None where unknown.
     """
@@ -97,27 +97,27 @@ def find_runs(paths: tuple[str, ...], save_path: str) -> tuple[list[Run], list[s
 
 
 def read_run(folder: Path, save_path: str) -> Run:
-    """One run, from its history; without one (seqNet's runs) from its best checkpoint.
+    """One run. Where no epoch of its history is the best (the start was, or seqNet trained it and kept no history),
+    its best checkpoint says what was reached.
 
     Raises:
         UserError: flags or checkpoint cannot be read.
     """
     flags = read_flags(folder, save_path)
-    started = (folder / save_path / FLAGS).stat().st_mtime
     history = read_epochs(folder)
-    if not history and (folder / save_path / BEST).is_file():
-        state = load_checkpoint(folder / save_path / BEST)
-        recalls = {int(k): float(value) for k, value in dict(state.get("recalls") or {}).items()}
-        return Run(folder, flags, started, None, int(state.get("epoch", 0)) or None, recalls, None)
     best = next((epoch for epoch in reversed(history) if epoch.get("is_best")), None)
+    best_epoch, recalls = (best["epoch"] + 1, best["recalls"]) if best else (None, {})
+    if best is None and (folder / save_path / BEST).is_file():
+        state = load_checkpoint(folder / save_path / BEST)
+        best_epoch, recalls = int(state.get("epoch", 0)), dict(state.get("recalls") or {})
     return Run(
         folder,
         flags,
-        started,
-        epochs=len(history),
-        best_epoch=best["epoch"] + 1 if best else None,
-        recalls={int(k): float(value) for k, value in best["recalls"].items()} if best else {},
-        seconds=sum(float(epoch.get("seconds", 0)) for epoch in history),
+        started=(folder / save_path / FLAGS).stat().st_mtime,
+        epochs=len(history) if history or best_epoch is None else None,
+        best_epoch=best_epoch,
+        recalls={int(k): float(value) for k, value in recalls.items()},
+        seconds=sum(float(epoch.get("seconds", 0)) for epoch in history) if history else None,
     )
 
 
@@ -130,7 +130,7 @@ def sort_runs(runs: list[Run], column: str) -> list[Run]:
     if column == _NEWEST:
         return sorted(runs, key=lambda run: (-run.started, run.path.name))
     if column == _TIME:
-        return sorted(runs, key=lambda run: (run.seconds is None, run.seconds))
+        return sorted(runs, key=lambda run: (run.seconds is None, run.seconds or 0.0, run.path.name))
     if column.startswith("R@") and column[2:].isdigit():
         k = int(column[2:])
         if not any(k in run.recalls for run in runs):

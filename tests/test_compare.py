@@ -47,7 +47,7 @@ def test_newest_first_with_what_differs(runs):
     assert rows == [
         ["run", "dataset", "method", "best epoch", "R@1", "R@5", "time", "lr"],
         ["theirs", "nordland", "seqnet", "7", "0.625", "0.875", "-", "0.0001"],
-        ["fresh", "nordland", "seqnet", "- of 0", "-", "-", "0.0 s", "0.001"],
+        ["fresh", "nordland", "seqnet", "- of 0", "-", "-", "-", "0.001"],
         ["early", "nordland", "dsdnet", "1 of 2", "0.500", "0.750", "2 min", "0.01"],
     ]
 
@@ -57,7 +57,7 @@ def test_newest_first_with_what_differs(runs):
     [
         ("R@1", ["theirs", "early", "fresh"]),
         ("lr", ["theirs", "fresh", "early"]),
-        ("time", ["fresh", "early", "theirs"]),
+        ("time", ["early", "fresh", "theirs"]),
     ],
 )
 def test_sorting(runs, column, order):
@@ -124,3 +124,12 @@ def test_diff_of_two_tests(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "only smooth S5 right" in out
     assert "McNemar, exact binomial" in out
+
+
+def test_a_start_that_no_epoch_improved_on_is_the_best(runs):
+    history = EpochHistory(runs / "theirs", 0)
+    history.add(replace(FIRST, is_best=False))
+    state = {"epoch": 0, "state_dict": {"w": torch.zeros(1)}, "recalls": {1: 0.9, 5: 0.95}}
+    save_checkpoint(state, runs / "theirs" / "checkpoints" / BEST)
+    (run,) = (run for run in find_runs((str(runs),), "checkpoints")[0] if run.path.name == "theirs")
+    assert (run.best_epoch, run.epochs, run.recalls) == (0, 1, {1: 0.9, 5: 0.95})
