@@ -128,6 +128,7 @@ def _result(result: Result, matrix: SimilarityMatrix | str) -> dict[str, Any]:
         "radius": radius,
         "radiusText": "" if radius is None else f"{radius:g} {unit(radius, result.units)}",
         "length": result.length,
+        "counted": result.get("protocol", "counted"),
         "recall": {str(k): result.recall(k) for k in table.KS},
         "interval": {str(k): table.interval(result, k) for k in table.KS},
         "averagePrecision": result.get("average_precision"),

@@ -20,7 +20,7 @@ function headline() {
     element("div", { class: "headline-name" }, `${result.name} · ${result.dataset}`),
     element("p", { class: "big" }, element("b", {}, percent(result.recall[1])), element("span", {}, "recall@1")),
     element("p", { class: "headline-text" },
-      `of the queries are placed right at the first try, ${within}` +
+      `of the ${result.counted ?? ""} counted queries are placed right at the first try, ${within}` +
         (interval ? `; 95 % interval ${percent(interval[0])} to ${percent(interval[1])}.` : ".")),
     element("dl", { class: "facts" }, ...facts(result, answers)),
   ];
