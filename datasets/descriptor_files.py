@@ -136,6 +136,19 @@ class DescriptorFiles:
         return ""
 
 
+def read_identity(path: Path) -> dict[str, Any] | None:
+    """The identity of finished descriptors, as the record beside them has it.
+
+    None where there is no record, or one of other descriptors (by their shape).
+    """
+    record = _read_json(path.with_suffix(".json")) if path.suffix == ".npy" else None
+    if record is None or not {"encoder", "weights", "rows", "dims"} <= record.keys():
+        return None
+    shape = np.load(path, mmap_mode="r", allow_pickle=False).shape
+    is_ours = shape == (record["rows"], record["dims"]) and isinstance(record["weights"], dict)
+    return record if is_ours and "kind" in record["weights"] else None
+
+
 def standardise(path: Path) -> None:
     """Replace the rows of a ``.npy`` by (row - mean) / deviation over all rows, each then of unit length.
 

@@ -2,10 +2,13 @@
 
 import sys
 import time
+from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import torch
 
+from datasets.descriptor_files import read_identity
 from datasets.windows import Windows
 from matching.metrics import precision_recall, recall_at, recall_at_radii, recall_intervals
 from pipeline.answers import KS, MATCHED, Answer
@@ -44,20 +47,20 @@ def score(scene: Scene, options: TestOptions, answer: Answer) -> tuple[records.R
         before = recall_at(padded(scene.truth.correct(first.indices, scene.radius), max(ks), False), counted, ks)
 
     name = run_name(options)
-    traverses = (scene.split.reference, scene.split.query)
+    sides = (side_record(scene.reference), side_record(scene.query))
     record = records.ResultRecord(
         data=records.DataRecord(
             dataset=scene.dataset,
             split=scene.split.name,
-            reference=side_record(scene.reference),
-            query=side_record(scene.query),
-            dims=traverses[0].dims,
+            reference=sides[0],
+            query=sides[1],
+            dims=scene.split.reference.dims,
             units=scene.split.units,
             positive_radius=scene.split.positive_radius,
             options={f.metadata["flag"][2:]: getattr(options, key) for key, f in DataOptions.flags().items()},
         ),
         method=records.MethodRecord(
-            label=label(options),
+            label=label(options, sides),
             pooling=options.pooling,
             sequence_length=options.sequence_length,
             filter_length=filter_length(options),
@@ -171,6 +174,7 @@ def summary(record: records.ResultRecord) -> str:
         "  " + "".join(f"{record.recall[k]:8.3f}" for k in ks)
         + f"{record.average_precision:8.3f}{record.recall_at_full_precision:7.3f}",
     ]  # fmt: skip
+    lines += warnings(data.reference, data.query)
     if record.recall_interval:
         low, high = record.recall_interval["1"]
         lines.append(f"  R@1 95 % interval {low:.3f} to {high:.3f} ({protocol.bootstrap_samples} resamplings)")
@@ -185,16 +189,47 @@ def summary(record: records.ResultRecord) -> str:
     return "\n".join(lines)
 
 
-def label(options: TestOptions) -> str:
-    """What curves and tables call the method."""
+def warnings(reference: records.SideRecord, query: records.SideRecord) -> list[str]:
+    """What a reader of the recalls must know about the frame descriptors."""
+    lines = [
+        f"  warning: descriptors of {side.name} are by {side.descriptors.encoder} with random weights; they tell "
+        "nothing about trained ones"
+        for side in (reference, query)
+        if side.descriptors and side.descriptors.is_random
+    ]
+    if reference.descriptors and query.descriptors and reference.descriptors != query.descriptors:
+        key = next(
+            f.name
+            for f in fields(records.DescriptorRecord)
+            if getattr(reference.descriptors, f.name) != getattr(query.descriptors, f.name)
+        )
+        lines.append(
+            f"  warning: descriptors were made differently: {key} {getattr(reference.descriptors, key)} for "
+            f"{reference.name}, {getattr(query.descriptors, key)} for {query.name}"
+        )
+    return lines
+
+
+def label(options: TestOptions, sides: tuple[records.SideRecord, ...]) -> str:
+    """What curves and tables call the method; frame descriptors of random weights are named."""
     letter = "L" if options.pooling in MATCHED else "S"
     text = f"{options.pooling} {letter}{options.sequence_length}"
-    return f"{text} > {options.rerank} L{options.rerank_length or options.sequence_length}" if options.rerank else text
+    if options.rerank:
+        text += f" > {options.rerank} L{options.rerank_length or options.sequence_length}"
+    random = {side.descriptors.encoder for side in sides if side.descriptors and side.descriptors.is_random}
+    return f"{text} (random {', '.join(sorted(random))})" if random else text
 
 
 def side_record(side: Windows) -> records.SideRecord:
     """One traverse in the record."""
-    return records.SideRecord(side.traverse.name, side.traverse.source, len(side.traverse), len(side))
+    traverse = side.traverse
+    identity = read_identity(Path(traverse.source))
+    descriptors = None
+    if identity is not None:
+        descriptors = records.DescriptorRecord(
+            **{f.name: identity.get(f.name) for f in fields(records.DescriptorRecord)}
+        )
+    return records.SideRecord(traverse.name, traverse.source, len(traverse), len(side), descriptors)
 
 
 def padded(values: np.ndarray, columns: int, fill: object) -> np.ndarray:
