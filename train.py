@@ -5,17 +5,19 @@ from pathlib import Path
 from datasets.catalogue import load_dataset
 from pipeline.scene import Scene
 from pipeline.training import EpochReport, Progress, Trainer
-from utils.checkpoints import LATEST, load_checkpoint
+from utils.checkpoints import LATEST, load_checkpoint, save_checkpoint
 from utils.device import choose_device
 from utils.encoders import check_encoder_options, filter_length, is_trainable
 from utils.errors import UserError
+from utils.logs import RunLog, write_environment
 from utils.options import TrainOptions
-from utils.runs import find_run, new_run, read_flags
+from utils.runs import find_run, new_run, read_flags, write_flags
 from utils.signals import StopRequest
 from utils.tensorboard import TrainingLog
 
 # What may differ between a run and its resumption: where things are and how fast, never what is computed.
-FREE = {"data_path", "struct_path", "runs_path", "save_path", "resume", "device", "nocuda", "threads", "quiet"}
+PLACES = {"data_path", "struct_path", "runs_path", "save_path", "resume"}
+FREE = PLACES | {"device", "nocuda", "threads", "quiet", "verbose"}
 
 
 def train(options: TrainOptions) -> Path:
@@ -42,16 +44,20 @@ def train(options: TrainOptions) -> Path:
         trainer.restore(load_checkpoint(run / options.save_path / LATEST), str(run))
     else:
         run = new_run(options)
-    progress = trainer.progress
-    say = (lambda line: None) if options.quiet else print
-    say(f"{run}: {trainer.describe()}")
-    with TrainingLog(run, options, first_epoch=progress.epoch) as log, StopRequest() as stop:
+        save_checkpoint(trainer.state(), run / options.save_path / LATEST)
+        write_flags(run, options)
+    write_environment(run)
+    progress, log = trainer.progress, RunLog(run, quiet=options.quiet, verbose=options.verbose)
+    log.say(f"{run}: {trainer.describe()}")
+    with TrainingLog(run, options, first_epoch=progress.epoch) as events, StopRequest() as stop:
+        trainer.observer = events
         for report in trainer.epochs(run, stop):
-            log.epoch(report)
-            say(epoch_line(report, progress))
-        log.finish(progress.best)
-    say(f"best: epoch {progress.best_epoch}, validation R@1 {progress.best[1]:.3f}, R@5 {progress.best[0]:.3f}")
-    say(f"next: python main.py --mode test --resume {run}")
+            events.epoch(report)
+            log.say(epoch_line(report, progress), "green" if report.is_best else None)
+            log.detail(epoch_details(report))
+        events.finish(progress.best)
+    log.say(f"best: epoch {progress.best_epoch}, validation R@1 {progress.best[1]:.3f}, R@5 {progress.best[0]:.3f}")
+    log.say(f"next: python main.py --mode test --resume {run}")
     return run
 
 
@@ -65,8 +71,12 @@ def check_training_options(options: TrainOptions) -> None:
             raise UserError(f"{options.flags()[name].metadata['flag']} {getattr(options, name)}: must be at least 1")
     if not options.lr > 0:
         raise UserError(f"--lr {options.lr:g}: must be above 0")
+    if options.margin < 0 or options.margin2 < 0:
+        raise UserError("--margin and --margin2 must be 0 or more")
     if options.loss == "quadruplet" and options.n_neg < 2:
         raise UserError(f"--nNeg {options.n_neg}: the quadruplet loss needs two negatives of different places")
+    if options.loss == "quadruplet" and options.margin <= options.margin2:
+        raise UserError(f"--margin {options.margin:g} must be above --margin2 {options.margin2:g}")
 
 
 def epoch_line(report: EpochReport, progress: Progress) -> str:
@@ -79,3 +89,10 @@ def epoch_line(report: EpochReport, progress: Progress) -> str:
         f"epoch {report.epoch + 1:>3}/{report.epochs}  {loss}{recalls}{mark}  best {progress.best[0]:.3f}  "
         f"{report.seconds:.1f} s  {left:.0f} s left"
     )
+
+
+def epoch_details(report: EpochReport) -> str:
+    """What ``--verbose`` adds to an epoch's line."""
+    means = ", ".join(f"{name} {value:.4f}" for name, value in report.means.items())
+    speed = report.tuples / max(report.seconds, 1e-9)
+    return f"    {report.tuples} tuples, {speed:.0f} a second, lr {report.lr:.2e}, {means}"

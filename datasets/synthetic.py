@@ -65,7 +65,7 @@ class SyntheticParameters:
     season_strength: float = 2.2
     offset_strength: float = 1.0
     change_length_m: float = 6.0
-    change_strength: float = 0.8
+    change_strength: float = 1.6
     viewpoint_strength: float = 2.0
     positive_radius_m: float = 5.0
     negative_radius_m: float = 20.0

@@ -30,13 +30,13 @@ class Tuples:
 
 @dataclass(frozen=True)
 class LossTerms:
-    """A loss and what it was made of; scalars, detached but for ``loss``.
+    """A loss and what it was made of, detached but for ``loss``.
 
     Attributes:
-        loss: to be minimised; zero, with a gradient of zeros, where there is nothing to learn from.
-        active: share of the terms above zero.
-        positive_distance, negative_distance: mean Euclidean distance of the anchors to their positives, and to the
-            negatives that count.
+        loss: scalar to be minimised; zero, with a gradient of zeros, where there is nothing to learn from.
+        active: scalar, share of the terms above zero.
+        positive_distance: (B,) Euclidean distances of the anchors to their positives.
+        negative_distance: (n,) and to the negatives that count.
     """
 
     loss: Tensor
@@ -44,9 +44,10 @@ class LossTerms:
     positive_distance: Tensor
     negative_distance: Tensor
 
-    def means(self) -> dict[str, Tensor]:
-        """The numbers by name, detached."""
-        return {name: value.detach() for name, value in vars(self).items()}
+    def means(self) -> dict[str, float]:
+        """The mean of each by name."""
+        values = [mean(value.detach().float().flatten()) for value in vars(self).values()]
+        return dict(zip(vars(self), torch.stack(values).tolist(), strict=True))  # one wait for the device
 
 
 class TupleLoss(nn.Module, ABC):
@@ -159,7 +160,7 @@ def nothing(tuples: Tuples) -> Tensor:
 
 @torch.no_grad()
 def statistics(tuples: Tuples, terms: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Share of (K,) terms above zero, and mean Euclidean distance to positives and to negatives that count."""
+    """Share of (K,) terms above zero, and Euclidean distances to positives (B,) and to negatives that count (n,)."""
     positive = (tuples.anchors - tuples.positives).norm(dim=1)
     negative = (tuples.anchors[:, None] - tuples.negatives).norm(dim=2)[tuples.mask]
-    return mean((terms > 0).float()), mean(positive), mean(negative)
+    return mean((terms > 0).float()), positive, negative

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from datasets.frames import Frames
+from datasets.windows import Windows
 from matching.metrics import recall_at
 from matching.mining import MinedTuples, Miner, Neighbours
 from matching.search import search
@@ -29,6 +30,7 @@ from utils.encoders import build_encoder
 from utils.errors import UserError
 from utils.options import TrainOptions
 from utils.signals import StopRequest
+from utils.validated import EncodedSide, Validated
 
 RECALLS = (1, 5, 10, 20)
 INITIAL_PAIRS = 20_000
@@ -74,6 +76,14 @@ class EpochReport:
     is_best: bool
 
 
+class Observer(Protocol):
+    """Whoever looks on while a run trains (``utils.tensorboard.TrainingLog`` does)."""
+
+    def step(self, positive: Tensor, negative: Tensor, gradient_norm: float) -> None: ...
+
+    def validation(self, epoch: int, validated: Validated) -> None: ...
+
+
 class Trainer:
     """A training run between two steps. Build it, perhaps :meth:`restore` it, then iterate :meth:`epochs`."""
 
@@ -101,6 +111,7 @@ class Trainer:
         self.miner = make_miner(scene, options, self.loss)
         self.remembered = torch.full((len(query), options.n_neg), -1) if options.n_neg_sample else None
         self.progress = Progress()
+        self.observer: Observer | None = None
 
     def describe(self) -> str:
         """What is trained on what, in a line."""
@@ -188,9 +199,12 @@ class Trainer:
             raise self.diverged(f"the loss became {terms.loss.item()}")
         self.optimizer.zero_grad(set_to_none=True)
         terms.loss.backward()
+        if self.observer is not None:
+            norm = torch.nn.utils.get_total_norm([p.grad for p in self.encoder.parameters() if p.grad is not None])
+            self.observer.step(terms.positive_distance, terms.negative_distance, float(norm))
         self.optimizer.step()
         for name, value in terms.means().items():
-            progress.totals[name] = progress.totals.get(name, 0.0) + len(batch) * float(value)
+            progress.totals[name] = progress.totals.get(name, 0.0) + len(batch) * value
         progress.totals["tuples"] = progress.totals.get("tuples", 0) + len(batch)
 
     def diverged(self, what: str) -> UserError:
@@ -229,7 +243,9 @@ class Trainer:
     def validate(self) -> bool:
         """Score the validation split; True where it is the best so far (recall@5, recall@1 breaking ties)."""
         progress = self.progress
-        progress.recalls = validation_recalls(self.encoder, self.validation, self.options.amp)
+        progress.recalls, validated = validate(self.encoder, self.validation, self.options.amp)
+        if self.observer is not None:
+            self.observer.validation(progress.epoch - 1, validated)
         score = (progress.recalls.get(5, progress.recalls[1]), progress.recalls[1])
         if score > tuple(progress.best):
             progress.best, progress.best_epoch, progress.stale = score, progress.epoch, 0
@@ -291,15 +307,25 @@ class Trainer:
             torch.cuda.set_rng_state_all(state["random"]["cuda"])
 
 
-def validation_recalls(encoder: SequenceEncoder, scene: Scene, amp: bool) -> dict[int, float]:
-    """Recall@K of an encoder on a scene by exact search, over the queries that have a positive."""
-    reference, query = (
-        encode(encoder, Frames(side.traverse.descriptors, scene.device), side.starts, side.length, amp=amp)
-        for side in (scene.reference, scene.query)
-    )
+def validate(encoder: SequenceEncoder, scene: Scene, amp: bool) -> tuple[dict[int, float], Validated]:
+    """Recall@K of an encoder on a scene by exact search, over the queries that have a positive, and what was found."""
+    reference, query = (encoded_side(encoder, side, scene, amp) for side in (scene.reference, scene.query))
     ks = [k for k in RECALLS if k <= len(scene.reference)]
-    ranking = search(reference.cpu().numpy(), query.cpu().numpy(), max(ks), device=scene.device)
-    return recall_at(scene.truth.correct(ranking.indices, scene.radius), scene.has_positive(), ks)
+    ranking = search(reference.vectors, query.vectors, max(ks), device=scene.device)
+    correct = scene.truth.correct(ranking.indices, scene.radius)
+    nearest = scene.truth.nearest_reference()
+    validated = Validated(reference, query, ranking.distances[:, 0], correct[:, 0], nearest)
+    return recall_at(correct, scene.has_positive(), ks), validated
+
+
+def encoded_side(encoder: SequenceEncoder, side: Windows, scene: Scene, amp: bool) -> EncodedSide:
+    """The windows of one side as vectors, with what is known of them."""
+    frames = Frames(side.traverse.descriptors, scene.device)
+    vectors = encode(encoder, frames, side.starts, side.length, amp=amp).cpu().numpy()
+    names, images = (
+        values and tuple(values[row] for row in side.rows) for values in (side.traverse.names, side.traverse.images)
+    )
+    return EncodedSide(side.traverse.name, vectors, side.positions, names, images)
 
 
 def same_places(scene: Scene) -> tuple[Tensor, Tensor]:

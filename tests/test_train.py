@@ -231,6 +231,7 @@ def test_an_explicit_table_of_positives_trains_too(route):
         ({"n_epochs": 0}, "--nEpochs 0"),
         ({"lr": -1.0}, "--lr -1"),
         ({"n_neg": 1}, "two negatives"),
+        ({"margin": 0.1, "margin2": 0.1}, "--margin 0.1 must be above --margin2 0.1"),
         ({"resume": "newest"}, "no run in"),
         ({"dataset": "nowhere"}, "nowhere"),
     ],

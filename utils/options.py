@@ -44,6 +44,7 @@ class RunOptions(DataOptions):
     nocuda: bool = option("--nocuda", False, "same as --device cpu")
     threads: int = option("--threads", 0, "CPU threads; 0: all cores")
     quiet: bool = option("--quiet", False, "print results and errors only")
+    verbose: bool = option("--verbose", False, "print details too")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +117,10 @@ class TestOptions(EncoderOptions):
     contrast_window: int = option("--contrastWindow", 0, "seqslam: references around for contrast; 0: off")
     reverse: bool = option("--reverse", False, "match query windows backwards: the route driven the other way")
     rerank: str = option(
-        "--rerank", "", "re-order the candidates by sequence matching", choices=("single+seqmatch", "s1+seqmatch")
+        "--rerank",
+        "",
+        "re-order the candidates by sequence matching, or by local features (extract --local)",
+        choices=("single+seqmatch", "s1+seqmatch", "local"),
     )
     rerank_resume: str = option("--rerankResume", "", "run whose encoder describes single frames for s1+seqmatch")
     rerank_length: int = option("--rerankSeqL", 0, "frames a re-ranking window; 0: --seqL")

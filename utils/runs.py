@@ -29,7 +29,7 @@ def run_name(options: EncoderOptions) -> str:
 
 
 def new_run(options: EncoderOptions) -> Path:
-    """Make a run folder that did not exist and write its ``flags.json``.
+    """Make a run folder that did not exist. It counts as a run once :func:`write_flags` has been called.
 
     Raises:
         UserError: ``--runsPath`` is not writable.
@@ -43,8 +43,12 @@ def new_run(options: EncoderOptions) -> Path:
                 break
             except FileExistsError:
                 continue
-    write_json(run / options.save_path / FLAGS, options.record())
     return run
+
+
+def write_flags(run: Path, options: EncoderOptions) -> None:
+    """Write a run's ``flags.json``, after its first checkpoint: from then on it can be resumed."""
+    write_json(run / options.save_path / FLAGS, options.record())
 
 
 def find_run(resume: str, runs_path: str, save_path: str) -> Path:

@@ -2,7 +2,6 @@
 
 import json
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,48 +13,12 @@ from torch import Tensor
 from utils.device import peak_memory_mb
 from utils.logs import EpochHistory
 from utils.options import Options
+from utils.validated import EncodedSide, Validated
 
 FIGURE_EVERY = 5  # validations between two similarity matrices
 _SIDE = 500  # longest side of a similarity matrix
 _EDGES = np.linspace(0, 2, 81)  # of unit vectors' distances
 _SPRITE = 32
-
-
-@dataclass(frozen=True)
-class EncodedSide:
-    """The windows of one traverse of the validation split.
-
-    Attributes:
-        traverse: its name.
-        vectors: (N, O) float32 unit rows.
-        positions: (N, P) float64.
-        names: N frame names, or None.
-        images: N image paths, or None.
-    """
-
-    traverse: str
-    vectors: np.ndarray
-    positions: np.ndarray
-    names: tuple[str, ...] | None = None
-    images: tuple[str, ...] | None = None
-
-
-@dataclass(frozen=True)
-class Validated:
-    """A validation, for looking at.
-
-    Attributes:
-        reference, query: the two sides.
-        distances: (M,) of each query's first match.
-        correct: (M,) bool, that match is right.
-        nearest: (M,) int64 the reference nearest to each query's place, -1 where none is known.
-    """
-
-    reference: EncodedSide
-    query: EncodedSide
-    distances: np.ndarray
-    correct: np.ndarray
-    nearest: np.ndarray
 
 
 class TrainingLog:

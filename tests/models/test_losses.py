@@ -1,6 +1,7 @@
 """Losses against values worked out by hand, a plain loop, and the original's gradients."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -118,7 +119,7 @@ def test_nothing_mined_is_a_zero_or_finite_loss_with_a_gradient(name, batch, n_n
             assert terms.loss == 0
             assert tensor.grad is not None
             assert not tensor.grad.any()
-    assert all(value.isfinite() for value in terms.means().values())
+    assert all(math.isfinite(value) for value in terms.means().values())
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -134,7 +135,7 @@ def test_masked_negatives_do_not_matter(name):
 def test_statistics_by_name(name):
     means = LOSSES[name](0.1, 0.05)(random_tuples(4, 5)).means()
     assert set(means) == {"loss", "active", "positive_distance", "negative_distance"}
-    assert not any(value.requires_grad for value in means.values())
+    assert all(isinstance(value, float) for value in means.values())
     assert 0 <= means["active"] <= 1
 
 

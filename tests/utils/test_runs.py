@@ -6,11 +6,14 @@ import pytest
 
 from utils.errors import UserError
 from utils.options import TrainOptions
-from utils.runs import find_run, new_run, read_flags
+from utils.runs import find_run, new_run, read_flags, write_flags
 
 
 def make(tmp_path, **given):
-    return new_run(TrainOptions.of(runs_path=str(tmp_path / "runs"), **given))
+    options = TrainOptions.of(runs_path=str(tmp_path / "runs"), **given)
+    run = new_run(options)
+    write_flags(run, options)
+    return run
 
 
 def test_a_run_is_named_as_seqnet_names_it_and_knows_its_flags(tmp_path):

@@ -1,0 +1,42 @@
+"""A validation as training hands it to whoever looks on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class EncodedSide:
+    """The windows of one traverse of the validation split.
+
+    Attributes:
+        traverse: its name.
+        vectors: (N, O) float32 unit rows.
+        positions: (N, P) float64.
+        names: N frame names, or None.
+        images: N image paths, or None.
+    """
+
+    traverse: str
+    vectors: np.ndarray
+    positions: np.ndarray
+    names: tuple[str, ...] | None = None
+    images: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Validated:
+    """A validation, for looking at.
+
+    Attributes:
+        reference, query: the two sides.
+        distances: (M,) of each query's first match.
+        correct: (M,) bool, that match is right.
+        nearest: (M,) int64 the reference nearest to each query's place, -1 where none is known.
+    """
+
+    reference: EncodedSide
+    query: EncodedSide
+    distances: np.ndarray
+    correct: np.ndarray
+    nearest: np.ndarray
