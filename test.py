@@ -2,7 +2,8 @@
 
 A query window is answered in one of two ways: by its sequence descriptor (``--pooling single|smooth|delta|seqnet|
 dsdnet|...``: nearest-neighbour search), or by matching its frames (``--pooling single+seqmatch|s1+seqmatch``). The
-first kind of answer may then be re-ordered by the second (``--rerank``): hierarchical place recognition.
+first kind of answer may then be re-ordered by the second (``--rerank``): hierarchical place recognition; or by local
+features of the windows' own frames (``--rerank local``).
 """
 
 from pathlib import Path
@@ -18,6 +19,7 @@ from pipeline.answers import (
     match_frames,
     read_predictions,
     rerank_answer,
+    rerank_locally,
     search_descriptors,
 )
 from pipeline.scene import Scene
@@ -53,7 +55,8 @@ def test(options: TestOptions) -> ResultRecord | None:
             return extract_only(options, scene, described)
         answer = search_descriptors(scene, options, described)
         if options.rerank:
-            answer = rerank_answer(scene, options, answer)
+            reorder = rerank_locally if options.rerank == "local" else rerank_answer
+            answer = reorder(scene, options, answer)
     record, arrays = score(scene, options, answer)
     print(summary(record))
     if options.results_path:
@@ -90,6 +93,8 @@ def check_test_options(options: TestOptions) -> None:
         raise UserError(f"--predictionsFile is re-ordered by --pooling {' or '.join(MATCHED)}, not {options.pooling}")
     if options.rerank and options.pooling in MATCHED:
         raise UserError(f"--rerank re-orders what a descriptor found; {options.pooling} already matches frames")
+    if options.rerank == "local" and options.rerank_length:
+        raise UserError("--rerank local compares single frames: leave out --rerankSeqL")
     if options.rerank == "s1+seqmatch" and not options.rerank_resume:
         raise UserError("--rerank s1+seqmatch needs the run of a single-frame encoder: --rerankResume RUN")
     for name in ("top_k", "match_memory_mb"):

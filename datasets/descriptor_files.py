@@ -25,6 +25,11 @@ def part_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.part")
 
 
+def local_of(path: Path) -> Path:
+    """Where the local features of the descriptors ``path`` are."""
+    return path.with_name(f"{path.stem}-local{path.suffix}")
+
+
 @dataclass
 class Progress:
     """How far a run has come.
@@ -64,7 +69,7 @@ class DescriptorFiles:
 
     @property
     def local(self) -> Path:
-        return self.output.with_name(f"{self.output.stem}-local.npy")
+        return local_of(self.output)
 
     @property
     def arrays(self) -> tuple[Path, ...]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from datasets.arrays import open_descriptors, split_key
+from datasets.descriptor_files import local_of
 from datasets.geodesy import local_metres
 from datasets.tables import FrameTable, read_frames, read_positives, write_frames
 from datasets.traverse import Dataset, Split, Traverse, Units
@@ -191,7 +192,21 @@ class _Reader:
             timestamps=frames.timestamps,
             images=frames.images and self._image_paths(frames.images),
             source=str(self._folder / entry.descriptors),
+            local_features=self._local_features(entry.descriptors, count),
         )
+
+    def _local_features(self, descriptors: str, count: int) -> np.ndarray | None:
+        """What ``--mode extract --local`` wrote beside a ``.npy``; None where it did not."""
+        path = local_of(self._folder / descriptors)
+        if path.suffix != ".npy" or not path.is_file():
+            return None
+        try:
+            features = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path}: cannot be read as local features ({error}); extract them again") from error
+        if features.ndim != 3 or len(features) != count:
+            raise UserError(f"{path}: shape {features.shape}; wanted ({count}, R, C), a row for each of {descriptors}")
+        return features
 
     def _positions(self, name: str, frames: FrameTable, count: int, origin: np.ndarray | None) -> np.ndarray:
         """(N, P) in the dataset's units."""

@@ -26,6 +26,8 @@ class Traverse:
         timestamps: (N,) float64 seconds, or None.
         images: N image paths, or None.
         source: where the descriptors came from (a path or "synthetic"), for messages and records.
+        local_features: (N, R, C) float16 or float32 local features of each frame, R unit rows, unused ones zero,
+            memory-mapped; or None.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Traverse:
     timestamps: np.ndarray | None = None
     images: tuple[str, ...] | None = None
     source: str = ""
+    local_features: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.descriptors)
@@ -57,6 +60,7 @@ class Traverse:
             names=self.names and self.names[rows],
             timestamps=None if self.timestamps is None else self.timestamps[rows],
             images=self.images and self.images[rows],
+            local_features=None if self.local_features is None else self.local_features[rows],
         )
 
 

@@ -35,22 +35,24 @@ def mutual_matches(query: Tensor, candidates: Tensor, threshold: float = 0.7) ->
 
 
 def rerank(query_local: np.ndarray, reference_local: np.ndarray, candidates: np.ndarray, *,
-           threshold: float = 0.7, device: str | torch.device = "cpu",
+           query_rows: np.ndarray | None = None, threshold: float = 0.7, device: str | torch.device = "cpu",
            memory_bytes: int = MEMORY_BYTES) -> Reranked:
     """Order each query's candidates by mutual matches of local features.
 
-    query_local (Q, M, C) and reference_local (R, N, C): float16 or float32, unit rows padded with zero rows;
-    may be memory maps, of which only the rows at hand are read. candidates (Q, K): rows of the reference, best
-    first, -1 where a search found none. The cosines held at a time take `memory_bytes`, or those of one
-    candidate where that is more. Raises ValueError where the shapes do not fit.
+    query_local (F, M, C) and reference_local (R, N, C): float16 or float32, unit rows padded with zero rows; may be
+    memory maps, of which only the rows at hand are read. The queries are the frames query_rows (Q,) of query_local,
+    all of them by default. candidates (Q, K): rows of the reference, best first, -1 where a search found none. The
+    cosines held at a time take `memory_bytes`, or those of one candidate where that is more. Raises ValueError where
+    the shapes do not fit.
     """
-    if len(query_local) != len(candidates) or query_local.shape[2] != reference_local.shape[2]:
-        raise ValueError(f"queries {query_local.shape}, references {reference_local.shape} and candidates "
-                         f"{candidates.shape} do not fit: want (Q, M, C), (R, N, C) and (Q, K)")
+    query_rows = np.arange(len(query_local)) if query_rows is None else query_rows
+    if len(query_rows) != len(candidates) or query_local.shape[2] != reference_local.shape[2]:
+        raise ValueError(f"queries {query_rows.shape} of {query_local.shape}, references {reference_local.shape} and "
+                         f"candidates {candidates.shape} do not fit: want (Q,) of (F, M, C), (R, N, C) and (Q, K)")
     tile = max(1, memory_bytes // (4 * query_local.shape[1] * reference_local.shape[1]))
     scores = np.full(candidates.shape, -1, dtype=np.int64)
     for query, row in enumerate(candidates):
-        local = _tensor(query_local[query], device)
+        local = _tensor(query_local[query_rows[query]], device)
         present = np.flatnonzero(row >= 0)
         for start in range(0, len(present), tile):
             part = present[start:start + tile]
@@ -61,4 +63,4 @@ def rerank(query_local: np.ndarray, reference_local: np.ndarray, candidates: np.
 
 
 def _tensor(rows: np.ndarray, device: str | torch.device) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(rows, dtype=np.float32)).to(device)
+    return torch.from_numpy(np.array(rows, dtype=np.float32)).to(device)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from datasets.frames import Frames
 from datasets.windows import Windows
+from matching import local_features
 from matching.matcher import SequenceMatcher
 from matching.ranking import Ranking
 from matching.search import EXACT, Index
@@ -154,6 +155,48 @@ def rerank_answer(scene: Scene, options: TestOptions, answer: Answer) -> Answer:
         seconds=seconds,
         rerank_weights=weights,
         probes=answer.probes | {"rerank": rerank_one},
+    )
+
+
+def rerank_locally(scene: Scene, options: TestOptions, answer: Answer) -> Answer:
+    """Re-order the first ``top_k`` of an answer by the local features that a window's own frame shares with theirs.
+
+    The distance of a pair is the number of its mutual matches, negated.
+
+    Raises:
+        UserError: a traverse has no local features, or the two do not have the same ones.
+    """
+    sides = (scene.reference, scene.query)
+    for side in sides:
+        if side.traverse.local_features is None:
+            raise UserError(
+                f"--rerank local: {side.traverse.source} has no local features beside it; extract it with --local and "
+                "an image encoder that has them, such as fol"
+            )
+    reference, query = (side.traverse.local_features for side in sides)
+    if reference.shape[2] != query.shape[2]:
+        raise UserError(f"--rerank local: local features of {reference.shape[2]} and {query.shape[2]} dimensions")
+    candidates = answer.ranking.first(options.top_k)
+
+    def find(first: int, last: int) -> Ranking:
+        numbers = candidates.indices[first:last]
+        rows = np.where(numbers < 0, -1, scene.reference.rows[numbers])
+        found = local_features.rerank(
+            query, reference, rows, query_rows=scene.query.rows[first:last], device=scene.device,
+            memory_bytes=options.match_memory_mb << 20,
+        )
+        windows = np.where(found.indices < 0, -1, np.searchsorted(scene.reference.rows, found.indices))
+        return Ranking(windows, np.where(windows < 0, np.inf, -found.scores).astype(np.float32))
+
+    seconds = dict(answer.seconds)
+    with timed(seconds, "rerank"):
+        ranking = find(0, len(candidates))
+    return replace(
+        answer,
+        ranking=ranking,
+        candidates=candidates,
+        seconds=seconds,
+        probes=answer.probes | {"rerank": lambda i: find(i, i + 1)},
     )
 
 

@@ -66,10 +66,10 @@ def score(scene: Scene, options: TestOptions, answer: Answer) -> tuple[records.R
             filter_length=filter_length(options),
             out_dims=answer.out_dims,
             index=options.index if answer.out_dims else "",
-            matcher=options.matcher if options.rerank or options.pooling in MATCHED else "",
+            matcher=options.matcher if options.rerank in MATCHED or options.pooling in MATCHED else "",
             matcher_options={"reverse": options.reverse, "contrastWindow": options.contrast_window},
             rerank=options.rerank,
-            rerank_length=(options.rerank_length or options.sequence_length) if options.rerank else 0,
+            rerank_length=rerank_length(options),
             top_k=0 if answer.candidates is None else answer.candidates.indices.shape[1],
             weights=answer.weights,
             rerank_weights=answer.rerank_weights,
@@ -215,9 +215,16 @@ def label(options: TestOptions, sides: tuple[records.SideRecord, ...]) -> str:
     letter = "L" if options.pooling in MATCHED else "S"
     text = f"{options.pooling} {letter}{options.sequence_length}"
     if options.rerank:
-        text += f" > {options.rerank} L{options.rerank_length or options.sequence_length}"
+        text += f" > {options.rerank} L{rerank_length(options)}"
     random = {side.descriptors.encoder for side in sides if side.descriptors and side.descriptors.is_random}
     return f"{text} (random {', '.join(sorted(random))})" if random else text
+
+
+def rerank_length(options: TestOptions) -> int:
+    """Frames that re-ranking compares on either side; 0 without re-ranking."""
+    if options.rerank in MATCHED:
+        return options.rerank_length or options.sequence_length
+    return 1 if options.rerank else 0
 
 
 def side_record(side: Windows) -> records.SideRecord:
