@@ -13,7 +13,6 @@ import torch
 
 from datasets.catalogue import load_dataset
 from pipeline.answers import (
-    MATCHED,
     Described,
     describe,
     match_frames,
@@ -25,10 +24,10 @@ from pipeline.answers import (
 from pipeline.scene import Scene
 from pipeline.scoring import score, summary
 from utils.device import choose_device
-from utils.encoders import check_encoder_options, filter_length, is_trainable
+from utils.encoders import check_encoder_options, filter_length, is_learned
 from utils.errors import UserError
 from utils.files import atomic_path
-from utils.options import DATA_FIELDS, ENCODER_FIELDS, TestOptions
+from utils.options import DATA_FIELDS, ENCODER_FIELDS, MATCHED, TestOptions
 from utils.records import ResultRecord, save_result
 from utils.runs import find_run, read_flags, run_name
 
@@ -67,7 +66,7 @@ def test(options: TestOptions) -> ResultRecord | None:
 
 def resolve(options: TestOptions) -> tuple[TestOptions, Path | None]:
     """Fill in what the resumed run decides; the run's folder, or None where no weights are wanted."""
-    wants_weights = is_trainable(options.pooling) or options.pooling == "s1+seqmatch"
+    wants_weights = is_learned(options.pooling) or options.pooling == "s1+seqmatch"
     if not options.resume:
         if wants_weights:
             raise UserError(

@@ -7,7 +7,7 @@ from pipeline.scene import Scene
 from pipeline.training import EpochReport, Progress, Trainer
 from utils.checkpoints import LATEST, load_checkpoint, save_checkpoint
 from utils.device import choose_device
-from utils.encoders import check_encoder_options, filter_length, is_trainable
+from utils.encoders import check_encoder_options, filter_length, is_learned
 from utils.errors import UserError
 from utils.logs import RunLog, write_environment
 from utils.options import TrainOptions
@@ -63,7 +63,7 @@ def train(options: TrainOptions) -> Path:
 
 def check_training_options(options: TrainOptions) -> None:
     """Raise :class:`UserError` for options that cannot be trained with."""
-    if not is_trainable(options.pooling):
+    if not is_learned(options.pooling):
         raise UserError(f"--pooling {options.pooling} has nothing to learn: test it as it is with --mode test")
     check_encoder_options(options)
     for name in ("n_epochs", "batch_size", "n_neg", "eval_every"):

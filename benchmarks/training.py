@@ -39,7 +39,8 @@ def main() -> int:
         timings[size], flops = measure(size, arguments.repeats)
         timing = timings[size]
         seconds = "".join(f"{timing.median(name):>10.2f}" for name in ("products", "epoch"))
-        print(f"{f'{size} + {size}':>14}{seconds}{timing.ratio('epoch', 'products'):>8.2f}{flops / 1e9:>8.0f}", flush=True)
+        ratio = timing.ratio("epoch", "products")
+        print(f"{f'{size} + {size}':>14}{seconds}{ratio:>8.2f}{flops / 1e9:>8.0f}", flush=True)
     small, large = (timings[size] for size in GROWTH)
     print(f"{'N to 4N':>14}" + "".join(f"{large.median(n) / small.median(n):>9.1f}x" for n in ("products", "epoch")))
     ratio = timings[SIZE].ratio("epoch", "products")
@@ -48,7 +49,7 @@ def main() -> int:
 
 
 def measure(size: int, repeats: int):
-    """Time an epoch over ``size`` reference and query frames, and its products; also their floating-point operations."""
+    """Time an epoch over ``size`` reference and query frames and its products; also their operations."""
     import torch
     from timing import interleave
 

@@ -1,53 +1,35 @@
 """What turns a window of frame descriptors into one vector: one file a method, one line here.
 
-To add a method, write ``models/<name>.py`` with a :class:`models.base.SequenceEncoder` and give it a line below.
+To add a method, write ``models/<name>.py`` with a :class:`models.base.SequenceEncoder` and give it a line below; see
+``docs/adding-a-method.md``. Importing this module imports no method: the command line lists them at once.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-from models.averages import Delta, Single, Smooth
-from models.base import SequenceEncoder
-from models.delta_lstm import DeltaLSTM
-from models.dsdnet import DSDNet
-from models.seqnet import SeqNet
+if TYPE_CHECKING:
+    from models.base import SequenceEncoder
 
 
 @dataclass(frozen=True)
-class EncoderSpec:
-    """What a method may need to know to be built.
+class Method:
+    """Where a method is, and whether it has weights to learn."""
 
-    Attributes:
-        in_dims: D, of a frame descriptor.
-        out_dims: dimensions of the encoding.
-        length: L, frames a window, for the one method whose weights depend on it (delta-lstm).
-        w: frames under the convolution's kernel.
-        delta, lstm, residual, fusion: parts of dsdnet.
-    """
+    module: str
+    name: str
+    learned: bool
 
-    in_dims: int
-    out_dims: int
-    length: int
-    w: int
-    delta: bool = True
-    lstm: bool = True
-    residual: bool = True
-    fusion: str = "concat"
+    def encoder(self) -> "type[SequenceEncoder]":
+        """The method's class."""
+        return getattr(import_module(f"models.{self.module}"), self.name)
 
 
-SEQUENCE_ENCODERS: dict[str, Callable[[EncoderSpec], SequenceEncoder]] = {
-    "single": lambda spec: Single(spec.in_dims),
-    "smooth": lambda spec: Smooth(spec.in_dims),
-    "delta": lambda spec: Delta(spec.in_dims),
-    "seqnet": lambda spec: SeqNet(spec.in_dims, spec.out_dims, spec.w),
-    "dsdnet": lambda spec: DSDNet(
-        spec.in_dims,
-        spec.out_dims,
-        spec.w,
-        delta=spec.delta,
-        lstm=spec.lstm,
-        residual=spec.residual,
-        fusion=spec.fusion,
-    ),
-    "delta-lstm": lambda spec: DeltaLSTM(spec.in_dims, spec.out_dims, spec.length),
+SEQUENCE_ENCODERS: dict[str, Method] = {
+    "single": Method("averages", "Single", learned=False),
+    "smooth": Method("averages", "Smooth", learned=False),
+    "delta": Method("averages", "Delta", learned=False),
+    "seqnet": Method("seqnet", "SeqNet", learned=True),
+    "dsdnet": Method("dsdnet", "DSDNet", learned=True),
+    "delta-lstm": Method("delta_lstm", "DeltaLSTM", learned=True),
 }

@@ -1,10 +1,12 @@
 """The encoders without weights: the frame itself, the mean of a window, and the difference of its halves."""
 
+from typing import Self
+
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from models.base import SequenceEncoder, check_traverse
+from models.base import EncoderSpec, SequenceEncoder, check_traverse
 
 
 class WeightedSum(SequenceEncoder):
@@ -12,6 +14,10 @@ class WeightedSum(SequenceEncoder):
 
     def __init__(self, in_dims: int, min_length: int = 1) -> None:
         super().__init__(in_dims, in_dims, min_length)
+
+    @classmethod
+    def of(cls, spec: EncoderSpec) -> Self:
+        return cls(spec.in_dims)
 
     def weights(self, length: int) -> Tensor:
         """(L,) float32 weight of each frame."""

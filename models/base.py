@@ -1,9 +1,33 @@
 """The contract of every sequence encoder."""
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class EncoderSpec:
+    """What a method may be told when it is built.
+
+    Attributes:
+        in_dims: D, of a frame descriptor.
+        out_dims: dimensions of the encoding; 0: the method's default.
+        length: L, frames a window, for methods whose weights depend on it.
+        w: frames under a convolution's kernel.
+        delta, lstm, residual, fusion: parts of dsdnet.
+    """
+
+    in_dims: int
+    out_dims: int
+    length: int
+    w: int
+    delta: bool = True
+    lstm: bool = True
+    residual: bool = True
+    fusion: Literal["concat", "sum"] = "concat"
 
 
 class SequenceEncoder(nn.Module, ABC):
@@ -23,6 +47,11 @@ class SequenceEncoder(nn.Module, ABC):
         if min(in_dims, out_dims, min_length) < 1:
             raise ValueError(f"dimensions and lengths must be positive: {in_dims}, {out_dims}, {min_length}")
         self.in_dims, self.out_dims, self.min_length = in_dims, out_dims, min_length
+
+    @classmethod
+    def of(cls, spec: EncoderSpec) -> Self:
+        """The encoder a specification describes."""
+        return cls(spec.in_dims, spec.out_dims or spec.in_dims)
 
     @abstractmethod
     def forward(self, windows: Tensor) -> Tensor:

@@ -1,11 +1,13 @@
 """The temporal difference module OptiCorNet released (arXiv 2507.14477): one difference vector through an LSTM."""
 
+from typing import Self
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from models.averages import delta_weights
-from models.base import SequenceEncoder
+from models.base import EncoderSpec, SequenceEncoder
 
 
 class DeltaLSTM(SequenceEncoder):
@@ -22,6 +24,10 @@ class DeltaLSTM(SequenceEncoder):
         self.register_buffer("weight", delta_weights(length))
         self.lstm = nn.LSTM(in_dims, out_dims, layers, batch_first=True)
         self.proj = nn.Linear(in_dims, out_dims) if residual and in_dims != out_dims else None
+
+    @classmethod
+    def of(cls, spec: EncoderSpec) -> Self:
+        return cls(spec.in_dims, spec.out_dims or spec.in_dims, spec.length)
 
     def forward(self, windows: Tensor) -> Tensor:
         self.check(windows)

@@ -1,14 +1,14 @@
 """OptiCorNet (arXiv 2507.14477): convolution, differentiable sequence delta, LSTM, fused with the mean of the steps."""
 
-from typing import Literal
+from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
-from models.base import SequenceEncoder, check_traverse, moving_mean
+from models.base import EncoderSpec, SequenceEncoder, check_traverse, moving_mean
 from models.seqnet import apply_taps
-from models.whitening import whiten_convolution
+from models.whitening import default_channels, whiten_convolution
 
 
 class DSDNet(SequenceEncoder):
@@ -61,6 +61,18 @@ class DSDNet(SequenceEncoder):
             self.proj = nn.Linear(hidden, out_dims, bias=False)
             if residual:
                 nn.init.zeros_(self.proj.weight)
+
+    @classmethod
+    def of(cls, spec: EncoderSpec) -> Self:
+        return cls(
+            spec.in_dims,
+            spec.out_dims or default_channels(spec.in_dims, spec.w),
+            spec.w,
+            delta=spec.delta,
+            lstm=spec.lstm,
+            residual=spec.residual,
+            fusion=spec.fusion,
+        )
 
     def encoding_dims(self, length: int) -> int:
         """O for windows of ``length`` frames."""

@@ -1,11 +1,13 @@
 """SeqNet (Garg and Milford, RA-L 2021, arXiv 2102.11603): a convolution over the frames, its mean over time, L2."""
 
+from typing import Self
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
-from models.base import SequenceEncoder, check_traverse, moving_mean
-from models.whitening import whiten_convolution
+from models.base import EncoderSpec, SequenceEncoder, check_traverse, moving_mean
+from models.whitening import default_channels, whiten_convolution
 
 
 class SeqNet(SequenceEncoder):
@@ -19,6 +21,10 @@ class SeqNet(SequenceEncoder):
     def __init__(self, in_dims: int, out_dims: int, w: int) -> None:
         super().__init__(in_dims, out_dims, min_length=w)
         self.pool = nn.Sequential(nn.ModuleDict({"conv": nn.Conv1d(in_dims, out_dims, w)}))
+
+    @classmethod
+    def of(cls, spec: EncoderSpec) -> Self:
+        return cls(spec.in_dims, spec.out_dims or default_channels(spec.in_dims, spec.w), spec.w)
 
     @property
     def conv(self) -> nn.Conv1d:

@@ -30,6 +30,14 @@ def whiten_convolution(conv: nn.Conv1d, queries: Tensor, references: Tensor) -> 
     conv.bias.copy_(-conv.weight.sum(2) @ whitening.mean.to(conv.weight))
 
 
+def default_channels(in_dims: int, w: int) -> int:
+    """Channels of a convolution that nobody chose: room for each temporal profile, at most 4096 (D where that is more).
+
+    A kernel of one frame has one profile: D channels.
+    """
+    return in_dims if w == 1 else max(in_dims, min(3 * in_dims, 4096))
+
+
 def temporal_profiles(w: int) -> Tensor:
     """The first min(w, 3) cosines over w frames (DCT-II), each with absolute sum one: (K, w) float32.
 

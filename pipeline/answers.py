@@ -27,7 +27,7 @@ from utils.records import WeightsRecord
 from utils.runs import find_run, read_flags
 
 KS = (1, 5, 10, 20, 100)
-MATCHED = ("single+seqmatch", "s1+seqmatch")
+
 
 
 @dataclass(frozen=True)
@@ -211,12 +211,12 @@ def frame_sets(
     flags = read_flags(run, options.save_path)
     single = replace(options, sequence_length=1, given=frozenset())
     single = single.restored(flags, ENCODER_FIELDS, str(run))
-    loaded = load_encoder(single, scene.split.reference.dims, run, options.ckpt)
-    if loaded.encoder.min_length > 1:
+    try:
+        loaded = load_encoder(single, scene.split.reference.dims, run, options.ckpt)
+    except UserError as error:
         raise UserError(
-            f"{run} was trained with --w {single.w}; s1+seqmatch describes single frames: "
-            "train a run with --seqL 1 --w 1 and name that one"
-        )
+            f"s1+seqmatch cannot describe single frames with {run} ({error}); name a run trained with --seqL 1 --w 1"
+        ) from error
     encoder, sets = loaded.encoder.to(scene.device), []
     for name, side in sides:
         with timed(seconds, f"encode_{name}"):

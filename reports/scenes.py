@@ -8,12 +8,12 @@ import numpy as np
 import torch
 
 from datasets.catalogue import load_dataset
-from pipeline.answers import MATCHED, describe, frame_sets
+from pipeline.answers import describe, frame_sets
 from pipeline.scene import Scene
 from reports.results import Result
 from utils.checkpoints import BEST, LATEST, sha256
 from utils.errors import UserError
-from utils.options import ENCODER_FIELDS, Options, TestOptions
+from utils.options import ENCODER_FIELDS, MATCHED, Options, TestOptions
 
 
 class Unavailable(Exception):

@@ -169,7 +169,7 @@ def test_what_training_starts_from_competes_for_the_best(route):
 
 def test_whitening_needs_two_conditions(route):
     np.save(route / "night.npy", np.load(route / "day.npy"))
-    with pytest.raises(UserError, match="--init whitening: .*nothing changes.* use --init random"):
+    with pytest.raises(UserError, match=r"--init whitening: .*nothing changes.* use --init random"):
         train(TrainOptions.of(**given(route)))
 
 
@@ -226,7 +226,7 @@ def test_an_explicit_table_of_positives_trains_too(route):
     ("options", "message"),
     [
         ({"pooling": "smooth"}, "nothing to learn"),
-        ({"sequence_length": 2}, "--seqL 2 is below --w 3"),
+        ({"sequence_length": 2}, "--seqL 2 is below 3"),
         ({"sequence_length": 40}, "--seqL 40 is above the shortest sequence"),
         ({"n_epochs": 0}, "--nEpochs 0"),
         ({"lr": -1.0}, "--lr -1"),

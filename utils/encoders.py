@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from models import SEQUENCE_ENCODERS, EncoderSpec
-from models.base import SequenceEncoder
+from models import SEQUENCE_ENCODERS
+from models.base import EncoderSpec, SequenceEncoder
 from utils.checkpoints import BEST, LATEST, fit_state, load_checkpoint, sha256
 from utils.errors import UserError
 from utils.options import EncoderOptions
@@ -13,10 +13,14 @@ from utils.runs import read_flags
 
 
 def build_encoder(options: EncoderOptions, in_dims: int) -> SequenceEncoder:
-    """The encoder of ``options.pooling`` for frame descriptors of ``in_dims``, freshly initialised."""
+    """The encoder of ``options.pooling`` for frame descriptors of ``in_dims``, freshly initialised.
+
+    Raises:
+        UserError: ``--seqL`` is too short for it.
+    """
     spec = EncoderSpec(
         in_dims=in_dims,
-        out_dims=options.out_dims or default_out_dims(options, in_dims),
+        out_dims=options.out_dims,
         length=options.sequence_length,
         w=options.w,
         delta=not options.no_delta,
@@ -24,19 +28,18 @@ def build_encoder(options: EncoderOptions, in_dims: int) -> SequenceEncoder:
         residual=not options.no_residual,
         fusion=options.dsd_fusion,
     )
-    return SEQUENCE_ENCODERS[options.pooling](spec)
+    encoder = SEQUENCE_ENCODERS[options.pooling].encoder().of(spec)
+    if options.sequence_length < encoder.min_length:
+        raise UserError(
+            f"--seqL {options.sequence_length} is below {encoder.min_length}, the fewest frames --pooling "
+            f"{options.pooling} takes with --w {options.w}; give a longer --seqL or a smaller --w"
+        )
+    return encoder
 
 
-def default_out_dims(options: EncoderOptions, in_dims: int) -> int:
-    """What ``--outDims 0`` means: room for the three temporal profiles of a kernel of more than one frame."""
-    if options.pooling in ("seqnet", "dsdnet") and options.w > 1:
-        return max(in_dims, min(3 * in_dims, 4096))
-    return in_dims
-
-
-def is_trainable(pooling: str) -> bool:
+def is_learned(pooling: str) -> bool:
     """Whether a method has weights to learn."""
-    return pooling in ("seqnet", "dsdnet", "delta-lstm")
+    return pooling in SEQUENCE_ENCODERS and SEQUENCE_ENCODERS[pooling].learned
 
 
 def filter_length(options: EncoderOptions) -> int:
@@ -50,20 +53,13 @@ def check_encoder_options(options: EncoderOptions) -> None:
     """Check what can be known before any data is read.
 
     Raises:
-        UserError: a length below 1, or a window shorter than the kernel.
+        UserError: a length below 1, or negative dimensions.
     """
     for name in ("sequence_length", "w"):
         if getattr(options, name) < 1:
             raise UserError(f"{options.flags()[name].metadata['flag']} {getattr(options, name)}: must be at least 1")
     if options.out_dims < 0:
         raise UserError(f"--outDims {options.out_dims}: must be at least 1, or 0 for the frame descriptor's dimension")
-    if options.pooling in ("seqnet", "dsdnet") and options.sequence_length < options.w:
-        raise UserError(
-            f"--seqL {options.sequence_length} is below --w {options.w}: a window must hold the kernel; "
-            f"give --w {options.sequence_length} or a longer --seqL"
-        )
-    if options.pooling == "delta" and options.sequence_length < 2:
-        raise UserError(f"--pooling delta needs --seqL 2 or more, found {options.sequence_length}")
 
 
 @dataclass(frozen=True)

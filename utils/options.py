@@ -7,9 +7,11 @@ import argparse
 import os
 from dataclasses import dataclass
 
+from models import SEQUENCE_ENCODERS
 from utils.flags import OneLineParser, Options, add_flags, option
 
 NEWEST = "newest"
+MATCHED = ("single+seqmatch", "s1+seqmatch")  # methods that match frames instead of searching descriptors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +57,7 @@ class EncoderOptions(RunOptions):
         "--pooling",
         "dsdnet",
         "sequence method",
-        choices=("single", "smooth", "delta", "seqnet", "dsdnet", "delta-lstm", "single+seqmatch", "s1+seqmatch"),
+        choices=(*SEQUENCE_ENCODERS, *MATCHED),
     )
     sequence_length: int = option("--seqL", 5, "frames in a window")
     out_dims: int = option(

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from models import SEQUENCE_ENCODERS, EncoderSpec
-from models.base import SequenceEncoder, moving_mean
+from models import SEQUENCE_ENCODERS
+from models.base import EncoderSpec, SequenceEncoder, moving_mean
 from models.delta_lstm import DeltaLSTM
 
 D, LENGTH = 12, 7
@@ -12,7 +12,7 @@ D, LENGTH = 12, 7
 
 def build(name: str) -> SequenceEncoder:
     torch.manual_seed(0)
-    return SEQUENCE_ENCODERS[name](EncoderSpec(in_dims=D, out_dims=9, length=LENGTH, w=3)).eval()
+    return SEQUENCE_ENCODERS[name].encoder().of(EncoderSpec(in_dims=D, out_dims=9, length=LENGTH, w=3)).eval()
 
 
 @pytest.fixture
