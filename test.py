@@ -21,13 +21,13 @@ from pipeline.answers import (
     rerank_locally,
     search_descriptors,
 )
-from pipeline.scene import Scene
+from pipeline.scene import Scene, side_of
 from pipeline.scoring import score, summary
 from utils.device import choose_device
 from utils.encoders import check_encoder_options, filter_length, is_learned
 from utils.errors import UserError
-from utils.files import atomic_path
-from utils.options import DATA_FIELDS, ENCODER_FIELDS, MATCHED, TestOptions
+from utils.files import atomic_path, writing
+from utils.options import DATA_FIELDS, ENCODER_FIELDS, MATCHED, ReportOptions, TestOptions
 from utils.records import ResultRecord, save_result
 from utils.runs import find_run, read_flags, run_name
 
@@ -45,6 +45,7 @@ def test(options: TestOptions) -> ResultRecord | None:
     split = dataset.splits[options.split]
     scene = Scene.of(dataset.name, split, options.sequence_length, filter_length(options), device)
     check_sizes(options, scene)
+    described = None
     if options.pooling in MATCHED:
         candidates = read_predictions(options, scene) if options.predictions_file else None
         answer = match_frames(scene, options, run, candidates)
@@ -58,10 +59,37 @@ def test(options: TestOptions) -> ResultRecord | None:
             answer = reorder(scene, options, answer)
     record, arrays = score(scene, options, answer)
     print(summary(record))
-    if options.results_path:
-        path = save_result(record, arrays, Path(options.results_path), Path(record.predictions).stem)
-        print(f"record: {path}")
+    save(options, run, scene, record, arrays, described)
     return record
+
+
+def save(
+    options: TestOptions,
+    run: Path | None,
+    scene: Scene,
+    record: ResultRecord,
+    arrays: dict[str, np.ndarray],
+    described: Described | None,
+) -> None:
+    """Write what was asked for: record and arrays, TensorBoard events (to the run, else to the results), a report."""
+    name = Path(record.predictions).stem
+    folder = options.results_path or options.report
+    if run is not None or options.results_path:
+        from utils.tensorboard import write_result
+
+        sides = () if described is None else (
+            side_of(scene.reference, described.reference), side_of(scene.query, described.query)
+        )  # fmt: skip
+        events = run / "tests" / name if run is not None else Path(options.results_path) / name
+        with writing(events):
+            write_result(events, record, arrays, sides if options.projector else (), options.projector)
+    if folder:
+        path = save_result(record, arrays, Path(folder), name)
+        print(f"record: {path}")
+        if options.report:
+            from report import report
+
+            report(ReportOptions.of(results=(str(path),), output=options.report))
 
 
 def resolve(options: TestOptions) -> tuple[TestOptions, Path | None]:
@@ -88,6 +116,8 @@ def check_test_options(options: TestOptions) -> None:
     check_encoder_options(options)
     if options.extract_only and not options.results_path:
         raise UserError("--extractOnly writes to --resultsPath; give one")
+    if options.projector and options.pooling in MATCHED:
+        raise UserError(f"--projector shows sequence descriptors; {options.pooling} has none")
     if options.predictions_file and options.pooling not in MATCHED:
         raise UserError(f"--predictionsFile is re-ordered by --pooling {' or '.join(MATCHED)}, not {options.pooling}")
     if options.rerank and options.pooling in MATCHED:

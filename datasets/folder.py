@@ -193,6 +193,7 @@ class _Reader:
             images=frames.images and self._image_paths(frames.images),
             source=str(self._folder / entry.descriptors),
             local_features=self._local_features(entry.descriptors, count),
+            lat_lon=frames.positions if frames.position_columns == ("lat", "lon") else None,
         )
 
     def _local_features(self, descriptors: str, count: int) -> np.ndarray | None:

@@ -28,6 +28,7 @@ class Traverse:
         source: where the descriptors came from (a path or "synthetic"), for messages and records.
         local_features: (N, R, C) float16 or float32 local features of each frame, R unit rows, unused ones zero,
             memory-mapped; or None.
+        lat_lon: (N, 2) float64 degrees, where positions were made from them; or None.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Traverse:
     images: tuple[str, ...] | None = None
     source: str = ""
     local_features: np.ndarray | None = None
+    lat_lon: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.descriptors)
@@ -60,6 +62,7 @@ class Traverse:
             names=self.names and self.names[rows],
             timestamps=None if self.timestamps is None else self.timestamps[rows],
             images=self.images and self.images[rows],
+            lat_lon=None if self.lat_lon is None else self.lat_lon[rows],
             local_features=None if self.local_features is None else self.local_features[rows],
         )
 

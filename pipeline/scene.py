@@ -11,6 +11,7 @@ from datasets.windows import Windows, kept_ranges
 from matching.ground_truth import GroundTruth
 from matching.mining import Neighbours
 from utils.errors import UserError
+from utils.validated import EncodedSide
 
 
 @dataclass(frozen=True)
@@ -75,3 +76,11 @@ class Scene:
             UserError: a sequence is shorter.
         """
         return replace(self, reference=self.reference.with_length(length), query=self.query.with_length(length))
+
+
+def side_of(side: Windows, vectors: np.ndarray) -> EncodedSide:
+    """Encoded windows (M, O) with what is known of them."""
+    names, images = (
+        values and tuple(values[row] for row in side.rows) for values in (side.traverse.names, side.traverse.images)
+    )
+    return EncodedSide(side.traverse.name, vectors, side.positions, names, images)

@@ -125,7 +125,10 @@ def score(scene: Scene, options: TestOptions, answer: Answer) -> tuple[records.R
     }
     for side_name, side in (("reference", scene.reference), ("query", scene.query)):
         arrays[f"{side_name}Rows"] = side.rows
+        arrays[f"{side_name}Starts"] = side.starts
         arrays[f"{side_name}Positions"] = side.positions
+        if side.traverse.lat_lon is not None:
+            arrays[f"{side_name}LatLon"] = side.traverse.lat_lon[side.rows]
         for what in ("names", "images"):
             values = getattr(side.traverse, what)
             if values is not None:

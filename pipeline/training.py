@@ -24,7 +24,7 @@ from matching.search import search
 from models.base import SequenceEncoder
 from models.encode import encode
 from models.losses import LOSSES, TupleLoss, Tuples
-from pipeline.scene import Scene
+from pipeline.scene import Scene, side_of
 from utils.checkpoints import BEST, LATEST, fit_state, save_checkpoint
 from utils.encoders import build_encoder
 from utils.errors import UserError
@@ -321,11 +321,7 @@ def validate(encoder: SequenceEncoder, scene: Scene, amp: bool) -> tuple[dict[in
 def encoded_side(encoder: SequenceEncoder, side: Windows, scene: Scene, amp: bool) -> EncodedSide:
     """The windows of one side as vectors, with what is known of them."""
     frames = Frames(side.traverse.descriptors, scene.device)
-    vectors = encode(encoder, frames, side.starts, side.length, amp=amp).cpu().numpy()
-    names, images = (
-        values and tuple(values[row] for row in side.rows) for values in (side.traverse.names, side.traverse.images)
-    )
-    return EncodedSide(side.traverse.name, vectors, side.positions, names, images)
+    return side_of(side, encode(encoder, frames, side.starts, side.length, amp=amp).cpu().numpy())
 
 
 def same_places(scene: Scene) -> tuple[Tensor, Tensor]:

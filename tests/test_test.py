@@ -283,3 +283,33 @@ def test_a_results_path_that_cannot_be_written_is_one_line(plain, capsys):
     (plain.folder / "file").write_text("")
     assert main(command(plain, "--pooling", "single", "--resultsPath", str(plain.folder / "file"))) == 2
     assert "is a file, not a folder" in capsys.readouterr().err
+
+
+def test_tensorboard_gets_recalls_curve_and_places(plain):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    record = run_test(plain.options("seqnet_s5", projector=40))
+    folder = Path(plain.runs["s5"]) / "tests" / Path(record.predictions).stem
+    events = EventAccumulator(str(folder)).Reload()
+    assert events.Scalars("test/recall_at_1")[0].value == pytest.approx(record.recall["1"])
+    assert "test/first_match" in events.Tags()["tensors"]
+    (metadata,) = folder.rglob("metadata.tsv")
+    lines = metadata.read_text().splitlines()
+    assert lines[0].startswith("place\ttraverse\tposition_0")
+    assert len(lines) == 1 + 40 + 40
+
+
+def test_a_report_may_be_written_at_once(plain):
+    record = run_test(plain.options("smooth5", report=str(plain.folder / "report")))
+    assert "smooth S5" in (plain.folder / "report" / "index.html").read_text()
+    assert (plain.folder / "results" / record.predictions).is_file()
+
+
+def test_latitude_and_longitude_are_kept_for_the_map(plain):
+    for side, frames in (("reference", 160), ("query", 150)):
+        lines = [f"{60 + 1e-5 * i:.6f},10.5" for i in range(frames)]
+        (plain.folder / f"{side}.csv").write_text("\n".join(["lat,lon", *lines]))
+    arrays = saved(plain, run_test(plain.options("single")))
+    assert arrays["referenceLatLon"].shape == (160, 2)
+    assert arrays["queryLatLon"][3].tolist() == [60.00003, 10.5]
+    assert np.array_equal(arrays["queryStarts"], np.arange(150))

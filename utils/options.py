@@ -137,6 +137,7 @@ class TestOptions(EncoderOptions):
     results_path: str = option("--resultsPath", "", "folder for predictions (.npz) and result record (.json)")
     extract_only: bool = option("--extractOnly", False, "only write dbDesc, qDesc and gt to --resultsPath")
     projector: int = option("--projector", 0, "embeddings of this many places for TensorBoard's projector")
+    report: str = option("--report", "", "also write a report of this result to this folder")
 
 
 @dataclass(frozen=True, kw_only=True)

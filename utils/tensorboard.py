@@ -124,6 +124,31 @@ class TrainingLog:
         )
 
 
+def write_result(
+    folder: Path, record: Any, arrays: dict[str, np.ndarray], sides: tuple[EncodedSide, ...], limit: int
+) -> None:
+    """Write a test's scalars and precision-recall curve, and the descriptors of ``sides`` for the projector.
+
+    Args:
+        folder: of the events.
+        record, arrays: a ``utils.records.ResultRecord`` and what is saved beside it.
+        sides: what to show in the projector; empty for nothing.
+        limit: places of each side.
+    """
+    with SummaryWriter(str(folder), filename_suffix=f".{time.time_ns()}") as writer:
+        for k, recall in record.recall.items():
+            writer.add_scalar(f"{record.data.split}/recall_at_{k}", recall, 0)
+        writer.add_scalar(f"{record.data.split}/average_precision", record.average_precision, 0)
+        for step, latency in record.timing.latency_ms.items():
+            writer.add_scalar(f"latency_ms/{step}", latency.median, 0)
+        first = arrays["distances"][:, 0]
+        confidence = np.clip(1 - first / max(float(first.max()), 1e-12), 0, 1)
+        writer.add_pr_curve(f"{record.data.split}/first_match", arrays["correct"][:, 0].astype(np.int64), confidence, 0)
+        writer.add_text("method", record.method.label)
+        if sides:
+            write_projector(writer, sides, 0, limit)
+
+
 def similarity_picture(validated: Validated) -> np.ndarray:
     """(H, W, 3) uint8: cosine similarity of queries (down) and references (across), at most 500 of each, evenly
     chosen; true places green, first matches are the brightest pixel of their row."""
