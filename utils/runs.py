@@ -52,22 +52,31 @@ def write_flags(run: Path, options: EncoderOptions) -> None:
 
 
 def find_run(resume: str, runs_path: str, save_path: str) -> Path:
-    """The run folder ``--resume`` means.
+    """The run folder ``--resume`` means: that folder, or the newest run in it; without a value the newest of all.
 
     Raises:
-        UserError: the folder is missing or holds no ``flags.json``; there is no run yet.
+        UserError: the folder is missing, is no run and holds none; there is no run yet.
     """
-    if resume != NEWEST:
-        run = Path(resume)
-        if not run.is_dir():
-            raise UserError(f"--resume {resume}: no such folder; runs are in {runs_path}")
-        if not (run / save_path / FLAGS).is_file():
-            raise UserError(f"--resume {resume} is not a run: no {save_path}/{FLAGS} in it; runs are in {runs_path}")
+    if resume == NEWEST:
+        newest = _newest(Path(runs_path), save_path)
+        if newest is None:
+            raise UserError(f"--resume: no run in {runs_path} yet; train one, or name a run folder")
+        return newest
+    run = Path(resume)
+    if not run.is_dir():
+        raise UserError(f"--resume {resume}: no such folder; runs are in {runs_path}")
+    if (run / save_path / FLAGS).is_file():
         return run
-    flags = list(Path(runs_path).glob(f"*/{save_path}/{FLAGS}"))
-    if not flags:
-        raise UserError(f"--resume: no run in {runs_path} yet; train one, or name a run folder")
-    return max(flags, key=lambda path: (path.stat().st_mtime_ns, path.parts)).parents[1]
+    newest = _newest(run, save_path)
+    if newest is None:
+        raise UserError(f"--resume {resume} is not a run: no {save_path}/{FLAGS} in it; runs are in {runs_path}")
+    return newest
+
+
+def _newest(folder: Path, save_path: str) -> Path | None:
+    """The run in ``folder`` that was begun last."""
+    flags = list(folder.glob(f"*/{save_path}/{FLAGS}"))
+    return max(flags, key=lambda path: (path.stat().st_mtime_ns, path.parts)).parents[1] if flags else None
 
 
 def read_flags(run: Path, save_path: str) -> dict[str, Any]:

@@ -30,6 +30,7 @@ def test_the_newest_run_is_the_one_last_begun(tmp_path):
     older, newer = make(tmp_path, exp_name="b"), make(tmp_path, exp_name="a")
     os.utime(older / "checkpoints" / "flags.json", (1, 1))
     assert find_run("newest", str(tmp_path / "runs"), "checkpoints") == newer
+    assert find_run(str(tmp_path / "runs"), "elsewhere", "checkpoints") == newer
 
 
 def test_what_is_not_a_run_is_refused(tmp_path):
