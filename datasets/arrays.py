@@ -10,6 +10,7 @@ float64 and integer matrices are refused rather than converted: a conversion wou
 Nothing is ever unpickled.
 """
 
+import mmap
 import re
 import zipfile
 import zlib
@@ -62,6 +63,7 @@ class LazyRows:
         flat = rows.ravel()
         if isinstance(self._base, np.ndarray):
             values = self._base[flat]
+            release(self._base)
         elif not len(flat):
             values = np.empty((0, self.shape[1]), self.dtype)
         else:
@@ -114,7 +116,25 @@ def iterate_blocks(descriptors, block_bytes: int = BLOCK_BYTES) -> Iterator[tupl
     """Yield (first row, block of rows as float32 (B, D)), each block about ``block_bytes`` as float32."""
     step = max(1, block_bytes // (4 * descriptors.shape[1]))
     for start in range(0, len(descriptors), step):
-        yield start, np.asarray(descriptors[start : start + step], dtype=np.float32)
+        rows = descriptors[start : start + step]
+        yield start, np.asarray(rows, dtype=np.float32)
+        release(rows)
+
+
+def release(rows) -> None:
+    """Let go of the memory-mapped pages under ``rows``, so that they no longer count as this process's memory.
+
+    They stay in the system's cache, and reading them again maps them back. What is not memory-mapped is left alone.
+    """
+    source = rows
+    while isinstance(source, np.ndarray):
+        source = source.base
+    if not isinstance(source, mmap.mmap) or not hasattr(mmap, "MADV_DONTNEED"):
+        return
+    first = np.frombuffer(source, np.uint8).ctypes.data
+    low, high = (address - first for address in np.lib.array_utils.byte_bounds(rows))
+    low -= low % mmap.PAGESIZE
+    source.madvise(mmap.MADV_DONTNEED, low, high - low)
 
 
 def check_finite(traverse: Traverse) -> None:

@@ -4,6 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from datasets.arrays import release
+
 
 class Frames:
     """The (N, D) descriptors of a traverse, served in rows and windows.
@@ -26,7 +28,9 @@ class Frames:
         """Frames ``[start, stop)``: (stop - start, D) float32."""
         if self.resident is not None:
             return self.resident[start:stop]
-        block = np.array(self.descriptors[start:stop], np.float32)  # a copy of these rows only, and writable
+        rows = self.descriptors[start:stop]
+        block = np.array(rows, np.float32)  # a copy of these rows only, and writable
+        release(rows)
         return torch.from_numpy(block).to(self.device)
 
     def windows(self, starts: Tensor, length: int) -> Tensor:
@@ -38,5 +42,6 @@ class Frames:
         if not isinstance(self.descriptors, np.ndarray):  # a file that wants increasing, unique rows
             flat, back = np.unique(flat, return_inverse=True)
         block = np.asarray(self.descriptors[flat], np.float32)
+        release(self.descriptors)
         block = block if back is None else block[back]
         return torch.from_numpy(block).reshape(*index.shape, -1).to(self.device)

@@ -33,7 +33,8 @@ class WeightedSum(SequenceEncoder):
         weights = self.weights(length).tolist()
         encoded = torch.zeros(len(starts), self.in_dims, dtype=frames.dtype, device=frames.device)
         for offset, weight in enumerate(weights):  # frame by frame: no (M, L, D) copy of the windows
-            encoded.add_(frames[starts + offset], alpha=weight)
+            if weight:
+                encoded.add_(frames[starts + offset], alpha=weight)
         return normalize(encoded, dim=1)
 
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
 from models.base import EncoderSpec, SequenceEncoder, check_traverse, moving_mean
-from models.seqnet import apply_taps
+from models.seqnet import convolve
 from models.whitening import default_channels, whiten_convolution
 
 
@@ -100,7 +100,7 @@ class DSDNet(SequenceEncoder):
     def encode_traverse(self, frames: Tensor, starts: Tensor, length: int) -> Tensor:
         """As the base class says; convolution, differences and LSTM inputs are computed once for all windows."""
         check_traverse(self, frames, length)
-        steps = apply_taps(frames, self.conv.weight, self.conv.bias)  # (N - w + 1, C)
+        steps = convolve(frames, self.conv)  # (N - w + 1, C)
         n_steps = length - self.w + 1
         lag = n_steps // 2
         embedding = moving_mean(steps, n_steps)[starts]

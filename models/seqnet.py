@@ -39,20 +39,18 @@ class SeqNet(SequenceEncoder):
         weight = self.conv.weight  # (O, D, w)
         steps = windows.shape[1] - weight.shape[2] + 1
         means = moving_mean(windows, steps)  # (B, w, D)
-        return normalize(linear(means.flatten(1), weight.transpose(1, 2).flatten(1), self.conv.bias), dim=1)
+        return normalize(linear(means.transpose(1, 2).flatten(1), weight.flatten(1), self.conv.bias), dim=1)
 
     def encode_traverse(self, frames: Tensor, starts: Tensor, length: int) -> Tensor:
         check_traverse(self, frames, length)
         w = self.conv.weight.shape[2]
         means = moving_mean(frames, length - w + 1)  # (N - L + w, D)
-        encoded = apply_taps(means, self.conv.weight, self.conv.bias)  # (N - L + 1, O)
+        encoded = convolve(means, self.conv)  # (N - L + 1, O)
         return normalize(encoded[starts], dim=1)
 
 
-def apply_taps(frames: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Conv1d of frames (N, D) with weight (O, D, w) as w matrix products of whole traverses: (N - w + 1, O)."""
-    count = len(frames) - weight.shape[2] + 1
-    steps = torch.addmm(bias, frames[:count], weight[:, :, 0].T)
-    for tap in range(1, weight.shape[2]):
-        steps = steps + frames[tap : tap + count] @ weight[:, :, tap].T
-    return steps
+def convolve(frames: Tensor, conv: nn.Conv1d) -> Tensor:
+    """Conv1d of frames (N, D) with weight (O, D, w) as one matrix product, (N - w + 1, O): each frame meets each of
+    the w taps once, and the weights are read where they are."""
+    weight = conv.weight
+    return linear(frames.unfold(0, weight.shape[2], 1).flatten(1), weight.flatten(1), conv.bias)
