@@ -111,8 +111,9 @@ def place_whitening(queries: Tensor, references: Tensor, shrinkage: float = SHRI
     if not power > 0:
         raise ValueError("queries and references are the same: nothing changes within a place")
     within.diagonal().add_(shrinkage * power)
-    whiten = torch.linalg.inv(torch.linalg.cholesky(within))
+    identity = torch.eye(dims, dtype=within.dtype, device=within.device)
+    whiten = torch.linalg.solve_triangular(torch.linalg.cholesky(within), identity, upper=False)
     axes = torch.linalg.eigh(whiten @ between @ whiten.T).eigenvectors.flip(1)
     matrix = axes.T @ whiten
-    spread = (matrix @ (between + within / 4) @ matrix.T).diagonal().sum()
+    spread = ((matrix @ (between + within / 4)) * matrix).sum()  # the trace of what centred frames become
     return Whitening(mean, matrix / spread.sqrt())
