@@ -10,7 +10,6 @@ float64 and integer matrices are refused rather than converted: a conversion wou
 Nothing is ever unpickled.
 """
 
-import mmap
 import re
 import zipfile
 import zlib
@@ -22,6 +21,7 @@ import numpy as np
 
 from datasets.traverse import Traverse
 from utils.errors import UserError
+from utils.mapped import release
 
 BLOCK_BYTES = 16 << 20
 _KEYED = re.compile(r"(?P<file>.+\.(?:npz|h5|hdf5)):(?P<key>.+)", re.IGNORECASE)
@@ -119,22 +119,6 @@ def iterate_blocks(descriptors, block_bytes: int = BLOCK_BYTES) -> Iterator[tupl
         rows = descriptors[start : start + step]
         yield start, np.asarray(rows, dtype=np.float32)
         release(rows)
-
-
-def release(rows) -> None:
-    """Let go of the memory-mapped pages under ``rows``, so that they no longer count as this process's memory.
-
-    They stay in the system's cache, and reading them again maps them back. What is not memory-mapped is left alone.
-    """
-    source = rows
-    while isinstance(source, np.ndarray):
-        source = source.base
-    if not isinstance(source, mmap.mmap) or not hasattr(mmap, "MADV_DONTNEED"):
-        return
-    first = np.frombuffer(source, np.uint8).ctypes.data
-    low, high = (address - first for address in np.lib.array_utils.byte_bounds(rows))
-    low -= low % mmap.PAGESIZE
-    source.madvise(mmap.MADV_DONTNEED, low, high - low)
 
 
 def check_finite(traverse: Traverse) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datasets.arrays import release
+from utils.mapped import release
 
 
 class Frames:

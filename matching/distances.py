@@ -21,6 +21,7 @@ def euclidean(
     reference: torch.Tensor,
     query_squared: torch.Tensor | None = None,
     reference_squared: torch.Tensor | None = None,
+    reference_scale: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Distances between all rows.
 
@@ -28,7 +29,8 @@ def euclidean(
         query: (M, D) float32.
         reference: (N, D) float32, same device.
         query_squared: (M,) :func:`squared_norms` of ``query``, where already known.
-        reference_squared: (N,) likewise.
+        reference_squared: (N,) likewise, of the scaled rows; needed with ``reference_scale``.
+        reference_scale: (N,) factors of the rows of ``reference``, applied to products instead of a scaled copy.
 
     Returns:
         (M, N) float32 Euclidean distances, exactly 0 between equal rows.
@@ -38,23 +40,31 @@ def euclidean(
     if reference_squared is None:
         reference_squared = squared_norms(reference)
     distances = query @ reference.T
+    factor = -2 if reference_scale is None else -2 * reference_scale
     near = NEAR * (query_squared.max() + reference_squared.max())
     step = len(query) if query.is_cuda else max(1, _BLOCK // len(reference))
     for start in range(0, len(query), step):
         rows = slice(start, start + step)
         squared = distances[rows]
-        squared.mul_(-2).add_(reference_squared).add_(query_squared[rows, None]).clamp_(min=0)
+        squared.mul_(factor).add_(reference_squared).add_(query_squared[rows, None]).clamp_(min=0)
         if squared.min() < near:
-            _recompute(squared, squared < near, query[rows], reference)
+            _recompute(squared, squared < near, query[rows], reference, reference_scale)
         squared.sqrt_()
     return distances
 
 
 def _recompute(
-    squared: torch.Tensor, chosen: torch.Tensor, query: torch.Tensor, reference: torch.Tensor
+    squared: torch.Tensor,
+    chosen: torch.Tensor,
+    query: torch.Tensor,
+    reference: torch.Tensor,
+    reference_scale: torch.Tensor | None,
 ) -> None:
     """Replace the ``chosen`` entries of ``squared`` (M, N) by sums of squared differences."""
     pairs = chosen.nonzero()  # (P, 2)
     for part in pairs.split(max(1, _PAIR_ENTRIES // query.shape[1])):
         query_rows, reference_rows = part.unbind(1)
-        squared[query_rows, reference_rows] = squared_norms(query[query_rows] - reference[reference_rows])
+        others = reference[reference_rows]
+        if reference_scale is not None:
+            others *= reference_scale[reference_rows, None]
+        squared[query_rows, reference_rows] = squared_norms(query[query_rows] - others)

@@ -105,7 +105,7 @@ def _search_faiss(reference: np.ndarray, query: np.ndarray, k: int) -> Ranking:
     faiss' squared distances lose their digits, are searched again in tiles that do not."""
     squared, indices = faiss.knn(query, reference, k)
     ranking = _ranking(squared, indices)
-    near = squared[:, 0] < NEAR * 2 * np.square(query, dtype=np.float32).sum(axis=1)
+    near = squared[:, 0] < NEAR * 2 * np.einsum("ij,ij->i", query, query)
     if near.any():
         again = search_tiles([reference], query[near], k)
         ranking.indices[near], ranking.distances[near] = again.indices, again.distances

@@ -17,6 +17,7 @@ from matching.ranking import Ranking, TopK, concatenate, sort_candidates
 from matching.seqslam import SeqSlam
 from matching.sequences import SequenceSet, Strip, read_strip
 from matching.warping import Warping
+from utils.mapped import release
 
 MATCHERS: dict[str, type[SequenceMatcher]] = {"diagonal": Diagonal, "seqslam": SeqSlam, "dtw": Warping}
 
@@ -75,6 +76,7 @@ def match(
                 scores = matcher.score(local[low : int(positions.max()) + 1], room)
                 scores = _take(_take(scores, positions - low, 0), strip.positions, 1)
                 best.update(slice(row + block.start, row + block.stop), scores, numbers)
+        release(reference.frames)
     ranking = best.ranking()
     return Ranking(ranking.indices[query_of], ranking.distances[query_of])
 
@@ -125,7 +127,8 @@ def _local_distances(
 ) -> torch.Tensor:
     """(A, B, L, L + 2 * margin) view: prepared distances from every position A of the query strip on to those from
     every position B of the reference strip on."""
-    distances = euclidean(query.frames, reference.frames, query.squared, reference.squared)
+    frames = query.frames if query.scale is None else query.frames * query.scale[:, None]
+    distances = euclidean(frames, reference.frames, query.squared, reference.squared, reference.scale)
     return matcher.prepare(distances, reference.real).unfold(0, length, 1).unfold(1, length + 2 * margin, 1)
 
 
@@ -164,10 +167,10 @@ def _margin(matcher: SequenceMatcher, reference: SequenceSet, query: SequenceSet
 
 
 def _tile_bytes(query_frames: int, reference_frames: int, dims: int, length: int) -> int:
-    """What a tile holds: frames as read and normalised; distances, prepared, with two intermediate results; scores of
+    """What a tile holds: frames as read, the query's also scaled; distances, prepared, with two intermediate results; scores of
     a block with what a matcher needs for them (two rows of a path's costs at most), and their keys."""
     pairs = query_frames * reference_frames
-    return 8 * dims * (query_frames + reference_frames) + 16 * pairs + min(pairs, _BLOCK) * (8 * length + 48)
+    return 4 * dims * (2 * query_frames + reference_frames) + 16 * pairs + min(pairs, _BLOCK) * (8 * length + 48)
 
 
 def _tile_shape(

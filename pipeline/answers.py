@@ -227,7 +227,8 @@ def frame_sets(
 
 def sequence_set(side: Windows, frames: np.ndarray | Tensor, normalise: bool = False) -> SequenceSet:
     """The windows of one side over ``frames``."""
-    return SequenceSet(frames, side.starts, side.length, side.traverse.bounds[side.rows], normalise)
+    bounds = side.traverse.bounds[side.rows]
+    return SequenceSet(frames, side.starts, side.length, bounds, normalise).measured()
 
 
 def only(queries: SequenceSet, i: int) -> SequenceSet:

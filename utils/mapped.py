@@ -1,0 +1,30 @@
+"""Memory-mapped arrays: as tensors without a copy, and let go once they have been read."""
+
+import mmap
+import warnings
+
+import numpy as np
+import torch
+
+
+def as_tensor(array: np.ndarray) -> torch.Tensor:
+    """A C-contiguous array as a tensor over the same memory; nobody may write to it where the array is read-only."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(array)
+
+
+def release(rows) -> None:
+    """Let go of the memory-mapped pages under ``rows``, so that they no longer count as this process's memory.
+
+    They stay in the system's cache, and reading them again maps them back. What is not memory-mapped is left alone.
+    """
+    source = rows
+    while isinstance(source, np.ndarray):
+        source = source.base
+    if not isinstance(source, mmap.mmap) or not hasattr(mmap, "MADV_DONTNEED"):
+        return
+    first = np.frombuffer(source, np.uint8).ctypes.data
+    low, high = (address - first for address in np.lib.array_utils.byte_bounds(rows))
+    low -= low % mmap.PAGESIZE
+    source.madvise(mmap.MADV_DONTNEED, low, high - low)
