@@ -35,6 +35,7 @@ class Row:
 
 
 S5, S1 = {"sequence_length": 5, "w": 3}, {"sequence_length": 1, "w": 1}
+RANDOM = {"init": "random", "lr": 1e-3}
 MATCH = {"pooling": "s1+seqmatch"}
 
 
@@ -54,7 +55,8 @@ TRAINED = [
     Row("seqnet S5", {}, s5=S5 | {"pooling": "seqnet"}),
     Row("seqnet S1 + seqmatch L5", MATCH | {"sequence_length": 5}, s1=S1 | {"pooling": "seqnet"}),
     Row("seqnet HVPR S5 to S1 (5)", hvpr(5), s5=S5 | {"pooling": "seqnet"}, s1=S1 | {"pooling": "seqnet"}),
-    Row("delta-lstm L5", {}, s5={"sequence_length": 5, "pooling": "delta-lstm"}),
+    Row("seqnet S5, random weights, lr 1e-3", {}, s5=S5 | RANDOM | {"pooling": "seqnet"}),
+    Row("delta-lstm L5, random weights, lr 1e-3", {}, s5={"sequence_length": 5, "pooling": "delta-lstm"} | RANDOM),
     Row("dsdnet S1", {}, s1=S1),
     Row("dsdnet S5", {}, s5=S5),
     Row("dsdnet S1 + seqmatch L5", MATCH | {"sequence_length": 5}, s1=S1),
@@ -68,7 +70,7 @@ ABLATIONS = [
     Row("without the residual", {}, s5=S5 | {"no_residual": True}),
     Row("without temporal differencing", {}, s5=S5 | {"no_delta": True}),
     Row("fusion by sum", {}, s5=S5 | {"dsd_fusion": "sum"}),
-    Row("from random weights", {}, s5=S5 | {"init": "random"}),
+    Row("from random weights, lr 1e-3", {}, s5=S5 | RANDOM),
     Row("whitening alone, no training", {}, s5=S5 | {"lr": 1e-30, "n_epochs": 1}),
     Row("triplet loss", {}, s5=S5 | {"loss": "triplet"}),
     Row("multi-similarity loss", {}, s5=S5 | {"loss": "multi-similarity"}),
