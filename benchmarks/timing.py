@@ -1,9 +1,12 @@
 """Times that can be compared on a machine that is never quite quiet."""
 
+import os
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
 @dataclass(frozen=True)
@@ -22,19 +25,29 @@ class Timing:
         return statistics.median(mine / theirs for mine, theirs in pairs)
 
 
+def use_cores(cores: int) -> None:
+    """Keep this process and the libraries it has yet to load to ``cores`` cores."""
+    os.environ["OMP_NUM_THREADS"] = str(cores)
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
+
+
 def interleave(functions: dict[str, Callable[[], object]], repeats: int = 5) -> Timing:
     """Run every function once to warm up, then ``repeats`` rounds of all of them, each round in the other direction.
 
-    What else the machine does then touches neighbours in a round alike, and their ratio hardly.
+    What else the machine does then touches neighbours in a round alike, and their ratio hardly. On a machine that is
+    never quiet, ``BENCHMARK_CLOCK=cpu`` counts the process's CPU seconds instead of the clock's (on one core, that is:
+    several threads that wait for each other count their waiting).
     """
+    clock = CLOCKS[os.environ.get("BENCHMARK_CLOCK", "wall")]
     for function in functions.values():
         function()
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     names = list(functions)
     for _ in range(repeats):
         for name in names:
-            begun = time.perf_counter()
+            begun = clock()
             functions[name]()
-            seconds[name].append(time.perf_counter() - begun)
+            seconds[name].append(clock() - begun)
         names.reverse()
     return Timing(seconds)
