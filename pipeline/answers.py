@@ -239,8 +239,9 @@ def only(queries: SequenceSet, i: int) -> SequenceSet:
 def matching(options: TestOptions, device: torch.device) -> tuple[SequenceMatcher, dict]:
     """The sequence matcher and the settings both of its uses share."""
     if options.matcher == "seqslam":
-        with blaming("--contrastWindow"):
-            matcher = MATCHERS["seqslam"](contrast=options.contrast_window)
+        with blaming("--velocities, --contrastWindow"):
+            slowest, fastest, step = options.velocities
+            matcher = MATCHERS["seqslam"](slowest, fastest, step, options.contrast_window)
     else:
         matcher = MATCHERS[options.matcher]()
     return matcher, {

@@ -67,7 +67,11 @@ def score(scene: Scene, options: TestOptions, answer: Answer) -> tuple[records.R
             out_dims=answer.out_dims,
             index=options.index if answer.out_dims else "",
             matcher=options.matcher if options.rerank in MATCHED or options.pooling in MATCHED else "",
-            matcher_options={"reverse": options.reverse, "contrastWindow": options.contrast_window},
+            matcher_options={
+                "reverse": options.reverse,
+                "velocities": list(options.velocities),
+                "contrastWindow": options.contrast_window,
+            },
             rerank=options.rerank,
             rerank_length=rerank_length(options),
             top_k=0 if answer.candidates is None else answer.candidates.indices.shape[1],

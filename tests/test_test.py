@@ -201,6 +201,19 @@ def test_an_approximate_index_reports_what_it_lost(plain, capsys):
     assert "lost against exact search" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("matcher", ["seqslam", "dtw"])
+def test_other_matchers_find_places_too(plain, matcher):
+    record = run_test(plain.options("seqmatch5", matcher=matcher))
+    assert record.method.matcher == matcher
+    assert record.recall["1"] > plain.values["single/recall"][0]
+
+
+def test_one_velocity_is_the_diagonal(plain):
+    diagonal = saved(plain, run_test(plain.options("seqmatch5", exp_name="diagonal")))
+    line = plain.options("seqmatch5", matcher="seqslam", velocities=(1.0, 1.0, 0.1), exp_name="line")
+    assert np.allclose(saved(plain, run_test(line))["distances"], diagonal["distances"], atol=1e-6)
+
+
 def test_reversed_queries_are_found_when_matched_backwards(plain):
     np.save(plain.folder / "query.npy", plain.values["qDesc"][::-1])
     lines = (plain.folder / "query.csv").read_text().splitlines()
@@ -251,6 +264,8 @@ def command(plain, *arguments: str) -> list[str]:
         (["--pooling", "single", "--split", "val"], "val"),
         (["--pooling", "single", "--extractOnly"], "--resultsPath"),
         (["--pooling", "single+seqmatch", "--matchMemory", "0"], "--matchMemory 0"),
+        (["--pooling", "single+seqmatch", "--velocities", "0.8"], "wanted three numbers"),
+        (["--pooling", "single+seqmatch", "--matcher", "seqslam", "--velocities", "2", "1", "1"], "--velocities"),
         (["--pooling", "single", "--device", "cuda"], "--device cuda"),
     ],
 )

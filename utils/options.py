@@ -116,6 +116,9 @@ class TestOptions(EncoderOptions):
     index: str = option("--index", "Flat", "faiss index_factory string; Flat is exact")
     matcher: str = option("--matcher", "diagonal", "sequence matcher", choices=("diagonal", "seqslam", "dtw"))
     match_memory_mb: int = option("--matchMemory", 1024, "memory the sequence matcher may fill, in MiB")
+    velocities: tuple[float, ...] = option(
+        "--velocities", (0.8, 1.2, 0.1), "seqslam: slowest and fastest speed of the reference, and the step between"
+    )
     contrast_window: int = option("--contrastWindow", 0, "seqslam: references around for contrast; 0: off")
     reverse: bool = option("--reverse", False, "match query windows backwards: the route driven the other way")
     rerank: str = option(
