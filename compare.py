@@ -14,7 +14,7 @@ from reports.results import read_results
 from utils.checkpoints import BEST, load_checkpoint
 from utils.errors import UserError
 from utils.files import write_text
-from utils.logs import read_epochs
+from utils.logs import duration, read_epochs
 from utils.options import CompareOptions
 from utils.runs import FLAGS, read_flags
 
@@ -173,15 +173,6 @@ def table(runs: list[Run]) -> list[list[str]]:
             ]
         )
     return rows
-
-
-def duration(seconds: float | None) -> str:
-    """Seconds in a reader's units."""
-    if seconds is None:
-        return "-"
-    if seconds < 120:
-        return f"{seconds:.1f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _shown(value: Any) -> str:

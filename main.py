@@ -1,6 +1,7 @@
 """The command line: ``python main.py --mode train|test|check ...``. It reads options and calls one step."""
 
 import importlib
+import signal
 import sys
 
 from utils.errors import UserError
@@ -21,6 +22,9 @@ def main(arguments: list[str]) -> int:
     except Interrupted as stop:
         print(stop, file=sys.stderr)
         return stop.status
+    except KeyboardInterrupt:
+        print("stopped: finished files are kept, none is half written; the same command starts again", file=sys.stderr)
+        return 128 + signal.SIGINT
 
 
 if __name__ == "__main__":

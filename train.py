@@ -1,5 +1,6 @@
 """Step: learn a sequence encoder."""
 
+import shlex
 from pathlib import Path
 
 from datasets.catalogue import load_dataset
@@ -9,7 +10,7 @@ from utils.checkpoints import LATEST, load_checkpoint, save_checkpoint
 from utils.device import choose_device
 from utils.encoders import check_encoder_options, filter_length, is_learned
 from utils.errors import UserError
-from utils.logs import RunLog, write_environment
+from utils.logs import RunLog, duration, write_environment
 from utils.options import TrainOptions
 from utils.runs import find_run, new_run, read_flags, write_flags
 from utils.signals import StopRequest
@@ -49,7 +50,8 @@ def train(options: TrainOptions) -> Path:
     write_environment(run)
     progress, log = trainer.progress, RunLog(run, quiet=options.quiet, verbose=options.verbose)
     log.say(f"{run}: {trainer.describe()}")
-    with TrainingLog(run, options, first_epoch=progress.epoch) as events, StopRequest() as stop:
+    stop = StopRequest(f"python main.py --mode train --resume {shlex.quote(str(run))}")
+    with log, TrainingLog(run, options, first_epoch=progress.epoch) as events, stop:
         trainer.observer = events
         for report in trainer.epochs(run, stop):
             events.epoch(report)
@@ -87,7 +89,7 @@ def epoch_line(report: EpochReport, progress: Progress) -> str:
     mark = " *" if report.is_best else ""
     return (
         f"epoch {report.epoch + 1:>3}/{report.epochs}  {loss}{recalls}{mark}  best {progress.best[0]:.3f}  "
-        f"{report.seconds:.1f} s  {left:.0f} s left"
+        f"{duration(report.seconds)}  {duration(left)} left"
     )
 
 

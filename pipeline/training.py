@@ -149,7 +149,7 @@ class Trainer:
             save_checkpoint(state, folder / LATEST)
             yield report
             if stop.signum is not None and progress.epoch < options.n_epochs:
-                stop.interrupt(f"stopped after epoch {progress.epoch} and saved", run)
+                stop.interrupt(f"stopped after epoch {progress.epoch} and saved")
 
     def train_epoch(self, stop: StopRequest, folder: Path) -> None:
         """Go through the (rest of the) epoch's anchors, part by part, mining before each."""
@@ -178,7 +178,7 @@ class Trainer:
                         progress.seconds += time.perf_counter() - begun
                         self.check_weights()
                         save_checkpoint(self.state(), folder / LATEST)
-                        stop.interrupt(f"stopped in epoch {progress.epoch + 1} and saved", folder.parent)
+                        stop.interrupt(f"stopped in epoch {progress.epoch + 1} and saved")
                 progress.tuples, progress.step = None, 0
                 progress.part += 1
                 progress.seconds += time.perf_counter() - begun

@@ -148,7 +148,9 @@ def test_a_signal_saves_in_the_middle_of_an_epoch_and_the_run_goes_on(route, ste
     assert main(arguments(given(route, runs_path=runs, cache_refresh_rate=40))) == 128 + signal.SIGTERM
     monkeypatch.undo()
     (run,) = runs.iterdir()
-    assert f"python main.py --mode train --resume {run}" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"python main.py --mode train --resume {run}" in said
+    assert said.strip() in (run / "log.txt").read_text()
     assert latest(run)["progress"]["step"] > 0
     assert main(["--mode", "train", "--resume", str(run), "--quiet", "--threads", "1", "--device", "cpu"]) == 0
     assert_same_run(whole, run)

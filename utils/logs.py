@@ -9,7 +9,8 @@ import time
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
-from typing import IO, Any
+from types import TracebackType
+from typing import IO, Any, Self
 
 from utils.files import write_json, write_text, writing
 
@@ -21,7 +22,8 @@ _COLOURS = {"green": "32", "bold": "1"}
 
 
 class RunLog:
-    """Lines for the terminal, each also kept with its time in the run's ``log.txt``.
+    """Lines for the terminal, each also kept with its time in the run's ``log.txt``; as a context manager it also keeps
+    the line that the step ends with where it is stopped.
 
     Args:
         run: folder of the log, or None to keep none.
@@ -35,6 +37,13 @@ class RunLog:
     ) -> None:
         self.path = None if run is None else run / LOG
         self.quiet, self.verbose, self.stream = quiet, verbose, stream or sys.stdout
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is not None:
+            self._write(f"{kind.__name__}: {error}".removesuffix(": "), shown=False)  # whoever catches it shows it
 
     def result(self, line: str) -> None:
         """What the user ran the step for: always shown."""
@@ -60,6 +69,15 @@ def painted(line: str, colour: str | None, stream: IO[str]) -> str:
     """``line`` in a colour, where ``stream`` is a terminal that wants any (https://no-color.org)."""
     wanted = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     return f"\033[{_COLOURS[colour]}m{line}\033[0m" if colour and wanted else line
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds in a reader's units."""
+    if seconds is None:
+        return "-"
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def write_environment(run: Path) -> None:

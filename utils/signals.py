@@ -2,7 +2,6 @@
 
 import signal
 import threading
-from pathlib import Path
 from types import FrameType, TracebackType
 from typing import NoReturn, Self
 
@@ -23,9 +22,13 @@ class StopRequest:
     """While active, SIGINT and SIGTERM only set ``signum``; a second SIGINT interrupts at once.
 
     Outside the main thread, where Python allows no handlers, it does nothing.
+
+    Args:
+        onward: the command that goes on from what was saved.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, onward: str = "the same command") -> None:
+        self.onward = onward
         self.signum: int | None = None
         self._previous: dict[int, object] = {}
 
@@ -39,11 +42,11 @@ class StopRequest:
         for signum, handler in self._previous.items():
             signal.signal(signum, handler)
 
-    def interrupt(self, what: str, run: Path) -> NoReturn:
-        """Raise :class:`Interrupted`, saying what was saved and the command that goes on from there."""
-        raise Interrupted(f"{what}; to go on: python main.py --mode train --resume {run}", self.signum)
+    def interrupt(self, what: str) -> NoReturn:
+        """Raise :class:`Interrupted`, saying ``what`` was saved and the command that goes on from there."""
+        raise Interrupted(f"{what}; to go on: {self.onward}", self.signum)
 
     def _ask(self, signum: int, frame: FrameType | None) -> None:
         if self.signum is not None and signum == signal.SIGINT:
-            raise KeyboardInterrupt
+            self.interrupt("stopped at once, only what was saved before is kept")
         self.signum = signum

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from utils.logs import RunLog, painted, write_environment
+from utils.logs import RunLog, duration, painted, write_environment
 
 
 class Terminal(io.StringIO):
@@ -49,3 +49,15 @@ def test_environment_keeps_every_start(tmp_path):
     first, second = json.loads((tmp_path / "environment.json").read_text())["starts"]
     assert first["packages"]["torch"] == second["packages"]["torch"]
     assert first["cores"] >= 1
+
+
+def test_the_log_keeps_the_line_that_stops_a_step(tmp_path):
+    with pytest.raises(ValueError, match="broken"), RunLog(tmp_path, stream=(stream := io.StringIO())) as log:  # noqa: PT012
+        log.say("first")
+        raise ValueError("broken")
+    assert stream.getvalue() == "first\n"
+    assert (tmp_path / "log.txt").read_text().splitlines()[-1].endswith("ValueError: broken")
+
+
+def test_durations_in_a_readers_units():
+    assert [duration(s) for s in (None, 3.25, 600, 9000)] == ["-", "3.2 s", "10 min", "2.5 h"]
