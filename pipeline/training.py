@@ -243,7 +243,8 @@ class Trainer:
     def validate(self) -> bool:
         """Score the validation split; True where it is the best so far (recall@5, recall@1 breaking ties)."""
         progress = self.progress
-        progress.recalls, validated = validate(self.encoder, self.validation, self.options.amp)
+        validated = validate(self.encoder, self.validation, self.options.amp)
+        progress.recalls = validated.recalls
         if self.observer is not None:
             self.observer.validation(progress.epoch - 1, validated)
         score = (progress.recalls.get(5, progress.recalls[1]), progress.recalls[1])
@@ -307,15 +308,15 @@ class Trainer:
             torch.cuda.set_rng_state_all(state["random"]["cuda"])
 
 
-def validate(encoder: SequenceEncoder, scene: Scene, amp: bool) -> tuple[dict[int, float], Validated]:
-    """Recall@K of an encoder on a scene by exact search, over the queries that have a positive, and what was found."""
+def validate(encoder: SequenceEncoder, scene: Scene, amp: bool) -> Validated:
+    """Score an encoder on a scene by exact search."""
     reference, query = (encoded_side(encoder, side, scene, amp) for side in (scene.reference, scene.query))
     ks = [k for k in RECALLS if k <= len(scene.reference)]
     ranking = search(reference.vectors, query.vectors, max(ks), device=scene.device)
     correct = scene.truth.correct(ranking.indices, scene.radius)
+    recalls = recall_at(correct, scene.has_positive(), ks)
     nearest = scene.truth.nearest_reference()
-    validated = Validated(reference, query, ranking.distances[:, 0], correct[:, 0], nearest)
-    return recall_at(correct, scene.has_positive(), ks), validated
+    return Validated(reference, query, ranking.distances[:, 0], correct[:, 0], nearest, recalls)
 
 
 def encoded_side(encoder: SequenceEncoder, side: Windows, scene: Scene, amp: bool) -> EncodedSide:

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+import torch
 from tensorboardX import SummaryWriter
 from torch import Tensor
 
@@ -56,12 +57,17 @@ class TrainingLog:
         self._norms.append(gradient_norm)
 
     def validation(self, epoch: int, validated: Validated) -> None:
-        """Write a validation's precision-recall curve and, every few of them, its similarity matrix.
+        """Write a validation's recalls, its precision-recall curve and, every few of them, its similarity matrix.
+
+        Args:
+            epoch: -1 for what training starts from.
 
         The precision-recall curve takes 1 - d / 2 as the confidence of a match at distance d; its recall is over
         the right first matches, TensorBoard knows no other.
         """
         step = epoch + 1
+        for k, recall in validated.recalls.items():
+            self.writer.add_scalar(f"val/recall_at_{k}", recall, step)
         confidence = np.clip(1 - validated.distances / 2, 0, 1)
         self.writer.add_pr_curve("val/first_match", validated.correct.astype(np.int64), confidence, step)
         if self._validations % FIGURE_EVERY == 0:
@@ -86,22 +92,24 @@ class TrainingLog:
         self.writer.add_scalar("speed/seconds_an_epoch", report.seconds, step)
         self.writer.add_scalar("speed/tuples_a_second", report.tuples / max(report.seconds, 1e-9), step)
         self.writer.add_scalar("memory/peak_mb", peak_memory_mb(), step)
-        for k, recall in (report.recalls or {}).items():
-            self.writer.add_scalar(f"val/recall_at_{k}", recall, step)
+        if torch.cuda.is_initialized():
+            self.writer.add_scalar("memory/cuda_peak_mb", torch.cuda.max_memory_allocated() / 2**20, step)
         self.history.add(report)
         self._reset()
 
     def finish(self, best: tuple[float, float]) -> None:
-        """Write the options with the best validation recalls (@5, @1) as hparams, so that runs can be compared, and
-        the last validation's descriptors for the projector."""
+        """Write the options with the best (@5, @1) and the last validation recalls as hparams, so that runs can be
+        compared, and the last validation's descriptors for the projector."""
         values = {
             name: value if isinstance(value, int | float | str | bool) else str(value)
             for name, value in self.options.record().items()
         }
-        self.writer.add_hparams(values, {"best/recall_at_5": best[0], "best/recall_at_1": best[1]}, name="hparams")
+        recalls = {"best/recall_at_5": best[0], "best/recall_at_1": best[1]}
         if self.last is not None:
             step, validated = self.last
-            write_projector(self.writer, (validated.reference, validated.query), step)
+            recalls |= {f"last/recall_at_{k}": recall for k, recall in validated.recalls.items()}
+            write_projector(self.writer, "val", (validated.reference, validated.query), step)
+        self.writer.add_hparams(values, recalls, name="hparams")
 
     def _reset(self) -> None:
         self._counts = {name: np.zeros(len(_EDGES) - 1, np.int64) for name in ("positive", "negative")}
@@ -146,7 +154,7 @@ def write_result(
         writer.add_pr_curve(f"{record.data.split}/first_match", arrays["correct"][:, 0].astype(np.int64), confidence, 0)
         writer.add_text("method", record.method.label)
         if sides:
-            write_projector(writer, sides, 0, limit)
+            write_projector(writer, record.data.split, sides, 0, limit)
 
 
 def similarity_picture(validated: Validated) -> np.ndarray:
@@ -167,9 +175,11 @@ def similarity_picture(validated: Validated) -> np.ndarray:
     return (255 * picture).round().astype(np.uint8)
 
 
-def write_projector(writer: SummaryWriter, sides: tuple[EncodedSide, ...], step: int, limit: int = 500) -> None:
-    """Write descriptors for TensorBoard's projector: place, traverse and position of each as metadata, image
-    sprites where every frame has a readable image. At most ``limit`` of each side, evenly chosen."""
+def write_projector(
+    writer: SummaryWriter, split: str, sides: tuple[EncodedSide, ...], step: int, limit: int = 500
+) -> None:
+    """Write a split's descriptors for TensorBoard's projector: place, traverse and position of each as metadata,
+    image sprites where every frame has a readable image. At most ``limit`` of each side, evenly chosen."""
     chosen = [np.unique(np.linspace(0, len(s.vectors) - 1, min(limit, len(s.vectors))).astype(int)) for s in sides]
     vectors = np.concatenate([side.vectors[rows] for side, rows in zip(sides, chosen, strict=True)])
     axes = [f"position_{i}" for i in range(sides[0].positions.shape[1])]
@@ -182,7 +192,7 @@ def write_projector(writer: SummaryWriter, sides: tuple[EncodedSide, ...], step:
     if all(side.images for side in sides):
         images = _sprites([side.images[i] for side, rows in zip(sides, chosen, strict=True) for i in rows])
     writer.add_embedding(
-        vectors, metadata, label_img=images, global_step=step, tag="val", metadata_header=["place", "traverse", *axes]
+        vectors, metadata, label_img=images, global_step=step, tag=split, metadata_header=["place", "traverse", *axes]
     )
 
 

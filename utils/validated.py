@@ -33,6 +33,7 @@ class Validated:
         distances: (M,) of each query's first match.
         correct: (M,) bool, that match is right.
         nearest: (M,) int64 the reference nearest to each query's place, -1 where none is known.
+        recalls: K to recall@K over the queries that have a positive.
     """
 
     reference: EncodedSide
@@ -40,3 +41,4 @@ class Validated:
     distances: np.ndarray
     correct: np.ndarray
     nearest: np.ndarray
+    recalls: dict[int, float]
