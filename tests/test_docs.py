@@ -19,7 +19,10 @@ from utils.options import TrainOptions
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ["README.md", *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").glob("*.md"))]
-SMALLER = {"--outDims 8192": "--outDims 16", "--outDims 4096": "--outDims 16"}
+SMALLER = {
+    "--outDims 8192": "--outDims 16",
+    "--descType hog": "--descType hog --imageSize 32 32",
+}
 
 
 def commands(page: str) -> list[str]:
