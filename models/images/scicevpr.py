@@ -5,11 +5,15 @@ Neurocomputing. Super-CricaVPR (the teacher) lets each region attend to the same
 its context; SciceVPR (the student) has learnt to do without other images. Both are one network here: the
 student is the case of one encoder layer and a context of one image.
 """
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.images.base import ImageEncoder, Preprocess
+from models.images.base import ImageEncoder, Preprocess, load_state
 from models.images.dinov2 import VARIANTS, DinoV2
 
 SIDE = 16  # patches along each side of the 224-pixel input
@@ -92,6 +96,14 @@ class SciceVPR(ImageEncoder):
         self.out_dims = REGIONS * channels
         # The published evaluation resizes the normalised tensor bilinearly without antialiasing; it commutes.
         self.preprocess = Preprocess(size=(224, 224), interpolation="bilinear", antialias=False)
+
+    def load(self, state: Mapping[str, Tensor], source: str | Path) -> None:
+        """Takes as many token mixers, as wide, as the checkpoint has: the published large models do not say."""
+        hidden = [len(value) for key, value in state.items() if re.fullmatch(r"tokenmix\.\d+\.mix\.0\.bias", key)]
+        if hidden:
+            channels = self.conv.out_channels
+            self.tokenmix = nn.Sequential(*(TokenMixer(channels, SIDE**2, width // SIDE**2) for width in hidden))
+        load_state(self, state, source)
 
     def region_vectors(self, images: Tensor) -> Tensor:
         """Unit vectors (B, 14, C) of the regions, before the images see one another."""

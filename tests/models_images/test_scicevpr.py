@@ -14,6 +14,7 @@ from models.images.scicevpr import (
     build_super_cricavpr,
     region_weights,
 )
+from utils.errors import UserError
 
 CLOSE = {"rtol": 1e-4, "atol": 2e-6}
 LAYERS = {"scicevpr": 1, "super_cricavpr": 2}
@@ -130,6 +131,18 @@ def test_context_cuts_a_batch_into_groups(fill, normal):
     by_hand = torch.cat([whole(x[:2]), whole(x[2:4]), whole(x[4:])])
     torch.testing.assert_close(pairs(x), by_hand, rtol=0, atol=1e-6)
     assert (pairs(x) - whole(x)).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize(("mixers", "ratio"), [(1, 1), (3, 2)])
+def test_a_checkpoint_brings_its_token_mixers(mixers, ratio):
+    stored = SciceVPR(nn.Identity(), 24, 16, mixers=mixers, mixer_ratio=ratio, encoder_layers=1).eval()
+    loaded = head("scicevpr", 16, 2, 1)
+    loaded.load(stored.state_dict(), "file")
+    x = torch.rand(2, 24, 16, 16)
+    torch.testing.assert_close(loaded(x), stored(x))
+    state = {key: value for key, value in stored.state_dict().items() if not key.startswith("tokenmix.")}
+    with pytest.raises(UserError, match=r"missing \(first: tokenmix\.0"):
+        loaded.load(state, "file")
 
 
 def test_regions_are_the_whole_the_quarters_and_the_ninths():
