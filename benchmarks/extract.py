@@ -4,9 +4,11 @@
 
 Each encoder runs on JPEG photographs of 1280x720 pixels (smoothed noise, made here). ``network`` is the encoder alone
 on a ready batch with all cores; ``decoding`` is Pillow alone, one process a core, from file to RGB array. ``share`` is
-extraction's part of the lower of the two, the limit; at least ``--wanted`` is asked for. Rates of extraction leave out
+extraction's part of the lower of the two, the limit; at least ``--wanted`` is asked for, of it or of ``cpu share``. Rates of extraction leave out
 its start (workers, imports): they are measured between an early batch and the last. Bounds and extraction take turns,
 and the best of each counts, so that other load on the machine touches both; a busy machine still lowers the share.
+``cpu share`` does without a quiet machine: the processor seconds an image costs the limit alone over those it costs
+extraction, workers included. On cores that are kept busy, rates are in that proportion.
 
 The first lines are the peak memory of a whole run (its main process) over few and over many images: descriptors of the
 many would take the amount in brackets, and are not to show.
@@ -14,6 +16,7 @@ many would take the amount in brackets, and are not to show.
 
 import argparse
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -44,7 +47,8 @@ def main() -> int:
     torch.set_num_threads(arguments.cores)
     with tempfile.TemporaryDirectory() as folder:  # first: a process inherits the peak of the one that started it
         flat = report_memory(Path(folder, "tiny"))
-    print(f"{'encoder':<16}{'extract/s':>11}{'network/s':>11}{'decoding/s':>12}{'limit':>10}{'share':>8}")
+    columns = {"extract/s": 11, "network/s": 11, "decoding/s": 12, "limit": 10, "share": 8, "cpu share": 11}
+    print(f"{'encoder':<16}" + "".join(f"{name:>{width}}" for name, width in columns.items()))
     worst = 1.0
     with tempfile.TemporaryDirectory() as folder:
         for name in arguments.encoders:
@@ -52,17 +56,23 @@ def main() -> int:
             count = arguments.images * (1 if has_network else 8)
             photos = make_photos(Path(folder, str(count)), count)
             best = {"extract": 0.0, "network": 0.0 if has_network else float("inf"), "decoding": 0.0}
+            cpu = {"extract": [], "network": [], "decoding": []}
             for repeat in range(arguments.repeats):
-                if has_network:
-                    best["network"] = max(best["network"], network_rate(name, arguments.batch))
-                best["decoding"] = max(best["decoding"], decoding_rate(photos, arguments.cores))
                 output = Path(folder, f"{name}-{repeat}.npy")
-                best["extract"] = max(best["extract"], extract_rate(name, photos, output, arguments))
+                measured = {"decoding": decoding_rate(photos, arguments.cores),
+                            "extract": extract_rate(name, photos, output, arguments)}
+                if has_network:
+                    measured["network"] = network_rate(name, arguments.batch)
+                for what, (rate, seconds) in measured.items():
+                    best[what] = max(best[what], rate)
+                    cpu[what].append(seconds)
             limit = min(("network", "decoding"), key=best.get)
             share = best["extract"] / best[limit]
-            worst = min(worst, share)
+            cpu_share = min(cpu[limit]) / min(cpu["extract"])
+            worst = min(worst, max(share, cpu_share))
             network = f"{best['network']:.1f}" if has_network else "none"
-            print(f"{name:<16}{best['extract']:>11.1f}{network:>11}{best['decoding']:>12.1f}{limit:>10}{share:>8.0%}")
+            print(f"{name:<16}{best['extract']:>11.1f}{network:>11}{best['decoding']:>12.1f}{limit:>10}{share:>8.0%}"
+                  f"{cpu_share:>11.0%}", flush=True)
     return 0 if worst >= arguments.wanted and flat else 1
 
 
@@ -80,8 +90,8 @@ def make_photos(folder: Path, count: int) -> Path:
     return folder
 
 
-def network_rate(name: str, batch: int, seconds: float = 4.0) -> float:
-    """Images a second through the encoder alone, on one ready batch."""
+def network_rate(name: str, batch: int, seconds: float = 8.0) -> tuple[float, float]:
+    """Images a second through the encoder alone, on one ready batch, and processor seconds an image."""
     import torch
 
     from models.images import build_image_encoder
@@ -90,48 +100,54 @@ def network_rate(name: str, batch: int, seconds: float = 4.0) -> float:
     images = torch.randn(batch, 3, *NETWORK_SIZE)
     with torch.inference_mode():
         encoder(images)
-        start, done = time.perf_counter(), 0
+        start, cpu, done = time.perf_counter(), time.process_time(), 0
         while time.perf_counter() - start < seconds:
             encoder(images)
             done += batch
-        return done / (time.perf_counter() - start)
+        return done / (time.perf_counter() - start), (time.process_time() - cpu) / done
 
 
-def read_all(paths: list[Path]) -> int:
+def read_all(paths: list[Path]) -> float:
+    """Decode images; processor seconds it took."""
     import numpy as np
     from PIL import Image
 
+    begun = time.process_time()
     for path in paths:
         with Image.open(path) as image:
             np.array(image.convert("RGB"))
-    return len(paths)
+    return time.process_time() - begun
 
 
-def decoding_rate(photos: Path, cores: int) -> float:
-    """Images a second from file to RGB array, by as many processes as cores."""
+def decoding_rate(photos: Path, cores: int) -> tuple[float, float]:
+    """Images a second from file to RGB array, by as many processes as cores, and processor seconds an image."""
     paths = sorted(photos.iterdir())
     with ProcessPoolExecutor(cores) as pool:
         list(pool.map(read_all, [paths[:2]] * cores))  # start them
         start = time.perf_counter()
-        done = sum(pool.map(read_all, [paths[i::cores] for i in range(cores)]))
-        return done / (time.perf_counter() - start)
+        cpu = sum(pool.map(read_all, [paths[i::cores] for i in range(cores)]))
+        return len(paths) / (time.perf_counter() - start), cpu / len(paths)
 
 
-def extract_rate(name: str, photos: Path, output: Path, arguments: argparse.Namespace) -> float:
-    """Images a second of the whole step, between the first and the last batch written."""
+def extract_rate(name: str, photos: Path, output: Path, arguments: argparse.Namespace) -> tuple[float, float]:
+    """Images a second of the whole step, between an early and the last batch written, and processor seconds an image.
+
+    Those of the workers are of all their work, their start included.
+    """
     from extract import ExtractOptions, extract
     from models.images import IMAGE_ENCODERS
     from utils import rows
 
-    written: list[tuple[float, int]] = []
+    written: list[tuple[float, float, int]] = []
     append = rows.RowWriter.append
 
     def timed(writer: rows.RowWriter, block: object) -> None:
         append(writer, block)
-        written.append((time.perf_counter(), writer.rows))
+        written.append((time.perf_counter(), time.process_time(), writer.rows))
 
     network = {"weights": "random", "image_size": NETWORK_SIZE} if IMAGE_ENCODERS[name].published else {}
     rows.RowWriter.append = timed
+    workers_before = children_seconds()
     try:
         extract(ExtractOptions(images=str(photos), desc_type=name, output=str(output), batch_size=arguments.batch,
                                threads=arguments.cores, quiet=True, **network))
@@ -139,8 +155,15 @@ def extract_rate(name: str, photos: Path, output: Path, arguments: argparse.Name
         rows.RowWriter.append = append
     # Workers are ahead by the batches that wait; the first few rows would flatter the rate.
     first = min(len(written) // 3, 2 * arguments.cores)
-    (begun, before), (ended, after) = written[first], written[-1]
-    return (after - before) / (ended - begun)
+    (begun, cpu_begun, before), (ended, cpu_ended, after) = written[first], written[-1]
+    workers = (children_seconds() - workers_before) / after
+    return (after - before) / (ended - begun), (cpu_ended - cpu_begun) / (after - before) + workers
+
+
+def children_seconds() -> float:
+    """Processor seconds of the processes that were started and have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 MEASURED = """
