@@ -4,11 +4,13 @@
 
 Each encoder runs on JPEG photographs of 1280x720 pixels (smoothed noise, made here). ``network`` is the encoder alone
 on a ready batch with all cores; ``decoding`` is Pillow alone, one process a core, from file to RGB array. ``share`` is
-extraction's part of the lower of the two, the limit; at least ``--wanted`` is asked for, of it or of ``cpu share``. Rates of extraction leave out
-its start (workers, imports): they are measured between an early batch and the last. Bounds and extraction take turns,
-and the best of each counts, so that other load on the machine touches both; a busy machine still lowers the share.
-``cpu share`` does without a quiet machine: the processor seconds an image costs the limit alone over those it costs
-extraction, workers included. On cores that are kept busy, rates are in that proportion.
+extraction's part of the lower of the two, the limit. ``cpu share`` does without a quiet machine: the processor seconds
+that an image costs the limit alone over those it costs extraction, workers included; on cores that are kept busy, rates
+are in that proportion. At least ``--wanted`` is asked for, of one of the two.
+
+Rates of extraction leave out its start (workers, imports): they are measured between an early batch and the last.
+Bounds and extraction take turns and the best of each counts, so that other load
+touches both; it lowers ``share`` still.
 
 The first lines are the peak memory of a whole run (its main process) over few and over many images: descriptors of the
 many would take the amount in brackets, and are not to show.
