@@ -50,10 +50,12 @@ def paper_style() -> Iterator[None]:
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     """Write ``name.png`` and ``name.svg``."""
     paths = [folder / f"{name}.png", folder / f"{name}.svg"]
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # laid out once for both
     for path in paths:
         with atomic_path(path) as temporary:
             metadata = {"Date": None} if path.suffix == ".svg" else None
-            figure.savefig(temporary, format=path.suffix[1:], dpi=200, bbox_inches="tight", metadata=metadata)
+            figure.savefig(temporary, format=path.suffix[1:], dpi=200, metadata=metadata)
     return paths
 
 
@@ -141,17 +143,23 @@ def _panels(results: list[Result], protocols: list[Protocol], draw, x_label: str
     columns = min(3, len(protocols))
     rows = -(-len(protocols) // columns)
     most = max(len(protocol.results) for protocol in protocols)
-    legend_columns = 2 if max(len(result.name) for result in results) <= 26 else 1
-    height = 3.0 + 0.17 * -(-most // legend_columns)
-    figure = Figure(figsize=(4.4 * columns, height * rows), layout="constrained")
+    longest = max(len(_plain(result.name)) for result in results)
+    legend_columns = 2 if longest <= 26 else 1
+    if beside := len(protocols) == 1:  # room for the names at the panel's right, else below each
+        size = (5.0 + 0.07 * longest, max(3.2, 0.2 * most))
+    else:
+        size = (4.4 * columns, (3.0 + 0.17 * -(-most // legend_columns)) * rows)
+    figure = Figure(figsize=size, layout="constrained")
     all_axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, protocol in zip(all_axes, protocols, strict=False):
-        for place, i in enumerate(protocol.results):
+        best_first = sorted(enumerate(protocol.results), key=lambda member: -(results[member[1]].recall(1) or 0.0))
+        for rank, (place, i) in enumerate(best_first):  # the legend names them as the lines lie
             style = {
                 "label": _plain(results[i].name),
                 "color": COLOURS[place % len(COLOURS)],
                 "marker": MARKERS[place % len(MARKERS)],
                 "markersize": 4,
+                "zorder": 3 - rank / len(best_first),
                 "linestyle": "-" if place < len(COLOURS) else "--",
             }
             draw(axes, results[i], style)
@@ -160,7 +168,10 @@ def _panels(results: list[Result], protocols: list[Protocol], draw, x_label: str
         axes.set_ylabel(y_label)
         axes.set_ylim(-0.01, 1.01)
         axes.yaxis.set_major_formatter(PercentFormatter(1))
-        if axes.get_legend_handles_labels()[0]:
+        named = bool(axes.get_legend_handles_labels()[0])
+        if named and beside:
+            axes.legend(fontsize=9, loc="upper left", bbox_to_anchor=(1.01, 1.0), labelspacing=0.7)
+        elif named:
             axes.legend(fontsize=7.5, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=legend_columns)
     for axes in all_axes[len(protocols) :]:
         axes.remove()

@@ -240,16 +240,20 @@ def _exports(results: list[Result], protocols: list[Protocol]) -> dict[str, str]
 
 
 def flattened(record: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, str, str]]:
-    """A record's fields as (section, name, value), for "what was run"."""
+    """A record's fields as (section, name, value), for "what was run"; below a section, numbers by K on one line."""
     for key, value in record.items():
-        if isinstance(value, dict):
+        by_k = prefix and isinstance(value, dict) and value and all(name.isdigit() for name in value)
+        if isinstance(value, dict) and not by_k:
             yield from flattened(value, f"{prefix}{key}.")
-        else:
-            section, _, rest = f"{prefix}{key}".partition(".")
-            yield (section, rest, _shown(value)) if rest else ("result", section, _shown(value))
+            continue
+        text = ", ".join(f"@{k} {_shown(number)}" for k, number in value.items()) if by_k else _shown(value)
+        section, _, rest = f"{prefix}{key}".partition(".")
+        yield (section, rest, text) if rest else ("result", section, text)
 
 
 def _shown(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
+    if isinstance(value, list):
+        return ", ".join(map(_shown, value))
     return value if isinstance(value, str) else json.dumps(value)

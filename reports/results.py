@@ -142,7 +142,8 @@ class Result:
 
 
 def read_results(paths: tuple[str, ...] | list[Path]) -> tuple[list[Result], list[str]]:
-    """The readable records among ``paths``, and a sentence about each that is not.
+    """The readable records among ``paths``, and a sentence about each that is not. A folder stands for the ``.json``
+    files in it.
 
     Raises:
         UserError: none is readable, or none was named.
@@ -150,14 +151,29 @@ def read_results(paths: tuple[str, ...] | list[Path]) -> tuple[list[Result], lis
     if not paths:
         raise UserError("no result records named; give --results with the .json files that --mode test wrote")
     results, failures = [], []
-    for path in paths:
+    for path in _files(paths):
         try:
-            results.append(read_result(Path(path)))
+            results.append(read_result(path))
         except UserError as error:
             failures.append(str(error))
     if not results:
         raise UserError(failures[0] if len(failures) == 1 else f"no readable result record: {'; '.join(failures)}")
     return _with_unique_names(results), failures
+
+
+def _files(paths: tuple[str, ...] | list[Path]) -> list[Path]:
+    """Each file once, folders replaced by their records.
+
+    Raises:
+        UserError: a folder holds none.
+    """
+    files: dict[Path, None] = {}
+    for path in map(Path, paths):
+        inside = sorted(path.glob("*.json")) if path.is_dir() else [path]
+        if not inside:
+            raise UserError(f"no result record (.json) in {path}: --mode test --resultsPath {path} writes them there")
+        files |= dict.fromkeys(inside)
+    return list(files)
 
 
 def read_result(path: Path) -> Result:

@@ -4,10 +4,11 @@ function drawAtlas() {
   const shown = [true, true, true, true];
   const kinds = [[2, "Wrong"], [1, "Close"], [0, "Right"], [3, "No positive"]];
   const choice = { rank: 0 };
-  for (const [what, label] of kinds) {
-    byId("atlas-filters").append(toggle(label, true, (on) => { shown[what] = on; settle(shown); }, dot(OUTCOME_COLOURS[what])));
-  }
-  for (const mark of document.querySelectorAll("#atlas-filters i")) Object.assign(mark.style, { display: "inline-block", width: ".6rem", height: ".6rem", borderRadius: "50%", marginRight: ".4rem" });
+  const filters = kinds.map(([what, label]) => {
+    const act = (on) => { shown[what] = on; settle(shown); };
+    return { what, label, button: toggle("", true, act, dot(OUTCOME_COLOURS[what])) };
+  });
+  byId("atlas-filters").append(...filters.map(({ button }) => button));
   const paint = () => byId("atlas-body").replaceChildren(...atlasBody(choice, paint));
   const step = (by) => {
     const list = atlasOrder(shown);
@@ -27,6 +28,12 @@ function drawAtlas() {
   });
   panels.push(() => {
     choice.rank = 0;
+    const { answers } = current();
+    for (const { what, label, button } of filters) {
+      const count = answers ? answers.outcome.filter((outcome) => outcome === what).length : 0;
+      button.lastChild.data = `${label} ${count}`;
+      button.hidden = !count;
+    }
     const list = atlasOrder(shown);
     const at = list.indexOf(state.query);
     byId("atlas-place").textContent = at < 0 ? `${list.length} queries` : `${at + 1} of ${list.length}`;

@@ -90,8 +90,18 @@ function away(value, units) {
   return `${rounded} ${rounded === 1 ? units.replace(/s$/, "") : units} off`;
 }
 
+/** A window's number: its frame where places are frame numbers, else the row of its frame in the traverse's cut. */
+function windowNumber(side, i) {
+  return numbersFrames(side) ? side.points[i][0] : side.rows[i];
+}
+
+function numbersFrames(side) {
+  return current().result.units === "frames" && side.points.length > 0 && side.points[0].length === 1;
+}
+
 function windowName(side, i) {
-  return side.names ? `${side.names[i]} (row ${side.rows[i]})` : `row ${side.rows[i]}`;
+  const number = `${numbersFrames(side) ? "frame" : "row"} ${windowNumber(side, i)}`;
+  return side.names ? `${side.names[i]} (${number})` : number;
 }
 
 /** A button that is on or off. */

@@ -43,10 +43,10 @@ function differenceOf(found) {
 /** Queries to click: shown with the result that fails on them. */
 function queryList(title, queries, failing) {
   if (!queries.length) return [];
-  const { rows } = DATA.scenes[DATA.results[failing].answers.scene].query;
+  const { query } = DATA.scenes[DATA.results[failing].answers.scene];
   const most = 60;
   const buttons = queries.slice(0, most).map((i) =>
-    element("button", { type: "button", onclick: () => { state.query = i; showResult(failing); showQuery(i, true); } }, String(rows[i])));
-  const more = queries.length > most ? `, the first ${most} of ${queries.length}` : "";
-  return [element("div", { class: "hint" }, `${title} (query rows${more}; a click shows the failure)`), element("div", { class: "pick-list" }, ...buttons)];
+    element("button", { type: "button", onclick: () => { state.query = i; showResult(failing); showQuery(i, true); } }, String(windowNumber(query, i))));
+  const more = queries.length > most ? `, the first ${most} shown` : "";
+  return [element("div", { class: "hint" }, `${title} (${queries.length} ${queries.length === 1 ? "query" : "queries"}${more}; a click shows the failure)`), element("div", { class: "pick-list" }, ...buttons)];
 }

@@ -1,6 +1,7 @@
 // Where it fails: every query on the map, wrong ones joined to the place they were taken for; the drive as a strip.
 
 const TILE_WORLD = 2 * Math.PI * 6378137; // web Mercator metres around the equator
+const PLOT_INSET = 54; // pixels for numbers and names of the axes, left and below
 const DRAW_ORDER = [3, 0, 1, 2]; // failures on top
 
 function drawMap() {
@@ -41,6 +42,13 @@ function mapCaption(scene, answers, counts) {
   }
   const where = scene.map === "lat-lon" ? "north up" : "positions in metres, north or y up";
   return `Each query where it was taken (${where}); a line leads from a wrong one to the place it was taken for.${close} Click a point to see its frames.`;
+}
+
+/** A height that fills the row where the map stands beside the summary. */
+function besideSummary(height) {
+  const summary = document.querySelector(".summary");
+  const beside = byId("map").offsetLeft > summary.offsetLeft + summary.offsetWidth / 2;
+  return beside ? Math.max(height, Math.min(720, summary.offsetHeight - 90)) : height;
 }
 
 function extent(points) {
@@ -93,7 +101,7 @@ function placeMap(shown, ways) {
   let places = [];
   const view = new View(byId("map-stage"), {
     bounds, equal: true, north: true, label: "Map of the queries",
-    height: (width) => Math.max(260, Math.min(560, width * Math.max(tall, 0.45))),
+    height: (width) => besideSummary(Math.max(260, Math.min(560, width * Math.max(tall, 0.45)))),
     draw(context, view) {
       places = query.map(([x, y]) => view.toPixel(x, y));
       tiles.draw(context, view, ways.streets);
@@ -165,17 +173,19 @@ function matchPlot(shown) {
   const query = scene.query.points.map(([x]) => x);
   const reference = scene.reference.points.map(([x]) => x);
   const all = [...query, ...reference];
-  const [low, high] = [Math.min(...all), Math.max(...all)];
+  const [low, , high] = extent(all.map((x) => [x, x]));
+  const room = (high - low) / 50;
   let places = [];
   return new View(byId("map-stage"), {
-    bounds: [low, low, high, high], equal: false, north: false, label: "Queries against matched references", margin: 40,
-    height: (width) => Math.max(280, Math.min(500, width * 0.75)),
+    bounds: [low - room, low - room, high + room, high + room], equal: false, north: false,
+    label: "Queries against matched references", margin: PLOT_INSET,
+    height: (width) => besideSummary(Math.max(280, Math.min(500, width * 0.75))),
     draw(context, view) {
       places = query.map((y, i) => (answers.predictions[i][0] < 0 ? null : view.toPixel(reference[answers.predictions[i][0]], y)));
       drawPlotAxes(context, view, low, high, result.units);
       context.save();
       context.beginPath();
-      context.rect(40, 10, view.width - 50, view.height - 50);
+      context.rect(PLOT_INSET, 10, view.width - PLOT_INSET - 10, view.height - PLOT_INSET - 10);
       context.clip();
       context.strokeStyle = colour("road");
       context.lineWidth = Math.max(3, 2 * (result.radius ?? 0) * view.scales[0]);
@@ -191,34 +201,38 @@ function matchPlot(shown) {
 }
 
 function drawPlotAxes(context, view, low, high, units) {
+  const [wide, tall] = [view.width - PLOT_INSET - 10, view.height - PLOT_INSET - 10];
   context.strokeStyle = colour("rule");
   context.fillStyle = colour("soft");
   context.font = "11px system-ui, sans-serif";
   context.lineWidth = 1;
-  const [left, top] = view.toPlace(40, 40);
-  const [right, bottom] = view.toPlace(view.width - 40, view.height - 40);
+  const [left, top] = view.toPlace(PLOT_INSET, 10);
+  const [right, bottom] = view.toPlace(PLOT_INSET + wide, 10 + tall);
   context.textAlign = "center";
   for (const x of ticks({ low: left, high: right })) {
     const [px] = view.toPixel(x, 0);
-    context.fillText(String(x), px, view.height - 24);
-    context.strokeRect(px, 10, 0, view.height - 50);
+    context.fillText(String(x), px, 10 + tall + 16);
+    context.strokeRect(px, 10, 0, tall);
   }
   context.textAlign = "right";
   for (const y of ticks({ low: top, high: bottom })) {
     const [, py] = view.toPixel(0, y);
-    context.fillText(String(y), 35, py + 4);
-    context.strokeRect(40, py, view.width - 50, 0);
+    context.fillText(String(y), PLOT_INSET - 6, py + 4);
+    context.strokeRect(PLOT_INSET, py, wide, 0);
   }
   context.textAlign = "center";
-  context.fillText(`matched reference, ${units}`, view.width / 2, view.height - 8);
+  context.fillText(`matched reference, ${units}`, PLOT_INSET + wide / 2, view.height - 10);
   context.save();
-  context.translate(11, view.height / 2);
+  context.translate(14, 10 + tall / 2);
   context.rotate(-Math.PI / 2);
   context.fillText(`query, ${units}`, 0, 0);
   context.restore();
 }
 
-/** OpenStreetMap tiles, asked for only once the reader turns them on. */
+/**
+ * Street tiles, asked for only once the reader turns them on. OpenStreetMap's own server refuses pages that are opened
+ * from disk (no Referer goes with the request), so the tiles are CARTO's, drawn from the same data.
+ */
 class Tiles {
   constructor(stage, loaded) {
     this.stage = stage;
@@ -230,7 +244,7 @@ class Tiles {
   draw(context, view, on) {
     this.stage.querySelector(".attribution")?.remove();
     if (!on) return;
-    const text = this.failed ? "street tiles cannot be loaded" : "© OpenStreetMap contributors";
+    const text = this.failed ? "street tiles cannot be loaded" : "© OpenStreetMap contributors © CARTO";
     this.stage.append(element("div", { class: "attribution" }, text));
     const level = Math.max(0, Math.min(19, Math.round(Math.log2((view.scales[0] * TILE_WORLD) / 256))));
     const size = TILE_WORLD / 2 ** level;
@@ -238,21 +252,20 @@ class Tiles {
     const row = (y) => Math.floor((TILE_WORLD / 2 - y) / size);
     const [x0, y0] = view.toPlace(0, 0);
     const [x1, y1] = view.toPlace(view.width, view.height);
-    context.globalAlpha = 0.75;
     for (let i = column(x0); i <= column(x1); i++) {
       for (let j = row(y0); j <= row(y1); j++) this.tile(context, view, level, i, j, size);
     }
-    context.globalAlpha = 1;
   }
 
   tile(context, view, level, i, j, size) {
-    const key = `${level}/${i}/${j}`;
+    const theme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark_all" : "light_all";
+    const key = `${theme}/${level}/${i}/${j}`;
     if (!this.cache.has(key)) {
       const image = new Image();
       this.cache.set(key, image);
       image.onload = this.loaded;
       image.onerror = () => { if (!this.failed) { this.failed = true; this.loaded(); } };
-      image.src = `https://tile.openstreetmap.org/${key}.png`;
+      image.src = `https://basemaps.cartocdn.com/${key}.png`;
     }
     const image = this.cache.get(key);
     if (!image.complete || !image.naturalWidth) return;

@@ -17,7 +17,7 @@ function drawMatrix() {
     }
     view = matrixView(result, answers, shown);
     const layers = [["truth", "true place"], ["match", answers.before ? "first match after re-ranking" : "first match"]];
-    if (answers.before) layers.push(["before", "first match before re-ranking"]);
+    if (answers.before) layers.push(["before", "first match before re-ranking, where it changed"]);
     for (const [key, label] of layers) {
       const mark = element("i", { class: key === "truth" ? "" : "ring", style: { background: MATRIX_COLOURS[key], borderColor: key === "match" ? "var(--ink)" : MATRIX_COLOURS[key] } });
       byId("matrix-legend").append(toggle(label, shown[key], (on) => { shown[key] = on; view.redraw(); }, mark));
@@ -42,6 +42,8 @@ function matrixView(result, answers, shown) {
   const [queries, references] = result.matrix.shape;
   const picture = new Image();
   const side = result.matrix.factor;
+  const matched = answers.predictions.map(([first]) => first);
+  const changed = answers.before?.map((first, i) => (first === matched[i] ? -1 : first));
   let view = null;
   picture.onload = () => view.redraw();
   picture.src = result.matrix.picture;
@@ -55,8 +57,8 @@ function matrixView(result, answers, shown) {
       context.imageSmoothingEnabled = sx * side < 1;
       context.drawImage(picture, x0, y0, picture.naturalWidth * side * sx, picture.naturalHeight * side * sy);
       drawTruth(context, view, answers, shown.truth);
-      if (answers.before && shown.before) drawRings(context, view, answers.before, MATRIX_COLOURS.before, 4.2);
-      if (shown.match) drawRings(context, view, answers.predictions.map(([first]) => first), MATRIX_COLOURS.match, 2.6);
+      if (answers.before && shown.before) drawRings(context, view, changed, MATRIX_COLOURS.before, 4.2);
+      if (shown.match) drawRings(context, view, matched, MATRIX_COLOURS.match, 2.6);
       if (state.query === null) return;
       const [, y] = view.toPixel(0, state.query + 0.5);
       context.fillStyle = MATRIX_COLOURS.match;

@@ -146,7 +146,7 @@ def test_matrix_is_drawn_from_the_dataset_as_it_was(page, tmp_path, monkeypatch)
     driver = page(path)
     assert _colours(driver, "#matrix canvas") > 30
     assert "30 queries (down) against 30 references" in _text(driver, "#matrix-caption")[0]
-    assert "first match before re-ranking" in _text(driver, "#matrix-legend button")
+    assert "first match before re-ranking, where it changed" in _text(driver, "#matrix-legend button")
     assert len(_text(driver, "#atlas canvas.strip")) == 3
 
     np.save(folder / "winter.npy", np.load(folder / "winter.npy")[:20])
@@ -165,6 +165,7 @@ def test_atlas_steps_with_the_keyboard_and_filters(page, record):
     assert _text(driver, "#atlas-body") != first
     _press(driver, "ArrowLeft")
     assert _text(driver, "#atlas-body") == first
+    assert _text(driver, "#atlas-filters button:not([hidden])") == ["Close 3", "Right 16", "No positive 1"]
     right = driver.find_elements("css selector", "#atlas-filters button")[2]
     driver.execute_script("arguments[0].click()", right)
     assert _text(driver, "#atlas-place") == ["1 of 4"]

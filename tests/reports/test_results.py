@@ -89,3 +89,12 @@ def test_an_older_record_without_sections(tmp_path):
     assert result.recall(1) == 0.5
     assert result.recall(5) is None
     assert result.get("timing", "latency_ms", default="none") == "none"
+
+
+def test_a_folder_stands_for_the_records_in_it(record, tmp_path):
+    paths = [record("b"), record("a")]
+    results, _ = read_results((str(paths[0]), str(paths[0].parent)))
+    assert [result.path for result in results] == paths  # each once
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="no result record .* in .*empty"):
+        read_results((str(tmp_path / "empty"),))
