@@ -23,7 +23,7 @@ def encode(
     length: int,
     *,
     amp: bool = False,
-    block: int = 1024,
+    block: int = 128,
 ) -> Tensor:
     """Encode the windows ``[starts, starts + length)``.
 

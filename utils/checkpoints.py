@@ -3,6 +3,7 @@
 import hashlib
 import pickle
 import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,11 @@ def save_checkpoint(state: dict[str, Any], path: Path) -> None:
         torch.save(state, temporary)
 
 
-def load_checkpoint(path: Path) -> dict[str, Any]:
+def load_checkpoint(path: Path, *, mapped: bool = False) -> dict[str, Any]:
     """Read a checkpoint onto the CPU: ours, or seqNet's with its NumPy scalars.
+
+    With ``mapped`` its tensors stay in the file until they are used (a test wants no optimizer's state); a file of
+    PyTorch's oldest format is read nonetheless.
 
     Raises:
         UserError: no such file, not a checkpoint, or one that holds anything but tensors and plain values.
@@ -32,7 +36,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise UserError(f"no checkpoint {path}; train first, or give --resume another run folder")
     try:
         with torch.serialization.safe_globals(_numpy_scalars()):
-            state = torch.load(path, map_location="cpu", weights_only=True)
+            state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped and zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
         named = re.search(r"GLOBAL (\S+)", str(error))
         what = f" ({named[1]})" if named else ""
@@ -62,8 +66,10 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def fit_state(module: torch.nn.Module, state: dict[str, torch.Tensor], source: str) -> None:
-    """Load ``state`` into ``module`` strictly.
+def fit_state(
+    module: torch.nn.Module, state: dict[str, torch.Tensor], source: str, *, assign: bool = False
+) -> None:
+    """Load ``state`` into ``module`` strictly; with ``assign`` its tensors become the module's, without a copy.
 
     Raises:
         UserError: naming the first missing, unexpected and mismatching keys.
@@ -83,4 +89,4 @@ def fit_state(module: torch.nn.Module, state: dict[str, torch.Tensor], source: s
             if keys
         ]
         raise UserError(f"{source} does not fit this encoder: {', '.join(faults)}; check --pooling, --outDims and --w")
-    module.load_state_dict(state)
+    module.load_state_dict({key: value.to(own[key].dtype) for key, value in state.items()}, assign=assign)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from models import SEQUENCE_ENCODERS
 from models.base import EncoderSpec, SequenceEncoder
 from utils.checkpoints import BEST, LATEST, fit_state, load_checkpoint, sha256
@@ -82,12 +84,14 @@ def load_encoder(options: EncoderOptions, in_dims: int, run: Path | None, checkp
     Raises:
         UserError: no checkpoint, or one that does not fit the data or the options.
     """
-    encoder = build_encoder(options, in_dims).eval()
     if run is None:
-        return LoadedEncoder(encoder, None)
+        return LoadedEncoder(build_encoder(options, in_dims).eval(), None)
     path = run / options.save_path / (BEST if checkpoint == "best" else LATEST)
-    state = load_checkpoint(path)
-    fit_state(encoder, {key.removeprefix("module."): value for key, value in state["state_dict"].items()}, str(path))
+    state = load_checkpoint(path, mapped=True)
+    with torch.device("meta"):  # no weights of its own: the file's become the encoder's
+        encoder = build_encoder(options, in_dims).eval()
+    weights = {key.removeprefix("module."): value for key, value in state["state_dict"].items()}
+    fit_state(encoder, weights, str(path), assign=True)
     flags = read_flags(run, options.save_path)
     return LoadedEncoder(
         encoder,

@@ -1,0 +1,60 @@
+"""Every speed benchmark, one after another, each in a process of its own, and one table of what they ask for.
+
+    python -m benchmarks [--quick] [--cores 2]
+
+A benchmark's own output comes first; its last words, "WHAT: VALUE, limit LIMIT", make the lines of the table.
+``--quick`` takes smaller sizes and one round, which shows that everything runs, and little about limits. The exit
+status is 1 where a limit is missed. See ``docs/speed.md``.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+BENCHMARKS = {  # name: what --quick adds
+    "matching": ["--repeats", "1"],
+    "training": ["--repeats", "1"],
+    "encoding": ["--repeats", "1", "--frames", "1000"],
+    "testing": ["--frames", "1000", "--dims", "1024"],
+}
+LIMITED = re.compile(r"(?P<what>.+): (?P<value>[\d.]+)(?P<unit>.*), limit (?P<sense>at least )?(?P<limit>[\d.]+)")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--cores", type=int, default=2)
+    arguments = parser.parse_args()
+    lines, failed = [], False
+    for name, quick in BENCHMARKS.items():
+        command = [sys.executable, FOLDER / f"{name}.py", "--cores", str(arguments.cores)]
+        output = run(command + (quick if arguments.quick else []))
+        found = [match for match in map(LIMITED.fullmatch, output) if match]
+        if not found:
+            raise SystemExit(f"benchmarks/{name}.py ended without a measurement")
+        lines += found
+    print(f"\n{'what':<60}{'measured':>12}{'limit':>10}{'of it':>8}")
+    for line in lines:
+        value, limit = float(line["value"]), float(line["limit"])
+        kept = value >= limit if line["sense"] else value <= limit
+        failed |= not kept
+        print(f"{line['what']:<60}{line['value'] + line['unit']:>12}{line['limit']:>10}{value / limit:>8.0%}"
+              f"  {'pass' if kept else 'FAIL'}")  # fmt: skip
+    return int(failed)
+
+
+def run(command: list) -> list[str]:
+    """The lines a command prints, which are also shown as they come."""
+    lines = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            lines.append(line.rstrip())
+    return lines
+
+
+if __name__ == "__main__":
+    sys.exit(main())
