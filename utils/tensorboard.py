@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 from tensorboardX import SummaryWriter
+from tensorboardX.summary import hparams
 from torch import Tensor
 
 from utils.device import peak_memory_mb
@@ -20,6 +21,10 @@ FIGURE_EVERY = 5  # validations between two similarity matrices
 _SIDE = 500  # longest side of a similarity matrix
 _EDGES = np.linspace(0, 2, 81)  # of unit vectors' distances
 _SPRITE = 32
+_PLACES = {  # options that say where, how fast and how loudly
+    *("dataPath", "structPath", "runsPath", "savePath", "resume", "expName"),
+    *("device", "nocuda", "threads", "quiet", "verbose"),
+}
 
 
 class TrainingLog:
@@ -100,16 +105,30 @@ class TrainingLog:
     def finish(self, best: tuple[float, float]) -> None:
         """Write the options with the best (@5, @1) and the last validation recalls as hparams, so that runs can be
         compared, and the last validation's descriptors for the projector."""
-        values = {
-            name: value if isinstance(value, int | float | str | bool) else str(value)
-            for name, value in self.options.record().items()
-        }
         recalls = {"best/recall_at_5": best[0], "best/recall_at_1": best[1]}
         if self.last is not None:
             step, validated = self.last
             recalls |= {f"last/recall_at_{k}": recall for k, recall in validated.recalls.items()}
             write_projector(self.writer, "val", (validated.reference, validated.query), step)
-        self.writer.add_hparams(values, recalls, name="hparams")
+        self._compare(recalls)
+
+    def _compare(self, recalls: dict[str, float]) -> None:
+        """Write a session of the hparams table: what shapes the run, and what it reached.
+
+        No list of columns is written (``SummaryWriter.add_hparams`` would), so that TensorBoard makes it from all runs
+        and puts the options first in which they differ.
+        """
+        values = {
+            name: value if isinstance(value, int | float | str | bool) else str(value)
+            for name, value in self.options.record().items()
+            if name not in _PLACES
+        }
+        _, start, end = hparams(values, recalls)
+        with SummaryWriter(f"{self.writer.logdir}/hparams") as session:
+            session.file_writer.add_summary(start)
+            session.file_writer.add_summary(end)
+            for name, recall in recalls.items():
+                session.add_scalar(name, recall)
 
     def _reset(self) -> None:
         self._counts = {name: np.zeros(len(_EDGES) - 1, np.int64) for name in ("positive", "negative")}

@@ -96,5 +96,5 @@ def test_a_folder_stands_for_the_records_in_it(record, tmp_path):
     results, _ = read_results((str(paths[0]), str(paths[0].parent)))
     assert [result.path for result in results] == paths  # each once
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="no result record .* in .*empty"):
+    with pytest.raises(UserError, match=r"no result record .* in .*empty"):
         read_results((str(tmp_path / "empty"),))

@@ -161,6 +161,7 @@ def test_hparams_hold_options_and_final_recalls(tmp_path):
     assert events.Scalars("last/recall_at_1")[0].value == 0.125
     plugin = events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
     assert b"lrSchedule" in plugin
+    assert b"runsPath" not in plugin
 
 
 def test_a_resumed_run_replaces_what_it_does_again(tmp_path):
