@@ -4,8 +4,8 @@
 
 ``products`` are the bare matrix products of all frames with the w taps of the convolution; ``encode`` is what every
 step calls; ``windows`` runs the convolution over each window on its own, as seqNet does. The last column is
-``encode`` over ``products``. The longer the window, the more ``windows`` repeats, while seqnet's ``encode`` stays as it is; dsdnet's
-grows by the steps of its LSTM, which belong to one window alone. The exit status is 1 where seqnet takes
+``encode`` over ``products``. The longer the window, the more ``windows`` repeats, while seqnet's ``encode`` stays as it
+is; dsdnet's grows by the steps of its LSTM, which belong to one window alone. The exit status is 1 where seqnet takes
 more than ``--limit`` times the products, or dsdnet as long as its convolution window by window.
 """
 
