@@ -19,7 +19,7 @@ function drawMatrix() {
     const layers = [["truth", "true place"], ["match", answers.before ? "first match after re-ranking" : "first match"]];
     if (answers.before) layers.push(["before", "first match before re-ranking, where it changed"]);
     for (const [key, label] of layers) {
-      const mark = element("i", { class: key === "truth" ? "" : "ring", style: { background: MATRIX_COLOURS[key], borderColor: key === "match" ? "var(--ink)" : MATRIX_COLOURS[key] } });
+      const mark = element("i", { class: key === "truth" ? "" : "ring", style: { background: MATRIX_COLOURS[key], borderColor: MATRIX_COLOURS[key] } });
       byId("matrix-legend").append(toggle(label, shown[key], (on) => { shown[key] = on; view.redraw(); }, mark));
     }
     byId("matrix-tools").append(...view.buttons());
