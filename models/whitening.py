@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
-SHRINKAGE = 0.01
+SHRINKAGES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 
 
 @torch.no_grad()
@@ -78,8 +79,82 @@ class Whitening:
         return torch.linalg.qr(square.to(self.matrix.device)).Q @ self.matrix
 
 
+@dataclass(frozen=True)
+class Moments:
+    """Sums over pairs of frames of the same places, which may be added.
+
+    Attributes:
+        count: pairs.
+        within: (D, D) float64, sum of (q - r)(q - r)^T.
+        total: (D,) float64, sum of (q + r) / 2.
+    """
+
+    count: int
+    within: Tensor
+    total: Tensor
+
+    @classmethod
+    def of(cls, queries: Tensor, references: Tensor, chunk: int = 4096) -> "Moments":
+        """Of (P, D) pairs, ``chunk`` rows in float64 at a time."""
+        dims = queries.shape[1]
+        within = queries.new_zeros(dims, dims, dtype=torch.float64)
+        total = within.new_zeros(dims)
+        for query, reference in zip(queries.split(chunk), references.split(chunk), strict=True):
+            difference = (query - reference).double()
+            within += difference.T @ difference
+            total += (query + reference).double().sum(0) / 2
+        return cls(len(queries), within, total)
+
+    def __add__(self, other: "Moments") -> "Moments":
+        return Moments(self.count + other.count, self.within + other.within, self.total + other.total)
+
+    def change(self, shrinkage: float) -> Tensor:
+        """(D, D): mean change within a place, its diagonal raised by ``shrinkage`` of its mean eigenvalue.
+
+        Raises:
+            ValueError: nothing changes within a place.
+        """
+        change = self.within / self.count
+        power = change.diagonal().mean()
+        if not power > 0:
+            raise ValueError("queries and references are the same: nothing changes within a place")
+        change.diagonal().add_(shrinkage * power)
+        return change
+
+
 @torch.no_grad()
-def place_whitening(queries: Tensor, references: Tensor, shrinkage: float = SHRINKAGE, chunk: int = 4096) -> Whitening:
+def choose_shrinkage(queries: Tensor, references: Tensor, *, folds: int = 3, probes: int = 1000) -> float:
+    """The :data:`SHRINKAGES` that finds places best on stretches of the route it was not computed from.
+
+    The pairs are cut into ``folds`` stretches. Each is whitened with what the others say, and its queries are looked
+    for among its references (at most ``probes`` of each, the first ones); the mean reciprocal rank of the right one,
+    averaged over the stretches, decides. Few dimensions and many places want little, the opposite much.
+
+    Args:
+        queries, references: (P, D); rows i show the same place; rows in the order of the route.
+    """
+    count = len(queries)
+    if count < 2 * folds:
+        return SHRINKAGES[-1]
+    stretches = [slice(count * fold // folds, count * (fold + 1) // folds) for fold in range(folds)]
+    moments = [Moments.of(queries[stretch], references[stretch]) for stretch in stretches]
+    scores = torch.zeros(len(SHRINKAGES), dtype=torch.float64)
+    for fold, stretch in enumerate(stretches):
+        nothing = Moments.of(queries[:0], references[:0])
+        others = sum((part for i, part in enumerate(moments) if i != fold), start=nothing)
+        mean = others.total / others.count
+        seen = [(side[stretch][:probes].double() - mean).T for side in (queries, references)]  # (D, K) each
+        for i, shrinkage in enumerate(SHRINKAGES):
+            root = torch.linalg.cholesky(others.change(shrinkage))
+            query, reference = (normalize(torch.linalg.solve_triangular(root, x, upper=False), dim=0) for x in seen)
+            similarity = query.T @ reference  # (K, K)
+            ranks = (similarity >= similarity.diagonal()[:, None]).sum(1)
+            scores[i] += (1 / ranks).mean().cpu()
+    return SHRINKAGES[int(scores.argmax())]
+
+
+@torch.no_grad()
+def place_whitening(queries: Tensor, references: Tensor, shrinkage: float | None = None) -> Whitening:
     """Whiten the differences within a place, then order the axes by the variance between places.
 
     The discriminative projection of Mikolajczyk and Matas (ICCV 2007), as used for retrieval by Radenovic et al.
@@ -88,32 +163,26 @@ def place_whitening(queries: Tensor, references: Tensor, shrinkage: float = SHRI
     mean square length.
 
     Args:
-        queries, references: (P, D); rows i show the same place under two conditions.
-        shrinkage: added to C_w as this share of its mean eigenvalue, which bounds the gain along any axis.
-        chunk: rows turned into float64 at a time.
+        queries, references: (P, D); rows i show the same place under two conditions; rows in the order of the route.
+        shrinkage: added to C_w as this share of its mean eigenvalue, which bounds the gain along any axis; by
+            default what :func:`choose_shrinkage` says.
 
     Raises:
         ValueError: no pairs, or both sides are the same data.
     """
     if not len(queries) or queries.shape != references.shape:
         raise ValueError(f"wanted as many queries as references, found {len(queries)} and {len(references)}")
-    dims = queries.shape[1]
-    within = queries.new_zeros(dims, dims, dtype=torch.float64)
-    between, total = within.clone(), within.new_zeros(dims)
-    for query, reference in zip(queries.split(chunk), references.split(chunk), strict=True):
-        difference, centre = (query - reference).double(), (query + reference).double() / 2
-        within += difference.T @ difference
-        between += centre.T @ centre
-        total += centre.sum(0)
-    mean = total / len(queries)
-    within, between = within / len(queries), between / len(queries) - torch.outer(mean, mean)
-    power = within.diagonal().mean()
-    if not power > 0:
-        raise ValueError("queries and references are the same: nothing changes within a place")
-    within.diagonal().add_(shrinkage * power)
-    identity = torch.eye(dims, dtype=within.dtype, device=within.device)
-    whiten = torch.linalg.solve_triangular(torch.linalg.cholesky(within), identity, upper=False)
+    moments = Moments.of(queries, references)
+    moments.change(0.0)  # fails where nothing changes
+    change = moments.change(choose_shrinkage(queries, references) if shrinkage is None else shrinkage)
+    mean = moments.total / moments.count
+    between = torch.zeros_like(change)
+    for query, reference in zip(queries.split(4096), references.split(4096), strict=True):
+        centre = (query + reference).double() / 2 - mean
+        between += centre.T @ centre / len(queries)
+    identity = torch.eye(len(change), dtype=change.dtype, device=change.device)
+    whiten = torch.linalg.solve_triangular(torch.linalg.cholesky(change), identity, upper=False)
     axes = torch.linalg.eigh(whiten @ between @ whiten.T).eigenvectors.flip(1)
     matrix = axes.T @ whiten
-    spread = ((matrix @ (between + within / 4)) * matrix).sum()  # the trace of what centred frames become
+    spread = ((matrix @ (between + change / 4)) * matrix).sum()  # the trace of what centred frames become
     return Whitening(mean, matrix / spread.sqrt())

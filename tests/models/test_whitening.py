@@ -3,11 +3,19 @@
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import normalize
 
 from models.base import SequenceEncoder
 from models.dsdnet import DSDNet
 from models.seqnet import SeqNet
-from models.whitening import place_whitening, profile_shares, temporal_profiles
+from models.whitening import (
+    SHRINKAGES,
+    Moments,
+    choose_shrinkage,
+    place_whitening,
+    profile_shares,
+    temporal_profiles,
+)
 
 
 def pairs(count: int = 400, dims: int = 6) -> tuple[torch.Tensor, torch.Tensor]:
@@ -46,10 +54,35 @@ def test_rows_above_the_dimension_keep_distances(count):
         torch.testing.assert_close(rows.T @ rows, found.matrix.T @ found.matrix)
 
 
-def test_whitening_does_not_depend_on_the_chunk():
-    torch.testing.assert_close(place_whitening(*pairs(), chunk=37).mean, place_whitening(*pairs()).mean)
-    a, b = place_whitening(*pairs(), chunk=37).matrix, place_whitening(*pairs()).matrix
-    torch.testing.assert_close(a.T @ a, b.T @ b)
+def test_moments_do_not_depend_on_the_chunk_and_add_up():
+    query, reference = pairs()
+    whole = Moments.of(query, reference)
+    torch.testing.assert_close(Moments.of(query, reference, chunk=37).within, whole.within)
+    torch.testing.assert_close((Moments.of(query[:90], reference[:90]) + Moments.of(query[90:], reference[90:])).total,
+                               whole.total)  # fmt: skip
+
+
+def test_shrinkage_is_chosen_by_the_rank_of_the_right_place():
+    query, reference = pairs(90, 12)
+    ranks = []
+    for shrinkage in SHRINKAGES:
+        score = 0.0
+        for fold in range(3):
+            out = torch.arange(90) // 30 == fold
+            found = place_whitening(query[~out], reference[~out], shrinkage)
+            q, r = (normalize((x[out].double() - found.mean) @ found.matrix.T, dim=1) for x in (query, reference))
+            similarity = q @ r.T
+            score += (1 / (similarity >= similarity.diagonal()[:, None]).sum(1)).mean().item()
+        ranks.append(score)
+    assert choose_shrinkage(query, reference) == SHRINKAGES[int(torch.tensor(ranks).argmax())]
+
+
+def test_a_change_that_tells_nothing_wants_most_shrinkage():
+    generator = torch.Generator().manual_seed(5)
+    places = torch.randn(40, 30, generator=generator)
+    query, reference = (places + torch.randn(40, 30, generator=generator) for _ in range(2))
+    assert choose_shrinkage(query, reference) >= 1
+    assert choose_shrinkage(query[:5], reference[:5]) == SHRINKAGES[-1]  # too few to tell
 
 
 def test_whitening_refuses_what_holds_no_change():
