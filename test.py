@@ -21,10 +21,10 @@ from pipeline.answers import (
     rerank_locally,
     search_descriptors,
 )
+from pipeline.encoders import check_encoder_options, filter_length, is_learned
 from pipeline.scene import Scene, side_of
 from pipeline.scoring import score, summary
 from utils.device import choose_device
-from utils.encoders import check_encoder_options, filter_length, is_learned
 from utils.errors import UserError
 from utils.files import atomic_path, writing
 from utils.options import DATA_FIELDS, ENCODER_FIELDS, MATCHED, ReportOptions, TestOptions
@@ -89,7 +89,7 @@ def save(
         if options.report:
             from report import report
 
-            report(ReportOptions.of(results=(str(path),), output=options.report))
+            report(ReportOptions.of(results=(str(path),), output=options.report, quiet=options.quiet))
 
 
 def resolve(options: TestOptions) -> tuple[TestOptions, Path | None]:
@@ -129,6 +129,8 @@ def check_test_options(options: TestOptions) -> None:
     for name in ("top_k", "match_memory_mb"):
         if getattr(options, name) < 1:
             raise UserError(f"{options.flags()[name].metadata['flag']} {getattr(options, name)}: must be at least 1")
+    if len(options.velocities) != 3:
+        raise UserError("--velocities: wanted three numbers, e.g. 0.8 1.2 0.1: slowest, fastest, step")
     if not options.radii or min(options.radii) < 0:
         raise UserError("--radii: wanted radii of 0 or more")
 

@@ -4,11 +4,11 @@ import shlex
 from pathlib import Path
 
 from datasets.catalogue import load_dataset
+from pipeline.encoders import check_encoder_options, filter_length, is_learned
 from pipeline.scene import Scene
 from pipeline.training import EpochReport, Progress, Trainer
 from utils.checkpoints import LATEST, load_checkpoint, save_checkpoint
 from utils.device import choose_device
-from utils.encoders import check_encoder_options, filter_length, is_learned
 from utils.errors import UserError
 from utils.logs import RunLog, duration, write_environment
 from utils.options import TrainOptions

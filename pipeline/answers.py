@@ -19,8 +19,8 @@ from matching.search import EXACT, Index
 from matching.sequence_matching import MATCHERS, match, rerank
 from matching.sequences import SequenceSet
 from models.encode import encode
+from pipeline.encoders import LoadedEncoder, load_encoder
 from pipeline.scene import Scene
-from utils.encoders import LoadedEncoder, load_encoder
 from utils.errors import UserError
 from utils.options import ENCODER_FIELDS, TestOptions
 from utils.records import WeightsRecord

@@ -12,10 +12,10 @@ from datasets.descriptor_files import read_identity
 from datasets.windows import Windows
 from matching.metrics import precision_recall, recall_at, recall_at_radii, recall_intervals
 from pipeline.answers import KS, Answer
+from pipeline.encoders import filter_length
 from pipeline.scene import Scene
 from utils import records
 from utils.device import peak_memory_mb
-from utils.encoders import filter_length
 from utils.options import MATCHED, DataOptions, TestOptions
 from utils.runs import run_name
 

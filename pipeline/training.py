@@ -24,9 +24,9 @@ from matching.search import search
 from models.base import SequenceEncoder
 from models.encode import encode
 from models.losses import LOSSES, TupleLoss, Tuples
+from pipeline.encoders import build_encoder
 from pipeline.scene import Scene, side_of
 from utils.checkpoints import BEST, LATEST, fit_state, save_checkpoint
-from utils.encoders import build_encoder
 from utils.errors import UserError
 from utils.options import TrainOptions
 from utils.signals import StopRequest

@@ -41,7 +41,9 @@ class RunOptions(DataOptions):
     runs_path: str = option("--runsPath", "data/runs", "folder of all runs")
     save_path: str = option("--savePath", "checkpoints", "folder of a run's checkpoints, inside the run")
     exp_name: str = option("--expName", "", "ending of the run's and the results' name")
-    resume: str = option("--resume", "", "run to resume, or a folder of runs for its newest; no value: the newest", const=NEWEST)
+    resume: str = option(
+        "--resume", "", "run to resume, or a folder of runs for its newest; no value: the newest", const=NEWEST
+    )
     device: str = option("--device", "auto", "where to compute", choices=("auto", "cpu", "cuda"))
     nocuda: bool = option("--nocuda", False, "same as --device cpu")
     threads: int = option("--threads", 0, "CPU threads; 0: all cores")

@@ -26,6 +26,7 @@ def make_record(
     images: list[str] | None = None,
     reranked: bool = False,
     table: bool = False,
+    lat_lon: bool = False,
 ) -> Path:
     """A record of ``queries`` queries, each taken where the reference of its number was.
 
@@ -126,6 +127,8 @@ def make_record(
     if table:
         arrays["positives"] = np.stack([index, np.where(has_positive, index + 1, index)], axis=1)
     for side in ("reference", "query"):
+        if lat_lon:
+            arrays[f"{side}LatLon"] = np.array([63.4, 10.4]) + arrays[f"{side}Positions"] / 111e3
         if names:
             arrays[f"{side}Names"] = np.array(names, dtype=np.str_)
         if images:

@@ -74,6 +74,13 @@ def _colours(driver, selector):
     )
 
 
+def _requests(driver, scheme: str) -> list[str]:
+    """Addresses asked for since the last look."""
+    messages = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
+    urls = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+    return [url for url in urls if url.startswith(scheme)]
+
+
 def _press(driver, key):
     driver.execute_script("document.dispatchEvent(new KeyboardEvent('keydown', {key: arguments[0]}))", key)
 
@@ -81,8 +88,7 @@ def _press(driver, key):
 def test_opens_from_disk_without_errors_and_without_the_network(page, record):
     driver = page(record("a"), record("b", label="other", wrong=(1,)), record("c", planar=False))
     assert driver.get_log("browser") == []
-    messages = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
-    requests = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+    requests = _requests(driver, "")
     assert requests
     assert all(url.startswith(("file:", "data:", "blob:")) for url in requests)
 
@@ -120,6 +126,24 @@ def test_map_and_route_draw_the_outcomes(page, record, planar):
     for button in driver.find_elements("css selector", "#map-legend button"):
         driver.execute_script("arguments[0].click()", button)
     assert _colours(driver, "#map canvas") < shown
+
+
+def test_street_tiles_are_asked_for_only_once_wanted_and_missed_without_harm(page, record):
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    driver = page(record("a", lat_lon=True))
+    driver.execute_cdp_cmd("Network.enable", {})
+    network = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+    driver.execute_cdp_cmd("Network.emulateNetworkConditions", network | {"offline": True})
+    assert _requests(driver, "https:") == []
+    (button,) = [b for b in driver.find_elements("css selector", "#map-tools button") if "Street" in b.text]
+    driver.execute_script("arguments[0].click()", button)
+    WebDriverWait(driver, 10).until(lambda _: _text(driver, "#map .attribution") == ["street tiles cannot be loaded"])
+    driver.execute_cdp_cmd("Network.emulateNetworkConditions", network | {"offline": False})
+    asked = _requests(driver, "https:")
+    assert asked
+    assert all(url.startswith("https://basemaps.cartocdn.com/light_all/") for url in asked)
+    assert _colours(driver, "#map canvas") > 20
 
 
 def test_matrix_is_drawn_from_the_dataset_as_it_was(page, tmp_path, monkeypatch):
