@@ -58,6 +58,8 @@ def train(options: TrainOptions) -> Path:
             log.say(epoch_line(report, progress), "green" if report.is_best else None)
             log.detail(epoch_details(report))
         events.finish(progress.best)
+    if progress.learned:
+        log.say(f"epoch {progress.epoch} found no tuple that violates the margin: there is nothing left to learn")
     log.say(f"best: epoch {progress.best_epoch}, validation R@1 {progress.best[1]:.3f}, R@5 {progress.best[0]:.3f}")
     log.say(f"next: python main.py --mode test --resume {run}")
     return run

@@ -49,6 +49,7 @@ class Progress:
     best: tuple[float, float] = (-1.0, -1.0)  # validation recall@5, recall@1
     best_epoch: int = -1  # epochs trained by then; 0: the weights that training started from
     stale: int = 0  # validations since the best one
+    learned: bool = False  # an exhaustive search found no tuple that violates the margin, so no epoch ever will
     recalls: dict[int, float] = field(default_factory=dict)  # of the last validation
     seconds: float = 0.0  # of the epoch so far
 
@@ -135,13 +136,14 @@ class Trainer:
             self.validate()
             save_checkpoint(self.state(), folder / BEST)
             save_checkpoint(self.state(), folder / LATEST)
-        while progress.epoch < options.n_epochs and not self.out_of_patience():
+        while progress.epoch < options.n_epochs and not progress.learned and not self.out_of_patience():
             self.train_epoch(stop, folder)
             self.check_weights()
             progress.epoch += 1
             evaluated = progress.epoch % options.eval_every == 0 or progress.epoch == options.n_epochs
             is_best = evaluated and self.validate()
             report = self.report(evaluated, is_best)
+            progress.learned = report.tuples == 0 and not options.n_neg_sample
             progress.order, progress.part, progress.totals, progress.seconds = None, 0, {}, 0.0
             state = self.state()
             if is_best:

@@ -185,9 +185,14 @@ def test_evaluation_may_be_rarer_but_the_last_epoch_is_evaluated(route):
     assert latest(run)["recalls"]
 
 
-def test_an_epoch_without_violating_tuples_passes(route):
-    run = train(TrainOptions.of(**given(route, n_epochs=1, margin=1e-9, loss="triplet", pooling="seqnet")))
-    assert latest(run)["epoch"] == 1
+def test_training_ends_where_no_tuple_violates_the_margin(route, capsys):
+    options = given(route, n_epochs=20, margin=1e-9, loss="triplet", pooling="seqnet", quiet=False)
+    run = train(TrainOptions.of(**options))
+    epochs = latest(run)["epoch"]
+    assert epochs < 20
+    assert "nothing left to learn" in capsys.readouterr().out
+    assert main(["--mode", "train", "--resume", str(run), "--quiet"]) == 0
+    assert latest(run)["epoch"] == epochs
 
 
 def test_a_loss_that_is_not_a_number_stops_and_keeps_the_last_good_checkpoint(route, capsys):
