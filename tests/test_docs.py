@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from datasets import catalogue, seqnet_layout, synthetic
+from datasets.structs import read_image_names, read_struct
 from main import main
 from utils.options import TrainOptions
 
@@ -123,6 +124,54 @@ def test_every_command_of_a_page_runs(page, user_folder, capsys):
     for line in lines:
         status = run(line)
         assert status == 0, f"{line}: {capsys.readouterr().err}"
+
+
+OPTICORNET_COMMANDS = """
+python main.py --mode train --pooling dsdnet --dataset nordland-sw --seqL 10 --w 5 --outDims 8192 --expName "w5"
+python main.py --mode train --pooling dsdnet --dataset oxford-v1.0 --seqL 5 --w 3 --outDims 8192 --expName "w3"
+python main.py --mode train --pooling dsdnet --dataset msls --msls_trainCity melbourne --msls_valCity austin --seqL 5 \
+--w 3 --outDims 8192 --expName "msls_w3"
+python main.py --mode test --pooling dsdnet --dataset msls --msls_valCity amman --seqL 5 --split test --resume ./data/runs/
+python main.py --mode train --pooling dsdnet --dataset nordland-sw --seqL 1 --w 1 --outDims 8192 --expName "w1"
+python main.py --mode test --pooling dsdnet --dataset nordland-sf --seqL 5 --split test \
+--resume ./data/runs/Jun03_15-22-44_l10_w5/
+"""
+
+
+def test_the_commands_of_opticornets_own_page_run(user_folder, shared, capsys):
+    structs = shared / "data" / "seqnet-structs"
+    for path in structs.rglob("*.*"):  # all but Nordland's list of names, which is as long as the full dataset
+        link = user_folder / "structFiles" / path.relative_to(structs)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if path.name != "nordland_clean_imageNames.txt":
+            link.symlink_to(path)
+    descriptors = user_folder / "data" / "descData" / "netvlad-pytorch"
+    rng = np.random.default_rng(1)
+    for path in structs.glob("*.db"):
+        struct = read_struct(path)
+        if path.name.startswith("msls"):
+            city = path.name.split("_")[1]
+            for side, positions in (("database", struct.reference_positions), ("query", struct.query_positions)):
+                np.save(descriptors / f"msls_{city}_{side}.npy", unit(rng.standard_normal((len(positions), 8))))
+    for traverse in ("2015-03-17-11-08-44", "2014-12-16-18-44-24"):
+        names = structs / "imageNamesFiles" / f"oxford_{traverse}_imagenames_subsampled-2m.txt"
+        frames = rng.standard_normal((len(read_image_names(names)), 8))
+        np.save(descriptors / f"oxford_{traverse}_stereo_left.npy", unit(frames))
+    for command in OPTICORNET_COMMANDS.strip().replace("\\\n", "").splitlines():
+        assert run(command) == 0, f"{command}: {capsys.readouterr().err}"
+        for trained in (user_folder / "data" / "runs").glob("*_l10_w5"):  # the page names a run of its authors
+            trained.rename(trained.with_name("Jun03_15-22-44_l10_w5"))
+
+
+def test_the_demo_ends_with_a_table_of_every_method(user_folder, capsys):
+    assert main(["--mode", "demo"]) == 0
+    out = capsys.readouterr().out
+    table = out[out.rindex("method  ") :]
+    for method in ("single S5", "smooth S5", "delta S5", "single+seqmatch L5", "dsdnet S5", "s1+seqmatch L5"):
+        assert f"\n{method}" in table
+    assert "dsdnet S5 > s1+seqmatch L5" in table
+    assert "tensorboard --logdir data/runs" in table
+    assert len(list((user_folder / "data" / "results" / "demo").glob("*.json"))) == 9
 
 
 def test_the_readme_shows_commands():
