@@ -179,7 +179,8 @@ def _write_rows(options: ExtractOptions, encoder: "ImageEncoder", projection: "P
 
     save()  # from here on the unfinished files say what they are
     saved_at = time.monotonic()
-    bar = tqdm(total=total, initial=progress.images, unit=" images", disable=options.quiet, smoothing=0.05)
+    bar = tqdm(total=total, initial=progress.images, unit=" images",
+               disable=True if options.quiet else None, smoothing=0.05)
     try:
         for batch, outputs in _described(options, encoder, projection, source, progress):
             for writer, rows in zip(writers, outputs, strict=True):

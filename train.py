@@ -90,7 +90,7 @@ def epoch_line(report: EpochReport, progress: Progress) -> str:
     left = report.seconds * (report.epochs - report.epoch - 1)
     mark = " *" if report.is_best else ""
     return (
-        f"epoch {report.epoch + 1:>3}/{report.epochs}  {loss}{recalls}{mark}  best {progress.best[0]:.3f}  "
+        f"epoch {report.epoch + 1:>3}/{report.epochs}  {loss}{recalls}{mark}  best R@5 {progress.best[0]:.3f}  "
         f"{duration(report.seconds)}  {duration(left)} left"
     )
 

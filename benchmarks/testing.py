@@ -135,8 +135,8 @@ def make_run(folder: Path, name: str, dims: int) -> None:
     """A run folder with untrained weights and an optimizer's state of their size."""
     import torch
 
+    from pipeline.encoders import build_encoder
     from utils.checkpoints import BEST, save_checkpoint
-    from utils.encoders import build_encoder
     from utils.options import TrainOptions
     from utils.runs import write_flags
 

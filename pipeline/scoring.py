@@ -173,7 +173,8 @@ def summary(record: records.ResultRecord) -> str:
     """The result in a few lines for the terminal."""
     data, method, protocol = record.data, record.method, record.protocol
     ks = [str(k) for k in protocol.ks]
-    within = "the split's table" if data.positive_radius is None else f"{data.positive_radius:g} {data.units}"
+    unit = data.units.removesuffix("s") if data.positive_radius == 1 else data.units
+    within = "the split's table" if data.positive_radius is None else f"{data.positive_radius:g} {unit}"
     lines = [
         f"{method.label} on {data.dataset} ({data.split}): {protocol.counted} of {protocol.queries} queries counted, "
         f"{data.reference.kept} references, correct within {within}",
