@@ -30,6 +30,7 @@ from utils.files import atomic_path, writing
 from utils.options import DATA_FIELDS, ENCODER_FIELDS, MATCHED, ReportOptions, TestOptions
 from utils.records import ResultRecord, save_result
 from utils.runs import find_run, read_flags, run_name
+from utils.validated import EncodedSide
 
 
 def test(options: TestOptions) -> ResultRecord | None:
@@ -59,17 +60,20 @@ def test(options: TestOptions) -> ResultRecord | None:
             answer = reorder(scene, options, answer)
     record, arrays = score(scene, options, answer)
     print(summary(record))
-    save(options, run, scene, record, arrays, described)
+    shown = ()
+    if options.projector:
+        shown = side_of(scene.reference, described.reference), side_of(scene.query, described.query)
+    del answer, described  # before TensorBoard takes memory of its own
+    save(options, run, record, arrays, shown)
     return record
 
 
 def save(
     options: TestOptions,
     run: Path | None,
-    scene: Scene,
     record: ResultRecord,
     arrays: dict[str, np.ndarray],
-    described: Described | None,
+    shown: tuple[EncodedSide, ...],
 ) -> None:
     """Write what was asked for: record and arrays, TensorBoard events (to the run, else to the results), a report."""
     name = Path(record.predictions).stem
@@ -77,12 +81,9 @@ def save(
     if run is not None or options.results_path:
         from utils.tensorboard import write_result
 
-        sides = () if described is None else (
-            side_of(scene.reference, described.reference), side_of(scene.query, described.query)
-        )  # fmt: skip
         events = run / "tests" / name if run is not None else Path(options.results_path) / name
         with writing(events):
-            write_result(events, record, arrays, sides if options.projector else (), options.projector)
+            write_result(events, record, arrays, shown, options.projector)
     if folder:
         path = save_result(record, arrays, Path(folder), name)
         print(f"record: {path}")

@@ -131,7 +131,8 @@ python main.py --mode train --pooling dsdnet --dataset nordland-sw --seqL 10 --w
 python main.py --mode train --pooling dsdnet --dataset oxford-v1.0 --seqL 5 --w 3 --outDims 8192 --expName "w3"
 python main.py --mode train --pooling dsdnet --dataset msls --msls_trainCity melbourne --msls_valCity austin --seqL 5 \
 --w 3 --outDims 8192 --expName "msls_w3"
-python main.py --mode test --pooling dsdnet --dataset msls --msls_valCity amman --seqL 5 --split test --resume ./data/runs/
+python main.py --mode test --pooling dsdnet --dataset msls --msls_valCity amman --seqL 5 --split test \\
+--resume ./data/runs/
 python main.py --mode train --pooling dsdnet --dataset nordland-sw --seqL 1 --w 1 --outDims 8192 --expName "w1"
 python main.py --mode test --pooling dsdnet --dataset nordland-sf --seqL 5 --split test \
 --resume ./data/runs/Jun03_15-22-44_l10_w5/
