@@ -6,6 +6,7 @@ first kind of answer may then be re-ordered by the second (``--rerank``): hierar
 features of the windows' own frames (``--rerank local``).
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -40,11 +41,15 @@ def test(options: TestOptions) -> ResultRecord | None:
         UserError: bad options, data or weights.
     """
     options, run = resolve(options)
+    options = replace(options, filter_length=filter_length(options))
     check_test_options(options)
+    for folder in filter(None, (options.results_path, options.report)):
+        with writing(folder):  # now, rather than when everything is computed
+            Path(folder).mkdir(parents=True, exist_ok=True)
     device = choose_device(options.device, options.nocuda, options.threads)
     dataset = load_dataset(options.dataset, **options.source(), splits=(options.split,))
     split = dataset.splits[options.split]
-    scene = Scene.of(dataset.name, split, options.sequence_length, filter_length(options), device)
+    scene = Scene.of(dataset.name, split, options.sequence_length, options.filter_length, device)
     check_sizes(options, scene)
     described = None
     if options.pooling in MATCHED:
@@ -64,8 +69,7 @@ def test(options: TestOptions) -> ResultRecord | None:
     if options.projector:
         shown = side_of(scene.reference, described.reference), side_of(scene.query, described.query)
     del answer, described  # before TensorBoard takes memory of its own
-    save(options, run, record, arrays, shown)
-    return record
+    return save(options, run, record, arrays, shown)
 
 
 def save(
@@ -74,23 +78,29 @@ def save(
     record: ResultRecord,
     arrays: dict[str, np.ndarray],
     shown: tuple[EncodedSide, ...],
-) -> None:
-    """Write what was asked for: record and arrays, TensorBoard events (to the run, else to the results), a report."""
+) -> ResultRecord:
+    """Write what was asked for: record and arrays, TensorBoard events (to the run, else to the results), a report.
+
+    Returns the record, which knows where its arrays are.
+    """
     name = Path(record.predictions).stem
     folder = options.results_path or options.report
+    if folder:
+        path = save_result(record, arrays, Path(folder), name)
+        name = path.stem
+        record = replace(record, predictions=f"{name}.npz")
+        print(f"record: {path}")
     if run is not None or options.results_path:
         from utils.tensorboard import write_result
 
         events = run / "tests" / name if run is not None else Path(options.results_path) / name
         with writing(events):
             write_result(events, record, arrays, shown, options.projector)
-    if folder:
-        path = save_result(record, arrays, Path(folder), name)
-        print(f"record: {path}")
-        if options.report:
-            from report import report
+    if options.report:
+        from report import report
 
-            report(ReportOptions.of(results=(str(path),), output=options.report, quiet=options.quiet))
+        report(ReportOptions.of(results=(str(path),), output=options.report, quiet=options.quiet))
+    return record
 
 
 def resolve(options: TestOptions) -> tuple[TestOptions, Path | None]:
@@ -108,13 +118,21 @@ def resolve(options: TestOptions) -> tuple[TestOptions, Path | None]:
     if not wants_weights:
         raise UserError(f"--pooling {options.pooling} has no weights, so --resume {run} contradicts it; leave one out")
     decided = ENCODER_FIELDS if options.pooling != "s1+seqmatch" else ()
-    followed = DATA_FIELDS if options.pooling == "s1+seqmatch" else (*DATA_FIELDS, "sequence_length", "filter_length")
+    followed = DATA_FIELDS if options.pooling == "s1+seqmatch" else (*DATA_FIELDS, "sequence_length")
     return options.restored(flags, (*decided, *(name for name in followed if name not in options.given)), str(run)), run
 
 
 def check_test_options(options: TestOptions) -> None:
     """Raise :class:`UserError` for options that make no sense together, before anything is read."""
     check_encoder_options(options)
+    matches = options.pooling in MATCHED or options.rerank in MATCHED
+    unused = set() if matches else {"matcher", "reverse", "velocities", "contrast_window"}
+    if not options.rerank:
+        unused |= {"rerank_resume", "rerank_length"} | ({"top_k"} if not options.predictions_file else set())
+    for name in sorted(unused & options.given):
+        raise UserError(f"{options.flags()[name].metadata['flag']} changes nothing here: no frames are matched by it")
+    if options.extract_only and options.pooling in MATCHED:
+        raise UserError(f"--extractOnly writes sequence descriptors; {options.pooling} has none")
     if options.extract_only and not options.results_path:
         raise UserError("--extractOnly writes to --resultsPath; give one")
     if options.projector and options.pooling in MATCHED:

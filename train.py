@@ -1,6 +1,7 @@
 """Step: learn a sequence encoder."""
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 from datasets.catalogue import load_dataset
@@ -17,8 +18,9 @@ from utils.signals import StopRequest
 from utils.tensorboard import TrainingLog
 
 # What may differ between a run and its resumption: where things are and how fast, never what is computed.
-PLACES = {"data_path", "struct_path", "runs_path", "save_path", "resume"}
-FREE = PLACES | {"device", "nocuda", "threads", "quiet", "verbose"}
+# Where nothing else is given, the run's own values hold for the first of them too.
+KEPT = ("data_path", "struct_path", "device", "nocuda", "threads")
+FREE = {*KEPT, "runs_path", "save_path", "resume", "quiet", "verbose"}
 
 
 def train(options: TrainOptions) -> Path:
@@ -32,12 +34,15 @@ def train(options: TrainOptions) -> Path:
     if options.resume:
         run = find_run(options.resume, options.runs_path, options.save_path)
         shaping = tuple(name for name in options.flags() if name not in FREE)
-        options = options.restored(read_flags(run, options.save_path), shaping, str(run))
+        kept = tuple(name for name in KEPT if name not in options.given)
+        options = options.restored(read_flags(run, options.save_path), shaping + kept, str(run))
+    else:
+        options = replace(options, filter_length=filter_length(options))
     check_training_options(options)
     device = choose_device(options.device, options.nocuda, options.threads)
     dataset = load_dataset(options.dataset, **options.source(), splits=("train", "val"))
     scenes = (
-        Scene.of(dataset.name, dataset.splits[name], options.sequence_length, filter_length(options), device)
+        Scene.of(dataset.name, dataset.splits[name], options.sequence_length, options.filter_length, device)
         for name in ("train", "val")
     )
     trainer = Trainer(options, *scenes)
@@ -50,7 +55,10 @@ def train(options: TrainOptions) -> Path:
     write_environment(run)
     progress, log = trainer.progress, RunLog(run, quiet=options.quiet, verbose=options.verbose)
     log.say(f"{run}: {trainer.describe()}")
-    stop = StopRequest(f"python main.py --mode train --resume {shlex.quote(str(run))}")
+    place = shlex.quote(str(run))
+    if "save_path" in options.given:
+        place += f" --savePath {shlex.quote(options.save_path)}"
+    stop = StopRequest(f"python main.py --mode train --resume {place}")
     with log, TrainingLog(run, options, first_epoch=progress.epoch) as events, stop:
         trainer.observer = events
         for report in trainer.epochs(run, stop):
@@ -61,7 +69,7 @@ def train(options: TrainOptions) -> Path:
     if progress.learned:
         log.say(f"epoch {progress.epoch} found no tuple that violates the margin: there is nothing left to learn")
     log.say(f"best: epoch {progress.best_epoch}, validation R@1 {progress.best[1]:.3f}, R@5 {progress.best[0]:.3f}")
-    log.say(f"next: python main.py --mode test --resume {run}")
+    log.say(f"next: python main.py --mode test --resume {place}")
     return run
 
 

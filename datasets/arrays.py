@@ -122,19 +122,22 @@ def iterate_blocks(descriptors, block_bytes: int = BLOCK_BYTES) -> Iterator[tupl
 
 
 def check_finite(traverse: Traverse) -> None:
-    """Read every descriptor of a traverse, in blocks, and refuse NaN and infinity.
+    """Read every descriptor of a traverse, in blocks, and refuse NaN, infinity and rows of zeros.
 
     Raises:
         UserError: names the first row (and frame) that holds one, and how many rows do.
     """
-    bad = np.concatenate([start + _bad_rows(block) for start, block in iterate_blocks(traverse.descriptors)])
-    if len(bad):
-        first = int(bad[0])
-        frame = f" (frame {traverse.names[first]})" if traverse.names else ""
-        raise UserError(
-            f"traverse {traverse.name}: NaN or infinity in {len(bad)} of {len(traverse)} descriptors, first in row "
-            f"{first}{frame} of {traverse.source or 'the array'}; extract them again or leave these frames out"
-        )
+    bad, zero = [], []
+    for start, block in iterate_blocks(traverse.descriptors):
+        bad.extend(start + _bad_rows(block))
+        zero.extend(start + np.flatnonzero(~block.any(axis=1)))
+    for what, rows in (("NaN or infinity", bad), ("nothing but zeros", zero)):
+        if rows:
+            frame = f" (frame {traverse.names[rows[0]]})" if traverse.names else ""
+            raise UserError(
+                f"traverse {traverse.name}: {what} in {len(rows)} of {len(traverse)} descriptors, first in row "
+                f"{rows[0]}{frame} of {traverse.source or 'the array'}; extract them again or leave these frames out"
+            )
 
 
 def _bad_rows(block: np.ndarray) -> np.ndarray:

@@ -53,6 +53,8 @@ class Index:
         self._reference = np.ascontiguousarray(reference, dtype=np.float32)
         self._device = torch.device(device)
         self._index = None if index == EXACT else _build(self._reference, index, seed)
+        if self._device.type == "cuda" and self._index is None:  # uploaded once, not for every block of queries
+            self._reference = torch.as_tensor(self._reference, device=self._device)
 
     def search(self, query: np.ndarray, k: int) -> Ranking:
         """The ``k`` references nearest to each row of ``query`` (M, O) float32."""

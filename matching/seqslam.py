@@ -33,10 +33,11 @@ class SeqSlam(SequenceMatcher):
     contrast: int = 0
 
     def __post_init__(self):
-        if not 0 < self.slowest <= min(1, self.fastest) or self.step <= 0 or self.contrast < 0:
+        many = self.fastest - self.slowest > 1000 * self.step
+        if not 0 < self.slowest <= min(1, self.fastest) or self.step <= 0 or self.contrast < 0 or many:
             raise ValueError(
-                f"velocities must be positive, rise by a positive step and begin at 1 or below, the contrast window "
-                f"must not be negative; found {self}"
+                f"velocities must be positive, rise by a positive step (1000 at most) and begin at 1 or below, the "
+                f"contrast window must not be negative; found {self}"
             )
 
     def velocities(self) -> np.ndarray:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -50,7 +51,7 @@ class Answer:
         seconds: of the steps.
         probes: step to a function that does it for one query again, for timing.
         weights, rerank_weights: what was loaded.
-        candidates: the ranking before re-ranking.
+        candidates: the whole ranking before re-ranking.
         exact: the exact ranking, where an approximate index gave ``ranking``.
     """
 
@@ -151,7 +152,7 @@ def rerank_answer(scene: Scene, options: TestOptions, answer: Answer) -> Answer:
     return replace(
         answer,
         ranking=ranking,
-        candidates=candidates,
+        candidates=answer.ranking,
         seconds=seconds,
         rerank_weights=weights,
         probes=answer.probes | {"rerank": rerank_one},
@@ -194,7 +195,7 @@ def rerank_locally(scene: Scene, options: TestOptions, answer: Answer) -> Answer
     return replace(
         answer,
         ranking=ranking,
-        candidates=candidates,
+        candidates=answer.ranking,
         seconds=seconds,
         probes=answer.probes | {"rerank": lambda i: find(i, i + 1)},
     )
@@ -209,7 +210,8 @@ def frame_sets(
         raw = [sequence_set(side, side.traverse.descriptors, normalise=True) for _, side in sides]
         return None, *raw
     flags = read_flags(run, options.save_path)
-    single = replace(options, sequence_length=1, given=frozenset())
+    typed = options.given - {"sequence_length", "pooling"} if method == options.pooling else frozenset()
+    single = replace(options, sequence_length=1, given=typed)
     single = single.restored(flags, ENCODER_FIELDS, str(run))
     try:
         loaded = load_encoder(single, scene.split.reference.dims, run, options.ckpt)
@@ -261,18 +263,18 @@ def read_predictions(options: TestOptions, scene: Scene) -> np.ndarray:
     try:
         with np.load(path, allow_pickle=False) as file:
             predictions = file["preds"]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, EOFError, TypeError, BadZipFile) as error:
         raise UserError(f"--predictionsFile {path}: not a results file with preds ({error})") from error
-    integers = predictions.ndim == 2 and np.issubdtype(predictions.dtype, np.integer)
+    integers = predictions.ndim == 2 and predictions.shape[1] and np.issubdtype(predictions.dtype, np.integer)
     if not integers or len(predictions) != len(scene.query):
         raise UserError(
             f"--predictionsFile {path} holds preds of shape {predictions.shape} {predictions.dtype}, wanted integers "
             f"for {len(scene.query)} queries; it was made on another split, or with another --seqL_filterData"
         )
-    if predictions.size and predictions.max() >= len(scene.reference):
+    if predictions.max() >= len(scene.reference) or predictions.min() < -1:
         raise UserError(
-            f"--predictionsFile {path} names reference {predictions.max()}, but there are {len(scene.reference)}; "
-            "it was made on other data"
+            f"--predictionsFile {path} names references {predictions.min()} to {predictions.max()}, but there are "
+            f"{len(scene.reference)}; it was made on other data"
         )
     return predictions[:, : options.top_k].astype(np.int64)
 

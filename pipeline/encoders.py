@@ -30,7 +30,13 @@ def build_encoder(options: EncoderOptions, in_dims: int) -> SequenceEncoder:
         residual=not options.no_residual,
         fusion=options.dsd_fusion,
     )
-    encoder = SEQUENCE_ENCODERS[options.pooling].encoder().of(spec)
+    try:
+        encoder = SEQUENCE_ENCODERS[options.pooling].encoder().of(spec)
+    except (RuntimeError, MemoryError) as error:
+        raise UserError(
+            f"--pooling {options.pooling} with --outDims {options.out_dims} and --w {options.w} cannot be built for "
+            f"{in_dims}-D frames: there is not enough memory; choose fewer dimensions"
+        ) from error
     if options.sequence_length < encoder.min_length:
         raise UserError(
             f"--seqL {options.sequence_length} is below {encoder.min_length}, the fewest frames --pooling "
@@ -45,7 +51,7 @@ def is_learned(pooling: str) -> bool:
 
 
 def filter_length(options: EncoderOptions) -> int:
-    """``--seqL_filterData``: as given; MSLS, whose sequences are short, drops border frames unless told not to."""
+    """``--seqL_filterData`` of a new run or test: as given; MSLS, whose sequences are short, drops border frames."""
     if options.dataset == "msls" and "filter_length" not in options.given:
         return options.sequence_length
     return options.filter_length

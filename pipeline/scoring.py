@@ -11,8 +11,8 @@ import torch
 from datasets.descriptor_files import read_identity
 from datasets.windows import Windows
 from matching.metrics import precision_recall, recall_at, recall_at_radii, recall_intervals
+from matching.ranking import Ranking
 from pipeline.answers import KS, Answer
-from pipeline.encoders import filter_length
 from pipeline.scene import Scene
 from utils import records
 from utils.device import peak_memory_mb
@@ -41,10 +41,12 @@ def score(scene: Scene, options: TestOptions, answer: Answer) -> tuple[records.R
     if options.bootstrap:
         generator = np.random.default_rng(options.seed)
         intervals = recall_intervals(correct, counted, ks, generator, samples=options.bootstrap)
-    before = {}
-    if answer.candidates is not None or answer.exact is not None:
-        first = answer.exact if answer.candidates is None else answer.candidates
-        before = recall_at(padded(scene.truth.correct(first.indices, scene.radius), max(ks), False), counted, ks)
+
+    def recall_of(ranking: Ranking | None) -> dict[str, float]:
+        if ranking is None:
+            return {}
+        found = padded(scene.truth.correct(ranking.indices, scene.radius), max(ks), False)
+        return {str(k): value for k, value in recall_at(found, counted, ks).items()}
 
     name = run_name(options)
     sides = (side_record(scene.reference), side_record(scene.query))
@@ -63,18 +65,18 @@ def score(scene: Scene, options: TestOptions, answer: Answer) -> tuple[records.R
             label=label(options, sides),
             pooling=options.pooling,
             sequence_length=options.sequence_length,
-            filter_length=filter_length(options),
+            filter_length=options.filter_length,
             out_dims=answer.out_dims,
             index=options.index if answer.out_dims else "",
             matcher=options.matcher if options.rerank in MATCHED or options.pooling in MATCHED else "",
-            matcher_options={
+            matcher_options={} if options.rerank not in MATCHED and options.pooling not in MATCHED else {
                 "reverse": options.reverse,
                 "velocities": list(options.velocities),
                 "contrastWindow": options.contrast_window,
             },
             rerank=options.rerank,
             rerank_length=rerank_length(options),
-            top_k=0 if answer.candidates is None else answer.candidates.indices.shape[1],
+            top_k=0 if answer.candidates is None else answer.ranking.indices.shape[1],
             weights=answer.weights,
             rerank_weights=answer.rerank_weights,
         ),
@@ -90,8 +92,8 @@ def score(scene: Scene, options: TestOptions, answer: Answer) -> tuple[records.R
         ),
         recall={str(k): value for k, value in recall.items()},
         recall_interval={str(k): list(value) for k, value in intervals.items()},
-        recall_before_rerank={str(k): v for k, v in before.items()} if answer.candidates is not None else {},
-        recall_exact_index={str(k): v for k, v in before.items()} if answer.candidates is None else {},
+        recall_before_rerank=recall_of(answer.candidates),
+        recall_exact_index=recall_of(answer.exact),
         recall_at_radius={
             f"{radius:g}": {str(k): float(value) for k, value in zip(ks, row, strict=True) if np.isfinite(value)}
             for radius, row in zip(options.radii, by_radius, strict=True)
@@ -138,7 +140,7 @@ def score(scene: Scene, options: TestOptions, answer: Answer) -> tuple[records.R
             if values is not None:
                 arrays[f"{side_name}{what.capitalize()}"] = np.array(values, dtype=np.str_)[side.rows]
     if answer.candidates is not None:
-        arrays["candidates"] = answer.candidates.indices
+        arrays["candidates"] = answer.candidates.indices[:, : answer.ranking.indices.shape[1]]
     if scene.truth.table is not None:
         arrays["positives"] = scene.truth.table
     return record, arrays
@@ -189,7 +191,7 @@ def summary(record: records.ResultRecord) -> str:
     if record.recall_before_rerank:
         lines.append(f"  before re-ranking: R@1 {record.recall_before_rerank['1']:.3f}")
     if record.recall_exact_index:
-        lost = record.recall_exact_index["1"] - record.recall["1"]
+        lost = record.recall_exact_index["1"] - (record.recall_before_rerank or record.recall)["1"]
         lines.append(f"  index {method.index}: R@1 {lost:+.3f} lost against exact search")
     if record.timing.latency_ms:
         parts = ", ".join(f"{step} {t.median:.2f} (p95 {t.p95:.2f})" for step, t in record.timing.latency_ms.items())

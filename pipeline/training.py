@@ -140,16 +140,17 @@ class Trainer:
             self.train_epoch(stop, folder)
             self.check_weights()
             progress.epoch += 1
+            progress.learned = not progress.totals and not options.n_neg_sample
             evaluated = progress.epoch % options.eval_every == 0 or progress.epoch == options.n_epochs
+            evaluated = evaluated or progress.learned
             is_best = evaluated and self.validate()
             report = self.report(evaluated, is_best)
-            progress.learned = report.tuples == 0 and not options.n_neg_sample
             progress.order, progress.part, progress.totals, progress.seconds = None, 0, {}, 0.0
+            yield report  # before it is saved: what a killed run had told of an epoch, a resumed one tells again
             state = self.state()
             if is_best:
                 save_checkpoint(state, folder / BEST)
             save_checkpoint(state, folder / LATEST)
-            yield report
             if stop.signum is not None and progress.epoch < options.n_epochs:
                 stop.interrupt(f"stopped after epoch {progress.epoch} and saved")
 
@@ -196,7 +197,8 @@ class Trainer:
         """One step of the optimizer."""
         options, progress = self.options, self.progress
         with torch.autocast(self.device.type, torch.bfloat16, enabled=options.amp):
-            terms = self.loss(self.encode_batch(batch))
+            tuples = self.encode_batch(batch)
+        terms = self.loss(tuples)
         if not torch.isfinite(terms.loss):
             raise self.diverged(f"the loss became {terms.loss.item()}")
         self.optimizer.zero_grad(set_to_none=True)

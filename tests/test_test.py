@@ -267,6 +267,13 @@ def command(plain, *arguments: str) -> list[str]:
         (["--pooling", "single+seqmatch", "--velocities", "0.8"], "wanted three numbers"),
         (["--pooling", "single+seqmatch", "--matcher", "seqslam", "--velocities", "2", "1", "1"], "--velocities"),
         (["--pooling", "single", "--device", "cuda"], "--device cuda"),
+        (["--pooling", "single+seqmatch", "--extractOnly", "--resultsPath", "x"], "has none"),
+        (["--pooling", "single", "--reverse"], "--reverse changes nothing here"),
+        (["--pooling", "single", "--topK", "5"], "--topK changes nothing here"),
+        (["--pooling", "s1+seqmatch", "--resume", "{s1}", "--w", "4"], "--w 4 contradicts --w 1"),
+        (["--pooling", "single", "--seed", "-1"], "--seed -1"),
+        (["--pooling", "single", "--bootstrap", "-5"], "--bootstrap -5"),
+        (["--pooling", "single", "--radii", "nan"], "--radii nan"),
     ],
 )
 def test_bad_options_are_one_line_and_exit_status_2(plain, capsys, arguments, message):
@@ -328,3 +335,37 @@ def test_latitude_and_longitude_are_kept_for_the_map(plain):
     assert arrays["referenceLatLon"].shape == (160, 2)
     assert arrays["queryLatLon"][3].tolist() == [60.00003, 10.5]
     assert np.array_equal(arrays["queryStarts"], np.arange(150))
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken"])
+def test_a_broken_predictions_file_is_one_line(plain, capsys, content):
+    path = plain.folder / "broken.npz"
+    path.write_bytes(content)
+    assert main(command(plain, "--pooling", "single+seqmatch", "--predictionsFile", str(path))) == 2
+    error = capsys.readouterr().err
+    assert "not a results file" in error
+    assert error.count("\n") == 1
+
+
+def test_results_of_one_second_do_not_overwrite_each_other(plain, monkeypatch):
+    monkeypatch.setattr("pipeline.scoring.run_name", lambda options: "Jan01_00-00-00_l1_")
+    for _ in range(2):
+        run_test(plain.options("single"))
+    results = plain.folder / "results"
+    assert {path.name for path in results.glob("*.json")} == {"Jan01_00-00-00_l1_.json", "Jan01_00-00-00_l1_-2.json"}
+    second = json.loads((results / "Jan01_00-00-00_l1_-2.json").read_text())
+    assert (results / second["predictions"]).is_file()
+
+
+def test_recall_before_re_ranking_is_that_of_the_whole_search(plain):
+    search = run_test(plain.options("single"))
+    options = plain.options("single", rerank="single+seqmatch", top_k=5)
+    assert run_test(options).recall_before_rerank == search.recall
+
+
+def test_descriptors_of_nothing_but_zeros_are_refused(plain, capsys):
+    frames = np.load(plain.folder / "query.npy")
+    frames[7] = 0
+    np.save(plain.folder / "query.npy", frames)
+    assert main(command(plain, "--pooling", "single")) == 2
+    assert "nothing but zeros in 1 of 150 descriptors, first in row 7" in capsys.readouterr().err

@@ -229,6 +229,17 @@ def test_an_explicit_table_of_positives_trains_too(route):
     assert latest(train(TrainOptions.of(**given(route, n_epochs=1))))["epoch"] == 1
 
 
+def test_a_resumed_run_keeps_its_device_threads_and_data_unless_told_otherwise(route):
+    run = train(TrainOptions.of(**given(route, n_epochs=1)))
+    flags = json.loads((run / "checkpoints" / "flags.json").read_text())
+    assert (flags["device"], flags["threads"]) == ("cpu", 1)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    train(TrainOptions.of(resume=str(run), quiet=True))
+    assert torch.get_num_threads() == 1
+    torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -237,6 +248,14 @@ def test_an_explicit_table_of_positives_trains_too(route):
         ({"sequence_length": 40}, "--seqL 40 is above the shortest sequence"),
         ({"n_epochs": 0}, "--nEpochs 0"),
         ({"lr": -1.0}, "--lr -1"),
+        ({"lr": float("inf")}, "--lr inf"),
+        ({"seed": 10**20}, "--seed 1000"),
+        ({"exp_name": "../out"}, "--expName ../out: wanted a plain name"),
+        ({"out_dims": 10**8}, "not enough memory"),
+        ({"margin": float("nan")}, "--margin nan"),
+        ({"weight_decay": -1.0}, "--weightDecay -1"),
+        ({"cache_refresh_rate": -5}, "--cacheRefreshRate -5"),
+        ({"schedule": "step", "lr_step": 0}, "--lrStep 0"),
         ({"n_neg": 1}, "two negatives"),
         ({"margin": 0.1, "margin2": 0.1}, "--margin 0.1 must be above --margin2 0.1"),
         ({"resume": "newest"}, "no run in"),
@@ -244,8 +263,9 @@ def test_an_explicit_table_of_positives_trains_too(route):
     ],
 )
 def test_bad_options_are_refused_before_anything_is_written(route, options, message):
+    fields = given(route, **options)
     with pytest.raises(UserError, match=message):
-        train(TrainOptions.of(**given(route, **options)))
+        train(TrainOptions.of(**fields))
     assert not (route.parent / "runs").exists()
 
 

@@ -1,5 +1,6 @@
 """Checkpoints: written whole or not at all, read without trusting a pickle."""
 
+import errno
 import hashlib
 import pickle
 import re
@@ -19,8 +20,11 @@ BEST = "model_best.pth.tar"
 
 def save_checkpoint(state: dict[str, Any], path: Path) -> None:
     """Write ``state`` (tensors, numbers, strings, lists, dicts) to ``path`` atomically."""
-    with atomic_path(path) as temporary:
-        torch.save(state, temporary)
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        try:
+            torch.save(state, file)
+        except RuntimeError as error:  # how its writer reports that a write fell short
+            raise OSError(errno.ENOSPC, str(error)) from error
 
 
 def load_checkpoint(path: Path, *, mapped: bool = False) -> dict[str, Any]:

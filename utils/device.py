@@ -16,6 +16,8 @@ def choose_device(name: str, nocuda: bool, threads: int) -> torch.device:
     Raises:
         UserError: CUDA is asked for and there is none.
     """
+    if threads > 1024:
+        raise UserError(f"--threads {threads}: wanted at most 1024; 0 takes all cores")
     if threads:
         torch.set_num_threads(threads)
     if nocuda or name == "cpu":

@@ -12,6 +12,7 @@ from utils.errors import UserError
 
 _ADVICE = {
     errno.ENOSPC: "the disk is full; free some space and run again",
+    errno.EFBIG: "the file would be larger than allowed; free some space or raise the limit, and run again",
     errno.EDQUOT: "the disk quota is used up; free some space and run again",
     errno.EROFS: "the file system is read-only; choose another path",
     errno.EACCES: "no permission to write there; choose another path",
@@ -28,9 +29,7 @@ def writing(path: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        advice = _ADVICE.get(error.errno)
-        if advice is None:
-            raise
+        advice = _ADVICE.get(error.errno, f"{error.strerror or error}; choose another path")
         raise UserError(f"cannot write {path}: {advice}") from error
 
 

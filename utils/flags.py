@@ -8,6 +8,7 @@ A notebook builds the same object the command line does::
 """
 
 import argparse
+import math
 import types
 from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any, NoReturn, Self, Union, get_args, get_origin, get_type_hints
@@ -15,9 +16,20 @@ from typing import Any, NoReturn, Self, Union, get_args, get_origin, get_type_hi
 from utils.errors import UserError
 
 
-def option(flag: str, default: Any, help: str, choices: tuple[str, ...] | None = None, const: Any = None) -> Any:
-    """A dataclass field that is also a command-line flag. ``const``: the flag's value when given without one."""
-    return field(default=default, metadata={"flag": flag, "help": help, "choices": choices, "const": const})
+def option(
+    flag: str,
+    default: Any,
+    help: str,
+    choices: tuple[str, ...] | None = None,
+    const: Any = None,
+    minimum: float = 0,
+) -> Any:
+    """A dataclass field that is also a command-line flag.
+
+    ``const`` is the flag's value when given without one; numbers must be finite and at least ``minimum``.
+    """
+    metadata = {"flag": flag, "help": help, "choices": choices, "const": const, "minimum": minimum}
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,15 +43,13 @@ class Options:
         """Options with these fields set, remembering that they were.
 
         Raises:
-            UserError: an unknown field, or a value outside a field's choices.
+            UserError: an unknown field, a value outside a field's choices, or a number that is not finite or too small.
         """
         flags = cls.flags()
         for name, value in given.items():
             if name not in flags:
                 raise UserError(f"unknown option {name}; {cls.__name__} has {', '.join(flags)}")
-            choices = flags[name].metadata["choices"]
-            if choices and value not in choices:
-                raise UserError(f"{flag_of(flags[name])} {value}: choose one of {', '.join(choices)}")
+            _check_value(flags[name], value)
         return cls(**given, given=frozenset(given))
 
     @classmethod
@@ -70,13 +80,15 @@ class Options:
         for name in names:
             f = self.flags()[name]
             flag = flag_of(f)
-            if flag[2:] not in saved:
+            value = saved.get(flag[2:])
+            if value is None:  # seqNet writes null where it has no default
                 continue
-            value = saved[flag[2:]]
             value = tuple(value) if isinstance(value, list) else value
             kind = type(f.default)
             if not isinstance(value, (int, float) if kind is float else kind):
                 raise UserError(f"{source} holds {flag} {value!r}, wanted {kind.__name__}; its flags were changed")
+            if f.metadata["choices"] and value not in (*f.metadata["choices"], f.default):
+                raise UserError(f"{source} holds {flag} {value}, which is not known here")
             if name in self.given and getattr(self, name) != value:
                 raise UserError(
                     f"{flag} {getattr(self, name)} contradicts {flag} {value} of the resumed run {source}; "
@@ -84,6 +96,17 @@ class Options:
                 )
             changes[name] = value
         return replace(self, **changes)
+
+
+def _check_value(f: Field, value: Any) -> None:
+    choices, minimum = f.metadata["choices"], f.metadata["minimum"]
+    if choices and value not in choices:
+        raise UserError(f"{flag_of(f)} {value}: choose one of {', '.join(choices)}")
+    for number in value if isinstance(value, tuple) else (value,):
+        if isinstance(number, int) and number >= 2**63:
+            raise UserError(f"{flag_of(f)} {number}: wanted a number below 2**63")
+        if isinstance(number, int | float) and not (math.isfinite(number) and number >= minimum):
+            raise UserError(f"{flag_of(f)} {number:g}: wanted a number of at least {minimum:g}")
 
 
 def flag_of(f: Field) -> str:

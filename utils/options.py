@@ -99,7 +99,7 @@ class TrainOptions(EncoderOptions):
     optim: str = option("--optim", "ADAMW", "optimizer", choices=("SGD", "ADAM", "ADAMW"))
     lr: float = option("--lr", 1e-4, "learning rate; from random weights about 1e-3 is better")
     schedule: str = option("--lrSchedule", "cosine", "learning rate over the epochs", choices=("step", "cosine"))
-    lr_step: int = option("--lrStep", 50, "epochs between two steps of the step schedule")
+    lr_step: int = option("--lrStep", 50, "epochs between two steps of the step schedule", minimum=1)
     lr_gamma: float = option("--lrGamma", 0.5, "factor of a step")
     weight_decay: float = option("--weightDecay", 0.0, "weight decay")
     momentum: float = option("--momentum", 0.9, "momentum of SGD")
@@ -254,7 +254,9 @@ class ExtractOptions(Options):
     image_size: tuple[int, ...] = option("--imageSize", (), "height and width in pixels to resize to; 0 0: keep "
                                          "the images' own; default: as the encoder's published evaluation")
     batch_size: int = option("--batchSize", 16, "images the network takes at once")
-    threads: int = option("--threads", 0, "decoding processes; 0: one a core, 8 at most; -1: the main process alone")
+    threads: int = option(
+        "--threads", 0, "decoding processes; 0: one a core, 8 at most; -1: the main process alone", minimum=-1
+    )
     device: str = option("--device", "auto", "where to compute", choices=("auto", "cpu", "cuda"))
     amp: bool = option("--amp", False, "bfloat16 where the network allows; moves descriptors by about 1e-2")
     fps: float = option("--fps", 0.0, "frames a second to take from a video; 0: all")
@@ -311,7 +313,9 @@ def parse(arguments: list[str]) -> tuple[str, Options]:
 
 
 def _formatter(prog: str) -> argparse.HelpFormatter:
-    return argparse.HelpFormatter(prog, width=int(os.environ.get("COLUMNS", 110)), max_help_position=32)
+    columns = os.environ.get("COLUMNS", "")
+    width = max(60, int(columns)) if columns.isdecimal() else 110
+    return argparse.HelpFormatter(prog, width=width, max_help_position=32)
 
 
 def _overview() -> str:

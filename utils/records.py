@@ -6,7 +6,8 @@ ours, see ``docs/protocols.md``); both are written by :func:`save_result`.
 
 import json
 import platform
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from utils.errors import UserError
-from utils.files import atomic_path, write_json
+from utils.files import atomic_path, write_json, writing
 
 FORMAT = 1
 
@@ -159,14 +160,33 @@ def versions() -> dict[str, str]:
 def save_result(record: ResultRecord, arrays: dict[str, np.ndarray], folder: Path, name: str) -> Path:
     """Write ``name.npz`` and ``name.json`` below ``folder``; returns the record's path.
 
+    Where a result of that name exists (two tests within a second), the name ends in ``-2`` and so on.
+
     Raises:
         UserError: the folder is not writable, or the disk is full.
     """
-    with atomic_path(folder / f"{name}.npz") as temporary, open(temporary, "wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
-    path = folder / f"{name}.json"
-    write_json(path, asdict(record))
+    path = _reserved(folder, name)
+    try:
+        with atomic_path(path.with_suffix(".npz")) as temporary, open(temporary, "wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+        write_json(path, asdict(replace(record, predictions=f"{path.stem}.npz")))
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
     return path
+
+
+def _reserved(folder: Path, name: str) -> Path:
+    """An empty ``.json`` of that name, or of the first free one after it."""
+    for number in range(1, 10_000):
+        path = folder / (f"{name}.json" if number == 1 else f"{name}-{number}.json")
+        with writing(path):
+            folder.mkdir(parents=True, exist_ok=True)
+            if path.with_suffix(".npz").exists():
+                continue
+            with suppress(FileExistsError), open(path, "x"):
+                return path
+    raise UserError(f"{folder} holds too many results named {name}; choose another --resultsPath")
 
 
 def load_record(path: Path) -> dict[str, Any]:

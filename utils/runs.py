@@ -32,8 +32,11 @@ def new_run(options: EncoderOptions) -> Path:
     """Make a run folder that did not exist. It counts as a run once :func:`write_flags` has been called.
 
     Raises:
-        UserError: ``--runsPath`` is not writable.
+        UserError: ``--runsPath`` is not writable, or a name is a path.
     """
+    for flag, name in (("--expName", options.exp_name), ("--savePath", options.save_path)):
+        if "/" in name or "\\" in name or name == "..":
+            raise UserError(f"{flag} {name}: wanted a plain name, without folders; --runsPath says where runs go")
     base = Path(options.runs_path) / run_name(options)
     with writing(base):
         for attempt in range(1, 1000):

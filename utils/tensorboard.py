@@ -168,12 +168,20 @@ def write_result(
         writer.add_scalar(f"{record.data.split}/average_precision", record.average_precision, 0)
         for step, latency in record.timing.latency_ms.items():
             writer.add_scalar(f"latency_ms/{step}", latency.median, 0)
-        first = arrays["distances"][:, 0]
-        confidence = np.clip(1 - first / max(float(first.max()), 1e-12), 0, 1)
+        confidence = confidences(arrays["distances"][:, 0])
         writer.add_pr_curve(f"{record.data.split}/first_match", arrays["correct"][:, 0].astype(np.int64), confidence, 0)
         writer.add_text("method", record.method.label)
         if sides:
             write_projector(writer, record.data.split, sides, 0, limit)
+
+
+def confidences(distances: np.ndarray) -> np.ndarray:
+    """(M,) distances of any sign to confidences: 1 for the smallest, 0 for the largest and for what is infinite."""
+    finite = np.isfinite(distances)
+    if not finite.any():
+        return np.zeros(len(distances))
+    low, high = distances[finite].min(), distances[finite].max()
+    return np.where(finite, (high - np.where(finite, distances, high)) / max(float(high - low), 1e-12), 0.0)
 
 
 def similarity_picture(validated: Validated) -> np.ndarray:

@@ -41,6 +41,7 @@ def open_video(path: Path, fps: float | None) -> "VideoFrames":
 
 
 def _open_capture(path: Path) -> Any:
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # what is wrong is said in one line of our own
     import cv2
 
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)

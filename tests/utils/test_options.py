@@ -92,3 +92,9 @@ def test_help_lists_the_modes_without_heavy_imports(root):
     for mode in MODES:
         assert f"--mode {mode}" in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_null_in_saved_flags_is_no_value_and_unknown_choices_are_refused():
+    assert TrainOptions().restored({"seqL_filterData": None}, ("filter_length",), "RUN").filter_length == 0
+    with pytest.raises(UserError, match="RUN holds --pooling foo"):
+        TrainOptions().restored({"pooling": "foo"}, ("pooling",), "RUN")
