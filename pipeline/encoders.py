@@ -8,6 +8,7 @@ import torch
 from models import SEQUENCE_ENCODERS
 from models.base import EncoderSpec, SequenceEncoder
 from utils.checkpoints import BEST, LATEST, fit_state, load_checkpoint, sha256
+from utils.device import physical_memory
 from utils.errors import UserError
 from utils.options import EncoderOptions
 from utils.records import WeightsRecord
@@ -30,13 +31,13 @@ def build_encoder(options: EncoderOptions, in_dims: int) -> SequenceEncoder:
         residual=not options.no_residual,
         fusion=options.dsd_fusion,
     )
-    try:
-        encoder = SEQUENCE_ENCODERS[options.pooling].encoder().of(spec)
-    except (RuntimeError, MemoryError) as error:
+    needed = 4 * 4 * options.out_dims * options.w * in_dims  # bytes: weights, gradients and two moments of each
+    if needed > physical_memory():
         raise UserError(
-            f"--pooling {options.pooling} with --outDims {options.out_dims} and --w {options.w} cannot be built for "
-            f"{in_dims}-D frames: there is not enough memory; choose fewer dimensions"
-        ) from error
+            f"--outDims {options.out_dims} with --w {options.w} and {in_dims}-D frames takes {needed / 2**30:.0f} GiB to "
+            "train, more than there is; choose fewer dimensions"
+        )
+    encoder = SEQUENCE_ENCODERS[options.pooling].encoder().of(spec)
     if options.sequence_length < encoder.min_length:
         raise UserError(
             f"--seqL {options.sequence_length} is below {encoder.min_length}, the fewest frames --pooling "

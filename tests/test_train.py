@@ -251,7 +251,7 @@ def test_a_resumed_run_keeps_its_device_threads_and_data_unless_told_otherwise(r
         ({"lr": float("inf")}, "--lr inf"),
         ({"seed": 10**20}, "--seed 1000"),
         ({"exp_name": "../out"}, "--expName ../out: wanted a plain name"),
-        ({"out_dims": 10**8}, "not enough memory"),
+        ({"out_dims": 10**9}, "more than there is"),
         ({"margin": float("nan")}, "--margin nan"),
         ({"weight_decay": -1.0}, "--weightDecay -1"),
         ({"cache_refresh_rate": -5}, "--cacheRefreshRate -5"),

@@ -1,5 +1,6 @@
 """Choosing the device, threads and what the operating system says of memory."""
 
+import os
 import re
 import resource
 import sys
@@ -36,3 +37,8 @@ def peak_memory_mb() -> float:
         return int(re.search(r"VmHWM:\s*(\d+) kB", status.read_text())[1]) / 2**10
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def physical_memory() -> int:
+    """Bytes of memory the machine has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
