@@ -34,8 +34,8 @@ def build_encoder(options: EncoderOptions, in_dims: int) -> SequenceEncoder:
     needed = 4 * 4 * options.out_dims * options.w * in_dims  # bytes: weights, gradients and two moments of each
     if needed > physical_memory():
         raise UserError(
-            f"--outDims {options.out_dims} with --w {options.w} and {in_dims}-D frames takes {needed / 2**30:.0f} GiB to "
-            "train, more than there is; choose fewer dimensions"
+            f"--outDims {options.out_dims} with --w {options.w} and {in_dims}-D frames takes {needed / 2**30:.0f} GiB "
+            "to train, more than there is; choose fewer dimensions"
         )
     encoder = SEQUENCE_ENCODERS[options.pooling].encoder().of(spec)
     if options.sequence_length < encoder.min_length:
