@@ -1,7 +1,6 @@
 """Step: a public dataset, or one's own drives, to a dataset folder."""
 
 import inspect
-import math
 import shlex
 import sys
 from collections.abc import Callable
@@ -22,9 +21,6 @@ SOURCES: dict[str, Callable[..., Prepared]] = {
     "folders": folders.read,
     "utm-names": utm_names.read,
     "vpr-bench": tolerance_table.read,
-}
-NOT_NEGATIVE = {
-    "spacing", "gap", "reach", "seed", "train_positive_radius", "positive_radius", "negative_radius"
 }
 
 
@@ -74,11 +70,7 @@ def _arguments(options: PrepareOptions) -> dict[str, Any]:
             f"{flag_of(flags[foreign[0]])} is not for --source {options.source}, which takes "
             f"{', '.join(flag_of(flags[name]) for name in taken)}"
         )
-    values = {name: getattr(options, name) for name in taken if getattr(options, name) != flags[name].default}
-    for name in NOT_NEGATIVE & values.keys():
-        if not 0 <= values[name] < math.inf:
-            raise UserError(f"{flag_of(flags[name])} {values[name]:g}: wanted a number from 0")
-    return values
+    return {name: getattr(options, name) for name in taken if getattr(options, name) != flags[name].default}
 
 
 def _summary(output: Path, prepared: Prepared, written: bool) -> str:

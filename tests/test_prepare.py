@@ -107,7 +107,7 @@ def test_bad_options(tmp_path):
     flags = {"gap": "--gap", "seed": "--seed", "positive_radius": "--positiveRadius", "reach": "--reach"}
     for name, flag in flags.items():
         for value in (-2.0, float("inf"), float("nan")):
-            assert f"{flag} {value:g}: wanted a number from 0" in refused(**root, **{name: value})
+            assert f"{flag} {value:g}: wanted a number of at least 0" in refused(**root, **{name: value})
     assert sorted(os.listdir(tmp_path)) == ["root"]
 
 
