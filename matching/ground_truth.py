@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class GroundTruth:
     def nearest_reference(self) -> np.ndarray:
         """(M,) int64 reference row nearest to each query; with a table the middle of its range, -1 where empty."""
         if self.table is None:
-            return cKDTree(self.reference_positions).query(self.query_positions)[1].astype(np.int64)
+            return _nearest(self.reference_positions, self.query_positions)
         first, stop = self.table.T
         return np.where(first < stop, (first + stop - 1) // 2, -1)
 
@@ -60,3 +59,18 @@ class GroundTruth:
         """(M,) int64 rank, from 0, of the first correct reference among ``indices`` (M, K); -1 where none is."""
         correct = self.correct(indices, radius)
         return np.where(correct.any(axis=1), correct.argmax(axis=1), -1)
+
+
+def _nearest(reference: np.ndarray, query: np.ndarray) -> np.ndarray:
+    """(M,) int64 row of ``reference`` (N, P) nearest to each row of ``query`` (M, P)."""
+    if reference.shape[1] > 1:
+        from scipy.spatial import cKDTree  # where positions are frame numbers, its 20 MB stay out of memory
+
+        return cKDTree(reference).query(query)[1].astype(np.int64)
+    order = np.argsort(reference[:, 0], kind="stable")
+    places = reference[order, 0]
+    after = np.searchsorted(places, query[:, 0]).clip(1, max(1, len(places) - 1))
+    before = after - 1
+    after = after.clip(max=len(places) - 1)
+    nearer = np.abs(places[before] - query[:, 0]) <= np.abs(places[after] - query[:, 0])
+    return order[np.where(nearer, before, after)]

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.spatial import cKDTree
 from torch import Tensor
 
 
@@ -26,6 +25,8 @@ class Neighbours:
     @classmethod
     def within(cls, query: np.ndarray, reference: np.ndarray, radius: float) -> "Neighbours":
         """References within ``radius`` (inclusive) of each query; positions (Q, P) and (N, P) in the same units."""
+        from scipy.spatial import cKDTree
+
         lists = cKDTree(reference).query_ball_point(query, radius, return_sorted=True)
         counts = np.fromiter(map(len, lists), np.int64, len(lists))
         columns = np.concatenate([np.asarray(one, np.int64) for one in lists] or [np.empty(0, np.int64)])

@@ -60,3 +60,12 @@ def test_a_table_overrules_positions_and_radius(table):
         ]
         assert table.has_positive(radius).tolist() == [True, True, False]
     assert table.nearest_reference().tolist() == [1, 4, -1]
+
+
+@pytest.mark.parametrize("dims", [1, 2])
+@pytest.mark.parametrize("count", [1, 2, 50])
+def test_nearest_reference_equals_the_plain_minimum(dims, count):
+    rng = np.random.default_rng(count)
+    reference, query = rng.uniform(-9, 9, (count, dims)), rng.uniform(-12, 12, (70, dims))
+    expected = np.linalg.norm(query[:, None] - reference, axis=2).argmin(axis=1)
+    assert np.array_equal(GroundTruth(reference, query).nearest_reference(), expected)
