@@ -23,7 +23,7 @@ MATCHERS: dict[str, type[SequenceMatcher]] = {"diagonal": Diagonal, "seqslam": S
 
 MEMORY_BYTES = 1 << 30
 _TILE_QUERIES, _TILE_REFERENCES = 512, 4096  # windows; more would not make the product faster
-_CANDIDATE_QUERIES = 32  # neighbours share candidates; with more, too many products are between strangers
+_CANDIDATE_QUERIES = 16  # neighbours share candidates; with more, too many products are between strangers
 _BLOCK = 1 << 18  # scores computed at once on a CPU: they stay in its cache
 
 
