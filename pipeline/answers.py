@@ -30,7 +30,6 @@ from utils.runs import find_run, read_flags
 KS = (1, 5, 10, 20, 100)
 
 
-
 @dataclass(frozen=True)
 class Described:
     """Both sides as sequence descriptors, (N, O) and (M, O) float32 unit rows on the CPU."""
