@@ -1,16 +1,16 @@
 """Images per second of ``--mode extract``, against what bounds it on the same machine: the bare network, bare decoding.
 
-    python benchmarks/extract.py [--encoders netvlad dinov2_vits14 thumbnail hog] [--images 64] [--cores 2]
+    python benchmarks/extract.py [--encoders netvlad dinov2_vits14 thumbnail hog] [--images 48] [--cores 2]
 
 Each encoder runs on JPEG photographs of 1280x720 pixels (smoothed noise, made here). ``network`` is the encoder alone
 on a ready batch with all cores; ``decoding`` is Pillow alone, one process a core, from file to RGB array. ``share`` is
-extraction's part of the lower of the two, the limit. ``cpu share`` does without a quiet machine: the processor seconds
-that an image costs the limit alone over those it costs extraction, workers included; on cores that are kept busy, rates
-are in that proportion. At least ``--wanted`` is asked for, of one of the two.
+extraction's part of the lower of the two, the limit; at least ``--wanted`` is asked for. It may exceed 1 where luma is
+all that an encoder takes, for then colours are never decoded. ``cpu share`` is the same without the clock: processor
+seconds that an image costs the limit alone over those it costs extraction, workers included.
 
-Rates of extraction leave out its start (workers, imports): they are measured between an early batch and the last.
-Bounds and extraction take turns and the best of each counts, so that other load
-touches both; it lowers ``share`` still.
+Rates of extraction leave out its start (workers, imports): they are measured between an early batch and the last. The
+speed of a shared machine drifts, so each extraction is set between two measurements of its bounds, and what is printed
+is the median over ``--repeats`` of such pairs.
 
 The first lines are the peak memory of a whole run (its main process) over few and over many images: descriptors of the
 many would take the amount in brackets, and are not to show.
@@ -26,6 +26,8 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import numpy as np
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 NETWORK_SIZE = (224, 224)
 
@@ -33,10 +35,10 @@ NETWORK_SIZE = (224, 224)
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--encoders", nargs="+", default=["netvlad", "dinov2_vits14", "thumbnail", "hog"])
-    parser.add_argument("--images", type=int, default=64, help="images for a network; 8 times as many without one")
+    parser.add_argument("--images", type=int, default=48, help="images for a network; 8 times as many without one")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--cores", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--wanted", type=float, default=0.85)
     arguments = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
@@ -44,44 +46,48 @@ def main() -> int:
 
     import torch
 
-    from models.images import IMAGE_ENCODERS
-
     torch.set_num_threads(arguments.cores)
     with tempfile.TemporaryDirectory() as folder:  # first: a process inherits the peak of the one that started it
         flat = report_memory(Path(folder, "tiny"))
     columns = {"extract/s": 11, "network/s": 11, "decoding/s": 12, "limit": 10, "share": 8, "cpu share": 11}
     print(f"{'encoder':<16}" + "".join(f"{name:>{width}}" for name, width in columns.items()))
-    worst = 1.0
+    worst = float("inf")
     with tempfile.TemporaryDirectory() as folder:
         for name in arguments.encoders:
-            has_network = IMAGE_ENCODERS[name].published is not None
-            count = arguments.images * (1 if has_network else 8)
-            photos = make_photos(Path(folder, str(count)), count)
-            best = {"extract": 0.0, "network": 0.0 if has_network else float("inf"), "decoding": 0.0}
-            cpu = {"extract": [], "network": [], "decoding": []}
-            for repeat in range(arguments.repeats):
-                output = Path(folder, f"{name}-{repeat}.npy")
-                measured = {"decoding": decoding_rate(photos, arguments.cores),
-                            "extract": extract_rate(name, photos, output, arguments)}
-                if has_network:
-                    measured["network"] = network_rate(name, arguments.batch)
-                for what, (rate, seconds) in measured.items():
-                    best[what] = max(best[what], rate)
-                    cpu[what].append(seconds)
-            limit = min(("network", "decoding"), key=best.get)
-            share = best["extract"] / best[limit]
-            cpu_share = min(cpu[limit]) / min(cpu["extract"])
-            worst = min(worst, max(share, cpu_share))
-            network = f"{best['network']:.1f}" if has_network else "none"
-            print(f"{name:<16}{best['extract']:>11.1f}{network:>11}{best['decoding']:>12.1f}{limit:>10}{share:>8.0%}"
+            costs = measure(name, Path(folder), arguments)
+            bounds = {what: (cost[1:] + cost[:-1]) / 2 for what, cost in costs.items() if what != "extract"}
+            limit = max(bounds, key=lambda what: np.median(bounds[what][:, 0]))
+            share, cpu_share = np.median(bounds[limit] / costs["extract"], axis=0)
+            worst = min(worst, share)
+            rates = {what: 1 / np.median(cost[:, 0]) for what, cost in costs.items()}
+            network = f"{rates['network']:.1f}" if "network" in rates else "none"
+            print(f"{name:<16}{rates['extract']:>11.1f}{network:>11}{rates['decoding']:>12.1f}{limit:>10}{share:>8.0%}"
                   f"{cpu_share:>11.0%}", flush=True)
     return 0 if worst >= arguments.wanted and flat else 1
+
+
+def measure(name: str, folder: Path, arguments: argparse.Namespace) -> dict[str, np.ndarray]:
+    """Seconds and processor seconds an image takes, rows of (repeats, 2); of the bounds (repeats + 1, 2)."""
+    from models.images import IMAGE_ENCODERS
+
+    has_network = IMAGE_ENCODERS[name].published is not None
+    count = arguments.images * (1 if has_network else 8)
+    photos = make_photos(folder / str(count), count)
+    seconds: dict[str, list[tuple[float, float]]] = {"extract": [], "decoding": []}
+    if has_network:
+        seconds["network"] = []
+    for repeat in range(arguments.repeats + 1):
+        if repeat:
+            seconds["extract"].append(extract_seconds(name, photos, folder / f"{name}-{repeat}.npy", arguments))
+        seconds["decoding"].append(decoding_seconds(photos, arguments.cores))
+        if has_network:
+            seconds["network"].append(network_seconds(name, arguments.batch))
+    return {what: np.array(measured) for what, measured in seconds.items()}
 
 
 def make_photos(folder: Path, count: int) -> Path:
     """A folder of JPEG photographs with the detail of real ones: about 200 kB each."""
     import cv2
-    import numpy as np
 
     if not folder.exists():
         folder.mkdir()
@@ -92,8 +98,8 @@ def make_photos(folder: Path, count: int) -> Path:
     return folder
 
 
-def network_rate(name: str, batch: int, seconds: float = 8.0) -> tuple[float, float]:
-    """Images a second through the encoder alone, on one ready batch, and processor seconds an image."""
+def network_seconds(name: str, batch: int, seconds: float = 4.0) -> tuple[float, float]:
+    """Seconds and processor seconds an image takes in the encoder alone, on one ready batch."""
     import torch
 
     from models.images import build_image_encoder
@@ -106,12 +112,11 @@ def network_rate(name: str, batch: int, seconds: float = 8.0) -> tuple[float, fl
         while time.perf_counter() - start < seconds:
             encoder(images)
             done += batch
-        return done / (time.perf_counter() - start), (time.process_time() - cpu) / done
+        return (time.perf_counter() - start) / done, (time.process_time() - cpu) / done
 
 
 def read_all(paths: list[Path]) -> float:
     """Decode images; processor seconds it took."""
-    import numpy as np
     from PIL import Image
 
     begun = time.process_time()
@@ -121,18 +126,18 @@ def read_all(paths: list[Path]) -> float:
     return time.process_time() - begun
 
 
-def decoding_rate(photos: Path, cores: int) -> tuple[float, float]:
-    """Images a second from file to RGB array, by as many processes as cores, and processor seconds an image."""
+def decoding_seconds(photos: Path, cores: int) -> tuple[float, float]:
+    """Seconds and processor seconds an image takes from file to RGB array, in as many processes as cores."""
     paths = sorted(photos.iterdir())
     with ProcessPoolExecutor(cores) as pool:
         list(pool.map(read_all, [paths[:2]] * cores))  # start them
         start = time.perf_counter()
         cpu = sum(pool.map(read_all, [paths[i::cores] for i in range(cores)]))
-        return len(paths) / (time.perf_counter() - start), cpu / len(paths)
+        return (time.perf_counter() - start) / len(paths), cpu / len(paths)
 
 
-def extract_rate(name: str, photos: Path, output: Path, arguments: argparse.Namespace) -> tuple[float, float]:
-    """Images a second of the whole step, between an early and the last batch written, and processor seconds an image.
+def extract_seconds(name: str, photos: Path, output: Path, arguments: argparse.Namespace) -> tuple[float, float]:
+    """Seconds and processor seconds an image takes in the whole step, between an early and the last batch written.
 
     Those of the workers are of all their work, their start included.
     """
@@ -159,7 +164,7 @@ def extract_rate(name: str, photos: Path, output: Path, arguments: argparse.Name
     first = min(len(written) // 3, 2 * arguments.cores)
     (begun, cpu_begun, before), (ended, cpu_ended, after) = written[first], written[-1]
     workers = (children_seconds() - workers_before) / after
-    return (after - before) / (ended - begun), (cpu_ended - cpu_begun) / (after - before) + workers
+    return (ended - begun) / (after - before), (cpu_ended - cpu_begun) / (after - before) + workers
 
 
 def children_seconds() -> float:
@@ -180,7 +185,6 @@ print(peak_memory_mb())
 def report_memory(folder: Path, few: int = 500, many: int = 10_000) -> bool:
     """Print peak memory over few and many images; whether the difference is below half of the descriptors' size."""
     import cv2
-    import numpy as np
 
     folder.mkdir()
     cv2.imwrite(str(folder / "0.png"), np.random.default_rng(0).integers(0, 255, (32, 64, 3), np.uint8))

@@ -15,6 +15,7 @@ from torch import nn
 
 import extract as step
 import models.images
+from datasets.images.decoding import decode
 from extract import ExtractOptions, extract
 from models.images.base import ImageEncoder, Preprocess, WeightsRecord
 from utils.errors import UserError
@@ -88,7 +89,7 @@ def test_each_image_becomes_the_row_of_its_place(photos):
     assert record["weights"]["kind"] == "none"
     assert record["versions"].keys() >= {"python", "torch", "numpy", "PIL", "cv2"}
     encoder = models.images.build_image_encoder("hog")
-    alone = encoder(torch.from_numpy(encoder.preprocess(np.array(Image.open(photos / "7.png"))))[None])
+    alone = encoder(torch.from_numpy(encoder.preprocess(decode(photos / "7.png", grey=True)))[None])
     np.testing.assert_allclose(rows[7], alone[0], atol=1e-6)
     assert sorted(file.name for file in photos.parent.iterdir()) == ["out.json", "out.npy", "photos"]
 

@@ -1,9 +1,10 @@
 """Decoding and preparing images in worker processes, a batch at a time."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,7 +15,13 @@ from datasets.images.decoding import BadImageError
 from datasets.images.sources import ImageSource
 from utils.errors import UserError
 
-Prepare = Callable[[np.ndarray], np.ndarray]
+
+class Prepare(Protocol):
+    """What makes of an image what an encoder takes: uint8 (H, W, 3) RGB, or (H, W) if ``grey`` -> float32."""
+
+    grey: bool
+
+    def __call__(self, image: np.ndarray) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
@@ -66,7 +73,7 @@ class _Batches(Dataset):
         for index in range(start, stop):
             name = self.source.names[index]
             try:
-                array = self.prepare(self.source.read(index))
+                array = self.prepare(self.source.read(index, self.prepare.grey))
             except BadImageError as error:
                 batch.bad.append(BadImage(name, str(error)))
                 continue

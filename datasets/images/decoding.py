@@ -12,11 +12,13 @@ class BadImageError(Exception):
     """One image that cannot be decoded; the message says why, without the name."""
 
 
-def decode(path: Path, bayer: str = "") -> np.ndarray:
-    """Decode an image file to uint8 (H, W, 3) RGB, turned upright by its EXIF orientation.
+def decode(path: Path, bayer: str = "", grey: bool = False) -> np.ndarray:
+    """Decode an image file to uint8 (H, W, 3) RGB, or with ``grey`` to its luma (H, W), turned upright by its EXIF
+    orientation.
 
     Grey is repeated, palettes are looked up, an alpha channel is dropped, 16 bits are scaled to 8. With ``bayer``
-    (one of ``bayer.PATTERNS``) the image is a raw frame, one colour a pixel, of which colour is made.
+    (one of ``bayer.PATTERNS``) the image is a raw frame, one colour a pixel, of which colour is made. Of a JPEG only
+    luma is decoded where that is all that is wanted: a third of the work.
 
     Raises:
         BadImageError: empty, truncated, unknown format, pixels without a known range (32-bit), or a raw frame that
@@ -30,18 +32,31 @@ def decode(path: Path, bayer: str = "") -> np.ndarray:
         with warnings.catch_warnings(), Image.open(path) as image:
             warnings.simplefilter("ignore")  # odd metadata is no reason to disturb the progress line
             if bayer:
-                return _from_raw(np.asarray(image), bayer)
+                pixels = _from_raw(np.asarray(image), bayer)
+                return to_grey(pixels) if grey else pixels
+            if grey and image.format == "JPEG":
+                image.draft("L", image.size)
             ImageOps.exif_transpose(image, in_place=True)
             if image.mode.startswith("I"):
-                return np.repeat(_to_8_bits(np.asarray(image))[..., None], 3, axis=2)
+                levels = _to_8_bits(np.asarray(image))
+                return levels if grey else np.repeat(levels[..., None], 3, axis=2)
             if image.mode == "F":
                 raise BadImageError("floating-point pixels have no known range; convert it to 8 or 16 bits")
             if image.mode == "P" and "transparency" in image.info:
                 image = image.convert("RGBA")
-            return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+            mode = "L" if grey and image.mode == "L" else "RGB"
+            pixels = np.array(image if image.mode == mode else image.convert(mode))
+            return to_grey(pixels) if grey and mode == "RGB" else pixels
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         reason = " ".join(str(error).replace(str(path), "the file").split())
         raise BadImageError(reason or type(error).__name__) from error
+
+
+def to_grey(image: np.ndarray) -> np.ndarray:
+    """Luma of Rec. 601, the grey that JPEG stores: uint8 (H, W, 3) RGB -> uint8 (H, W)."""
+    import cv2
+
+    return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
 
 
 def _to_8_bits(pixels: np.ndarray) -> np.ndarray:

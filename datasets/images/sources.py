@@ -30,8 +30,8 @@ class ImageSource(Protocol):
     digest: str
     max_workers: int
 
-    def read(self, index: int) -> np.ndarray:
-        """Decode image ``index``: uint8 (H, W, 3) RGB.
+    def read(self, index: int, grey: bool = False) -> np.ndarray:
+        """Decode image ``index``: uint8 (H, W, 3) RGB, or with ``grey`` its luma (H, W).
 
         Raises:
             BadImageError: it is empty, truncated, or not an image that is understood.
@@ -139,5 +139,5 @@ class ImageFiles:
         lines = (f"{name}\t{(self.root / name).stat().st_size}" for name in self.names)
         object.__setattr__(self, "digest", digest_of(lines))
 
-    def read(self, index: int) -> np.ndarray:
-        return decode(self.root / self.names[index], self.bayer)
+    def read(self, index: int, grey: bool = False) -> np.ndarray:
+        return decode(self.root / self.names[index], self.bayer, grey)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from datasets.images.decoding import BadImageError
+from datasets.images.decoding import BadImageError, to_grey
 from datasets.images.digest import digest_of
 from utils.errors import UserError
 
@@ -64,8 +64,9 @@ class VideoFrames:
         object.__setattr__(self, "digest", digest_of([size, *self.names]))
         object.__setattr__(self, "_cursor", _Cursor(self.path))
 
-    def read(self, index: int) -> np.ndarray:
-        return self._cursor.read(self.chosen[index])
+    def read(self, index: int, grey: bool = False) -> np.ndarray:
+        image = self._cursor.read(self.chosen[index])
+        return to_grey(image) if grey else image
 
 
 class _Cursor:

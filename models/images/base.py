@@ -1,9 +1,9 @@
 """What every image encoder is, how an image is prepared for it, and how weights get into it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -12,13 +12,16 @@ from torch.nn import functional
 
 from utils.errors import UserError
 
+if TYPE_CHECKING:
+    from datasets.images.batches import Prepare
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
 class Preprocess:
-    """From a decoded image, uint8 (H, W, 3) RGB, to what the network takes, float32 (C, H', W').
+    """From a decoded image, uint8 (H, W, 3) RGB, to what the network takes, float32 (3, H', W').
 
     It is a plain callable that can be pickled: the decoding workers call it, so the main process never touches
     a pixel. With ``antialias`` the image is resized as Pillow does (the filter widens when it shrinks, result
@@ -28,58 +31,48 @@ class Preprocess:
     Attributes:
         size: (height, width) in pixels, or None to keep the image's own.
         mean, std: of each channel, on the scale where white is 1.
-        interpolation: ``area`` averages the pixels whose centres a new pixel covers, and ignores ``antialias``.
-        grey: one channel (luma of Rec. 601) instead of three; the first mean and std are used.
     """
 
     size: tuple[int, int] | None
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
-    interpolation: Literal["bilinear", "bicubic", "area"] = "bilinear"
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
     antialias: bool = True
-    grey: bool = False
+    grey: ClassVar[bool] = False  # it takes colours
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        channels = 1 if self.grey else 3
-        if self.grey:
-            image = to_grey(image)
         if self.size is not None and self.size != image.shape[:2]:
             image = resize(image, self.size, self.interpolation, self.antialias)
-        mean = np.asarray(self.mean[:channels], np.float32)
-        std = np.asarray(self.std[:channels], np.float32)
-        planes = np.atleast_3d(image).transpose(2, 0, 1)  # (C, H', W')
+        mean = np.asarray(self.mean, np.float32)
+        std = np.asarray(self.std, np.float32)
+        planes = image.transpose(2, 0, 1)  # (3, H', W')
         out = np.empty(planes.shape, np.float32)
         np.multiply(planes, (1 / (255 * std))[:, None, None], out=out)
         out -= (mean / std)[:, None, None]
         return out
 
 
-def to_grey(image: np.ndarray) -> np.ndarray:
-    """Luma of Rec. 601 of an RGB image: uint8 (H, W, 3) -> uint8 (H, W)."""
-    import cv2
-
-    return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-
-
 def resize(image: np.ndarray, size: tuple[int, int], interpolation: str, antialias: bool) -> np.ndarray:
-    """Resize uint8 (H, W) or (H, W, 3) to ``size`` = (H', W'); see :class:`Preprocess` for what the choices mean.
+    """Resize uint8 (H, W, 3) to ``size`` = (H', W'); see :class:`Preprocess` for what the choices mean.
 
     Returns:
-        On the scale 0 to 255: uint8 where it averages (``antialias`` or ``area``), float32 otherwise.
+        On the scale 0 to 255: uint8 with ``antialias``, float32 without.
     """
-    height, width = size
-    if interpolation == "area":
-        from PIL import Image
-
-        return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BOX))
     if antialias:  # on 8 bits PyTorch follows Pillow, and is several times faster
-        planes = torch.from_numpy(np.atleast_3d(image)).permute(2, 0, 1)[None]  # (1, C, H, W)
+        planes = torch.from_numpy(image).permute(2, 0, 1)[None]  # (1, 3, H, W)
         resized = functional.interpolate(planes, size, mode=interpolation, antialias=True)
-        return resized[0].permute(1, 2, 0).numpy().reshape(*size, *image.shape[2:])
+        return resized[0].permute(1, 2, 0).numpy()
     import cv2
 
     method = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}[interpolation]
-    return cv2.resize(image.astype(np.float32), (width, height), interpolation=method)
+    return cv2.resize(image.astype(np.float32), size[::-1], interpolation=method)
+
+
+def average(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resize uint8 (H, W) to ``size`` = (H', W'): each new pixel is the mean of those whose centres it covers."""
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BOX))
 
 
 @dataclass(frozen=True)
@@ -107,13 +100,14 @@ class ImageEncoder(nn.Module):
 
     Attributes:
         out_dims: length of a descriptor.
-        preprocess: picklable callable, uint8 (H, W, 3) RGB -> float32 array, run in the decoding workers.
+        preprocess: picklable callable, uint8 (H, W, 3) RGB -> float32 array, run in the decoding workers; where its
+            attribute ``grey`` is true it takes luma, uint8 (H, W).
         local_shape: (rows, channels) of the local features of an image where the encoder has them, else None.
         weights: where its weights come from; set by ``build_image_encoder``.
     """
 
     out_dims: int
-    preprocess: Callable[[np.ndarray], np.ndarray]
+    preprocess: "Prepare"
     local_shape: tuple[int, int] | None = None
     weights: "WeightsRecord"
 
@@ -140,11 +134,11 @@ class PrecomputedEncoder(ImageEncoder):
     """An encoder whose ``preprocess`` already makes the descriptor; only the length is set here.
 
     Args:
-        preprocess: uint8 (H, W, 3) -> float32 (``out_dims``,).
+        preprocess: uint8 (H, W, 3), or (H, W) if ``grey`` -> float32 (``out_dims``,).
         out_dims: length of what it returns.
     """
 
-    def __init__(self, preprocess: Callable[[np.ndarray], np.ndarray], out_dims: int) -> None:
+    def __init__(self, preprocess: "Prepare", out_dims: int) -> None:
         super().__init__()
         self.preprocess = preprocess
         self.out_dims = out_dims

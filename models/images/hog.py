@@ -7,10 +7,11 @@ whatever its aspect.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from models.images.base import PrecomputedEncoder, resize, to_grey
+from models.images.base import PrecomputedEncoder, average
 
 CELL = 8
 BLOCK = 2
@@ -21,12 +22,13 @@ FLAT = 0.01  # added to a block's length: gradients (grey levels / 255) far belo
 
 @dataclass(frozen=True)
 class Hog:
-    """uint8 (H, W, 3) -> float32 (out_dims,): blocks row-major, in each its cells row-major, in each the bins."""
+    """luma, uint8 (H, W) -> float32 (out_dims,): blocks row-major, in each its cells row-major, in each the bins."""
 
     size: tuple[int, int]
+    grey: ClassVar[bool] = True
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        grey = resize(to_grey(image), self.size, "area", antialias=True) / np.float32(255)
+        grey = average(image, self.size) / np.float32(255)
         return normalise_blocks(cell_histograms(grey)).ravel()
 
 

@@ -5,25 +5,27 @@ ICRA 2012, section III: 64x32 pixels, 8x8 patches.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from models.images.base import PrecomputedEncoder, resize, to_grey
+from models.images.base import PrecomputedEncoder, average
 
 PATCH = 8
 
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """uint8 (H, W, 3) -> float32 (height * width,): shrunk by averaging, then patch-normalised, row-major.
+    """luma, uint8 (H, W) -> float32 (height * width,): shrunk by averaging, then patch-normalised, row-major.
 
     A patch without texture (deviation below half a grey level) becomes zeros rather than magnified noise.
     """
 
     size: tuple[int, int]
+    grey: ClassVar[bool] = True
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        grey = resize(to_grey(image), self.size, "area", antialias=True)
+        grey = average(image, self.size)
         return patch_normalise(grey).ravel()
 
 

@@ -16,7 +16,8 @@ class Numbers:
         self.names = tuple(f"{i}.png" for i in range(count))
         self.damaged, self.larger = damaged, larger
 
-    def read(self, index):
+    def read(self, index, grey):
+        assert not grey
         if index in self.damaged:
             raise BadImageError("damaged")
         side = 3 if index in self.larger else 2
@@ -25,6 +26,9 @@ class Numbers:
 
 def prepare(image):
     return image.astype(np.float32).transpose(2, 0, 1)
+
+
+prepare.grey = False
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -126,6 +126,30 @@ def test_16_bits_are_scaled_not_clipped(tmp_path):
     assert deep.shape == (1, 4, 3)
 
 
+def test_luma_alone_is_the_luma_of_the_colours(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    smooth = np.asarray(Image.fromarray(RAMP).resize((90, 70), Image.Resampling.BICUBIC))
+    save(tmp_path / "turned.jpg", smooth, exif=exif, quality=95)
+    save(tmp_path / "grey.jpg", smooth[..., 0])
+    Image.fromarray(smooth).convert("CMYK").save(tmp_path / "print.jpg")
+    save(tmp_path / "rgb.png", smooth)
+    save(tmp_path / "rgba.png", np.dstack([smooth, smooth[..., 0]]))
+    save(tmp_path / "grey.png", smooth[..., 0])
+    save(tmp_path / "deep.png", smooth[..., 0].astype(np.uint16) * 257)
+    Image.fromarray(smooth).quantize(16).save(tmp_path / "palette.png")
+    source = open_images(tmp_path)
+    assert len(source.names) == 8
+    for i, name in enumerate(source.names):
+        luma, colours = source.read(i, grey=True), source.read(i)
+        assert luma.dtype == np.uint8
+        assert luma.shape == ((90, 70) if name == "turned.jpg" else (70, 90))
+        np.testing.assert_allclose(luma, colours @ [0.299, 0.587, 0.114], atol=1.5, err_msg=name)
+    raw = np.tile(np.array([[200, 100], [100, 50]], np.uint8), (4, 4))
+    luma = decode(save(tmp_path / "raw.png", raw), "rggb", grey=True)
+    np.testing.assert_array_equal(luma[2:-2, 2:-2], round(np.dot((200, 100, 50), [0.299, 0.587, 0.114])))
+
+
 def test_raw_frames_become_colour(tmp_path):
     raw = np.tile(np.array([[200, 100], [100, 50]], np.uint8), (4, 4))  # red 200, green 100, blue 50, everywhere
     for name, pixels in (("8.png", raw), ("16.png", raw.astype(np.uint16) * 257)):
@@ -147,6 +171,8 @@ def test_damaged_images_say_why(tmp_path):
     (tmp_path / "cut.jpg").write_bytes(whole[:len(whole) // 2])
     with pytest.raises(BadImageError, match="truncated"):
         decode(tmp_path / "cut.jpg")
+    with pytest.raises(BadImageError, match="truncated"):
+        decode(tmp_path / "cut.jpg", grey=True)
     (tmp_path / "text.png").write_text("no image")
     with pytest.raises(BadImageError, match="cannot identify"):
         decode(tmp_path / "text.png")
@@ -167,6 +193,8 @@ def test_video_frames_at_a_rate(tmp_path, name, codec):
     assert slow.read(4).shape == (48, 64, 3)
     assert abs(slow.read(4).mean() - 100) < 5
     assert abs(slow.read(1).mean() - 30) < 5  # backwards
+    assert slow.read(4, grey=True).shape == (48, 64)
+    assert abs(slow.read(4, grey=True).mean() - 100) < 5
     assert abs(pickle.loads(pickle.dumps(slow)).read(2).mean() - 50) < 5
 
 

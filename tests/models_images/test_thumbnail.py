@@ -22,7 +22,7 @@ def test_a_patch_without_texture_is_zero():
 
 def test_an_image_becomes_a_unit_vector():
     encoder = build_thumbnail()
-    image = np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8)
+    image = np.random.default_rng(0).integers(0, 255, (120, 160), np.uint8)
     raw = torch.from_numpy(encoder.preprocess(image))[None]
     assert raw.shape == (1, encoder.out_dims) == (1, 2048)
     assert encoder(raw).norm().item() == pytest.approx(1)
