@@ -51,7 +51,7 @@ def test(options: TestOptions) -> ResultRecord | None:
     split = dataset.splits[options.split]
     scene = Scene.of(dataset.name, split, options.sequence_length, options.filter_length, device)
     check_sizes(options, scene)
-    described = None
+    shown = ()
     if options.pooling in MATCHED:
         candidates = read_predictions(options, scene) if options.predictions_file else None
         answer = match_frames(scene, options, run, candidates)
@@ -60,15 +60,15 @@ def test(options: TestOptions) -> ResultRecord | None:
         if options.extract_only:
             return extract_only(options, scene, described)
         answer = search_descriptors(scene, options, described)
+        if options.projector:
+            shown = side_of(scene.reference, described.reference), side_of(scene.query, described.query)
+        del described  # what follows needs its memory
         if options.rerank:
             reorder = rerank_locally if options.rerank == "local" else rerank_answer
             answer = reorder(scene, options, answer)
     record, arrays = score(scene, options, answer)
     print(summary(record))
-    shown = ()
-    if options.projector:
-        shown = side_of(scene.reference, described.reference), side_of(scene.query, described.query)
-    del answer, described  # before TensorBoard takes memory of its own
+    del answer  # before TensorBoard takes memory of its own
     return save(options, run, record, arrays, shown)
 
 

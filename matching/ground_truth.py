@@ -55,11 +55,6 @@ class GroundTruth:
         """(M,) bool: queries with at least one reference within ``radius`` (inclusive)."""
         return self.correct(self.nearest_reference()[:, None], radius)[:, 0]
 
-    def first_positive_rank(self, indices: np.ndarray, radius: float) -> np.ndarray:
-        """(M,) int64 rank, from 0, of the first correct reference among ``indices`` (M, K); -1 where none is."""
-        correct = self.correct(indices, radius)
-        return np.where(correct.any(axis=1), correct.argmax(axis=1), -1)
-
 
 def _nearest(reference: np.ndarray, query: np.ndarray) -> np.ndarray:
     """(M,) int64 row of ``reference`` (N, P) nearest to each row of ``query`` (M, P)."""

@@ -21,7 +21,7 @@ from matching.sequence_matching import MATCHERS, match, rerank
 from matching.sequences import SequenceSet
 from models.encode import encode
 from pipeline.encoders import LoadedEncoder, load_encoder
-from pipeline.scene import Scene
+from pipeline.scene import Scene, encode_side
 from utils.errors import UserError
 from utils.options import ENCODER_FIELDS, TestOptions
 from utils.records import WeightsRecord
@@ -48,7 +48,7 @@ class Answer:
         ranking: (M, K) window numbers of the reference and their distances.
         out_dims: of the searched descriptor, 0 where frames were matched.
         seconds: of the steps.
-        probes: step to a function that does it for one query again, for timing.
+        alone_ms: step to milliseconds of each of ``latency_queries`` queries, answered one at a time.
         weights, rerank_weights: what was loaded.
         candidates: the whole ranking before re-ranking.
         exact: the exact ranking, where an approximate index gave ``ranking``.
@@ -57,7 +57,7 @@ class Answer:
     ranking: Ranking
     out_dims: int
     seconds: dict[str, float]
-    probes: dict[str, Callable[[int], object]]
+    alone_ms: dict[str, np.ndarray]
     weights: WeightsRecord | None = None
     rerank_weights: WeightsRecord | None = None
     candidates: Ranking | None = None
@@ -71,8 +71,7 @@ def describe(scene: Scene, options: TestOptions, run: Path | None) -> Described:
     vectors, seconds = {}, {}
     for name, side in (("reference", scene.reference), ("query", scene.query)):
         with timed(seconds, f"encode_{name}"):
-            frames = Frames(side.traverse.descriptors, scene.device)
-            vectors[name] = encode(encoder, frames, side.starts, side.length, amp=options.amp).cpu().numpy()
+            vectors[name] = encode_side(encoder, side, scene.device, options.amp)
     return Described(loaded, vectors["reference"], vectors["query"], seconds)
 
 
@@ -94,10 +93,10 @@ def search_descriptors(scene: Scene, options: TestOptions, described: Described)
         ranking=ranking,
         out_dims=described.reference.shape[1],
         seconds=seconds,
-        probes={
+        alone_ms=one_at_a_time(scene, options, {
             "encode": lambda i: encode(encoder, frames, scene.query.starts[i : i + 1], length, amp=options.amp).cpu(),
             "search": lambda i: index.search(described.query[i : i + 1], k),
-        },
+        }),
         weights=described.encoder.weights,
         exact=exact,
     )
@@ -126,7 +125,7 @@ def match_frames(scene: Scene, options: TestOptions, run: Path | None, candidate
         ranking=ranking,
         out_dims=0,
         seconds=seconds,
-        probes={step: lambda i: find(only(query, i), slice(i, i + 1))},
+        alone_ms=one_at_a_time(scene, options, {step: lambda i: find(only(query, i), slice(i, i + 1))}),
         weights=weights,
         candidates=None if candidates is None else Ranking(candidates, np.zeros(candidates.shape, np.float32)),
     )
@@ -154,7 +153,7 @@ def rerank_answer(scene: Scene, options: TestOptions, answer: Answer) -> Answer:
         candidates=answer.ranking,
         seconds=seconds,
         rerank_weights=weights,
-        probes=answer.probes | {"rerank": rerank_one},
+        alone_ms=answer.alone_ms | one_at_a_time(scene, options, {"rerank": rerank_one}),
     )
 
 
@@ -196,8 +195,25 @@ def rerank_locally(scene: Scene, options: TestOptions, answer: Answer) -> Answer
         ranking=ranking,
         candidates=answer.ranking,
         seconds=seconds,
-        probes=answer.probes | {"rerank": lambda i: find(i, i + 1)},
+        alone_ms=answer.alone_ms | one_at_a_time(scene, options, {"rerank": lambda i: find(i, i + 1)}),
     )
+
+
+def one_at_a_time(
+    scene: Scene, options: TestOptions, steps: dict[str, Callable[[int], object]]
+) -> dict[str, np.ndarray]:
+    """Milliseconds of steps that answer the i-th query, for ``latency_queries`` queries spread along the traverse."""
+    queries = len(scene.query)
+    chosen = np.unique(np.linspace(0, queries - 1, min(max(options.latency_queries, 0), queries)).astype(int))
+    times = {}
+    for name, step in steps.items() if len(chosen) else ():
+        step(int(chosen[0]))  # the first call pays for set-up
+        times[name] = np.empty(len(chosen))
+        for place, i in enumerate(chosen):
+            begun = time.perf_counter()
+            step(int(i))
+            times[name][place] = 1000 * (time.perf_counter() - begun)
+    return times
 
 
 def frame_sets(

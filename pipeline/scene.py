@@ -6,10 +6,13 @@ import numpy as np
 import torch
 
 from datasets.arrays import check_finite
+from datasets.frames import Frames
 from datasets.traverse import Split
 from datasets.windows import Windows, kept_ranges
 from matching.ground_truth import GroundTruth
 from matching.mining import Neighbours
+from models.base import SequenceEncoder
+from models.encode import encode
 from utils.errors import UserError
 from utils.validated import EncodedSide
 
@@ -76,6 +79,12 @@ class Scene:
             UserError: a sequence is shorter.
         """
         return replace(self, reference=self.reference.with_length(length), query=self.query.with_length(length))
+
+
+def encode_side(encoder: SequenceEncoder, side: Windows, device: torch.device, amp: bool) -> np.ndarray:
+    """The windows of one side as sequence descriptors, (M, O) float32 unit rows on the CPU."""
+    frames = Frames(side.traverse.descriptors, device)
+    return encode(encoder, frames, side.starts, side.length, amp=amp).cpu().numpy()
 
 
 def side_of(side: Windows, vectors: np.ndarray) -> EncodedSide:

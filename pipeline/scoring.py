@@ -105,7 +105,7 @@ def score(scene: Scene, options: TestOptions, answer: Answer) -> tuple[records.R
             encode_query_s=answer.seconds.get("encode_query", 0.0),
             search_s=answer.seconds.get("search", 0.0),
             rerank_s=answer.seconds.get("rerank", 0.0),
-            latency_ms=latencies(answer, len(scene.query), options.latency_queries),
+            latency_ms=latencies(answer.alone_ms),
             device=str(scene.device),
             threads=torch.get_num_threads(),
         ),
@@ -151,20 +151,9 @@ def counting(has_positive: np.ndarray, options: TestOptions) -> np.ndarray:
     return has_positive if options.no_positive == "drop" else np.ones_like(has_positive)
 
 
-def latencies(answer: Answer, queries: int, sample: int) -> dict[str, records.Latency]:
-    """Milliseconds of each step for one query at a time, over ``sample`` queries spread along the traverse."""
-    if sample < 1:
-        return {}
-    chosen = np.unique(np.linspace(0, queries - 1, min(sample, queries)).astype(int))
-    times: dict[str, list[float]] = {}
-    for step, probe in answer.probes.items():
-        probe(int(chosen[0]))  # the first call pays for set-up
-        times[step] = []
-        for i in chosen:
-            begun = time.perf_counter()
-            probe(int(i))
-            times[step].append(1000 * (time.perf_counter() - begun))
-    times["total"] = np.sum(list(times.values()), axis=0).tolist()
+def latencies(alone_ms: dict[str, np.ndarray]) -> dict[str, records.Latency]:
+    """Median and 95th percentile of each step's milliseconds for one query, and of their sum."""
+    times = alone_ms | ({"total": sum(alone_ms.values())} if alone_ms else {})
     return {
         step: records.Latency(float(np.median(values)), float(np.percentile(values, 95)))
         for step, values in times.items()

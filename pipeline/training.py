@@ -17,7 +17,6 @@ from torch import Tensor
 from tqdm import tqdm
 
 from datasets.frames import Frames
-from datasets.windows import Windows
 from matching.metrics import recall_at
 from matching.mining import MinedTuples, Miner, Neighbours
 from matching.search import search
@@ -25,12 +24,12 @@ from models.base import SequenceEncoder
 from models.encode import encode
 from models.losses import LOSSES, TupleLoss, Tuples
 from pipeline.encoders import build_encoder
-from pipeline.scene import Scene, side_of
+from pipeline.scene import Scene, encode_side, side_of
 from utils.checkpoints import BEST, LATEST, fit_state, save_checkpoint
 from utils.errors import UserError
 from utils.options import TrainOptions
 from utils.signals import StopRequest
-from utils.validated import EncodedSide, Validated
+from utils.validated import Validated
 
 RECALLS = (1, 5, 10, 20)
 INITIAL_PAIRS = 20_000
@@ -314,19 +313,15 @@ class Trainer:
 
 def validate(encoder: SequenceEncoder, scene: Scene, amp: bool) -> Validated:
     """Score an encoder on a scene by exact search."""
-    reference, query = (encoded_side(encoder, side, scene, amp) for side in (scene.reference, scene.query))
+    reference, query = (
+        side_of(side, encode_side(encoder, side, scene.device, amp)) for side in (scene.reference, scene.query)
+    )
     ks = [k for k in RECALLS if k <= len(scene.reference)]
     ranking = search(reference.vectors, query.vectors, max(ks), device=scene.device)
     correct = scene.truth.correct(ranking.indices, scene.radius)
     recalls = recall_at(correct, scene.has_positive(), ks)
     nearest = scene.truth.nearest_reference()
     return Validated(reference, query, ranking.distances[:, 0], correct[:, 0], nearest, recalls)
-
-
-def encoded_side(encoder: SequenceEncoder, side: Windows, scene: Scene, amp: bool) -> EncodedSide:
-    """The windows of one side as vectors, with what is known of them."""
-    frames = Frames(side.traverse.descriptors, scene.device)
-    return side_of(side, encode(encoder, frames, side.starts, side.length, amp=amp).cpu().numpy())
 
 
 def same_places(scene: Scene) -> tuple[Tensor, Tensor]:

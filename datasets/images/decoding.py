@@ -29,8 +29,7 @@ def decode(path: Path, bayer: str = "", grey: bool = False) -> np.ndarray:
     try:
         if path.stat().st_size == 0:
             raise BadImageError("the file is empty")
-        with warnings.catch_warnings(), Image.open(path) as image:
-            warnings.simplefilter("ignore")  # odd metadata is no reason to disturb the progress line
+        with warnings.catch_warnings(action="ignore"), Image.open(path) as image:  # of odd metadata
             if bayer:
                 pixels = _from_raw(np.asarray(image), bayer)
                 return to_grey(pixels) if grey else pixels

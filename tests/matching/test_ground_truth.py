@@ -42,10 +42,6 @@ def test_has_positive_is_the_plain_loop():
     assert 0 < truth.has_positive(2).sum() < 80
 
 
-def test_first_positive_rank(metres):
-    assert metres.first_positive_rank(np.array([[2, 1, 0], [0, 1, 2], [0, 1, 2]]), 4).tolist() == [2, 0, -1]
-
-
 def test_a_table_overrules_positions_and_radius(table):
     assert table.errors(np.array([[0, 1, 2, 5], [0, 4, 5, -1], [2, 1, 3, 0]])).tolist() == [
         [1, 0, 0, 3],
