@@ -1,6 +1,8 @@
 """CSV tables as other people ship them: columns by name, more of them than are wanted."""
 
 import csv
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,7 +59,7 @@ def read_columns(path: Path, needed: tuple[str, ...] = ()) -> Columns:
     """Read a CSV table with a header.
 
     Raises:
-        UserError: no such file, not a table, no rows, or a column of ``needed`` is missing.
+        UserError: no such file, not a table, no rows, a column of ``needed`` is missing, or one comes twice.
     """
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
@@ -67,14 +69,23 @@ def read_columns(path: Path, needed: tuple[str, ...] = ()) -> Columns:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: cannot be read as a UTF-8 CSV table ({error})") from error
     header = [name.strip() for name in header]
+    if len(header) == 1 and (separator := next((mark for mark in ";\t" if mark in header[0]), None)):
+        raise UserError(f"{path}: cells are separated by {separator!r}; wanted commas, and numbers with a point")
     if missing := [name for name in needed if name not in header]:
         raise UserError(f"{path}: no column {', '.join(missing)}; it has {', '.join(filter(None, header)) or 'none'}")
+    if twice := repeated(name for name in header if name):
+        raise UserError(f"{path}: two columns {twice}; rename or remove one")
     if not rows:
         raise UserError(f"{path}: no rows below the header")
     if ragged := next((i for i, row in enumerate(rows, 1) if len(row) != len(header)), None):
         raise UserError(f"{path}: data row {ragged} has {len(rows[ragged - 1])} cells, the header has {len(header)}")
     return Columns(path, {name: [c.strip() for c in cells] for name, cells in zip(header, zip(*rows, strict=True),
                                                                                   strict=True)})
+
+
+def repeated(labels: Iterable[str]) -> str | None:
+    """The first label that occurs more than once."""
+    return next((label for label, count in Counter(labels).items() if count > 1), None)
 
 
 def _number(cell: str) -> float:

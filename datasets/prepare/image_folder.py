@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from datasets.images.sources import find_images
+from datasets.prepare.columns import repeated
 from datasets.structs import read_image_names
 from utils.errors import UserError
 
@@ -48,6 +49,20 @@ def stem(name: str) -> str:
     return PurePosixPath(name).stem
 
 
+def rows_by_stem(path: Path, images: tuple[str, ...]) -> dict[str, int]:
+    """Row of each image by its file name without folders and suffix, as the table or list ``path`` names them.
+
+    Raises:
+        UserError: two images go by the same name.
+    """
+    rows: dict[str, int] = {}
+    for row, image in enumerate(images):
+        first = rows.setdefault(stem(image), row)
+        if first != row:
+            raise UserError(f"{path}: file names do not tell {images[first]} and {image} apart; rename them")
+    return rows
+
+
 def listed_rows(pattern: str, traverse: str, images: tuple[str, ...]) -> np.ndarray:
     """Rows of ``images`` in the order of a list of image names.
 
@@ -65,18 +80,12 @@ def listed_rows(pattern: str, traverse: str, images: tuple[str, ...]) -> np.ndar
     if not path.is_file():
         raise UserError(f"{path}: no such list of image names; check --frameList")
     wanted = [stem(line) for line in read_image_names(path)]
-    rows = {stem(image): row for row, image in enumerate(images)}
-    if len(rows) < len(images):
-        seen: dict[str, str] = {}
-        first, second = next((seen[stem(i)], i) for i in images if seen.setdefault(stem(i), i) != i)
-        raise UserError(f"{path}: file names do not tell {first} and {second} of {traverse} apart; rename them")
+    rows = rows_by_stem(path, images)
     if missing := [name for name in wanted if name not in rows]:
         raise UserError(
             f"{path}: {len(missing)} of {len(wanted)} names match no image of {traverse}, first {missing[0]}; "
             "check that list and images belong together"
         )
-    chosen = np.array([rows[name] for name in wanted])
-    if len(np.unique(chosen)) < len(chosen):
-        twice = next(name for index, name in enumerate(wanted) if name in wanted[:index])
+    if twice := repeated(wanted):
         raise UserError(f"{path} names {twice} more than once: each frame has one row")
-    return chosen
+    return np.array([rows[name] for name in wanted])

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.prepare.columns import Columns, read_columns
-from datasets.prepare.image_folder import stem
-from datasets.prepare.trajectory import Trajectory, image_seconds, read_poses
+from datasets.prepare.columns import Columns, read_columns, repeated
+from datasets.prepare.image_folder import rows_by_stem
+from datasets.prepare.trajectory import Trajectory, image_seconds, read_poses, time_units
 from datasets.tables import POSITION_COLUMNS
 from utils.errors import UserError
 
@@ -32,8 +32,8 @@ class Places:
 def read_places(path: Path, images: tuple[str, ...], folder: Path, reach_s: float) -> Places:
     """Read positions for the images of a folder.
 
-    A table (``.csv``) says which image a row belongs to by ``name`` (or ``image``), else by ``timestamp`` in seconds
-    against the times in the file names, else by order. A trajectory (any other suffix) does so by time (tum) or by
+    A table (``.csv``) says which image a row belongs to by ``name`` (or ``image``), else by ``timestamp`` (in units
+    as in file names) against the times in the file names, else by order. A trajectory (any other suffix) does so by time (tum) or by
     order (kitti). By time, positions are interpolated.
 
     Args:
@@ -41,7 +41,8 @@ def read_places(path: Path, images: tuple[str, ...], folder: Path, reach_s: floa
         reach_s: see :meth:`datasets.prepare.trajectory.Trajectory.at`.
 
     Raises:
-        UserError: missing columns, rows that match no image, as many rows as images wanted, times that do not overlap.
+        UserError: missing columns, positions of two kinds or off the globe, rows that match no image, as many rows as
+            images wanted, times that do not overlap.
     """
     if path.suffix != ".csv":
         seconds, positions = read_poses(path)
@@ -53,8 +54,11 @@ def read_places(path: Path, images: tuple[str, ...], folder: Path, reach_s: floa
     table = read_columns(path)
     columns = _position_columns(table)
     values = np.stack([table.numbers(column) for column in columns], axis=1)
-    if "name" not in table and "image" not in table and "timestamp" in table:
-        trajectory = Trajectory.of(path, table.numbers("timestamp"), values)
+    if columns == ("lat", "lon") and (bad := np.flatnonzero((np.abs(values) > (90, 180)).any(axis=1))).size:
+        raise UserError(f"{path}: data row {bad[0] + 1} has no such latitude, longitude: {values[bad[0]].tolist()}")
+    seconds = table.numbers("timestamp") * time_units(table["timestamp"]) if "timestamp" in table else None
+    if seconds is not None and "name" not in table and "image" not in table:
+        trajectory = Trajectory.of(path, seconds, values)
         return _by_time(trajectory, columns, images, folder, reach_s)
     rows = _image_rows(table, images, folder)
     row_of = np.full(len(images), -1)
@@ -63,7 +67,7 @@ def read_places(path: Path, images: tuple[str, ...], folder: Path, reach_s: floa
         positions=dict(zip(columns, values[row_of].T, strict=True)),
         known=row_of >= 0,
         sequences=np.array(table["sequence"])[row_of] if "sequence" in table else None,
-        seconds=table.numbers("timestamp")[row_of] if "timestamp" in table else None,
+        seconds=None if seconds is None else seconds[row_of],
     )
 
 
@@ -76,13 +80,16 @@ def _by_time(
 
 
 def _position_columns(table: Columns) -> tuple[str, ...]:
-    found = next((columns for columns in POSITION_COLUMNS if all(column in table for column in columns)), None)
-    if found is None:
+    found = [columns for columns in POSITION_COLUMNS if all(column in table for column in columns)]
+    if not found:
         raise UserError(
             f"{table.path}: no position columns; wanted x, y[, z] in metres, or lat, lon in degrees, or frame; it has "
             f"{', '.join(filter(None, table.cells))}"
         )
-    return found
+    kinds = {columns[0]: ", ".join(columns) for columns in reversed(found)}  # x, y, z holds x, y
+    if len(kinds) > 1:
+        raise UserError(f"{table.path}: positions of more than one kind, {' and '.join(kinds.values())}; keep one, rename the other columns")
+    return found[0]
 
 
 def _image_rows(table: Columns, images: tuple[str, ...], folder: Path) -> np.ndarray:
@@ -94,16 +101,14 @@ def _image_rows(table: Columns, images: tuple[str, ...], folder: Path) -> np.nda
     labels = table[column]
     rows = {image: row for row, image in enumerate(images)}
     if labels[0] not in rows:  # names without suffix
-        rows = {stem(image): row for row, image in enumerate(images)}
+        rows = rows_by_stem(table.path, images)
     if missing := [label for label in labels if label not in rows]:
         raise UserError(
             f"{table.path}: {len(missing)} of {len(labels)} rows match no image of {folder}, first {missing[0]!r}"
         )
-    chosen = np.array([rows[label] for label in labels])
-    if len(np.unique(chosen)) < len(chosen):
-        twice = next(label for index, label in enumerate(labels) if label in labels[:index])
+    if twice := repeated(labels):
         raise UserError(f"{table.path}: {column} {twice!r} occurs twice; wanted one row an image")
-    return chosen
+    return np.array([rows[label] for label in labels])
 
 
 def _check_count(path: Path, count: int, images: tuple[str, ...], folder: Path) -> None:

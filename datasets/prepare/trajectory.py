@@ -1,5 +1,7 @@
 """Where a camera was over time: poses as recorded, and their positions at the images' times."""
 
+import re
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +72,8 @@ def read_poses(path: Path) -> tuple[np.ndarray | None, np.ndarray]:
         UserError: unreadable file, neither 8 nor 12 finite numbers in every line.
     """
     try:
-        values = np.loadtxt(path, np.float64, comments="#", ndmin=2)
+        with warnings.catch_warnings(action="ignore"):  # of an empty file, which is refused below
+            values = np.loadtxt(path, np.float64, comments="#", ndmin=2, encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{path}: cannot be read as a table of poses ({reason})") from error
@@ -87,18 +90,18 @@ def read_poses(path: Path) -> tuple[np.ndarray | None, np.ndarray]:
 def image_seconds(names: Iterable[str], where: Path) -> np.ndarray:
     """Times from file names: (N,) seconds.
 
-    Whole numbers of 13, 16 or 19 digits are milli-, micro- and nanoseconds; any other number is seconds.
-
     Raises:
         UserError: a file name that is not a number.
     """
-    names = list(names)
     stems = [stem(name) for name in names]
-    try:
-        values = np.array(stems, np.float64)
-    except ValueError as error:
-        bad = next(name for name, text in zip(names, stems, strict=True) if not text.replace(".", "", 1).isdecimal())
-        raise UserError(f"{where}: the file name of {bad} is no time; poses with times need images named by theirs") \
-            from error
-    units = np.array([_DIGITS.get(len(text), 1.0) if text.isdecimal() else 1.0 for text in stems])
-    return values * units
+    if bad := next((text for text in stems if not re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII)), None):
+        raise UserError(f"{where}: the file name {bad} is no time; poses with times need images named by theirs")
+    return np.array(stems, np.float64) * time_units(stems)
+
+
+def time_units(times: Iterable[str]) -> np.ndarray:
+    """(N,) seconds in the unit of each time.
+
+    Whole numbers of 13, 16 or 19 digits are milli-, micro- and nanoseconds; any other number is seconds.
+    """
+    return np.array([_DIGITS.get(len(text), 1.0) if text.isdecimal() else 1.0 for text in times])

@@ -90,6 +90,32 @@ def test_table_by_time(tmp_path):
     assert prepared.notes[0].startswith("ref: 3 of 10 images left out")
 
 
+@pytest.mark.parametrize("digits", [13, 16, 19])
+@pytest.mark.parametrize("by_name", [True, False])
+def test_times_of_tables_in_other_units_than_seconds(tmp_path, digits, by_name):
+    times = [(17_000_000_000 + 5 * i) * 10 ** (digits - 11) for i in range(20)]
+    header, label = ("name,timestamp,x,y", "{0}.png,{0}") if by_name else ("timestamp,x,y", "{0}")
+    for name in ("ref", "query"):
+        images(tmp_path, name, [f"{t}.png" for t in times])
+        (tmp_path / f"{name}.csv").write_text(table(header, [(label.format(t), 2 * i, 0) for i, t in enumerate(times)]))
+    traverse = read(tmp_path, gap=0).traverses[0]
+    np.testing.assert_allclose(traverse.timestamps, 1_700_000_000 + 0.5 * np.arange(20), rtol=1e-15)
+    np.testing.assert_allclose(traverse.positions["x"], 2 * np.arange(20))
+
+
+def test_names_in_folders_that_a_table_does_not_tell_apart(tmp_path):
+    for name in ("ref", "query"):
+        images(tmp_path, f"{name}/left", numbered(20))
+        images(tmp_path, f"{name}/right", numbered(20))
+        (tmp_path / f"{name}.csv").write_text(table("name,x,y", [(i, i, 0) for i in range(20)]))
+    with pytest.raises(UserError, match=r"do not tell left/0\.jpg and right/0\.jpg apart"):
+        read(tmp_path)
+    for name in ("ref", "query"):
+        rows = [(f"{side}/{i}.jpg", i, 0) for side in ("left", "right") for i in range(20)]
+        (tmp_path / f"{name}.csv").write_text(table("name,x,y", rows))
+    assert len(read(tmp_path, gap=0).traverses[0]) == 40
+
+
 def test_trajectories(tmp_path):
     images(tmp_path, "ref", [f"{i}.00.png" for i in range(10)])
     (tmp_path / "ref.tum").write_text("\n".join(f"{i} {2 * i} {i} 0.5 0 0 0 1" for i in range(10)))
@@ -134,6 +160,12 @@ def test_which_is_the_reference(tmp_path):
     ("name,x,y\n0.jpg,3,four", "y of data row 1 is 'four'; wanted a number"),
     ("name,x,y\n0.jpg,3,inf", "y of data row 1 is 'inf'; wanted a number"),
     ("x,y\n3,4", "1 rows for 20 images of .*ref; wanted one row an image"),
+    ("x,y,x\n3,4,5", "two columns x; rename or remove one"),
+    ("name;x;y\n0.jpg;3;4", "cells are separated by ';'; wanted commas"),
+    ("frame,lat,lon\n0,3,4", "more than one kind, lat, lon and frame; keep one"),
+    ("x,y,z,lat,lon\n0,3,4,5,6", "more than one kind, lat, lon and x, y, z; keep one"),
+    ("name,lon,lat\n0.jpg,45,170", r"data row 1 has no such latitude, longitude: \[170.0, 45.0\]"),
+    ("name,lat,lon\n0.jpg,45,180.001", "no such latitude, longitude"),
     ("name,x,y\n", "no rows below the header"),
     ("", "no position columns|no rows"),
     ("timestamp,x,y\n5000,3,4", "timestamps do not overlap: images from 0.000 to 19.000 s"),
