@@ -39,7 +39,7 @@ def load_checkpoint(path: Path, *, mapped: bool = False) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"no checkpoint {path}; train first, or give --resume another run folder")
     try:
-        with torch.serialization.safe_globals(_numpy_scalars()):
+        with torch.serialization.safe_globals(numpy_globals()):
             state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped and zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
         named = re.search(r"GLOBAL (\S+)", str(error))
@@ -52,13 +52,14 @@ def load_checkpoint(path: Path, *, mapped: bool = False) -> dict[str, Any]:
     return state
 
 
-def _numpy_scalars() -> list[Any]:
-    """What a pickled NumPy float or integer is made of, under its old and new module names."""
-    scalar = np._core.multiarray.scalar
+def numpy_globals() -> list[Any]:
+    """What pickled NumPy numbers and arrays of numbers are made of, under its old and new module names."""
     numbers = [np.dtype(kind) for kind in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?")]
+    functions = (np._core.multiarray.scalar, np._core.multiarray._reconstruct)
     return [
-        scalar,
-        (scalar, "numpy.core.multiarray.scalar"),
+        *functions,
+        *((function, f"numpy.core.multiarray.{function.__name__}") for function in functions),
+        np.ndarray,
         np.dtype,
         *{type(dtype) for dtype in numbers},
     ]

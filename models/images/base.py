@@ -1,5 +1,6 @@
 """What every image encoder is, how an image is prepared for it, and how weights get into it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from utils.checkpoints import numpy_globals
 from utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -160,10 +162,13 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise UserError(f"no weights at {path}: give --weights an existing checkpoint file")
     try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(numpy_globals()):  # recalls beside the weights
+            content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises UnpicklingError, RuntimeError, EOFError or KeyError, as the damage goes
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(f"{path} is not a checkpoint that can be read with weights_only: {reason}") from error
+        refused = re.search(r"GLOBAL (\S+)", str(error))
+        what = f"it holds {refused[1]}" if refused else "it is damaged or of another format"
+        raise UserError(f"{path} is not a checkpoint of tensors and plain values: {what}; fetch it again, or save its "
+                        "state dict alone") from error
     for key in ("state_dict", "model_state_dict", "model"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]

@@ -76,6 +76,14 @@ def test_a_checkpoint_that_does_not_fit_lists_its_first_keys(tmp_path):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("old_format", [False, True])
+def test_training_checkpoints_hold_numpy_numbers_and_arrays(tmp_path, old_format):
+    state = nn.Linear(3, 2).state_dict()
+    torch.save({"state_dict": state, "best_score": np.float64(0.5), "recalls": np.array([0.5, 0.75])},
+               tmp_path / "w.pth", _use_new_zipfile_serialization=not old_format)
+    assert torch.equal(read_state_dict(tmp_path / "w.pth")["weight"], state["weight"])
+
+
 class Trap:
     def __reduce__(self):
         return print, ("code of the checkpoint ran",)
@@ -93,5 +101,6 @@ def test_files_that_are_no_checkpoints(tmp_path, capsys):
     torch.save({"state_dict": Trap()}, tmp_path / "trap.pth")
     with pytest.raises(UserError, match=r"trap.pth is not a checkpoint") as error:
         read_state_dict(tmp_path / "trap.pth")
+    assert "it holds print" in str(error.value)
     assert "\n" not in str(error.value)
     assert "ran" not in capsys.readouterr().out
