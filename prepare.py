@@ -22,6 +22,7 @@ SOURCES: dict[str, Callable[..., Prepared]] = {
     "utm-names": utm_names.read,
     "vpr-bench": tolerance_table.read,
 }
+FOLDER_NAMES = {"reference", "query", "train_city", "val_city", "test_city"}
 
 
 def prepare(options: PrepareOptions) -> Path:
@@ -39,6 +40,8 @@ def prepare(options: PrepareOptions) -> Path:
     root, output = _folders(options)
     arguments = _arguments(options)
     source = SOURCES[options.source](root, **arguments)
+    if same := [split.query for split in source.splits if split.query == split.reference]:
+        raise UserError(f"--reference and --query are both {same[0]}; give two different traverses")
     prepared, written = write_prepared(output, options.name or output.resolve().name, source, options.overwrite)
     for note in prepared.notes:
         print(note, file=sys.stderr)
@@ -70,7 +73,14 @@ def _arguments(options: PrepareOptions) -> dict[str, Any]:
             f"{flag_of(flags[foreign[0]])} is not for --source {options.source}, which takes "
             f"{', '.join(flag_of(flags[name]) for name in taken)}"
         )
-    return {name: getattr(options, name) for name in taken if getattr(options, name) != flags[name].default}
+    arguments = {name: getattr(options, name) for name in taken if getattr(options, name) != flags[name].default}
+    for name in FOLDER_NAMES & arguments.keys():
+        arguments[name] = arguments[name].rstrip("/")  # as shells complete the name of a folder
+        if "/" in arguments[name] or arguments[name] in ("", ".", ".."):
+            raise UserError(
+                f"{flag_of(flags[name])} {getattr(options, name)}: wanted the name of a folder, which names a traverse"
+            )
+    return arguments
 
 
 def _summary(output: Path, prepared: Prepared, written: bool) -> str:

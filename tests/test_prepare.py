@@ -111,6 +111,21 @@ def test_bad_options(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["root"]
 
 
+def test_a_traverse_is_named_by_a_folder_and_is_not_compared_with_itself(tmp_path):
+    root = drives(tmp_path / "root")
+    folder = prepare(options(root, tmp_path / "data", reference="day/"))
+    assert (folder / "day.csv").is_file()
+    for name in ("root/day", "/", "..", str(root / "day")):
+        with pytest.raises(UserError, match="wanted the name of a folder"):
+            prepare(options(root, tmp_path / "out", reference=name))
+    with pytest.raises(UserError, match="--reference and --query are both night"):
+        prepare(options(root, tmp_path / "out", reference="night"))
+    (root / "frames.csv").write_text("name,frame,split\n0.png,0,test\n1.png,1,test\n")
+    with pytest.raises(UserError, match="--reference and --query are both night"):
+        prepare(options(root, tmp_path / "out", source="nordland", reference="night"))
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_folder_without_images(tmp_path):
     for name in ("day", "night"):
         (tmp_path / "root" / name).mkdir(parents=True)

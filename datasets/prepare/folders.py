@@ -87,8 +87,6 @@ def _pair(root: Path, reference: str, query: str) -> tuple[str, str]:
             f"{root}: which folder is the reference and which the query? it has {', '.join(found) or 'none'}; give "
             "--reference and --query"
         )
-    if reference == query:
-        raise UserError(f"--reference and --query are both {query}; give two different traverses")
     return reference, query
 
 

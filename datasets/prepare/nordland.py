@@ -8,11 +8,12 @@
 The full videos have 35768 frames a season; seqNet and others use the 27592 "clean" ones, without tunnels and stops.
 """
 
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
 
-from datasets.prepare.columns import read_columns
+from datasets.prepare.columns import Columns, read_columns
 from datasets.prepare.image_folder import absolute, images_of, listed_rows, stem
 from datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse
 from datasets.seqnet_layout import ALL_SPLITS, NORDLAND_ROWS
@@ -41,7 +42,7 @@ def read(root: Path, *, reference: str = "summer", query: str = "winter", frame_
     else:
         columns = read_columns(table, ("name", "frame", "split"))
         rows = {season: _named(table, columns["name"], season, images[season]) for season in images}
-        step, splits = float(np.median(np.diff(columns.numbers("frame")))), _split_rows(table, columns["split"])
+        step, splits = _usual_step(columns), _split_rows(table, columns["split"])
     traverses = tuple(_traverse(root, season, [images[season][row] for row in rows[season]]) for season in images)
     radii = dict.fromkeys(splits, (CORRECT, None))
     radii["train"] = (max(1.0, TRAIN_POSITIVE / step), max(1.0, TRAIN_NEGATIVE / step))
@@ -63,7 +64,7 @@ def _chosen(images: dict[str, tuple[str, ...]], frame_list: str) -> dict[str, np
     stems = [[stem(name) for name in names] for names in images.values()]
     first, second = stems[0], stems[-1]
     if first != second:
-        lone = sorted(set(first) ^ set(second)) or [next(a for a, b in zip(first, second, strict=True) if a != b)]
+        lone = sorted(set(first) ^ set(second)) or [next(a or b for a, b in zip_longest(first, second) if a != b)]
         raise UserError(
             f"{' and '.join(images)} do not hold the same frames, for instance {lone[0]}; remove what has no partner, "
             "or give --frameList"
@@ -76,6 +77,13 @@ def _named(table: Path, names: list[str], season: str, images: tuple[str, ...]) 
     if missing := [name for name in names if name not in rows]:
         raise UserError(f"{table}: {len(missing)} of {len(names)} rows match no image of {season}, first {missing[0]}")
     return np.array([rows[name] for name in names])
+
+
+def _usual_step(table: Columns) -> float:
+    steps = np.diff(table.numbers("frame"))
+    if not len(steps) or steps.min() <= 0:
+        raise UserError(f"{table.path}: numbers in the column frame do not rise; wanted two rows or more, in order")
+    return float(np.median(steps))
 
 
 def _split_rows(table: Path, labels: list[str]) -> dict[str, np.ndarray]:

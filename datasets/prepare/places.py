@@ -33,8 +33,8 @@ def read_places(path: Path, images: tuple[str, ...], folder: Path, reach_s: floa
     """Read positions for the images of a folder.
 
     A table (``.csv``) says which image a row belongs to by ``name`` (or ``image``), else by ``timestamp`` (in units
-    as in file names) against the times in the file names, else by order. A trajectory (any other suffix) does so by time (tum) or by
-    order (kitti). By time, positions are interpolated.
+    as in file names) against the times in the file names, else by order. A trajectory (any other suffix) does so by
+    time (tum) or by order (kitti). By time, positions are interpolated.
 
     Args:
         images: names, relative to ``folder``.
@@ -88,7 +88,10 @@ def _position_columns(table: Columns) -> tuple[str, ...]:
         )
     kinds = {columns[0]: ", ".join(columns) for columns in reversed(found)}  # x, y, z holds x, y
     if len(kinds) > 1:
-        raise UserError(f"{table.path}: positions of more than one kind, {' and '.join(kinds.values())}; keep one, rename the other columns")
+        raise UserError(
+            f"{table.path}: positions of more than one kind, {' and '.join(kinds.values())}; keep one, rename the "
+            "other columns"
+        )
     return found[0]
 
 

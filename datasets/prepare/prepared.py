@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from datasets.folder import TOML_NAME, FolderEntry, SplitEntry, TraverseEntry, write_toml
+from datasets.prepare.columns import repeated
 from datasets.tables import write_frames
 from datasets.traverse import Units
 from utils.errors import UserError
@@ -111,6 +112,8 @@ def write_prepared(folder: Path, name: str, prepared: Prepared, overwrite: bool 
         UserError: a file of the folder would change and ``overwrite`` is not given; the folder cannot be written.
     """
     prepared = _contiguous(prepared)
+    if twice := repeated(traverse.name for traverse in prepared.traverses):
+        raise UserError(f"two traverses would be called {twice}; rename a folder of images")
     for traverse in prepared.traverses:
         _check_traverse(traverse)
     with writing(folder):
@@ -139,9 +142,13 @@ def _check_traverse(traverse: PreparedTraverse) -> None:
     """What the file formats cannot hold."""
     if not len(traverse):
         raise UserError(f"traverse {traverse.name}: no frames are left")
-    for image in traverse.images:
-        if image != image.strip() or "\n" in image or "\r" in image:
-            raise UserError(f"{image!r}: a path that begins or ends with a blank or holds a line break; rename it")
+    if twice := repeated(traverse.names):
+        raise UserError(f"traverse {traverse.name}: the frame {twice} comes twice; names tell frames apart")
+    for text in (*traverse.images, *traverse.names):
+        if text.encode(errors="ignore").decode().strip().splitlines() != [text]:
+            raise UserError(
+                f"{text!r}: begins or ends with a blank, holds a line break or is not UTF-8; rename the image or folder"
+            )
 
 
 def _write_files(staging: Path, folder: Path, name: str, prepared: Prepared) -> None:

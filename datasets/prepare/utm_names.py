@@ -35,13 +35,14 @@ def read(
         positive_radius: metres, correct in val and test.
 
     Raises:
-        UserError: no such folders, a name without a position, positions in more than one UTM zone.
+        UserError: no such folders, a name without a position, a split in more than one UTM zone or hemisphere.
     """
     folders = _split_folders(root)
     traverses, splits = [], []
     for part, folder in folders.items():
         query = next(name for name in QUERY_FOLDERS if (folder / name).is_dir())
         pair = [_traverse(folder / role, f"{part}-{role}") for role in ("database", query)]
+        _check_zones(folder, [name for traverse in pair for name in traverse.names])
         traverses += pair
         radii = (train_positive_radius, negative_radius) if part == "train" else (positive_radius, None)
         splits.append(PreparedSplit(part, *(t.name for t in pair), *(t.all_rows for t in pair), *radii))
@@ -65,18 +66,11 @@ def _split_folders(root: Path) -> dict[str, Path]:
 
 def _traverse(folder: Path, name: str) -> PreparedTraverse:
     images = images_of(folder)
-    fields = [PurePosixPath(image).name.split("@") for image in images]
-    positions = np.array([_position(parts) for parts in fields])
+    positions = np.array([_position(_fields(image)) for image in images])
     if (bad := np.flatnonzero(~np.isfinite(positions).all(axis=1))).size:
         raise UserError(
             f"{folder}: {len(bad)} of {len(images)} names hold no position, first {images[bad[0]]}; wanted "
             "@easting@northing@...@.jpg"
-        )
-    zones = sorted({parts[3] for parts in fields if len(parts) > 4} - {""})
-    if len(zones) > 1:
-        raise UserError(
-            f"{folder}: positions in UTM zones {' and '.join(zones)}; distances between zones mean nothing, prepare "
-            "each zone alone"
         )
     return PreparedTraverse(
         name=name,
@@ -85,6 +79,27 @@ def _traverse(folder: Path, name: str) -> PreparedTraverse:
         positions={"x": positions[:, 0], "y": positions[:, 1]},
         sequences=[str(PurePosixPath(image).parent) for image in images],
     )
+
+
+def _check_zones(folder: Path, names: list[str]) -> None:
+    """Eastings start anew in each zone, northings in each hemisphere (letters to M are south of the equator)."""
+    fields = [_fields(name) for name in names]
+    zones = sorted({parts[3] for parts in fields if len(parts) > 4} - {""})
+    if len(zones) > 1:
+        raise UserError(
+            f"{folder}: positions in UTM zones {' and '.join(zones)}; distances between zones mean nothing, prepare "
+            "each zone alone"
+        )
+    letters = {parts[4] for parts in fields if len(parts) > 5} - {""}
+    if len({letter.upper() > "M" for letter in letters}) > 1:
+        raise UserError(
+            f"{folder}: positions on both sides of the equator (UTM letters {', '.join(sorted(letters))}); prepare "
+            "each side alone"
+        )
+
+
+def _fields(name: str) -> list[str]:
+    return PurePosixPath(name).name.split("@")
 
 
 def _position(parts: list[str]) -> tuple[float, float]:

@@ -104,6 +104,10 @@ def test_bad_tables(tmp_path):
     frames_csv(tmp_path, [(*row[:3], "") for row in good])
     with pytest.raises(UserError, match="no row is in a split"):
         read(tmp_path)
+    for numbers in ([0, 0, 0], [2, 1, 0], [0]):
+        frames_csv(tmp_path, [(n, i, "", "train") for n, i in zip(names(3), numbers, strict=False)])
+        with pytest.raises(UserError, match="numbers in the column frame do not rise"):
+            read(tmp_path)
     (tmp_path / "frames.csv").write_text("name,split\na,b\n")
     with pytest.raises(UserError, match=r"no column frame; it has name, split"):
         read(tmp_path)
@@ -121,6 +125,12 @@ def test_bad_seasons(tmp_path):
     with pytest.raises(UserError, match="summer and winter do not hold the same frames, for instance images-00001"):
         read(tmp_path)
     (tmp_path / "winter" / "images-00001.png").touch()
+    (tmp_path / "winter" / "images-00004.jpg").touch()  # beside images-00004.png
+    (tmp_path / "summer" / "images-00004.png").touch()
+    with pytest.raises(UserError, match="do not hold the same frames, for instance images-00004"):
+        read(tmp_path)
+    (tmp_path / "winter" / "images-00004.jpg").unlink()
+    (tmp_path / "summer" / "images-00004.png").unlink()
     (tmp_path / "winter" / "images-00004.png").unlink()
     with pytest.raises(UserError, match=r"found 3 frames; .* 27592 clean frames: give --frameList"):
         read(tmp_path)

@@ -4,8 +4,8 @@ from datasets.prepare.utm_names import read
 from utils.errors import UserError
 
 
-def image(easting, northing, zone="17", note=""):
-    return f"@{easting}@{northing}@{zone}@T@40.44@-79.99@pano@@90@@@@201401@{note}@.jpg"
+def image(easting, northing, zone="17", note="", letter="T"):
+    return f"@{easting}@{northing}@{zone}@{letter}@40.44@-79.99@pano@@90@@@@201401@{note}@.jpg"
 
 
 def fill(folder, *names):
@@ -56,3 +56,15 @@ def test_bad_input(tmp_path):
     assert f"no images in {tmp_path / 'queries'}" in refused(tmp_path)
     fill(tmp_path / "queries", image(1, 2, "17"), image(1, 2, "18"))
     assert "positions in UTM zones 17 and 18" in refused(tmp_path)
+
+
+def test_positions_that_cannot_be_compared(tmp_path):
+    fill(tmp_path / "zones" / "database", image(1, 2, "17"))
+    fill(tmp_path / "zones" / "queries", image(1, 2, "18"))
+    assert "positions in UTM zones 17 and 18" in refused(tmp_path / "zones")
+    fill(tmp_path / "equator" / "database", image(1, 9999999, letter="M"))
+    fill(tmp_path / "equator" / "queries", image(1, 1, letter="N"))
+    assert "both sides of the equator (UTM letters M, N)" in refused(tmp_path / "equator")
+    fill(tmp_path / "bands" / "database", image(1, 2, letter="U"))
+    fill(tmp_path / "bands" / "queries", image(1, 2, letter="T"), "@1@2@.jpg")
+    assert len(read(tmp_path / "bands").traverses[1]) == 2

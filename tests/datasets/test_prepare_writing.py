@@ -77,6 +77,14 @@ def test_scattered_rows_become_a_traverse_whose_sequences_end_at_the_gaps(tmp_pa
         assert len(split.query) == 8
 
 
+def test_a_cut_never_takes_the_place_of_another_traverse(tmp_path):
+    a, b = traverse("loop", 6, tmp_path), traverse("loop-test", 6, tmp_path)
+    split = PreparedSplit("test", "loop", "loop-test", np.array([0, 1, 4]), np.arange(6), 1.0)
+    with pytest.raises(UserError, match="two traverses would be called loop-test; rename a folder"):
+        write_prepared(tmp_path / "out", "tiny", Prepared("frames", (a, b), (split,)))
+    assert not (tmp_path / "out").exists()
+
+
 def test_sequences_and_timestamps_are_kept(tmp_path):
     a = traverse("a", 4, tmp_path, sequences=["x", "x", "y", "x"], timestamps=np.array([0.1, 0.2, 1e9 + 1e-6, 2e9]))
     rows = np.arange(4)
@@ -146,9 +154,14 @@ def test_a_kill_between_the_files_is_made_good(tmp_path, monkeypatch):
 
 
 def test_paths_the_formats_cannot_hold(tmp_path):
-    with pytest.raises(UserError, match="line break; rename it"):
-        write_prepared(tmp_path, "tiny", make(tmp_path / "two\nlines"))
+    for folder in ("two\nlines", "two\u2028lines", os.fsdecode(b"caf\xe9")):
+        with pytest.raises(UserError, match="holds a line break or is not UTF-8; rename"):
+            write_prepared(tmp_path, "tiny", make(tmp_path / folder))
+    assert write_prepared(tmp_path / "out", "tiny", make(tmp_path / "caf\u00e9 \u6771\u4eac"))[1]
     prepared = make(tmp_path)
     first = replace(prepared.traverses[0], images=(" a.png", *prepared.traverses[0].images[1:]))
     with pytest.raises(UserError, match="begins or ends with a blank"):
+        write_prepared(tmp_path, "tiny", replace(prepared, traverses=(first, prepared.traverses[1])))
+    first = replace(prepared.traverses[0], names=("a1.png", *prepared.traverses[0].names[1:]))
+    with pytest.raises(UserError, match=r"traverse a: the frame a1\.png comes twice"):
         write_prepared(tmp_path, "tiny", replace(prepared, traverses=(first, prepared.traverses[1])))
