@@ -104,7 +104,7 @@ def _traverses(options: ExtractOptions) -> list[ExtractOptions]:
 
 def _extract(options: ExtractOptions, encoder: "ImageEncoder", projection: "Projection | None",
              stop: "StopRequest") -> Path:
-    from datasets.descriptor_files import DescriptorFiles, part_of, standardise
+    from datasets.descriptor_files import DescriptorFiles
     from datasets.images.sources import open_images
 
     source = open_images(options.images, options.fps or None, options.bayer)
@@ -121,12 +121,10 @@ def _extract(options: ExtractOptions, encoder: "ImageEncoder", projection: "Proj
         first = progress.skipped[0]
         raise UserError(f"none of the {len(skipped)} images of {options.images} can be decoded, first "
                         f"{first['name']}: {first['reason']}")
-    if options.standardise == "traverse" and part_of(files.output).exists():
-        standardise(part_of(files.output))
     files.publish({
         "rows": progress.rows, "source": options.images, "skipped": progress.skipped, "versions": _versions(),
         "names": [name for name in source.names if name not in skipped],
-    })
+    }, standardised=options.standardise == "traverse")
     left_out = f", {len(skipped)} images left out" if skipped else ""
     _say(options, f"{files.output}: {progress.rows} x {identity['dims']} {identity['dtype']}{left_out}")
     return files.output

@@ -81,15 +81,19 @@ class DescriptorFiles:
         Raises:
             UserError: something else is there, and may not be overwritten.
         """
-        if self.overwrite or not any(path.exists() for path in self.arrays):
+        if self.overwrite:
+            return False
+        if not self.output.exists() and not self.local.exists():
+            if self.record.exists() and "encoder" not in (_read_json(self.record) or {}):
+                raise UserError(f"{self.record} exists and is no record of descriptors: choose another --output, or "
+                                "give --overwrite to replace it")
             return False
         if difference := self._difference(_read_json(self.record)):
             raise UserError(f"{self.output} exists and was made otherwise ({difference}): choose another --output, or "
                             "give --overwrite to replace it")
         if not all(path.exists() for path in self.arrays):
             return False  # killed while publishing
-        for leftover in (part_of(self.record), *map(part_of, self.arrays)):
-            leftover.unlink(missing_ok=True)
+        self._clear()
         return True
 
     def read_progress(self) -> Progress:
@@ -105,7 +109,7 @@ class DescriptorFiles:
         difference = self._difference(saved.get("identity"))
         if not difference:
             return Progress(**saved["progress"])
-        if self.overwrite:
+        if self.overwrite or saved.get("progress", {}).get("images") == 0:
             return Progress()
         raise UserError(f"{self.output} was begun otherwise and never finished ({difference}): choose another "
                         "--output, or give --overwrite to start anew")
@@ -114,16 +118,30 @@ class DescriptorFiles:
         """Call after the rows are on the disk."""
         write_json(part_of(self.record), {"identity": self.identity, "progress": asdict(progress)})
 
-    def publish(self, details: dict[str, Any]) -> None:
-        """Turn the unfinished files into finished ones; killed anywhere in between, a new run completes it."""
+    def publish(self, details: dict[str, Any], standardised: bool = False) -> None:
+        """Turn the unfinished files into finished ones; killed anywhere in between, a new run completes it.
+
+        With ``standardised`` the descriptors go through :func:`standardise`; the plain ones stay until that is done.
+        """
+        ready = part_of(self.output)
+        if standardised and ready.exists():
+            ready = part_of(ready)
+            standardise(part_of(self.output), ready)
         with writing(self.output):
-            if part_of(self.output).exists():
-                self.output.unlink(missing_ok=True)  # never a new record beside old rows
+            if ready.exists():  # never a new record beside old rows
+                self.output.unlink(missing_ok=True)
+            if not self.with_local or part_of(self.local).exists():
+                self.local.unlink(missing_ok=True)
             write_json(self.record, self.identity | details)
-            for path in reversed(self.arrays):
-                if part_of(path).exists():
-                    os.replace(part_of(path), path)
-            part_of(self.record).unlink(missing_ok=True)
+            if self.with_local and part_of(self.local).exists():
+                os.replace(part_of(self.local), self.local)
+            if ready.exists():
+                os.replace(ready, self.output)
+            self._clear()
+
+    def _clear(self) -> None:
+        for path in (part_of(self.output), *self.arrays, self.record):
+            part_of(path).unlink(missing_ok=True)
 
     def _difference(self, saved: dict[str, Any] | None) -> str:
         """In words, the first thing in which a saved identity differs from this one; empty if none."""
@@ -154,8 +172,8 @@ def read_identity(path: Path) -> dict[str, Any] | None:
     return record if is_ours and "kind" in record["weights"] else None
 
 
-def standardise(path: Path) -> None:
-    """Replace the rows of a ``.npy`` by (row - mean) / deviation over all rows, each then of unit length.
+def standardise(path: Path, target: Path) -> None:
+    """Copy a ``.npy`` with its rows as (row - mean) / deviation over all rows, each then of unit length.
 
     A dimension that never varies becomes 0. Mean and deviation are float64; memory does not grow with the rows.
     """
@@ -166,8 +184,7 @@ def standardise(path: Path) -> None:
     variance = sum(np.square(rows[i:i + block] - mean).sum(0) for i in starts) / len(rows)
     deviation = np.sqrt(variance)
     scale = np.divide(1, deviation, out=np.zeros_like(mean), where=deviation > 1e-9)
-    temporary = part_of(path)
-    writer = RowWriter(temporary, rows.shape[1:], rows.dtype)
+    writer = RowWriter(target, rows.shape[1:], rows.dtype)
     try:
         for i in starts:
             standard = (rows[i:i + block] - mean) * scale
@@ -176,7 +193,6 @@ def standardise(path: Path) -> None:
         writer.sync()
     finally:
         writer.close()
-    os.replace(temporary, path)
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:

@@ -1,3 +1,5 @@
+from contextlib import suppress
+
 import numpy as np
 import pytest
 
@@ -15,14 +17,14 @@ def test_standardise_is_the_plain_formula_in_any_blocks(tmp_path, monkeypatch):
     rows[:, 2] = 0.1  # never varies
     np.save(tmp_path / "d.npy", rows)
     monkeypatch.setattr(descriptor_files, "BLOCK_BYTES", 7 * 4 * 8)
-    standardise(tmp_path / "d.npy")
+    standardise(tmp_path / "d.npy", tmp_path / "s.npy")
     wanted = np.delete((rows - rows.mean(0)) / rows.std(0), 2, axis=1)
     wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
-    found = np.load(tmp_path / "d.npy")
+    found = np.load(tmp_path / "s.npy")
     assert found.dtype == np.float32
     np.testing.assert_allclose(np.delete(found, 2, axis=1), wanted, atol=1e-5)
     np.testing.assert_array_equal(found[:, 2], 0)
-    assert not part_of(tmp_path / "d.npy").exists()
+    np.testing.assert_array_equal(np.load(tmp_path / "d.npy"), rows)
 
 
 def test_published_work_is_finished_and_another_encoder_is_refused(tmp_path):
@@ -62,3 +64,68 @@ def test_unfinished_work_of_another_kind_is_refused(tmp_path):
     with pytest.raises(UserError, match="begun otherwise and never finished"):
         files(tmp_path, "netvlad").read_progress()
     assert files(tmp_path, "netvlad", overwrite=True).read_progress() == Progress()
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("call", range(12))
+def test_killed_at_any_step_of_publishing_gives_the_same_bytes(tmp_path, monkeypatch, call, overwrite):
+    """Every change of a name is a moment at which the process may end."""
+    raw = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
+    mine = files(tmp_path, with_local=True, overwrite=overwrite)
+    if overwrite:
+        for path in mine.arrays:
+            path.write_bytes(b"old")
+    for path in mine.arrays:
+        with part_of(path).open("wb") as file:
+            np.save(file, raw)
+    mine.save_progress(Progress(images=5, rows=5))
+    made = []
+
+    def dying(function):
+        def step(*arguments, **named):
+            made.append(function)
+            if len(made) > call:
+                raise Killed
+            return function(*arguments, **named)
+
+        return step
+
+    with monkeypatch.context() as patch:
+        patch.setattr(descriptor_files.os, "replace", dying(descriptor_files.os.replace))
+        patch.setattr(descriptor_files.Path, "unlink", dying(descriptor_files.Path.unlink))
+        with suppress(Killed):
+            mine.publish({}, standardised=True)
+    if part_of(mine.record).exists() and not mine.is_finished():
+        assert mine.read_progress() == Progress(images=5, rows=5)
+        mine.publish({}, standardised=True)
+    wanted = raw - raw.mean(0, dtype=float)
+    wanted /= wanted.std(0)
+    np.testing.assert_allclose(np.load(mine.output), wanted / np.linalg.norm(wanted, axis=1, keepdims=True), atol=1e-6)
+    np.testing.assert_array_equal(np.load(mine.local), raw)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["d-local.npy", "d.json", "d.npy"]
+
+
+def test_a_run_that_described_nothing_stands_in_nobodys_way(tmp_path):
+    files(tmp_path).save_progress(Progress())
+    assert files(tmp_path, "netvlad").read_progress() == Progress()
+
+
+def test_a_record_of_something_else_is_refused(tmp_path):
+    (tmp_path / "d.json").write_text('{"my": "notes"}')
+    with pytest.raises(UserError, match="d.json exists and is no record of descriptors"):
+        files(tmp_path).is_finished()
+    assert not files(tmp_path, overwrite=True).is_finished()
+
+
+def test_local_features_of_an_earlier_encoder_do_not_stay(tmp_path):
+    mine = files(tmp_path, overwrite=True)
+    mine.local.write_bytes(b"old")
+    with pytest.raises(UserError, match="exists and was made otherwise"):
+        files(tmp_path).is_finished()
+    part_of(mine.output).write_bytes(b"rows")
+    mine.publish({})
+    assert not mine.local.exists()
