@@ -232,8 +232,9 @@ def _checked(array, location: str | Path):
     if not all(array.shape):
         raise UserError(f"{location}: empty, shape {array.shape}; descriptors are (N, D), one row a frame")
     if array.dtype not in (np.float16, np.float32) or not array.dtype.isnative:
+        found = array.dtype.name if array.dtype.isnative else array.dtype.str
         raise UserError(
-            f"{location}: {array.dtype.str} values; descriptors are float16 or float32: "
+            f"{location}: {found} values; descriptors are float16 or float32: "
             "save them again after .astype('float32')"
         )
     return array

@@ -118,7 +118,7 @@ class OneLineParser(argparse.ArgumentParser):
     """Raises :class:`UserError` where argparse would print its usage and exit."""
 
     def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; see python main.py --mode <mode> --help")
+        raise UserError(f"{message}; see {self.prog} --help")
 
 
 def add_flags(parser: argparse.ArgumentParser, options: type[Options]) -> None:

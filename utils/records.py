@@ -197,6 +197,8 @@ def load_record(path: Path) -> dict[str, Any]:
     """
     try:
         record = json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such result record; --mode test --resultsPath DIR writes them") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path} is not a readable result record: {error}") from error
     if not isinstance(record, dict) or "recall" not in record or "format" not in record:
