@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -9,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from datasets.images.decoding import decode
-from datasets.images.digest import digest_of
+from datasets.images.digest import digest_of, fingerprint
 from datasets.images.video import open_video
 from utils.errors import UserError
 
@@ -119,15 +120,15 @@ def read_list(path: Path) -> tuple[str, ...]:
     if missing:
         raise UserError(f"{path} names {len(missing)} file(s) that do not exist, first {missing[0]!r}: "
                         f"names are taken relative to {path.parent}")
-    if len(set(names)) < len(names):
-        twice = next(name for i, name in enumerate(names) if name in names[:i])
-        raise UserError(f"{path} names {twice!r} more than once: each image must have its own row")
+    name, times = Counter(names).most_common(1)[0]
+    if times > 1:
+        raise UserError(f"{path} names {name!r} more than once: each image must have its own row")
     return tuple(names)
 
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """Image files below ``root``. The digest covers names and sizes in bytes, not pixels."""
+    """Image files below ``root``. The digest covers names, sizes and a few bytes of each (:func:`fingerprint`)."""
 
     root: Path
     names: tuple[str, ...]
@@ -136,7 +137,7 @@ class ImageFiles:
     max_workers: int = field(init=False, default=64)
 
     def __post_init__(self) -> None:
-        lines = (f"{name}\t{(self.root / name).stat().st_size}" for name in self.names)
+        lines = (f"{name}\t{fingerprint(self.root / name)}" for name in self.names)
         object.__setattr__(self, "digest", digest_of(lines))
 
     def read(self, index: int, grey: bool = False) -> np.ndarray:

@@ -8,17 +8,21 @@ from typing import Any
 import numpy as np
 
 from datasets.images.decoding import BadImageError, to_grey
-from datasets.images.digest import digest_of
+from datasets.images.digest import digest_of, fingerprint
 from utils.errors import UserError
+
+ROUNDING_S = 1e-3  # containers give times in milliseconds
 
 
 def open_video(path: Path, fps: float | None) -> "VideoFrames":
     """Choose the frames of a video: all, or the first at or after each multiple of 1 / ``fps`` seconds.
 
+    A video with fewer frames a second than that gives all.
+
     The file is gone through once: the frame count in a container's header is often wrong.
 
     Raises:
-        UserError: it cannot be opened, holds no frame, or ``fps`` is not positive.
+        UserError: it cannot be opened, holds no frame, ``fps`` is not positive, or its frames have no times.
     """
     if fps is not None and not fps > 0:
         raise UserError(f"--fps {fps:g}: wanted more than 0 frames a second")
@@ -27,14 +31,18 @@ def open_video(path: Path, fps: float | None) -> "VideoFrames":
         raise UserError(f"cannot open the video {path}: it is damaged or its codec is unknown")
     import cv2
 
-    chosen, count, due = [], 0, 0.0
-    rate = capture.get(cv2.CAP_PROP_FPS) or 25.0
+    chosen, count, last_tick, first, seconds = [], 0, -1, 0.0, 0.0
     while capture.grab():
-        if fps is None or count / rate >= due - 1e-6:
+        seconds = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000  # a frame's own time: the rate of a phone's video varies
+        first = first if count else seconds
+        tick = count if fps is None else int((seconds - first + ROUNDING_S) * fps)
+        if tick > last_tick:
             chosen.append(count)
-            due = 0.0 if fps is None else due + max(1, round((count / rate - due) * fps)) / fps
+            last_tick = tick
         count += 1
     capture.release()
+    if fps is not None and count > 1 and not seconds > first:
+        raise UserError(f"the video {path} does not say when its frames were taken: leave out --fps, which takes all")
     if not chosen:
         raise UserError(f"the video {path} has no frames that can be decoded")
     return VideoFrames(path, tuple(chosen))
@@ -60,7 +68,7 @@ class VideoFrames:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(f"frame-{frame:06d}" for frame in self.chosen))
-        size = f"{self.path.name}\t{self.path.stat().st_size}"
+        size = f"{self.path.name}\t{fingerprint(self.path)}"
         object.__setattr__(self, "digest", digest_of([size, *self.names]))
         object.__setattr__(self, "_cursor", _Cursor(self.path))
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from datasets.images import video
 from datasets.images.decoding import BadImageError, decode
 from datasets.images.sources import find_images, natural_key, open_images
 from utils.errors import UserError
@@ -101,6 +102,22 @@ def test_digest_tells_sets_of_images_apart(tmp_path):
     assert a == b != c
 
 
+def test_digest_sees_other_pixels_in_files_of_one_size(tmp_path):
+    for name, image in (("a", RAMP), ("b", RAMP[::-1])):
+        (tmp_path / name).mkdir()
+        Image.fromarray(np.ascontiguousarray(image)).save(tmp_path / name / "1.bmp")
+    assert open_images(tmp_path / "a").digest != open_images(tmp_path / "b").digest
+
+
+def test_a_link_that_leads_nowhere_is_a_bad_image(tmp_path):
+    save(tmp_path / "1.png")
+    (tmp_path / "2.png").symlink_to(tmp_path / "gone.png")
+    source = open_images(tmp_path)
+    assert source.names == ("1.png", "2.png")
+    with pytest.raises(BadImageError, match="No such file"):
+        source.read(1)
+
+
 def test_exif_rotation_is_applied(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was held turned: rotate by 90 degrees clockwise to see it upright
@@ -196,6 +213,41 @@ def test_video_frames_at_a_rate(tmp_path, name, codec):
     assert slow.read(4, grey=True).shape == (48, 64)
     assert abs(slow.read(4, grey=True).mean() - 100) < 5
     assert abs(pickle.loads(pickle.dumps(slow)).read(2).mean() - 50) < 5
+
+
+class Played:
+    """A capture whose frames have the times given, in ms."""
+
+    def __init__(self, times):
+        self.times, self.frame = times, -1
+
+    def grab(self):
+        self.frame += 1
+        return self.frame < len(self.times)
+
+    def get(self, _):
+        return self.times[self.frame]
+
+    def release(self):
+        pass
+
+
+@pytest.mark.parametrize(("times", "fps", "chosen"), [
+    ([5000, 5100, 5200, 6400, 6450, 7000, 9100], 1, (0, 3, 5, 6)),  # a rate that varies, and a gap
+    ([0, 33, 67, 100, 133, 167], 30, (0, 1, 2, 3, 4, 5)),  # times rounded to milliseconds
+])
+def test_frames_are_taken_by_their_own_times(tmp_path, monkeypatch, times, fps, chosen):
+    (tmp_path / "v.mp4").touch()
+    monkeypatch.setattr(video, "_open_capture", lambda _: Played(times))
+    assert open_images(tmp_path / "v.mp4", fps=fps).chosen == chosen
+
+
+def test_a_video_without_times_has_no_rate(tmp_path, monkeypatch):
+    (tmp_path / "v.mp4").touch()
+    monkeypatch.setattr(video, "_open_capture", lambda _: Played([0, 0, 0]))
+    with pytest.raises(UserError, match="does not say when its frames were taken: leave out --fps"):
+        open_images(tmp_path / "v.mp4", fps=1)
+    assert open_images(tmp_path / "v.mp4").chosen == (0, 1, 2)
 
 
 def test_videos_without_frames(tmp_path):
