@@ -165,7 +165,9 @@ def _build_hub(name: str, weights: str, pool: str, image_size: tuple[int, int] |
         raise UserError(f"--pool {pool} is unknown to {name}: it has no choice of pooling")
     if weights:
         raise UserError(f"{name} brings its own weights: leave out --weights")
-    encoder = build_hub(name, **_size(image_size))
+    with torch.random.fork_rng(devices=[]):  # what its weights leave random is the same each time
+        torch.manual_seed(RANDOM_SEED)
+        encoder = build_hub(name, **_size(image_size))
     encoder.weights = WeightsRecord("hub", name, state_sha256(encoder.network))
     return encoder.eval()
 

@@ -22,30 +22,45 @@ PREFIX = "hub:"
 class HubEncoder(ImageEncoder):
     """A hub model as an image encoder: (B, 3, H, W), ImageNet-normalised -> (B, ``out_dims``), unit rows.
 
-    Of a model that returns several things, the first counts.
+    Of a model that returns several things, the first counts. A model in which the images of a batch attend to one
+    another gets them one at a time.
     """
 
     def __init__(self, network: nn.Module, name: str, image_size: tuple[int, int] | None) -> None:
         super().__init__()
         self.network = network.eval()
+        self.name = name
         self.preprocess = Preprocess(image_size)
-        self.out_dims = self._probe(name, image_size or (224, 224))
+        with torch.inference_mode():
+            pair = torch.rand(2, 3, *(image_size or (224, 224)))
+            try:
+                alone = torch.cat([self._describe(image[None]) for image in pair])
+                together = self._describe(pair)
+            except ValueError as error:
+                raise UserError(f"{error}; try another --imageSize") from error
+        self.out_dims = alone.shape[1]
+        self.one_by_one = not torch.allclose(alone, together, rtol=0, atol=1e-5)
 
     def forward(self, images: Tensor) -> Tensor:
-        return functional.normalize(_first(self.network(images)).float(), dim=1)
+        if self.one_by_one:
+            return torch.cat([self._describe(image[None]) for image in images])
+        return self._describe(images)
 
-    @torch.inference_mode()
-    def _probe(self, name: str, size: tuple[int, int]) -> int:
+    def _describe(self, images: Tensor) -> Tensor:
+        """ValueError where the repository's code fails or gives no descriptors."""
         wanted = "wanted a descriptor (B, D) for images (B, 3, H, W)"
+        size = "x".join(map(str, images.shape[-2:]))
         try:
-            out = _first(self.network(torch.zeros(1, 3, *size)))
-        except (RuntimeError, ValueError, AssertionError, TypeError) as error:
-            raise UserError(f"{name} fails on an image of {size[0]}x{size[1]} pixels ({_line(error)}): {wanted}; "
-                            "try another --imageSize") from error
-        if not isinstance(out, Tensor) or out.ndim != 2 or len(out) != 1:
+            out = _first(self.network(images))
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # the repository's own code may raise anything
+            raise ValueError(f"{self.name} fails on an image of {size} pixels ({_line(error)}): {wanted}") from error
+        if not isinstance(out, Tensor) or out.ndim != 2 or len(out) != len(images) \
+                or out.shape[1] != getattr(self, "out_dims", out.shape[1]):
             found = f"shape {tuple(out.shape)}" if isinstance(out, Tensor) else type(out).__name__
-            raise UserError(f"{name} returns {found}: {wanted}")
-        return out.shape[1]
+            raise ValueError(f"{self.name} returns {found} for {len(images)} images of {size} pixels: {wanted}")
+        return functional.normalize(out.float(), dim=1)
 
 
 def _first(output: object) -> object:
@@ -80,7 +95,8 @@ def build_hub(name: str, image_size: tuple[int, int] | None = (322, 322)) -> Hub
         network = torch.hub.load(repository, entry, source="local" if local else "github", trust_repo=True,
                                  verbose=False, **arguments)
     except Exception as error:  # the repository's own code may raise anything
-        raise UserError(f"cannot load {name}: {type(error).__name__}: {_line(error)}") from error
+        raise UserError(f"cannot load {name}: {type(error).__name__}: {_line(error)}; without a network, give a local "
+                        "folder of the repository, and its weights where it looks for them") from error
     if not isinstance(network, nn.Module):
         raise UserError(f"{name} gives a {type(network).__name__}: wanted a torch.nn.Module")
     return HubEncoder(network, name, image_size)

@@ -31,6 +31,31 @@ def picky():
             raise ValueError("wanted 128 pixels")
     return Picky()
 
+def careless():
+    class Careless(nn.Module):
+        def forward(self, x):
+            return {}["descriptor"]
+    return Careless()
+
+def fixed():
+    class Fixed(nn.Module):
+        def forward(self, x):
+            return x.flatten(1) @ torch.ones(3 * 224 * 224, 4)
+    return Fixed()
+
+def wide():
+    class Wide(nn.Module):
+        def forward(self, x):
+            return x.mean((1, 2))
+    return Wide()
+
+def together():
+    class Together(Small):
+        def forward(self, x):
+            out = super().forward(x)
+            return out + out.mean(0)
+    return Together(4, False)
+
 def number():
     return 3
 """
@@ -60,8 +85,9 @@ def test_arguments_are_read_as_python_would():
 
 
 @pytest.mark.parametrize(("entry", "message"), [
-    ("maps", r"returns shape \(1, 2, 322, 322\): wanted a descriptor"),
+    ("maps", r"returns shape \(1, 2, 322, 322\) for 1 images of 322x322 pixels: wanted a descriptor"),
     ("picky", r"fails on an image of 322x322 pixels \(wanted 128 pixels\)"),
+    ("careless", r"fails on an image of 322x322 pixels \('descriptor'\)"),
     ("number", "gives a int"),
     ("absent", "cannot load .*absent"),
     ("small?size=3", "cannot load .*TypeError"),
@@ -80,3 +106,25 @@ def test_names_that_lead_nowhere(tmp_path):
         build_image_encoder(f"hub:{tmp_path}:entry")
     with pytest.raises(UserError, match="brings its own weights"):
         build_image_encoder("hub:a/b:c", weights="random")
+
+
+@pytest.mark.parametrize(("entry", "message"), [
+    ("fixed", r"fails on an image of 48x64 pixels .*mat1"), ("wide", r"returns shape \(2, 64\)"),
+])
+def test_images_of_a_size_that_the_network_cannot_take(repository, entry, message):
+    encoder = build_image_encoder(f"hub:{repository}:{entry}", image_size=(0, 0))
+    with pytest.raises(ValueError, match=message):
+        encoder(torch.ones(2, 3, 48, 64))
+
+
+@pytest.mark.parametrize("entry", ["small", "together"])
+def test_batch_size_does_not_matter(repository, normal, entry):
+    encoder = build_image_encoder(f"hub:{repository}:{entry}", image_size=(8, 8))
+    images = normal(1, 5, 3, 8, 8)
+    alone = torch.cat([encoder(image[None]) for image in images])
+    torch.testing.assert_close(encoder(images), alone, rtol=0, atol=1e-5)
+
+
+def test_what_an_entry_leaves_random_is_the_same_each_time(repository):
+    first, second = (build_image_encoder(f"hub:{repository}:small", image_size=(8, 8)) for _ in range(2))
+    assert first.weights == second.weights  # its bias is drawn
