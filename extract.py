@@ -41,11 +41,13 @@ def extract(options: ExtractOptions) -> Path:
             else, a full disk.
         Interrupted: the user stopped it; what was done is saved.
     """
+    from datasets.images.sources import open_images
     from models.images import build_image_encoder
     from utils.signals import StopRequest
 
     _check(options)
     traverses = _traverses(options) if options.dataset else [options]
+    sources = [open_images(traverse.images, options.fps or None, options.bayer) for traverse in traverses]
     encoder = build_image_encoder(options.desc_type, weights=options.weights, pool=options.pool,
                                   image_size=options.image_size or None)
     if options.local and encoder.local_shape is None:
@@ -56,8 +58,8 @@ def extract(options: ExtractOptions) -> Path:
     base = Path(options.dataset, "descriptors.npy") if options.dataset else Path(options.output)
     with StopRequest() as stop:
         projection = _projection(options, base, encoder, stop)
-        for traverse in traverses:
-            _extract(traverse, encoder, projection, stop)
+        for traverse, source in zip(traverses, sources, strict=True):
+            _extract(traverse, source, encoder, projection, stop)
     return Path(options.dataset or options.output)
 
 
@@ -102,12 +104,10 @@ def _traverses(options: ExtractOptions) -> list[ExtractOptions]:
     return runs
 
 
-def _extract(options: ExtractOptions, encoder: "ImageEncoder", projection: "Projection | None",
-             stop: "StopRequest") -> Path:
+def _extract(options: ExtractOptions, source: "ImageSource", encoder: "ImageEncoder",
+             projection: "Projection | None", stop: "StopRequest") -> Path:
     from datasets.descriptor_files import DescriptorFiles
-    from datasets.images.sources import open_images
 
-    source = open_images(options.images, options.fps or None, options.bayer)
     identity = _identity(options, encoder, projection, source)
     files = DescriptorFiles(Path(options.output), identity, options.overwrite, options.local)
     if files.is_finished():
@@ -223,8 +223,9 @@ def _described(options: ExtractOptions, encoder: "ImageEncoder", projection: "Pr
         _check_batch(batch, options, progress)
         outputs: list[Tensor] = [torch.empty(0)] * (2 if options.local else 1)
         if batch.names:
-            try:
-                with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=options.amp):
+            try:  # the algorithm, and with it whether TF32 is used, would depend on the batch
+                with (torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
+                      torch.autocast(device.type, torch.bfloat16, enabled=options.amp)):
                     images = batch.images.to(device, non_blocking=True)
                     outputs = list(encoder.forward_with_local(images)) if options.local else [encoder(images)]
             except torch.OutOfMemoryError as error:
@@ -263,9 +264,9 @@ def _projection(options: ExtractOptions, base: Path, encoder: "ImageEncoder",
 
     What is fitted here is stored beside ``base``, under its name.
     """
-    import numpy as np
-
-    from models.images.pca import Projection, fit_projection
+    from datasets.arrays import open_descriptors
+    from datasets.images.sources import open_images
+    from models.images.pca import Projection, check_dims, fit_projection
     from utils.checkpoints import sha256
 
     if options.pca_file:
@@ -274,9 +275,11 @@ def _projection(options: ExtractOptions, base: Path, encoder: "ImageEncoder",
         return None
     training = Path(options.pca_from)
     if training.suffix != ".npy":
+        source = open_images(training, bayer=options.bayer)
+        check_dims(options.pca, len(source.names), encoder.out_dims)  # before all of them are described
         training = base.with_name(f"{base.stem}.pca-train.npy")
         _extract(replace(options, images=options.pca_from, output=str(training), pca=0, pca_from="", whiten=False,
-                         half=False, local=False, standardise="none", fps=0.0), encoder, None, stop)
+                         half=False, local=False, standardise="none", fps=0.0), source, encoder, None, stop)
     elif not training.is_file():
         raise UserError(f"no descriptors at {training}: give --pcaFrom images or a .npy that exists")
     fitted_on = f"sha256 {sha256(training)}"
@@ -287,11 +290,8 @@ def _projection(options: ExtractOptions, base: Path, encoder: "ImageEncoder",
             raise UserError(f"{path} holds another projection: reuse it with --pcaFile, choose another --output, or "
                             "give --overwrite to replace it")
         return _fitting(stored, path, encoder)
-    try:
-        descriptors = np.load(training, mmap_mode="r", allow_pickle=False)
-    except ValueError as error:
-        raise UserError(f"{training} is not a descriptor file: {error}") from error
-    if descriptors.ndim != 2 or descriptors.shape[1] != encoder.out_dims:
+    descriptors = open_descriptors(training)
+    if descriptors.shape[1] != encoder.out_dims:
         raise UserError(f"{training} holds {descriptors.shape}: wanted (N, {encoder.out_dims}) to project what "
                         f"{options.desc_type} gives")
     projection = fit_projection(descriptors, options.pca, whiten=options.whiten, fitted_on=fitted_on)

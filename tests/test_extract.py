@@ -325,8 +325,29 @@ def test_projections_that_do_not_fit(photos):
     with pytest.raises(UserError, match="no descriptors at"):
         extract(options(photos, "u.npy", pca=4, pca_from="none.npy"))
     (photos.parent / "bad.npy").write_bytes(b"nothing")
-    with pytest.raises(UserError, match="is not a descriptor file"):
+    with pytest.raises(UserError, match="not a NumPy array file"):
         extract(options(photos, "u.npy", pca=4, pca_from=str(photos.parent / "bad.npy")))
+
+
+@pytest.mark.parametrize("dims", [11, 4000])
+def test_more_components_than_there_can_be_are_refused_before_any_work(photos, dims):
+    with pytest.raises(UserError, match=f"--pca {dims}: the descriptors to fit on are 10 rows of 3136 dimensions"):
+        extract(options(photos, pca=dims, pca_from=str(photos)))
+    with pytest.raises(UserError, match="no images at nowhere"):
+        extract(options(photos, images="nowhere", pca=4, pca_from=str(photos)))
+    assert [file.name for file in photos.parent.iterdir()] == ["photos"]
+
+
+@pytest.mark.parametrize("content", [b"", np.full((9, 3136), "a"), np.ones((9, 3136), complex)])
+def test_descriptors_to_fit_on_that_are_none(photos, content):
+    path = photos.parent / "raw.npy"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        np.save(path, content)
+    with pytest.raises(UserError, match=r"raw\.npy: ") as error:
+        extract(options(photos, pca=4, pca_from=str(path)))
+    assert "\n" not in str(error.value)
 
 
 def test_standardised_over_the_traverse(photos):

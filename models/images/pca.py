@@ -87,9 +87,7 @@ def fit_projection(descriptors: np.ndarray, dims: int, *, whiten: bool, fitted_o
     from sklearn.utils import gen_batches
 
     rows, width = descriptors.shape
-    if not 0 < dims <= min(rows, width):
-        raise UserError(f"--pca {dims}: the descriptors to fit on are {rows} rows of {width} dimensions; "
-                        f"wanted 1 to {min(rows, width)}")
+    check_dims(dims, rows, width)
     if rows * width * 4 <= memory_bytes:
         model = PCA(dims, random_state=0).fit(_finite(descriptors))
     else:
@@ -104,6 +102,13 @@ def fit_projection(descriptors: np.ndarray, dims: int, *, whiten: bool, fitted_o
         components = components / np.maximum(deviation, floor)[:, None]
     return Projection(np.ascontiguousarray(model.mean_, np.float32), np.ascontiguousarray(components, np.float32),
                       whiten, fitted_on)
+
+
+def check_dims(dims: int, rows: int, width: int) -> None:
+    """Refuse more components than ``rows`` descriptors of ``width`` dimensions have."""
+    if not 0 < dims <= min(rows, width):
+        raise UserError(f"--pca {dims}: the descriptors to fit on are {rows} rows of {width} dimensions; "
+                        f"wanted 1 to {min(rows, width)}")
 
 
 def _finite(block: np.ndarray) -> np.ndarray:

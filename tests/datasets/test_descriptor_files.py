@@ -116,7 +116,7 @@ def test_a_run_that_described_nothing_stands_in_nobodys_way(tmp_path):
 
 def test_a_record_of_something_else_is_refused(tmp_path):
     (tmp_path / "d.json").write_text('{"my": "notes"}')
-    with pytest.raises(UserError, match="d.json exists and is no record of descriptors"):
+    with pytest.raises(UserError, match=r"d\.json exists and is no record of descriptors"):
         files(tmp_path).is_finished()
     assert not files(tmp_path, overwrite=True).is_finished()
 
