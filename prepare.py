@@ -40,8 +40,7 @@ def prepare(options: PrepareOptions) -> Path:
     root, output = _folders(options)
     arguments = _arguments(options)
     source = SOURCES[options.source](root, **arguments)
-    if same := [split.query for split in source.splits if split.query == split.reference]:
-        raise UserError(f"--reference and --query are both {same[0]}; give two different traverses")
+    _check_splits(source)
     prepared, written = write_prepared(output, options.name or output.resolve().name, source, options.overwrite)
     for note in prepared.notes:
         print(note, file=sys.stderr)
@@ -81,6 +80,18 @@ def _arguments(options: PrepareOptions) -> dict[str, Any]:
                 f"{flag_of(flags[name])} {getattr(options, name)}: wanted the name of a folder, which names a traverse"
             )
     return arguments
+
+
+def _check_splits(source: Prepared) -> None:
+    for split in source.splits:
+        if split.query == split.reference:
+            raise UserError(f"--reference and --query are both {split.query}; give two different traverses")
+        positive, negative = split.positive_radius, split.negative_radius
+        if positive and negative and negative < positive:
+            raise UserError(
+                f"{split.name}: the negative radius {negative:g} lies below the positive radius {positive:g}; "
+                "negatives lie beyond positives, give --negativeRadius"
+            )
 
 
 def _summary(output: Path, prepared: Prepared, written: bool) -> str:

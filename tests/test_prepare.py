@@ -126,6 +126,13 @@ def test_a_traverse_is_named_by_a_folder_and_is_not_compared_with_itself(tmp_pat
     assert not (tmp_path / "out").exists()
 
 
+def test_negatives_lie_beyond_positives(tmp_path):
+    root = drives(tmp_path / "root")
+    with pytest.raises(UserError, match=r"negative radius 5 lies below the positive radius 9; .* --negativeRadius"):
+        prepare(options(root, tmp_path / "out", positive_radius=9.0))
+    prepare(options(root, tmp_path / "out", positive_radius=2.0, negative_radius=2.0))
+
+
 def test_a_folder_without_images(tmp_path):
     for name in ("day", "night"):
         (tmp_path / "root" / name).mkdir(parents=True)

@@ -106,7 +106,8 @@ def write_prepared(folder: Path, name: str, prepared: Prepared, overwrite: bool 
     ``dataset.toml`` is put in place last.
 
     Returns:
-        What was written, traverses cut as above; and whether anything had to be written.
+        What was written, traverses cut as above, with a note for descriptors of other images that lie there; and
+        whether anything had to be written.
 
     Raises:
         UserError: a file of the folder would change and ``overwrite`` is not given; the folder cannot be written.
@@ -131,7 +132,12 @@ def write_prepared(folder: Path, name: str, prepared: Prepared, overwrite: bool 
             )
         for file in changed:
             os.replace(Path(staging.name, file), folder / file)
-    return prepared, bool(changed)
+    stale = tuple(
+        f"{folder / name}.npy: extracted from other images than it now belongs to; extract with --overwrite"
+        for name in (traverse.name for traverse in prepared.traverses)
+        if f"{name}.txt" in existing and (folder / f"{name}.npy").exists()
+    )
+    return replace(prepared, notes=prepared.notes + stale), bool(changed)
 
 
 def _same(one: Path, other: Path) -> bool:

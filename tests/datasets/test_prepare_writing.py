@@ -116,6 +116,15 @@ def test_finished_work_is_skipped_and_other_work_refused(tmp_path):
     assert read_toml(tmp_path).splits["test"].reference_rows == (0, 5)
 
 
+def test_descriptors_of_other_images_are_said(tmp_path):
+    write_prepared(tmp_path / "out", "tiny", make(tmp_path))
+    describe(tmp_path / "out")
+    assert write_prepared(tmp_path / "out", "tiny", make(tmp_path, range(5)), overwrite=True)[0].notes == ()
+    notes = write_prepared(tmp_path / "out", "tiny", make(tmp_path / "moved"), overwrite=True)[0].notes
+    assert [note.split(": extracted from other images")[0] for note in notes] == [
+        str(tmp_path / "out" / "a.npy"), str(tmp_path / "out" / "b.npy")]
+
+
 def test_a_table_of_the_users_is_not_overwritten(tmp_path):
     (tmp_path / "a.csv").write_text("mine")
     with pytest.raises(UserError, match=r"a\.csv exists and would change"):
