@@ -15,10 +15,12 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
 BENCHMARKS = {  # name: what --quick adds
-    "matching": ["--repeats", "1"],
-    "training": ["--repeats", "1"],
+    "matching": ["--repeats", "1", "--frames", "500"],
+    "training": ["--repeats", "1", "--frames", "2000"],
     "encoding": ["--repeats", "1", "--frames", "1000"],
     "testing": ["--frames", "1000", "--dims", "1024"],
+    "prepare": ["--frames", "10000"],
+    "extract": ["--repeats", "1", "--images", "24", "--encoders", "thumbnail", "hog"],
 }
 LIMITED = re.compile(r"(?P<what>.+): (?P<value>[\d.]+)(?P<unit>.*), limit (?P<sense>at least )?(?P<limit>[\d.]+)")
 

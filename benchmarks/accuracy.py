@@ -1,8 +1,9 @@
 """Accuracy of every method on real descriptors: the test split, and 4-fold cross-validation over contiguous blocks.
 
-    python benchmarks/accuracy.py --data PATH [--seeds 5] [--foldSeeds 2] [--output docs/results.md]
+    python benchmarks/accuracy.py [--data FOLDER] [--nordland FOLDER] [--corridor FOLDER] [--output docs/results.md]
 
-``PATH`` holds ``summer.npy`` and ``winter.npy``, row i the same place (nordland-1k: 1000 x 64, real NetVLAD). Every
+``--data`` holds ``summer.npy`` and ``winter.npy``, row i the same place (nordland-1k: 1000 x 64, real NetVLAD).
+``--nordland`` and ``--corridor`` are folders of images, described by HOG: see ``images_accuracy.py``. Every
 trained row uses the default options but for what its name says. A fold tests one block of a quarter of the rows,
 validates on 120 rows of the next, and trains on the rest, 10 rows apart; sequences end where rows were cut out.
 """
@@ -19,9 +20,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import images_accuracy
+
 FOLDS, GAP, VALIDATION = 4, 10, 120
 BLOCKS = {"train": (0, 600), "val": (620, 780), "test": (800, 1000)}  # the split that every figure uses
-BEGIN, END = "<!-- benchmarks/accuracy.py -->", "<!-- end -->"
+IMAGE_SEEDS = [1, 2, 3]
+END = "<!-- end -->"  # a table's place in the page ends here, and begins with "<!-- NAME -->"
 
 
 @dataclass(frozen=True)
@@ -79,22 +83,31 @@ ABLATIONS = [
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", required=True, type=Path)
+    parser.add_argument("--data", type=Path, help="real descriptors of two seasons")
+    parser.add_argument("--nordland", type=Path, help="season folders of images with a frames.csv")
+    parser.add_argument("--corridor", type=Path, help="folders ref and query of images with a ground_truth.csv")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--foldSeeds", type=int, default=2)
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        bench = Bench(Path(scratch), arguments.data, arguments.seeds, arguments.foldSeeds)
-        lines = [
-            *table("Methods", UNTRAINED + TRAINED, bench),
-            *table("What each part of dsdnet S5 gives", ABLATIONS, bench),
-            "",
-            f"Training one encoder took {statistics.median(bench.seconds):.1f} s (median of {len(bench.seconds)}).",
-        ]
-    print("\n".join(lines))
-    if arguments.output:
-        insert(arguments.output, lines)
+    tables = {}
+    if arguments.data:
+        with tempfile.TemporaryDirectory() as scratch:
+            bench = Bench(Path(scratch), arguments.data, arguments.seeds, arguments.foldSeeds)
+            tables["descriptors"] = [
+                *table("Methods", UNTRAINED + TRAINED, bench),
+                *table("What each part of dsdnet S5 gives", ABLATIONS, bench),
+                "",
+                f"Training one encoder took {statistics.median(bench.seconds):.1f} s (median of {len(bench.seconds)}).",
+            ]
+    if arguments.nordland or arguments.corridor:
+        tables["images"] = images_accuracy.table(arguments.corridor, arguments.nordland, IMAGE_SEEDS)
+    if not tables:
+        parser.error("nothing to measure: give --data, --nordland or --corridor")
+    for name, lines in tables.items():
+        print("\n".join(lines))
+        if arguments.output:
+            insert(arguments.output, name, lines)
     return 0
 
 
@@ -218,12 +231,14 @@ def summary(recalls: list[tuple[float, float]]) -> list[str]:
     return cells
 
 
-def insert(page: Path, lines: list[str]) -> None:
-    """Put the tables between the page's markers."""
-    text = page.read_text(encoding="utf-8")
-    head, _, rest = text.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    page.write_text(f"{head}{BEGIN}\n" + "\n".join(lines) + f"\n\n{END}{tail}", encoding="utf-8")
+def insert(page: Path, name: str, lines: list[str]) -> None:
+    """Put tables into the page, between the marker of their ``name`` and the next end."""
+    begin = f"<!-- {name} -->"
+    head, found, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, ended, tail = rest.partition(END)
+    if not (found and ended):
+        raise SystemExit(f"{page} has no place {begin} ... {END}")
+    page.write_text(f"{head}{begin}\n" + "\n".join(lines) + f"\n\n{END}{tail}", encoding="utf-8")
 
 
 if __name__ == "__main__":

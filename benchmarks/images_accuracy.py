@@ -1,23 +1,11 @@
-"""Recalls on real images, from image files to a table: prepare, extract, train, test.
+"""Recalls on real images, from image files to a table: prepare, extract, train, test. Run by ``accuracy.py``."""
 
-    python benchmarks/images_accuracy.py --nordland FOLDER [--corridor FOLDER] [--imageSize 32 64] [--seeds 1 2 3]
-
-``--nordland`` takes season folders with a ``frames.csv`` (``--source nordland``), ``--corridor`` folders with a
-``ground_truth.csv`` (``--source vpr-bench``). Descriptors are HOG. Each row is R@1, 5, 10 on the test split: untrained
-methods, then ``dsdnet`` with default options trained with each seed, and HVPR, its answer re-ranked by matching the
-frames of an encoder of single frames (``s1+seqmatch``); of trained rows the mean over the seeds, and in brackets the
-R@1 of each. ``--epochs`` shortens training.
-"""
-
-import argparse
 import statistics
 import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 UNTRAINED = (("single", 1), ("single", 5), ("smooth", 5), ("delta", 5), ("single+seqmatch", 5), ("single+seqmatch", 10))
 KS = ("1", "5", "10")
@@ -35,73 +23,75 @@ class Row:
         """Mean over the seeds of the recall at ``k``."""
         return statistics.mean(recall[k] for recall in self.recalls)
 
-    def __str__(self) -> str:
-        seeds = ", ".join(f"{recall['1']:.3f}" for recall in self.recalls)
-        means = "".join(f"{self.mean(k):8.3f}" for k in KS)
-        return f"{self.dataset:<28}{self.method:<32}{means}" + (f"  ({seeds})" if len(self.recalls) > 1 else "")
+    def line(self) -> str:
+        """Of a markdown table."""
+        seeds = ", ".join(f"{recall['1']:.3f}" for recall in self.recalls) if len(self.recalls) > 1 else ""
+        means = " | ".join(f"{self.mean(k):.3f}" for k in KS)
+        return f"| {self.dataset} | {self.method} | {means} | {seeds} |"
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--nordland", help="folder of seasons")
-    parser.add_argument("--corridor", help="folder of ref, query and ground_truth.csv")
-    parser.add_argument("--imageSize", type=int, nargs=2, default=(), help="height and width; default HOG's own")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--split", default="test", choices=("val", "test"))
-    parser.add_argument("--epochs", type=int, default=0, help="0: the default")
-    arguments = parser.parse_args()
-    print(f"{'dataset':<28}{'method':<32}" + "".join(f"{'R@' + k:>8}" for k in KS), flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        for source, root in (("vpr-bench", arguments.corridor), ("nordland", arguments.nordland)):
-            if root is None:
-                continue
-            for standardise in ("none", "traverse") if source == "vpr-bench" else ("none",):
-                data = described(source, root, Path(folder, f"{source}-{standardise}"), standardise,
-                                 tuple(arguments.imageSize))
-                split = "test" if source == "vpr-bench" else arguments.split
-                for row in rows(data, arguments.seeds if source == "nordland" else [], split, arguments.epochs):
-                    print(row, flush=True)
-    return 0
+def table(corridor: Path | None, nordland: Path | None, seeds: list[int]) -> list[str]:
+    """A markdown table of the recalls on the test split of the datasets given.
+
+    Descriptors are HOG. Untrained methods come first, then ``dsdnet`` with default options trained with each seed, and
+    HVPR, its answer re-ranked by matching frames, raw (``single+seqmatch``) and as an encoder of single frames sees
+    them (``s1+seqmatch``); of trained rows the mean over the seeds.
+
+    Args:
+        corridor: folders ``ref`` and ``query`` with a ``ground_truth.csv`` (``--source vpr-bench``).
+        nordland: season folders with a ``frames.csv`` (``--source nordland``), the one that is trained on.
+        seeds: of training.
+    """
+    lines = ["", "| dataset | method | " + " | ".join(f"R@{k}" for k in KS) + " | R@1 of each seed |",
+             "|---" * (len(KS) + 3) + "|"]
+    with tempfile.TemporaryDirectory() as scratch:
+        for source, root, standardise, dataset_seeds in (
+            ("vpr-bench", corridor, "none", []),
+            ("vpr-bench", corridor, "traverse", []),
+            ("nordland", nordland, "none", seeds),
+        ):
+            if root is not None:
+                folder = described(source, root, Path(scratch, f"{source}-{standardise}"), standardise)
+                for row in rows(folder, dataset_seeds):
+                    lines.append(row.line())
+                    print(lines[-1], file=sys.stderr, flush=True)
+    return lines
 
 
-def described(source: str, root: str, folder: Path, standardise: str, image_size: tuple[int, ...]) -> Path:
+def described(source: str, root: Path, folder: Path, standardise: str) -> Path:
     """The dataset folder of ``root`` with HOG descriptors."""
     from extract import extract
     from prepare import prepare
     from utils.options import ExtractOptions, PrepareOptions
 
-    name = f"{Path(root).name}{' (standardised)' if standardise == 'traverse' else ''}"
-    prepare(PrepareOptions.of(source=source, root=root, output=str(folder), name=name, quiet=True))
-    extract(ExtractOptions.of(dataset=str(folder), desc_type="hog", standardise=standardise, image_size=image_size,
-                              quiet=True))
+    name = f"{root.name}{' (standardised)' if standardise == 'traverse' else ''}"
+    prepare(PrepareOptions.of(source=source, root=str(root), output=str(folder), name=name, quiet=True))
+    extract(ExtractOptions.of(dataset=str(folder), desc_type="hog", standardise=standardise, quiet=True))
     return folder
 
 
-def rows(folder: Path, seeds: list[int], split: str = "test", epochs: int = 0) -> Iterator[Row]:
+def rows(folder: Path, seeds: list[int]) -> Iterator[Row]:
     """A row a method; trained ones only where there are ``seeds``."""
     for pooling, length in UNTRAINED:
-        yield row(folder, split, [{"pooling": pooling, "sequence_length": length}])
-    runs = [(trained(folder, seed, epochs, sequence_length=5),
-             trained(folder, seed, epochs, sequence_length=1, w=1)) for seed in seeds]
+        yield row(folder, [{"pooling": pooling, "sequence_length": length}])
+    runs = [(trained(folder, seed, sequence_length=5), trained(folder, seed, sequence_length=1, w=1)) for seed in seeds]
     if seeds:
-        yield row(folder, split, [{"resume": s5} for s5, _ in runs])
-        yield row(folder, split, [{"resume": s5, "rerank": "single+seqmatch"} for s5, _ in runs])
-        yield row(folder, split, [{"resume": s5, "rerank": "s1+seqmatch", "rerank_resume": s1} for s5, s1 in runs])
+        yield row(folder, [{"resume": s5} for s5, _ in runs])
+        yield row(folder, [{"resume": s5, "rerank": "single+seqmatch"} for s5, _ in runs])
+        yield row(folder, [{"resume": s5, "rerank": "s1+seqmatch", "rerank_resume": s1} for s5, s1 in runs])
 
 
-def trained(folder: Path, seed: int, epochs: int, **options: object) -> str:
+def trained(folder: Path, seed: int, **options: object) -> str:
     """The run folder of ``dsdnet`` trained with default options but these."""
     from train import train
     from utils.options import TrainOptions
 
-    if epochs:
-        options["n_epochs"] = epochs
     name = f"seed{seed}-{options['sequence_length']}"
     return str(train(TrainOptions.of(dataset=str(folder), seed=seed, runs_path=str(folder / "runs"), exp_name=name,
                                      quiet=True, **options)))
 
 
-def row(folder: Path, split: str, methods: list[dict]) -> Row:
+def row(folder: Path, methods: list[dict]) -> Row:
     """Test each of ``methods`` (options) and put them into one row."""
     import contextlib
     import io
@@ -112,10 +102,6 @@ def row(folder: Path, split: str, methods: list[dict]) -> Row:
     records = []
     for options in methods:
         with contextlib.redirect_stdout(io.StringIO()):
-            records.append(test(TestOptions.of(dataset=str(folder), split=split, bootstrap=0, latency_queries=0,
+            records.append(test(TestOptions.of(dataset=str(folder), bootstrap=0, latency_queries=0,
                                                quiet=True, **options)))
     return Row(records[0].data.dataset, records[0].method.label, tuple(record.recall for record in records))
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

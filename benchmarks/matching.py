@@ -1,50 +1,47 @@
 """Sequence matching against the one matrix product it cannot do without, and how it grows.
 
-    python benchmarks/matching.py [--repeats 5] [--cores 2] [--limit 1.5]
+    python benchmarks/matching.py [--frames 3000] [--repeats 5] [--cores 2] [--limit 1.5]
 
 ``match`` ranks all references for all queries by the diagonal matcher; ``normalised`` does so from frames that are
 scaled to unit length as they are read; ``product`` is the bare float32 product of the two sets of frames. The exit
-status is 1 where ``match`` takes more than ``--limit`` times the product at 3000 x 3000. From N to 4N both sides grow,
-so 16 is the growth of the work.
+status is 1 where ``match`` takes more than ``--limit`` times the product. From N/2 to 2N both
+sides grow, so 16 is the growth of the work.
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from timing import interleave, use_cores
+
 LENGTH, DIMS, K = 5, 4096, 100
-SIZE, GROWTH = 3000, (1500, 6000)
 COLUMNS = ("product", "match", "normalised")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--frames", type=int, default=3000, help="N; N/2 and 2 N are measured too")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--limit", type=float, default=1.5)
     arguments = parser.parse_args()
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: arguments.cores])
-
-    import torch
-
-    torch.set_num_threads(arguments.cores)
+    use_cores(arguments.cores)
     print(f"sequence matching, L = {LENGTH}, D = {DIMS}, best {K}, {arguments.cores} cores: median seconds")
     print(f"{'N x N':>12}" + "".join(f"{name:>12}" for name in COLUMNS) + f"{'ratio':>8}{'normalised':>12}")
     timings = {}
-    for size in (SIZE, *GROWTH):
+    growth = arguments.frames // 2, arguments.frames * 2
+    for size in (arguments.frames, *growth):
         timing = timings[size] = measure(size, arguments.repeats)
         seconds = "".join(f"{timing.median(name):>12.3f}" for name in COLUMNS)
         ratios = f"{timing.ratio('match', 'product'):>8.2f}{timing.ratio('normalised', 'product'):>12.2f}"
         print(f"{f'{size} x {size}':>12}{seconds}{ratios}", flush=True)
-    ratio = timings[SIZE].ratio("match", "product")
-    small, large = (timings[size] for size in GROWTH)
+    ratio = timings[arguments.frames].ratio("match", "product")
+    small, large = (timings[size] for size in growth)
     grown = "".join(f"{large.median(name) / small.median(name):>11.1f}x" for name in COLUMNS)
-    print(f"{'N to 4N':>12}{grown}")
-    print(f"match / product at {SIZE} x {SIZE}: {ratio:.2f}, limit {arguments.limit}")
+    print(f"{'N/2 to 2N':>12}{grown}")
+    print(f"match / product at {arguments.frames} x {arguments.frames}: {ratio:.2f}, limit {arguments.limit}")
     return 0 if ratio <= arguments.limit else 1
 
 
@@ -52,7 +49,6 @@ def measure(size: int, repeats: int):
     """Time the product and both matches of ``size`` reference and query frames."""
     import numpy as np
     import torch
-    from timing import interleave
 
     from datasets.windows import window_starts
     from matching.diagonal import Diagonal

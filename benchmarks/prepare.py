@@ -17,6 +17,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from timing import use_cores
+
 START_US = 1_400_000_000_000_000
 
 
@@ -24,8 +27,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--frames", type=int, default=100_000, help="of both traverses together")
     parser.add_argument("--limit", type=float, default=60.0, help="seconds")
+    parser.add_argument("--cores", type=int, default=2)
     arguments = parser.parse_args()
-    slowest = 0.0
+    use_cores(arguments.cores)
+    spent = {}
     print(f"{'source':<12}{'frames':>9}{'seconds':>9}{'tables':>9}")
     for source, (make, flags) in SOURCES.items():
         with tempfile.TemporaryDirectory() as folder:
@@ -35,8 +40,10 @@ def main() -> int:
             least = table_seconds(root, output)
             frames = sum(path.read_text().count("\n") for path in output.glob("*.txt"))
             print(f"{source:<12}{frames:>9}{seconds:>9.1f}{least:>9.1f}", flush=True)
-            slowest = max(slowest, seconds)
-    return 0 if slowest <= arguments.limit else 1
+            spent[source] = seconds
+    for source, seconds in spent.items():
+        print(f"prepare of {source}, {arguments.frames} frames: {seconds:.1f} s, limit {arguments.limit:g}")
+    return 0 if max(spent.values()) <= arguments.limit else 1
 
 
 def prepare_seconds(source: str, root: Path, output: Path, flags: dict) -> float:

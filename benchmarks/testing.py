@@ -5,8 +5,8 @@
 Memory is the peak resident set above that of an interpreter with torch loaded; the limit is
 1.5 x (N_ref + N_query) x O x 4 bytes + 300 MB, O being the dimensions of what is compared: of the encoding, or of a
 frame where frames are matched. The share of the search is that of the seconds between the last import and the end, for
-``single``: all queries at once, and those that are searched again one by one for the latency. Learned methods run with untrained weights, in checkpoints as training leaves them. The exit status is 1
-where a limit is missed.
+``single``: all queries at once, and those that are searched again one by one for the latency. Learned methods run with
+untrained weights, in checkpoints as training leaves them. The exit status is 1 where a limit is missed.
 """
 
 import argparse

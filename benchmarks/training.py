@@ -1,6 +1,6 @@
 """One training epoch of seqnet against its matrix products alone, and how both grow.
 
-    python benchmarks/training.py [--repeats 3] [--cores 2] [--limit 2.0]
+    python benchmarks/training.py [--frames 15000] [--repeats 3] [--cores 2] [--limit 2.0]
 
 An epoch encodes all windows, mines 10 negatives an anchor by exhaustive search, and takes a step for each batch
 (with a learning rate so small that every epoch mines the same tuples).
@@ -10,48 +10,43 @@ windows (the mean over time of a convolution is one product with w means). The e
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from timing import interleave, use_cores
+
 DIMS, LENGTH, W, OUT_DIMS, N_NEG, BATCH = 512, 10, 5, 512, 10, 16
-SIZE, GROWTH = 15000, (4000, 16000)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--frames", type=int, default=15000, help="N; a quarter of it is measured too")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--limit", type=float, default=2.0)
     arguments = parser.parse_args()
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: arguments.cores])
-
-    import torch
-
-    torch.set_num_threads(arguments.cores)
+    use_cores(arguments.cores)
     print(f"seqnet, D = {DIMS}, L = {LENGTH}, w = {W}, outDims {OUT_DIMS}, {N_NEG} negatives: median seconds an epoch")
     print(f"{'frames':>14}{'products':>10}{'epoch':>10}{'ratio':>8}{'GFLOP':>8}")
     timings = {}
-    for size in (SIZE, *GROWTH):
+    for size in (arguments.frames // 4, arguments.frames):
         timings[size], flops = measure(size, arguments.repeats)
         timing = timings[size]
         seconds = "".join(f"{timing.median(name):>10.2f}" for name in ("products", "epoch"))
         ratio = timing.ratio("epoch", "products")
         print(f"{f'{size} + {size}':>14}{seconds}{ratio:>8.2f}{flops / 1e9:>8.0f}", flush=True)
-    small, large = (timings[size] for size in GROWTH)
-    print(f"{'N to 4N':>14}" + "".join(f"{large.median(n) / small.median(n):>9.1f}x" for n in ("products", "epoch")))
-    ratio = timings[SIZE].ratio("epoch", "products")
-    print(f"epoch / products at {SIZE} + {SIZE}: {ratio:.2f}, limit {arguments.limit}")
+    small, large = timings.values()
+    print(f"{'N/4 to N':>14}" + "".join(f"{large.median(n) / small.median(n):>9.1f}x" for n in ("products", "epoch")))
+    ratio = large.ratio("epoch", "products")
+    print(f"epoch / products at {arguments.frames} + {arguments.frames}: {ratio:.2f}, limit {arguments.limit}")
     return 0 if ratio <= arguments.limit else 1
 
 
 def measure(size: int, repeats: int):
     """Time an epoch over ``size`` reference and query frames and its products; also their operations."""
     import torch
-    from timing import interleave
 
     trainer = make_trainer(size)
     batches: list[int] = []
