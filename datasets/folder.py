@@ -4,13 +4,14 @@ import os
 import re
 import tomllib
 from dataclasses import dataclass, field, fields
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from datasets.arrays import open_descriptors, split_key
-from datasets.descriptor_files import local_of
+from datasets.descriptor_files import local_of, read_identity
 from datasets.geodesy import local_metres
 from datasets.tables import FrameTable, read_frames, read_positives, write_frames
 from datasets.traverse import Dataset, Split, Traverse, Units
@@ -162,8 +163,32 @@ class _Reader:
             frames = FrameTable()
             if entry.frames is not None:
                 frames = read_frames(inside_folder(self._folder, entry.frames))
+                self._check_rows(entry, len(descriptors), frames)
             self._opened[name] = descriptors, frames
         return self._opened[name]
+
+    def _check_rows(self, entry: TraverseEntry, count: int, frames: FrameTable) -> None:
+        """Whether descriptors and table have as many rows and, where both name their images, of the same ones.
+
+        A record written by ``--mode extract`` names images as its list does, which is how a prepared table does, or
+        relative to a folder of images, which the table's paths then end in.
+        """
+        for what in (frames.positions, frames.bounds, frames.names, frames.timestamps, frames.images):
+            if what is not None and len(what) != count:
+                raise UserError(
+                    f"{self._folder / entry.frames}: {len(what)} frames, but {entry.descriptors} has {count} "
+                    "descriptors; wanted one row each"
+                )
+        path = self._folder / entry.descriptors
+        extracted = (read_identity(path) or {}).get("names")
+        if extracted is None or frames.images is None:
+            return
+        pairs = zip_longest(extracted, frames.images)
+        if other := next((pair for pair in pairs if not f"/{pair[1]}".endswith(f"/{pair[0]}")), None):
+            raise UserError(
+                f"{path}: extracted from other images than {entry.frames} lists (first {other[0]}, not {other[1]}); "
+                "extract again with --overwrite"
+            )
 
     def _origin(self, name: str) -> np.ndarray | None:
         """Where the local metres of a split are counted from: the first frame of its reference traverse."""
@@ -173,12 +198,6 @@ class _Reader:
     def _traverse(self, name: str, origin: np.ndarray | None) -> Traverse:
         descriptors, frames = self._open(name)
         entry, count = self._entry.traverses[name], len(descriptors)
-        for what in (frames.positions, frames.bounds, frames.names, frames.timestamps, frames.images):
-            if what is not None and len(what) != count:
-                raise UserError(
-                    f"{self._folder / entry.frames}: {len(what)} frames, but {entry.descriptors} has {count} "
-                    "descriptors; wanted one row each"
-                )
         bounds = frames.bounds
         if bounds is None:
             bounds = np.tile(np.array([0, count]), (count, 1))

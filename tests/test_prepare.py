@@ -68,6 +68,22 @@ def test_the_command_line(tmp_path, capsys):
     assert main([*line, "--fractions", "0.3", "0.3", "0.4", "--overwrite"]) == 0
 
 
+def test_descriptors_of_an_earlier_dataset_are_never_tested(tmp_path, capsys):
+    """As many images as before, other ones: nothing but their names tells."""
+    for name in ("root", "other"):
+        prepare(options(drives(tmp_path / name), tmp_path / "data", overwrite=True))
+        line = ["--mode", "test", "--dataset", str(tmp_path / "data"), "--pooling", "single", "--seqL", "1", "--quiet"]
+        if name == "root":
+            extract(ExtractOptions(dataset=str(tmp_path / "data"), desc_type="thumbnail", threads=-1, quiet=True))
+            assert main([*line, "--runsPath", str(tmp_path / "runs")]) == 0
+    capsys.readouterr()
+    assert main([*line, "--runsPath", str(tmp_path / "runs")]) == 2
+    assert "extracted from other images than day.csv lists (first " in capsys.readouterr().err
+    extract(ExtractOptions(dataset=str(tmp_path / "data"), desc_type="thumbnail", threads=-1, quiet=True,
+                           overwrite=True))
+    assert main([*line, "--runsPath", str(tmp_path / "runs")]) == 0
+
+
 def test_frames_left_out_are_said(tmp_path, capsys):
     drives(tmp_path / "root")
     (tmp_path / "root" / "day.csv").write_text("\n".join(["name,frame", *(f"{i}.png,{i}" for i in range(25))]))

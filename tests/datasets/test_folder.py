@@ -1,3 +1,4 @@
+import json
 import tomllib
 
 import numpy as np
@@ -209,6 +210,33 @@ def test_frames_and_descriptors_of_different_length(tmp_path):
     toml = GOOD.replace('"summer.npy"', '"summer.npy"\nframes = "s.csv"')
     message = refused(make(tmp_path, toml, s=column("frame", range(9))))
     assert "9 frames, but summer.npy has 10 descriptors; wanted one row each" in message
+
+
+def extracted(folder, names, **changes):
+    """The record that --mode extract writes beside summer.npy."""
+    record = {"encoder": "hog", "weights": {"kind": "none"}, "rows": 10, "dims": 4, "names": names}
+    (folder / "summer.json").write_text(json.dumps(record | changes))
+
+
+def test_descriptors_of_other_images_than_the_table_lists(tmp_path):
+    toml = GOOD.replace('"summer.npy"', '"summer.npy"\nframes = "s.csv"')
+    images = ["/photos/0.png", *(f"photos/{i}.png" for i in range(1, 10))]
+    folder = make(tmp_path, toml, s=column("image", images))
+    assert len(load_folder(folder).splits["test"].reference) == 10  # no record
+    for names in (images, ["0.png", *images[1:]], [f"{i}.png" for i in range(10)]):  # a list, then a folder of images
+        extracted(folder, names)
+        assert load_folder(folder).splits["test"].reference.images[0] == "/photos/0.png"
+    for names in ([*images[:9], "photos/99.png"], [*images[:9], "old/9.png"], images[:9], [*images, "photos/10.png"],
+                  ["/old/photos/0.png", *images[1:]]):
+        extracted(folder, names)
+        message = refused(folder)
+        assert "summer.npy: extracted from other images than s.csv lists (first " in message
+        assert message.endswith("; extract again with --overwrite")
+    extracted(folder, images[:9], rows=9)  # of other descriptors
+    assert len(load_folder(folder).splits["test"].reference) == 10
+    (folder / "s.csv").write_text(column("frame", range(10)))  # names no images
+    extracted(folder, ["a.png"] * 10)
+    assert len(load_folder(folder).splits["test"].reference) == 10
 
 
 def test_metres_in_a_folder_of_frames(tmp_path):
