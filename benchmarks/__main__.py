@@ -16,7 +16,7 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 BENCHMARKS = {  # name: what --quick adds
     "matching": ["--repeats", "1", "--frames", "500"],
-    "training": ["--repeats", "1", "--frames", "2000"],
+    "training": ["--repeats", "1", "--frames", "8000"],
     "encoding": ["--repeats", "1", "--frames", "1000"],
     "testing": ["--frames", "1000", "--dims", "1024"],
     "prepare": ["--frames", "10000"],
