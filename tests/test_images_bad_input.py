@@ -148,6 +148,8 @@ def test_a_prepared_folder_that_would_change(tmp_path, photos, refused):
     command = prepare(photos, tmp_path / "data")
     assert main([str(part) for part in command]) == 0
     (photos / "day" / "5.jpg").unlink()
+    assert "day has 5 images, night 6, and neither has positions" in refused(*command)
+    (photos / "night" / "5.jpg").unlink()
     assert "exists and would change" in refused(*command)
 
 

@@ -47,11 +47,20 @@ def read(
             matches lie within the first, training negatives beyond the second.
 
     Raises:
-        UserError: missing folders, positions of which rows match no image, traverses with different kinds of position.
+        UserError: missing folders, positions of which rows match no image, traverses with different kinds of position,
+            or without positions and with different numbers of images.
     """
     notes: list[str] = []
     names = _pair(root, reference, query)
-    first, second = (_traverse(root, name, frame_list, reach, notes) for name in names)
+    tables = [_beside(root, name) for name in names]
+    first, second = (_traverse(root / name, beside, frame_list, reach, notes)
+                     for name, beside in zip(names, tables, strict=True))
+    if tables == [None, None] and len(first) != len(second):
+        raise UserError(
+            f"{root}: {first.name} has {len(first)} images, {second.name} {len(second)}, and neither has positions: "
+            f"image i of both would be taken as the same place; add {first.name}.csv and {second.name}.csv, or make "
+            "the counts equal"
+        )
     if first.positions.keys() != second.positions.keys():
         raise UserError(
             f"{root}: {first.name} has positions in {', '.join(first.positions)}, {second.name} in "
@@ -90,20 +99,26 @@ def _pair(root: Path, reference: str, query: str) -> tuple[str, str]:
     return reference, query
 
 
-def _traverse(root: Path, name: str, frame_list: str, reach: float, notes: list[str]) -> PreparedTraverse:
-    folder = root / name
-    images = images_of(folder)
+def _beside(root: Path, name: str) -> Path | None:
+    """The file with the positions of a traverse, if there is one."""
+    found = [path for suffix in SUFFIXES if (path := root / f"{name}{suffix}").is_file()]
+    if len(found) > 1:
+        raise UserError(f"{root}: both {found[0].name} and {found[1].name} say where {name} was; keep one of them")
+    return found[0] if found else None
+
+
+def _traverse(
+    folder: Path, beside: Path | None, frame_list: str, reach: float, notes: list[str]
+) -> PreparedTraverse:
+    name, images = folder.name, images_of(folder)
     if frame_list:
         images = tuple(images[row] for row in listed_rows(frame_list, name, images))
-    beside = [root / f"{name}{suffix}" for suffix in SUFFIXES if (root / f"{name}{suffix}").is_file()]
-    if len(beside) > 1:
-        raise UserError(f"{root}: both {beside[0].name} and {beside[1].name} say where {name} was; keep one of them")
-    if not beside:
+    if beside is None:
         return PreparedTraverse(name, absolute(folder, images), images, {"frame": np.arange(len(images))})
-    places = read_places(beside[0], images, folder, reach)
+    places = read_places(beside, images, folder, reach)
     if not places.known.all():
         left_out = f"{np.sum(~places.known)} of {len(images)} images left out"
-        notes.append(f"{name}: {left_out}, {beside[0].name} has no position for them")
+        notes.append(f"{name}: {left_out}, {beside.name} has no position for them")
     rows = np.flatnonzero(places.known)
     chosen = tuple(images[row] for row in rows)
     return PreparedTraverse(

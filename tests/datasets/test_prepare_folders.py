@@ -181,6 +181,19 @@ def test_a_binary_table(tmp_path):
         read(tmp_path)
 
 
+def test_images_are_only_paired_by_number_where_there_are_as_many(tmp_path):
+    pair(tmp_path / "root")
+    images(tmp_path / "root", "ref", numbered(5, start=20))
+    message = "ref has 25 images, query 20, and neither has positions: image i of both would be taken as the same place"
+    with pytest.raises(UserError, match=message):
+        read(tmp_path / "root", gap=0)
+    for name in ("ref", "query"):
+        (tmp_path / f"{name}.txt").write_text("\n".join(numbered(10)))
+    assert len(read(tmp_path / "root", gap=0, frame_list=str(tmp_path / "{traverse}.txt")).traverses[0]) == 10
+    (tmp_path / "root" / "ref.csv").write_text(table("frame", [(i - 5,) for i in range(25)]))  # says which is which
+    assert [len(traverse) for traverse in read(tmp_path / "root", gap=0).traverses] == [25, 20]
+
+
 def test_positions_that_contradict(tmp_path):
     pair(tmp_path, tables=table("x,y", [(i, i) for i in range(20)]))
     (tmp_path / "query.csv").write_text(table("lat,lon", [(i, i) for i in range(20)]))
