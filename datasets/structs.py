@@ -154,7 +154,7 @@ def read_image_names(path: Path) -> tuple[str, ...]:
 def _lines(path: Path) -> list[str]:
     """Lines of a text file, stripped, without blank ones; at least one."""
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; check --structPath") from error
     except (OSError, UnicodeDecodeError) as error:

@@ -272,6 +272,11 @@ def test_wrong_bounds(tmp_path, text, message):
         read_bounds(tmp_path / "bounds.txt")
 
 
+def test_a_byte_order_mark_is_no_text(tmp_path):
+    (tmp_path / "names.txt").write_text("a.png\nb.png\n", encoding="utf-8-sig")
+    assert read_image_names(tmp_path / "names.txt") == ("a.png", "b.png")
+
+
 def test_missing_text_files(tmp_path):
     for read in (read_bounds, read_image_names):
         with pytest.raises(UserError, match="no such file; check --structPath"):
