@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from datasets.labels import repeated
 from utils.errors import UserError
 from utils.files import atomic_path
 
@@ -53,9 +54,8 @@ def read_frames(path: Path) -> FrameTable:
     if found == ("lat", "lon") and (bad := np.flatnonzero((np.abs(positions) > (90, 180)).any(axis=1))).size:
         raise UserError(f"{path}: {_place(bad[0])} has no such latitude, longitude: {positions[bad[0]].tolist()}")
     names = columns.get("name")
-    if names and len(set(names)) < len(names):
-        repeated = next(name for index, name in enumerate(names) if name in names[:index])
-        raise UserError(f"{path}: the name {repeated!r} occurs twice; names tell frames apart")
+    if (twice := repeated(names or ())) is not None:
+        raise UserError(f"{path}: the name {twice!r} occurs twice; names tell frames apart")
     timestamps = _numbers(path, "timestamp", columns["timestamp"]) if "timestamp" in columns else None
     return FrameTable(
         position_columns=found,
@@ -172,10 +172,10 @@ def _bounds_of(path: Path, sequences: list[str]) -> np.ndarray:
     labels = np.array(sequences)
     starts = np.flatnonzero(np.concatenate([[True], labels[1:] != labels[:-1]]))
     run_labels = labels[starts].tolist()
-    if len(set(run_labels)) < len(run_labels):
-        again = next(index for index, label in enumerate(run_labels) if label in run_labels[:index])
+    if (label := repeated(run_labels)) is not None:
+        again = run_labels.index(label, run_labels.index(label) + 1)
         raise UserError(
-            f"{path}: {_place(starts[again])}: sequence {run_labels[again]!r} comes back after another one; "
+            f"{path}: {_place(starts[again])}: sequence {label!r} comes back after another one; "
             "the frames of a sequence are consecutive rows"
         )
     stops = np.append(starts[1:], len(labels))

@@ -2,7 +2,6 @@
 
 import os
 import re
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -12,6 +11,7 @@ import numpy as np
 from datasets.images.decoding import decode
 from datasets.images.digest import digest_of, fingerprint
 from datasets.images.video import open_video
+from datasets.labels import repeated
 from utils.errors import UserError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
@@ -120,9 +120,8 @@ def read_list(path: Path) -> tuple[str, ...]:
     if missing:
         raise UserError(f"{path} names {len(missing)} file(s) that do not exist, first {missing[0]!r}: "
                         f"names are taken relative to {path.parent}")
-    name, times = Counter(names).most_common(1)[0]
-    if times > 1:
-        raise UserError(f"{path} names {name!r} more than once: each image must have its own row")
+    if twice := repeated(names):
+        raise UserError(f"{path} names {twice!r} more than once: each image must have its own row")
     return tuple(names)
 
 

@@ -1,13 +1,12 @@
 """CSV tables as other people ship them: columns by name, more of them than are wanted."""
 
 import csv
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from datasets.labels import repeated
 from utils.errors import UserError
 
 
@@ -81,11 +80,6 @@ def read_columns(path: Path, needed: tuple[str, ...] = ()) -> Columns:
         raise UserError(f"{path}: data row {ragged} has {len(rows[ragged - 1])} cells, the header has {len(header)}")
     return Columns(path, {name: [c.strip() for c in cells] for name, cells in zip(header, zip(*rows, strict=True),
                                                                                   strict=True)})
-
-
-def repeated(labels: Iterable[str]) -> str | None:
-    """The first label that occurs more than once."""
-    return next((label for label, count in Counter(labels).items() if count > 1), None)
 
 
 def _number(cell: str) -> float:

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from datasets.images.sources import find_images
-from datasets.prepare.columns import repeated
+from datasets.labels import repeated
 from datasets.structs import read_image_names
 from utils.errors import UserError
 

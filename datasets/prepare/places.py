@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.prepare.columns import Columns, read_columns, repeated
+from datasets.labels import repeated
+from datasets.prepare.columns import Columns, read_columns
 from datasets.prepare.image_folder import rows_by_stem
 from datasets.prepare.trajectory import Trajectory, image_seconds, read_poses, time_units
 from datasets.tables import POSITION_COLUMNS

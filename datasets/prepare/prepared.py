@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from datasets.folder import TOML_NAME, FolderEntry, SplitEntry, TraverseEntry, write_toml
-from datasets.prepare.columns import repeated
+from datasets.labels import repeated
 from datasets.tables import write_frames
 from datasets.traverse import Units
 from utils.errors import UserError

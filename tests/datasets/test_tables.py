@@ -55,6 +55,7 @@ def test_absent_columns_are_none(tmp_path):
         ("lat,lon\n1,2\n91,2\n", "line 3 has no such latitude, longitude"),
         ("name\na\na\n", "the name 'a' occurs twice"),
         ("sequence\n1\n2\n1\n", "line 4: sequence '1' comes back after another one"),
+        ("sequence\n1\n2\n2\n3\n2\n1\n", "line 7: sequence '1' comes back after another one"),
         ("frame\n", "no rows"),
         ("", "no rows"),
     ],
