@@ -1,10 +1,13 @@
 """A start for learned encoders: a metric, learned in closed form, in which one place looks alike on both drives."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
+from typing import Self
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
 SHRINKAGES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 
@@ -80,46 +83,78 @@ class Whitening:
 
 
 @dataclass(frozen=True)
-class Moments:
-    """Sums over pairs of frames of the same places, which may be added.
+class Scatter:
+    """The sum of x x^T over rows x. Of fewer rows than dimensions the rows themselves are held, which is less.
 
     Attributes:
-        count: pairs.
-        within: (D, D) float64, sum of (q - r)(q - r)^T.
-        total: (D,) float64, sum of (q + r) / 2.
+        count: rows.
+        held: (P, D) float64, the rows, or (D, D), their sum of outer products.
+        summed: whether it is the sum.
     """
 
     count: int
-    within: Tensor
-    total: Tensor
+    held: Tensor
+    summed: bool
 
     @classmethod
-    def of(cls, queries: Tensor, references: Tensor, chunk: int = 4096) -> "Moments":
-        """Of (P, D) pairs, ``chunk`` rows in float64 at a time."""
-        dims = queries.shape[1]
-        within = queries.new_zeros(dims, dims, dtype=torch.float64)
-        total = within.new_zeros(dims)
-        for query, reference in zip(queries.split(chunk), references.split(chunk), strict=True):
-            difference = (query - reference).double()
-            within += difference.T @ difference
-            total += (query + reference).double().sum(0) / 2
-        return cls(len(queries), within, total)
+    def of(cls, count: int, dims: int, chunks: Iterable[Tensor]) -> Self:
+        """Of ``count`` rows that come in chunks (n, D) float64."""
+        if count < dims:
+            return cls(count, torch.cat(list(chunks)), summed=False)
+        return cls(count, sum(chunk.T @ chunk for chunk in chunks), summed=True)
 
-    def __add__(self, other: "Moments") -> "Moments":
-        return Moments(self.count + other.count, self.within + other.within, self.total + other.total)
+    def __add__(self, other: Self) -> Self:
+        count, dims = self.count + other.count, self.held.shape[1]
+        if self.summed or other.summed:
+            return Scatter(count, self.sum() + other.sum(), summed=True)
+        return Scatter.of(count, dims, (self.held, other.held))
 
-    def change(self, shrinkage: float) -> Tensor:
-        """(D, D): mean change within a place, its diagonal raised by ``shrinkage`` of its mean eigenvalue.
+    def sum(self) -> Tensor:
+        """(D, D)."""
+        return self.held if self.summed else self.held.T @ self.held
 
-        Raises:
-            ValueError: nothing changes within a place.
-        """
-        change = self.within / self.count
-        power = change.diagonal().mean()
-        if not power > 0:
+    def through(self, root: Tensor) -> Self:
+        """Of the rows after a symmetric map (D, D)."""
+        return replace(self, held=root @ self.held @ root if self.summed else self.held @ root)
+
+    def eigen(self) -> tuple[Tensor, Tensor]:
+        """Eigenvalues (K,) of the mean of x x^T, greatest first, and vectors (D, K): those that are above zero."""
+        gram = self.held if self.summed else self.held @ self.held.T  # the two have the same eigenvalues
+        values, vectors = torch.linalg.eigh(gram)
+        positive = values > len(values) * torch.finfo(values.dtype).eps * values[-1]
+        values, vectors = values[positive].flip(0), vectors[:, positive].flip(1)
+        if not self.summed:
+            vectors = self.held.T @ vectors / values.sqrt()
+        return values / self.count, vectors
+
+
+@dataclass(frozen=True)
+class Change:
+    """The mean change within a place, C = mean of (q - r)(q - r)^T, by its eigenvalues (K,) and vectors (D, K)."""
+
+    values: Tensor
+    vectors: Tensor
+
+    @classmethod
+    def of(cls, scatter: Scatter) -> Self:
+        """Raises ValueError where nothing changes."""
+        values, vectors = scatter.eigen()
+        if not len(values):
             raise ValueError("queries and references are the same: nothing changes within a place")
-        change.diagonal().add_(shrinkage * power)
-        return change
+        return cls(values, vectors)
+
+    def floor(self, shrinkage: float) -> Tensor:
+        """What ``shrinkage``, a share of the mean eigenvalue, adds to every eigenvalue."""
+        return shrinkage * self.values.sum() / len(self.vectors)
+
+    def root(self, shrinkage: float) -> Tensor:
+        """(D, D): the symmetric R that makes the raised change round, R (C + floor) R = I."""
+        floor, values, vectors = self.floor(shrinkage), self.values, self.vectors
+        seen = (vectors * (values + floor).rsqrt()) @ vectors.T
+        if len(values) == len(vectors):
+            return seen
+        unseen = torch.eye(len(vectors), dtype=seen.dtype, device=seen.device) - vectors @ vectors.T
+        return seen + unseen * floor.rsqrt()
 
 
 @torch.no_grad()
@@ -137,20 +172,37 @@ def choose_shrinkage(queries: Tensor, references: Tensor, *, folds: int = 3, pro
     if count < 2 * folds:
         return SHRINKAGES[-1]
     stretches = [slice(count * fold // folds, count * (fold + 1) // folds) for fold in range(folds)]
-    moments = [Moments.of(queries[stretch], references[stretch]) for stretch in stretches]
+    sides = [(queries[stretch], references[stretch]) for stretch in stretches]
+    scatters = [differences(*side) for side in sides]
+    means = torch.stack([middle(*side) for side in sides])  # (folds, D)
     scores = torch.zeros(len(SHRINKAGES), dtype=torch.float64)
-    for fold, stretch in enumerate(stretches):
-        nothing = Moments.of(queries[:0], references[:0])
-        others = sum((part for i, part in enumerate(moments) if i != fold), start=nothing)
-        mean = others.total / others.count
-        seen = [(side[stretch][:probes].double() - mean).T for side in (queries, references)]  # (D, K) each
+    for fold, side in enumerate(sides):
+        others = [other for other in range(folds) if other != fold]
+        change = Change.of(reduce(add, [scatters[other] for other in others]))
+        counts = means.new_tensor([len(sides[other][0]) for other in others])
+        mean = counts @ means[others] / counts.sum()
+        query, reference = (rows[:probes].double() - mean for rows in side)  # (K, D)
+        query_seen, reference_seen = query @ change.vectors, reference @ change.vectors
         for i, shrinkage in enumerate(SHRINKAGES):
-            root = torch.linalg.cholesky(others.change(shrinkage))
-            query, reference = (normalize(torch.linalg.solve_triangular(root, x, upper=False), dim=0) for x in seen)
-            similarity = query.T @ reference  # (K, K)
+            # q^T (C + floor)^-1 r, times floor: the identity but for what is seen of the vectors' directions
+            seen = change.values / (change.values + change.floor(shrinkage))
+            similarity = query @ reference.T - (query_seen * seen) @ reference_seen.T  # (K, K)
+            length = reference.square().sum(1) - (reference_seen.square() * seen).sum(1)
+            similarity /= length.sqrt()  # the query's own length changes no rank
             ranks = (similarity >= similarity.diagonal()[:, None]).sum(1)
             scores[i] += (1 / ranks).mean().cpu()
     return SHRINKAGES[int(scores.argmax())]
+
+
+def differences(queries: Tensor, references: Tensor, chunk: int = 4096) -> Scatter:
+    """Of q - r."""
+    pairs = zip(queries.split(chunk), references.split(chunk), strict=True)
+    return Scatter.of(*queries.shape, ((query - reference).double() for query, reference in pairs))
+
+
+def middle(queries: Tensor, references: Tensor) -> Tensor:
+    """(D,) float64: the mean of both sides."""
+    return (queries.mean(0, dtype=torch.float64) + references.mean(0, dtype=torch.float64)) / 2
 
 
 @torch.no_grad()
@@ -158,31 +210,27 @@ def place_whitening(queries: Tensor, references: Tensor, shrinkage: float | None
     """Whiten the differences within a place, then order the axes by the variance between places.
 
     The discriminative projection of Mikolajczyk and Matas (ICCV 2007), as used for retrieval by Radenovic et al.
-    (TPAMI 2019): with C_w the mean of (q_i - r_i)(q_i - r_i)^T, the inverse Cholesky factor of C_w followed by the
-    eigenvectors of the then whitened covariance of (q_i + r_i) / 2. Scaled so that centred frames have about unit
-    mean square length.
+    (TPAMI 2019): with C_w the mean of (q_i - r_i)(q_i - r_i)^T, its inverse root followed by the eigenvectors of the
+    then whitened covariance of (q_i + r_i) / 2. Scaled so that centred frames have about unit mean square length.
+    With fewer places than dimensions the last axes are those in which training places do not differ, in any order.
 
     Args:
         queries, references: (P, D); rows i show the same place under two conditions; rows in the order of the route.
         shrinkage: added to C_w as this share of its mean eigenvalue, which bounds the gain along any axis; by
-            default what :func:`choose_shrinkage` says.
+            default what :func:`choose_shrinkage` says. Above 0 where P < D.
 
     Raises:
         ValueError: no pairs, or both sides are the same data.
     """
     if not len(queries) or queries.shape != references.shape:
         raise ValueError(f"wanted as many queries as references, found {len(queries)} and {len(references)}")
-    moments = Moments.of(queries, references)
-    moments.change(0.0)  # fails where nothing changes
-    change = moments.change(choose_shrinkage(queries, references) if shrinkage is None else shrinkage)
-    mean = moments.total / moments.count
-    between = torch.zeros_like(change)
-    for query, reference in zip(queries.split(4096), references.split(4096), strict=True):
-        centre = (query + reference).double() / 2 - mean
-        between += centre.T @ centre / len(queries)
-    identity = torch.eye(len(change), dtype=change.dtype, device=change.device)
-    whiten = torch.linalg.solve_triangular(torch.linalg.cholesky(change), identity, upper=False)
-    axes = torch.linalg.eigh(whiten @ between @ whiten.T).eigenvectors.flip(1)
-    matrix = axes.T @ whiten
-    spread = ((matrix @ (between + change / 4)) * matrix).sum()  # the trace of what centred frames become
-    return Whitening(mean, matrix / spread.sqrt())
+    change = Change.of(differences(queries, references))
+    root = change.root(choose_shrinkage(queries, references) if shrinkage is None else shrinkage)
+    mean = middle(queries, references)
+    pairs = zip(queries.split(4096), references.split(4096), strict=True)
+    centres = Scatter.of(*queries.shape, ((query + reference).double() / 2 - mean for query, reference in pairs))
+    values, axes = centres.through(root).eigen()
+    if len(values) < len(root):
+        axes = torch.cat([axes, torch.linalg.qr(axes, mode="complete").Q[:, len(values) :]], dim=1)
+    spread = values.sum() + len(root) / 4  # mean square length of (q + r) / 2 and (q - r) / 2, whitened
+    return Whitening(mean, axes.T @ root / spread.sqrt())

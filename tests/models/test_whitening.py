@@ -10,7 +10,7 @@ from models.dsdnet import DSDNet
 from models.seqnet import SeqNet
 from models.whitening import (
     SHRINKAGES,
-    Moments,
+    Scatter,
     choose_shrinkage,
     place_whitening,
     profile_shares,
@@ -54,16 +54,43 @@ def test_rows_above_the_dimension_keep_distances(count):
         torch.testing.assert_close(rows.T @ rows, found.matrix.T @ found.matrix)
 
 
-def test_moments_do_not_depend_on_the_chunk_and_add_up():
-    query, reference = pairs()
-    whole = Moments.of(query, reference)
-    torch.testing.assert_close(Moments.of(query, reference, chunk=37).within, whole.within)
-    torch.testing.assert_close((Moments.of(query[:90], reference[:90]) + Moments.of(query[90:], reference[90:])).total,
-                               whole.total)  # fmt: skip
+@pytest.mark.parametrize("count", [4, 5, 6, 40])
+def test_scatter_of_few_and_of_many_rows_is_the_same_thing(count):
+    rows = torch.randn(count, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    root = rows[:3].T @ rows[:3]
+    whole = Scatter.of(count, 6, rows.split(7))
+    assert whole.summed == (count >= 6)
+    for scatter in (whole, Scatter.of(3, 6, [rows[:3]]) + Scatter.of(count - 3, 6, [rows[3:]])):
+        torch.testing.assert_close(scatter.sum(), rows.T @ rows)
+        torch.testing.assert_close(scatter.through(root).sum(), root @ rows.T @ rows @ root)
+        values, vectors = scatter.eigen()
+        assert len(values) == min(count, 6)
+        assert (values.diff() <= 0).all()
+        torch.testing.assert_close(vectors.T @ vectors, torch.eye(len(values), dtype=torch.float64))
+        torch.testing.assert_close((vectors * values) @ vectors.T, rows.T @ rows / count)
 
 
-def test_shrinkage_is_chosen_by_the_rank_of_the_right_place():
-    query, reference = pairs(90, 12)
+@pytest.mark.parametrize("count", [8, 40])
+def test_fewer_places_than_dimensions_are_whitened_as_the_formula_says(count):
+    generator = torch.Generator().manual_seed(4)
+    reference = torch.randn(count, 20, generator=generator)
+    query = reference + 0.3 * torch.randn(count, 20, generator=generator)
+    found = place_whitening(query, reference, shrinkage=0.1)
+    change = (query - reference).double()
+    change = change.T @ change / count
+    change += 0.1 * change.diagonal().mean() * torch.eye(20)
+    gram = found.matrix.T @ found.matrix  # distances: the inverse of the change, to a scale
+    torch.testing.assert_close(gram / gram.trace(), change.inverse() / change.inverse().trace())
+    centre = (query + reference).double() / 2
+    seen = (centre - centre.mean(0)) @ found.matrix.T
+    between = seen.T @ seen / count
+    torch.testing.assert_close(between, between.diagonal().diag(), rtol=0, atol=1e-9)
+    assert (between.diagonal().diff() <= 1e-9).all()
+
+
+@pytest.mark.parametrize("dims", [12, 80])
+def test_shrinkage_is_chosen_by_the_rank_of_the_right_place(dims):
+    query, reference = pairs(90, dims)
     ranks = []
     for shrinkage in SHRINKAGES:
         score = 0.0
