@@ -1,6 +1,7 @@
 """The command line: ``python main.py --mode train|test|check ...``. It reads options and calls one step."""
 
 import importlib
+import os
 import signal
 import sys
 
@@ -11,11 +12,14 @@ from utils.signals import Interrupted
 
 def main(arguments: list[str]) -> int:
     """Run one step. Returns the exit status: 0; 2 after one line on stderr that says what to put right; 128
-    plus the signal's number where a signal stopped the step and its work is saved."""
+    plus the signal's number where a signal stopped the step and its work is saved, or nobody reads the output."""
     try:
-        mode, options = parse(arguments)
-        getattr(importlib.import_module(mode), mode)(options)
-        return 0
+        try:
+            mode, options = parse(arguments)
+            getattr(importlib.import_module(mode), mode)(options)
+            return 0
+        finally:  # --help leaves by SystemExit
+            sys.stdout.flush()
     except UserError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -25,6 +29,9 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         print("stopped: finished files are kept, none is half written; the same command starts again", file=sys.stderr)
         return 128 + signal.SIGINT
+    except BrokenPipeError:  # as with "| head"
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python writes when it exits
+        return 128 + signal.SIGPIPE
 
 
 if __name__ == "__main__":
