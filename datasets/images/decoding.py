@@ -24,7 +24,7 @@ def decode(path: Path, bayer: str = "", grey: bool = False) -> np.ndarray:
         BadImageError: empty, truncated, unknown format, pixels without a known range (32-bit), or a raw frame that
             is none.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         if path.stat().st_size == 0:
@@ -46,6 +46,8 @@ def decode(path: Path, bayer: str = "", grey: bool = False) -> np.ndarray:
             mode = "L" if grey and image.mode == "L" else "RGB"
             pixels = np.array(image if image.mode == mode else image.convert(mode))
             return to_grey(pixels) if grey and mode == "RGB" else pixels
+    except UnidentifiedImageError as error:
+        raise BadImageError("not an image") from error
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         reason = " ".join(str(error).replace(str(path), "the file").split())
         raise BadImageError(reason or type(error).__name__) from error
