@@ -47,6 +47,9 @@ def extract(options: ExtractOptions) -> Path:
 
     _check(options)
     traverses = _traverses(options) if options.dataset else [options]
+    for traverse in traverses:
+        if Path(traverse.output).is_dir():
+            raise UserError(f"cannot write {traverse.output}: a folder of that name exists; choose another path")
     sources = [open_images(traverse.images, options.fps or None, options.bayer) for traverse in traverses]
     encoder = build_image_encoder(options.desc_type, weights=options.weights, pool=options.pool,
                                   image_size=options.image_size or None)
@@ -100,7 +103,7 @@ def _traverses(options: ExtractOptions) -> list[ExtractOptions]:
         if output.suffix != ".npy" or not images.is_file():
             raise UserError(f"traverse {name} of {folder} has no image list {images.name}: prepare the folder with "
                             "--mode prepare, or give --images and --output")
-        runs.append(replace(options, images=str(images), output=str(output), dataset=""))
+        runs.append(replace(options, images=str(images), output=str(output)))
     return runs
 
 
@@ -168,7 +171,10 @@ def _write_rows(options: ExtractOptions, encoder: "ImageEncoder", projection: "P
     shapes = ((files.identity["dims"],), encoder.local_shape)
     writers = [RowWriter(part_of(path), shape, files.identity["dtype"], progress.rows)
                for path, shape in zip(files.arrays, shapes, strict=False)]
-    _check_space(files.output, sum(writer.row_bytes for writer in writers) * (total - progress.images))
+    needed = sum(writer.row_bytes for writer in writers) * (total - progress.images)
+    if options.standardise == "traverse":  # writes the descriptors once more, beside the plain ones
+        needed += writers[0].row_bytes * total
+    _check_space(files.output, needed)
 
     def save() -> None:
         for writer in writers:
@@ -246,8 +252,9 @@ def _described(options: ExtractOptions, encoder: "ImageEncoder", projection: "Pr
 def _check_batch(batch: "ImageBatch", options: ExtractOptions, progress: "Progress") -> None:
     if batch.bad and not options.skip_bad_images:
         bad = batch.bad[0]
-        raise UserError(f"cannot decode the image {bad.name}: {bad.reason}; repair or remove it, or leave such images "
-                        "out with --skipBadImages")
+        advice = ("repair it, or take it out of the source and prepare again" if options.dataset else
+                  "repair or remove it, or leave such images out with --skipBadImages")
+        raise UserError(f"cannot decode the image {bad.name}: {bad.reason}; {advice}")
     shape = list(batch.images.shape[1:])
     if batch.names and progress.shape is None:
         progress.shape = shape

@@ -291,6 +291,34 @@ def test_a_disk_too_small_is_seen_beforehand(photos, monkeypatch):
         extract(options(photos))
 
 
+def test_standardising_needs_the_space_of_the_descriptors_twice(photos, toy, monkeypatch):
+    toy()
+    plain, local = 10 * 6 * 4, 10 * 6 * 4  # bytes: ten images, six numbers each
+
+    def free(count):
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(count, 0, count))
+
+    free(2 * plain + local - 1)
+    with pytest.raises(UserError, match="free some space"):
+        extract(options(photos, standardise="traverse", local=True))
+    free(2 * plain + local)
+    extract(options(photos, standardise="traverse", local=True))
+    free(plain)
+    extract(options(photos, "plain.npy"))
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_an_output_that_is_a_folder_is_refused_before_any_work(photos, dataset, toy, overwrite):
+    encoder = toy()
+    (photos.parent / "out.npy").mkdir()
+    with pytest.raises(UserError, match=r"cannot write .*out\.npy: a folder of that name exists"):
+        extract(options(photos, overwrite=overwrite))
+    (dataset / "b.npy").mkdir()
+    with pytest.raises(UserError, match=r"cannot write .*b\.npy: a folder of that name exists"):
+        extract(options(dataset, images="", output="", dataset=str(dataset), overwrite=overwrite))
+    assert encoder.batches == 0
+
+
 def test_descriptors_that_are_not_finite_are_refused(photos, toy):
     encoder = toy()
     encoder.forward = lambda images: torch.full((len(images), 6), torch.nan)
@@ -388,6 +416,14 @@ def test_every_traverse_of_a_dataset_folder(dataset):
     whole = extract(options(dataset, pca_file=str(dataset / "descriptors.pca.npz")))
     np.testing.assert_array_equal(np.concatenate(rows), np.load(whole))
     assert extract(run) == dataset  # finished
+
+
+def test_a_bad_image_of_a_dataset_folder_cannot_be_left_out(dataset):
+    (dataset / "7.png").write_text("no image")
+    with pytest.raises(UserError) as error:
+        extract(options(dataset, images="", output="", dataset=str(dataset)))
+    assert str(error.value) == ("cannot decode the image 7.png: not an image; repair it, or take it out of the source "
+                                "and prepare again")
 
 
 def test_a_dataset_folder_without_image_lists(dataset):
