@@ -2,7 +2,8 @@ import pytest
 import torch
 from torchvision import models as networks
 
-from models.images.torchvision_backbones import build_backbone, global_pool
+from models.images.torchvision_backbones import build_backbone, fetch_weights, global_pool
+from utils.errors import UserError
 
 
 def test_poolings_by_hand():
@@ -45,3 +46,14 @@ def test_networks_end_at_their_last_feature_map(network, dims, stride):
         features = encoder.layers(torch.empty(1, 3, 96, 128))
     assert encoder.out_dims == dims
     assert features.shape == (1, dims, 96 // stride, 128 // stride)
+
+
+def test_without_a_network_the_weights_to_get_are_named(monkeypatch):
+    def offline(*_, **__):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(networks.ResNet18_Weights, "get_state_dict", offline)
+    with pytest.raises(UserError) as error:
+        fetch_weights(network="resnet18")
+    assert "cannot download resnet18's ImageNet weights: wanted resnet18-" in str(error.value)
+    assert str(error.value).endswith("or name it with --weights, or try things out with --weights random")
