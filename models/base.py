@@ -72,6 +72,7 @@ class SequenceEncoder(nn.Module, ABC):
         Returns:
             (M, O) unit rows, as :meth:`forward` gives for each window.
         """
+        check_traverse(self, frames, length)
         return self(frames[starts[:, None] + torch.arange(length, device=starts.device)])
 
     def initialise(self, queries: Tensor, references: Tensor) -> None:

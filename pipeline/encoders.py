@@ -95,6 +95,11 @@ def load_encoder(options: EncoderOptions, in_dims: int, run: Path | None, checkp
         return LoadedEncoder(build_encoder(options, in_dims).eval(), None)
     path = run / options.save_path / (BEST if checkpoint == "best" else LATEST)
     state = load_checkpoint(path, mapped=True)
+    if state.get("in_dims", in_dims) != in_dims:
+        raise UserError(
+            f"{path} was trained on {state['in_dims']}-D descriptors and {options.dataset} has {in_dims}-D ones; extract "
+            "them with the same image encoder, or train on these"
+        )
     with torch.device("meta"):  # no weights of its own: the file's become the encoder's
         encoder = build_encoder(options, in_dims).eval()
     weights = {key.removeprefix("module."): value for key, value in state["state_dict"].items()}

@@ -279,6 +279,7 @@ class Trainer:
         """The checkpoint: seqNet's keys, and what a resumed run needs to go on as if never stopped."""
         return {
             "epoch": self.progress.epoch,
+            "in_dims": self.encoder.in_dims,
             "state_dict": self.encoder.state_dict(),
             "recalls": dict(self.progress.recalls),
             "best_score": self.progress.best[0],

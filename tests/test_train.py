@@ -214,6 +214,16 @@ def test_a_model_trained_at_ten_is_tested_at_five(route, capsys):
     assert "dsdnet S10 on route" in capsys.readouterr().out
 
 
+def test_weights_for_descriptors_of_other_dimensions_are_refused(route, capsys):
+    run = train(TrainOptions.of(**given(route, n_epochs=1)))
+    for name in ("day", "night"):
+        np.save(route / f"{name}.npy", np.load(route / f"{name}.npy")[:, :10].copy())
+    assert main(["--mode", "test", "--resume", str(run)]) == 2
+    error = capsys.readouterr().err
+    assert "was trained on 12-D descriptors" in error
+    assert "has 10-D ones" in error
+
+
 def test_descriptors_in_half_precision_train_too(route):
     for name in ("day", "night"):
         np.save(route / f"{name}.npy", np.load(route / f"{name}.npy").astype(np.float16))

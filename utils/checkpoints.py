@@ -46,7 +46,8 @@ def load_checkpoint(path: Path, *, mapped: bool = False) -> dict[str, Any]:
         what = f" ({named[1]})" if named else ""
         raise UserError(f"{path} is refused: it holds more than tensors and plain values{what}") from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path} is not a readable checkpoint: {str(error).strip() or type(error).__name__}") from error
+        reason = re.split(r"\.\s|\n", str(error).strip())[0] or type(error).__name__
+        raise UserError(f"{path} is not a readable checkpoint, or it was cut short: {reason}") from error
     if not isinstance(state, dict) or "state_dict" not in state:
         raise UserError(f"{path} is not a checkpoint of a sequence encoder: it has no state_dict")
     return state
