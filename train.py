@@ -49,6 +49,7 @@ def train(options: TrainOptions) -> Path:
     if run:
         trainer.restore(load_checkpoint(run / options.save_path / LATEST), str(run))
     else:
+        trainer.start()
         run = new_run(options)
         save_checkpoint(trainer.state(), run / options.save_path / LATEST)
         write_flags(run, options)

@@ -111,7 +111,9 @@ def make_trainer(size: int):
         pooling="seqnet", sequence_length=LENGTH, w=W, out_dims=OUT_DIMS, n_neg=N_NEG, batch_size=BATCH,
         loss="triplet", lr=1e-12, quiet=True,
     )  # fmt: skip
-    return Trainer(options, scene, scene)
+    trainer = Trainer(options, scene, scene)
+    trainer.start()
+    return trainer
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -95,11 +96,7 @@ def load_encoder(options: EncoderOptions, in_dims: int, run: Path | None, checkp
         return LoadedEncoder(build_encoder(options, in_dims).eval(), None)
     path = run / options.save_path / (BEST if checkpoint == "best" else LATEST)
     state = load_checkpoint(path, mapped=True)
-    if state.get("in_dims", in_dims) != in_dims:
-        raise UserError(
-            f"{path} was trained on {state['in_dims']}-D descriptors and {options.dataset} has {in_dims}-D ones; extract "
-            "them with the same image encoder, or train on these"
-        )
+    check_dims(state, in_dims, str(path), options.dataset)
     with torch.device("meta"):  # no weights of its own: the file's become the encoder's
         encoder = build_encoder(options, in_dims).eval()
     weights = {key.removeprefix("module."): value for key, value in state["state_dict"].items()}
@@ -116,3 +113,13 @@ def load_encoder(options: EncoderOptions, in_dims: int, run: Path | None, checkp
             flags=flags,
         ),
     )
+
+
+def check_dims(state: dict[str, Any], in_dims: int, source: str, dataset: str) -> None:
+    """Raise :class:`UserError` where a checkpoint says that it was trained on descriptors of another dimension."""
+    trained = state.get("in_dims", in_dims)
+    if trained != in_dims:
+        raise UserError(
+            f"{source} was trained on {trained}-D descriptors and {dataset} has {in_dims}-D ones; extract them with "
+            "the same image encoder, or train on these"
+        )

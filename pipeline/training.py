@@ -23,7 +23,7 @@ from matching.search import search
 from models.base import SequenceEncoder
 from models.encode import encode
 from models.losses import LOSSES, TupleLoss, Tuples
-from pipeline.encoders import build_encoder
+from pipeline.encoders import build_encoder, check_dims
 from pipeline.scene import Scene, encode_side, side_of
 from utils.checkpoints import BEST, LATEST, fit_state, save_checkpoint
 from utils.errors import UserError
@@ -85,7 +85,7 @@ class Observer(Protocol):
 
 
 class Trainer:
-    """A training run between two steps. Build it, perhaps :meth:`restore` it, then iterate :meth:`epochs`."""
+    """A training run between two steps. Build it, :meth:`start` or :meth:`restore` it, then iterate :meth:`epochs`."""
 
     def __init__(self, options: TrainOptions, scene: Scene, validation: Scene) -> None:
         self.options, self.scene, self.validation, self.device = options, scene, validation, scene.device
@@ -99,19 +99,25 @@ class Trainer:
         self.generator = torch.Generator().manual_seed(options.seed)
         with torch.random.fork_rng():
             torch.manual_seed(options.seed)
-            self.encoder = build_encoder(options, reference.traverse.dims)
-            if options.init == "whitening":
-                try:
-                    self.encoder.initialise(*same_places(scene))
-                except ValueError as error:
-                    raise UserError(f"--init whitening: {error}; use --init random") from error
-            self.encoder.to(self.device)
+            self.encoder = build_encoder(options, reference.traverse.dims).to(self.device)
         self.loss = LOSSES[options.loss](options.margin, options.margin2)
         self.optimizer = make_optimizer(self.encoder, options)
         self.miner = make_miner(scene, options, self.loss)
         self.remembered = torch.full((len(query), options.n_neg), -1) if options.n_neg_sample else None
         self.progress = Progress()
         self.observer: Observer | None = None
+
+    def start(self) -> None:
+        """Give the encoder the weights that training starts from.
+
+        Raises:
+            UserError: they cannot be worked out from the data.
+        """
+        if self.options.init == "whitening":
+            try:
+                self.encoder.initialise(*same_places(self.scene))
+            except ValueError as error:
+                raise UserError(f"--init whitening: {error}; use --init random") from error
 
     def describe(self) -> str:
         """What is trained on what, in a line."""
@@ -300,6 +306,7 @@ class Trainer:
         Raises:
             UserError: the checkpoint does not fit, or is seqNet's, which lacks what a resumed run needs.
         """
+        check_dims(state, self.encoder.in_dims, source, self.scene.dataset)
         if "progress" not in state:
             raise UserError(f"{source} holds weights only (a seqNet checkpoint?); test it, or train a new run")
         fit_state(self.encoder, state["state_dict"], source)

@@ -222,6 +222,8 @@ def test_weights_for_descriptors_of_other_dimensions_are_refused(route, capsys):
     error = capsys.readouterr().err
     assert "was trained on 12-D descriptors" in error
     assert "has 10-D ones" in error
+    assert main(["--mode", "train", "--resume", str(run)]) == 2
+    assert "was trained on 12-D descriptors" in capsys.readouterr().err
 
 
 def test_descriptors_in_half_precision_train_too(route):
