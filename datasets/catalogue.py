@@ -32,6 +32,12 @@ class Source:
     msls_train_city: str = "melbourne"
     msls_val_city: str = "austin"
 
+    @classmethod
+    def of(cls, **values: str | Path) -> "Source":
+        """From its attributes as options give them: paths may be text."""
+        paths = {name: Path(values[name]) for name in ("data_path", "struct_path") if name in values}
+        return cls(**values | paths)
+
 
 def _synthetic(source: Source, split_names: tuple[str, ...] | None) -> Dataset:
     """Always the same world: a ``--seed`` of training that also changed the data could not be compared."""
@@ -73,30 +79,21 @@ BUILT_IN: dict[str, Callable[[Source, tuple[str, ...] | None], Dataset]] = {
 }
 
 
-def load_dataset(
-    name: str,
-    *,
-    data_path: str | Path = "data",
-    desc_type: str = "netvlad-pytorch",
-    struct_path: str | Path = "structFiles",
-    msls_train_city: str = "melbourne",
-    msls_val_city: str = "austin",
-    splits: tuple[str, ...] | None = None,
-) -> Dataset:
+def load_dataset(name: str, *, splits: tuple[str, ...] | None = None, **source: str | Path) -> Dataset:
     """Open a dataset by its built-in name or its folder; only the files of the wanted splits are touched.
 
     Args:
         name: a key of :data:`BUILT_IN`, or the path of a folder with a ``dataset.toml``.
         splits: which of "train", "val", "test"; default every split the dataset has.
-        data_path, desc_type, struct_path, msls_train_city, msls_val_city: see :class:`Source`.
+        source: attributes of :class:`Source`, which has the defaults.
 
     Raises:
         UserError: unknown name, or anything wrong with the files, in one line. NaN in descriptors is not looked
             for here (that would read them): see :func:`datasets.arrays.check_finite`.
     """
-    source = Source(Path(data_path), desc_type, Path(struct_path), msls_train_city, msls_val_city)
+    where = Source.of(**source)
     if name in BUILT_IN:
-        dataset = BUILT_IN[name](source, splits)
+        dataset = BUILT_IN[name](where, splits)
     else:
         _require_folder(name)
         dataset = folder.load_folder(name, splits)
@@ -105,7 +102,7 @@ def load_dataset(
     return dataset
 
 
-def load_split(name: str, split_name: str, **source) -> Split:
+def load_split(name: str, split_name: str, **source: str | Path) -> Split:
     """One split of :func:`load_dataset`, which see; ``source`` are its keyword arguments."""
     return load_dataset(name, **source, splits=(split_name,)).splits[split_name]
 

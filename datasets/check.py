@@ -82,24 +82,17 @@ class _Findings:
     warnings: list[str] = field(default_factory=list)
 
 
-def check_dataset(
-    name: str,
-    *,
-    data_path: str | Path = "data",
-    desc_type: str = "netvlad-pytorch",
-    struct_path: str | Path = "structFiles",
-    msls_train_city: str = "melbourne",
-    msls_val_city: str = "austin",
-) -> CheckReport:
+def check_dataset(name: str, **source: str | Path) -> CheckReport:
     """Open every file of a dataset and read every descriptor, in blocks.
 
-    The arguments are those of :func:`datasets.catalogue.load_dataset`. A split that cannot be opened is an error
-    in the report; the others are still looked at.
+    A split that cannot be opened is an error in the report; the others are still looked at.
+
+    Args:
+        name, source: as :func:`datasets.catalogue.load_dataset` takes them.
 
     Raises:
         UserError: the name is unknown, or the folder's ``dataset.toml`` is broken.
     """
-    source = Source(Path(data_path), desc_type, Path(struct_path), msls_train_city, msls_val_city)
     findings = _Findings()
     splits = _open_splits(name, source, findings)
     reports = []
@@ -109,20 +102,20 @@ def check_dataset(
     if "train" in splits:
         for split in splits.values():
             _judge_overlap(splits["train"], split, findings)
-    for path in struct_files(name, tuple(splits), source):
+    for path in struct_files(name, tuple(splits), Source.of(**source)):
         findings.warnings += _contradictions(path)
     return CheckReport(name, tuple(reports), tuple(findings.errors), tuple(dict.fromkeys(findings.warnings)))
 
 
-def _open_splits(name: str, source: Source, findings: _Findings) -> dict[str, Split]:
+def _open_splits(name: str, source: dict[str, str | Path], findings: _Findings) -> dict[str, Split]:
     """The splits that open; those that do not are errors."""
     names = split_names(name)
     with suppress(UserError):
-        return load_dataset(name, **vars(source), splits=names).splits
+        return load_dataset(name, **source, splits=names).splits
     splits = {}
     for split_name in names:
         try:
-            splits |= load_dataset(name, **vars(source), splits=(split_name,)).splits
+            splits |= load_dataset(name, **source, splits=(split_name,)).splits
         except UserError as error:
             if str(error) not in findings.errors:
                 findings.errors.append(str(error))
@@ -154,13 +147,20 @@ def _side_lines(side: TraverseReport, units: str) -> list[str]:
     if side.spacing:
         spacing = "median {1:.4g} (p5 {0:.4g}, p95 {2:.4g}) {units}".format(*side.spacing, units=units)
     low, median, high = side.norms
+    lengths = _count(side.longest, "frame")
+    if side.shortest < side.longest:
+        lengths = f"{side.shortest} to {lengths}"
     return [
-        f"    {side.role} {side.name}: {side.frames} frames, {side.dims}-D {side.dtype}, {side.source}",
+        f"    {side.role} {side.name}: {_count(side.frames, 'frame')}, {side.dims}-D {side.dtype}, {side.source}",
         f"      norms {low:.4g} to {high:.4g}, median {median:.4g}; "
         f"rows with NaN or infinity: {side.non_finite_rows}; all-zero rows: {side.zero_rows}",
         f"      spacing {spacing}; duplicate positions: {side.duplicate_positions}",
-        f"      sequences: {side.sequences}, of {side.shortest} to {side.longest} frames",
+        f"      sequences: {side.sequences}, of {lengths}",
     ]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _split_report(split: Split) -> SplitReport:
@@ -236,14 +236,15 @@ def _judge(split: SplitReport, findings: _Findings) -> None:
         where = f"{split.name} {side.role} ({side.name})"
         row = f"first in row {side.first_bad_row} of the split"
         if side.non_finite_rows:
-            findings.errors.append(f"{where}: NaN or infinity in {side.non_finite_rows} descriptors, {row}")
+            findings.errors.append(f"{where}: NaN or infinity in {_count(side.non_finite_rows, 'descriptor')}, {row}")
         if side.zero_rows:
-            findings.errors.append(f"{where}: {side.zero_rows} descriptors are all zero, {row}")
+            findings.errors.append(f"{where}: {_count(side.zero_rows, 'descriptor')} all zero, {row}")
         if not all(0.99 <= norm <= 1.01 for norm in side.norms) and np.isfinite(side.norms[0]):
             low, _, high = side.norms
             findings.warnings.append(f"{where}: descriptors are not of unit length ({low:.4g} to {high:.4g})")
         if side.duplicate_positions > 0.05 * side.frames:
-            findings.warnings.append(f"{where}: {side.duplicate_positions} frames repeat an earlier frame's position")
+            repeats = _count(side.duplicate_positions, "frame")
+            findings.warnings.append(f"{where}: {repeats} at the exact position of an earlier one")
         if side.spacing and split.positive_radius and side.spacing[1] > split.positive_radius:
             findings.warnings.append(
                 f"{where}: frames are {side.spacing[1]:.4g} {split.units} apart (median), more than the positive "
@@ -251,8 +252,8 @@ def _judge(split: SplitReport, findings: _Findings) -> None:
             )
         if side.jumps:
             findings.warnings.append(
-                f"{where}: {side.jumps} gaps inside sequences; windows reach over them unless a sequence column or "
-                "bounds file cuts there"
+                f"{where}: {_count(side.jumps, 'gap')} inside sequences; windows reach over such unless a sequence "
+                "column or bounds file cuts there"
             )
     queries = split.query.frames
     if split.without_positive == queries:

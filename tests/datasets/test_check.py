@@ -57,7 +57,7 @@ def test_report_as_text(tmp_path):
         "reference test-reference: 30 frames, 8-D float32",
         "norms 1 to 1, median 1; rows with NaN or infinity: 0; all-zero rows: 0",
         "spacing median 2 (p5 2, p95 2) metres; duplicate positions: 0",
-        "sequences: 1, of 30 to 30 frames",
+        "sequences: 1, of 30 frames",
         "queries without a positive: 0 of 25",
         "reference and query are the same data: no",
     ):
@@ -73,7 +73,18 @@ def test_non_finite_rows(tmp_path, value):
 
 def test_zero_rows(tmp_path):
     report = check(tmp_path, reference=changed(drive("a", 30), 4, 0))
-    assert "test reference (test-reference): 1 descriptors are all zero, first in row 4 of the split" in report.errors
+    assert "test reference (test-reference): 1 descriptor all zero, first in row 4 of the split" in report.errors
+
+
+def test_one_of_a_kind_is_not_many(tmp_path):
+    bounds = np.repeat([[0, 1], [1, 3]], [1, 2], axis=0)
+    report = check(tmp_path, query=drive("b", 1, shift=0.5), reference=replace(drive("a", 3), bounds=bounds))
+    text = "\n".join(render(report))
+    assert "query test-query: 1 frame, 8-D" in text
+    assert "sequences: 1, of 1 frame\n" in text
+    assert "sequences: 2, of 1 to 2 frames\n" in text
+    report = check(tmp_path / "bad", query=changed(drive("b", 25, 0.5), 3, np.nan))
+    assert "NaN or infinity in 1 descriptor, first in row 3" in report.errors[0]
 
 
 def test_descriptors_not_of_unit_length(tmp_path):
@@ -87,7 +98,7 @@ def test_duplicate_positions(tmp_path):
     traverse.positions[5:9] = traverse.positions[5]
     report = check(tmp_path, query=traverse)
     assert report.splits[0].query.duplicate_positions == 3
-    assert "3 frames repeat an earlier frame's position" in report.warnings[0]
+    assert "3 frames at the exact position of an earlier one" in report.warnings[0]
 
 
 def test_spacing_beyond_the_radius_and_queries_without_positive(tmp_path):
@@ -126,7 +137,7 @@ def test_gaps_inside_sequences(tmp_path):
     traverse.positions[20:, 0] += 300.0
     report = check(tmp_path, query=traverse)
     assert report.splits[0].query.jumps == 1
-    assert any("1 gaps inside sequences" in warning for warning in report.warnings)
+    assert any("1 gap inside sequences" in warning for warning in report.warnings)
     bounds = np.repeat([[0, 20], [20, 25]], [20, 5], axis=0)
     (tmp_path / "cut").mkdir()
     side = check(tmp_path / "cut", query=replace(traverse, bounds=bounds)).splits[0].query
