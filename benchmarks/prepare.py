@@ -118,12 +118,20 @@ def make_msls(root: Path, count: int) -> None:
             (folder / f"{name}.csv").write_text("\n".join([header, *lines]))
 
 
+def make_vpr_bench(root: Path, count: int) -> None:
+    for role in ("ref", "query"):
+        touch(root / role, [f"{i:06d}.jpg" for i in range(count)])
+    lines = [f"{i},{max(0, i - 2)},{min(count - 1, i + 2)}" for i in range(count)]
+    (root / "ground_truth.csv").write_text("\n".join(["query,first_reference,last_reference", *lines]))
+
+
 SOURCES: dict[str, tuple[Callable[[Path, int], None], dict]] = {
     "nordland": (make_nordland, {}),
     "folders": (make_folders, {"reference": "day", "query": "night"}),
     "msls": (make_msls, {"test_city": "city"}),
     "oxford": (make_oxford, {"reference": "a", "query": "b", "splits": "all"}),
     "utm-names": (make_utm_names, {}),
+    "vpr-bench": (make_vpr_bench, {}),
 }
 
 

@@ -1,6 +1,8 @@
 import inspect
 import json
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -103,6 +105,14 @@ def test_every_source_takes_options_that_exist_with_the_defaults_that_help_shows
             if flags[name].default not in ("", 0.0, -1.0):  # those stand for "the source's own"
                 assert parameter.default == flags[name].default, name
     assert taken == set(flags) - {"source", "root", "output", "name", "overwrite", "quiet"}
+
+
+def test_the_benchmark_times_every_source(root):
+    command = [sys.executable, str(root / "benchmarks" / "prepare.py"), "--frames", "1000"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    timed = {line.split()[0]: int(line.split()[1]) for line in printed.splitlines()[1:] if "prepare of" not in line}
+    assert timed.keys() == SOURCES.keys()
+    assert timed["vpr-bench"] == 1000
 
 
 def refused(**given):
