@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from models import SEQUENCE_ENCODERS
+from models.base import SequenceEncoder
 from reports.difference import as_text, difference
 from reports.results import read_results
 from utils.checkpoints import BEST, load_checkpoint
@@ -32,7 +34,7 @@ class Run:
 
     Attributes:
         path: its folder.
-        flags: its options by flag.
+        flags: its options by flag, without ``init`` where the method has nothing that it would set.
         started: when its ``flags.json`` was written, seconds since 1970.
         epochs: epochs done; None where the run kept no history (seqNet's).
         best_epoch: epochs done at the best validation, 0 for the start; None before the first validation.
@@ -104,6 +106,9 @@ def read_run(folder: Path, save_path: str) -> Run:
         UserError: flags or checkpoint cannot be read.
     """
     flags = read_flags(folder, save_path)
+    method = SEQUENCE_ENCODERS.get(str(flags.get("pooling")))
+    if method and method.encoder().initialise is SequenceEncoder.initialise:
+        flags.pop("init", None)
     history = read_epochs(folder)
     best = next((epoch for epoch in reversed(history) if epoch.get("is_best")), None)
     best_epoch, recalls = (best["epoch"] + 1, best["recalls"]) if best else (None, {})

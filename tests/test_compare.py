@@ -52,6 +52,18 @@ def test_newest_first_with_what_differs(runs):
     ]
 
 
+def test_what_a_method_cannot_start_from_is_not_told(runs):
+    for name, flags in {
+        "a": {"pooling": "delta-lstm", "init": "whitening"},
+        "b": {"pooling": "seqnet", "init": "whitening"},
+        "c": {"pooling": "dsdnet", "init": "random"},
+    }.items():
+        write_json(runs / name / "checkpoints" / "flags.json", flags)
+    found, _ = find_runs(tuple(str(runs / name) for name in "abc"), "checkpoints")
+    head, *rows = table(sort_runs(found, "init"))
+    assert [(row[0], row[head.index("init")]) for row in rows] == [("c", "random"), ("b", "whitening"), ("a", "-")]
+
+
 @pytest.mark.parametrize(
     ("column", "order"),
     [
