@@ -9,7 +9,7 @@ from reports.page import render, scene_key
 from reports.pictures import FramePictures, has_images, order_of_interest
 from reports.protocols import Protocol, group_by_protocol
 from reports.results import Result, read_results
-from reports.route import place_map, route
+from reports.route import route
 from reports.scenes import Unavailable, reopen, vectors
 from utils.errors import UserError
 from utils.files import write_text
@@ -43,7 +43,8 @@ def report(options: ReportOptions) -> Path:
         print(f"note: {note}", file=sys.stderr)
     if not options.quiet:
         size = page.stat().st_size / 2**20
-        print(f"report: {page} ({len(results)} results, {size:.1f} MiB); {count} figures and the table beside it")
+        read = "1 result" if len(results) == 1 else f"{len(results)} results"
+        print(f"report: {page} ({read}, {size:.1f} MiB); {count} figures and the table beside it")
     return page
 
 
@@ -102,7 +103,7 @@ def write_figures(
         for number, (result, matrix) in enumerate(zip(results, matrices, strict=True), 1):
             if result.answers is None:
                 continue
-            figures.save(figures.place_map(result, result.answers, place_map(result.answers)), folder, f"map_{number}")
+            figures.save(figures.place_map(result, result.answers), folder, f"map_{number}")
             figures.save(
                 figures.strip(result, result.answers, route(result, result.answers)), folder, f"route_{number}"
             )

@@ -9,17 +9,19 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.patches import Patch
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
 from reports import curves
 from reports.matrix import SimilarityMatrix, contrast
 from reports.protocols import Protocol, unit
 from reports.results import CLOSE, NO_POSITIVE, RIGHT, WRONG, Answers, Result
-from reports.route import Map, Route, failure_text
+from reports.route import Map, Route, failure_text, local_map
 from reports.table import interval
 from utils.files import atomic_path
 
-# Okabe and Ito's palette, and markers so that a black-and-white print still tells lines apart.
+# Okabe and Ito's palette, and markers so that a black-and-white print still tells lines apart; from the ninth method on
+# they come again with dashes and hollow markers.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F3C8D", "#5F5F5F")
 MARKERS = "os^Dv<>P"
 OUTCOME_COLOURS = {RIGHT: "#2f7ec2", CLOSE: "#e0a100", WRONG: "#d6451b", NO_POSITIVE: "#8a8f98"}
@@ -109,7 +111,7 @@ def recall_radius(results: list[Result], protocols: list[Protocol]) -> Figure:
     figure = _panels(results, protocols, draw, "", "Recall@1")
     for axes, protocol in zip(figure.axes, protocols, strict=True):
         first = results[protocol.results[0]]
-        axes.set_xscale("log")
+        _log_scale(axes)
         axes.set_xlabel(f"Radius, {first.units}")
         radius = first.get("data", "positive_radius")
         if radius:
@@ -134,8 +136,17 @@ def recall_latency(results: list[Result], protocols: list[Protocol]) -> Figure |
         points = [p for i in protocol.results if (p := curves.latency(results[i]))]
         front = np.array([points[i] for i in curves.pareto(points)]).reshape(-1, 2)
         axes.plot(*front.T, color="#999999", linewidth=1, linestyle="--", zorder=1)
-        axes.set_xscale("log")
+        _log_scale(axes)
     return figure
+
+
+def _log_scale(axes: Axes) -> None:
+    """A logarithmic x axis that reads 0.5, 1, 2, 5, 10 rather than powers of ten; finer within a decade."""
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high > 10 * low else (1, 1.5, 2, 3, 4, 6, 8)))
+    axes.xaxis.set_major_formatter("{x:.10g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _panels(results: list[Result], protocols: list[Protocol], draw, x_label: str, y_label: str) -> Figure:
@@ -154,13 +165,15 @@ def _panels(results: list[Result], protocols: list[Protocol], draw, x_label: str
     for axes, protocol in zip(all_axes, protocols, strict=False):
         best_first = sorted(enumerate(protocol.results), key=lambda member: -(results[member[1]].recall(1) or 0.0))
         for rank, (place, i) in enumerate(best_first):  # the legend names them as the lines lie
+            again = place >= len(COLOURS)
             style = {
                 "label": _plain(results[i].name),
                 "color": COLOURS[place % len(COLOURS)],
                 "marker": MARKERS[place % len(MARKERS)],
                 "markersize": 4,
                 "zorder": 3 - rank / len(best_first),
-                "linestyle": "-" if place < len(COLOURS) else "--",
+                "markerfacecolor": "white" if again else COLOURS[place % len(COLOURS)],
+                "linestyle": "--" if again else "-",
             }
             draw(axes, results[i], style)
         axes.set_title(_plain(protocol.dataset), fontsize=10, loc="left")
@@ -178,9 +191,11 @@ def _panels(results: list[Result], protocols: list[Protocol], draw, x_label: str
     return figure
 
 
-def place_map(result: Result, answers: Answers, where: Map) -> Figure:
-    """Each query coloured by its outcome, wrong ones joined to the place they were matched to."""
-    figure = Figure(figsize=(5.2, 5.2), layout="constrained")
+def place_map(result: Result, answers: Answers) -> Figure:
+    """Each query coloured by its outcome, wrong ones joined to the place they were matched to; as high as the route
+    needs beside its width."""
+    where = local_map(answers)
+    figure = Figure(figsize=(5.2, 1.4 + 4.2 * _height(where)), layout="constrained")
     axes = figure.subplots()
     matched = answers.predictions[:, 0]
     shown = matched >= 0
@@ -195,17 +210,27 @@ def place_map(result: Result, answers: Answers, where: Map) -> Figure:
         off = shown & ((answers.outcome == WRONG) | (answers.outcome == CLOSE))
         lines = np.stack([where.query[off], where.reference[matched[off]]], axis=1)
         axes.add_collection(LineCollection(lines, colors=OUTCOME_COLOURS[WRONG], linewidths=0.4, alpha=0.35, zorder=2))
-        axes.set_aspect("equal")
-        axes.set_xlabel("East, metres" if where.kind == "metres" else "East, web Mercator metres")
-        axes.set_ylabel("North, metres" if where.kind == "metres" else "North, web Mercator metres")
+        axes.set_aspect("equal", adjustable="datalim")  # fills the canvas, however narrow the route
+        axes.set_xlabel("East, metres")
+        axes.set_ylabel("North, metres")
     for what in (NO_POSITIVE, RIGHT, CLOSE, WRONG):
         chosen = points[answers.outcome == what]
         if len(chosen):
             label = f"{OUTCOME_LABELS[what]} ({len(chosen)})"
             axes.plot(*chosen.T, "o", color=OUTCOME_COLOURS[what], markersize=3, label=label, zorder=3)
     axes.set_title(_plain(f"{result.name}, {result.dataset}"), fontsize=10, loc="left")
-    axes.legend(fontsize=7.5, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3)
+    axes.ticklabel_format(useOffset=False, style="plain")
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))  # room for seven digits
+    figure.legend(fontsize=7.5, loc="outside lower center", ncols=3)
     return figure
+
+
+def _height(where: Map) -> float:
+    """Of a map whose width is 1, between a quarter and one and a half."""
+    if where.kind == "line":
+        return 1.0
+    width, height = np.ptp(np.concatenate([where.reference, where.query]), axis=0)
+    return float(np.clip(height / width, 0.25, 1.5)) if width else 1.5
 
 
 def _diagonal(where: Map) -> tuple[list[float], list[float]]:
@@ -215,7 +240,7 @@ def _diagonal(where: Map) -> tuple[list[float], list[float]]:
 
 def strip(result: Result, answers: Answers, found: Route) -> Figure:
     """Recall along the drive above the outcome of each query, the longest failure shaded."""
-    figure = Figure(figsize=(7, 1.9), layout="constrained")
+    figure = Figure(figsize=(7, 2.1), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
     x = np.arange(len(answers))
     top.plot(x, found.recall, color=COLOURS[0])
@@ -234,6 +259,9 @@ def strip(result: Result, answers: Answers, found: Route) -> Figure:
     bottom.grid(False)
     bottom.set_xlabel("Query, in the order driven")
     bottom.xaxis.set_major_locator(MaxNLocator(integer=True))
+    present = [what for what in OUTCOME_LABELS if (answers.outcome == what).any()]
+    patches = [Patch(color=OUTCOME_COLOURS[what], label=OUTCOME_LABELS[what]) for what in present]
+    figure.legend(handles=patches, fontsize=7.5, loc="outside lower center", ncols=4)
     return figure
 
 

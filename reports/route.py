@@ -26,12 +26,17 @@ class Map:
 
 
 def place_map(answers: Answers) -> Map:
-    """Coordinates of both sides."""
+    """Coordinates of both sides, ready for street tiles where latitude and longitude are known."""
     sides = (answers.reference, answers.query)
     if all(side.lat_lon is not None for side in sides):
         return Map("lat-lon", *(mercator(side.lat_lon) for side in sides))
+    return local_map(answers)
+
+
+def local_map(answers: Answers) -> Map:
+    """Coordinates of both sides as their radii measure them: never "lat-lon", whose metres grow with the latitude."""
     planar = answers.query.positions.shape[1] >= 2
-    return Map("metres" if planar else "line", *(side.positions[:, :2] for side in sides))
+    return Map("metres" if planar else "line", *(s.positions[:, :2] for s in (answers.reference, answers.query)))
 
 
 def mercator(lat_lon: np.ndarray) -> np.ndarray:

@@ -35,7 +35,7 @@ def test_report_of_a_test(tested, tmp_path, capsys):
     out = tmp_path / "report"
     assert main(["--mode", "report", "--results", *map(str, tested), "--output", str(out)]) == 0
     printed = capsys.readouterr()
-    assert f"report: {out / 'index.html'} (1 results" in printed.out
+    assert f"report: {out / 'index.html'} (1 result, " in printed.out
     assert printed.err == ""
     page = (out / "index.html").read_text()
     assert "smooth S5" in page

@@ -1,11 +1,14 @@
+import itertools
+
+import matplotlib
 import numpy as np
 import pytest
 
 from reports import figures
 from reports.matrix import similarity_matrix
 from reports.protocols import group_by_protocol
-from reports.results import read_result, read_results
-from reports.route import place_map, route
+from reports.results import CLOSE, RIGHT, read_result, read_results
+from reports.route import route
 
 
 @pytest.fixture
@@ -37,10 +40,67 @@ def test_no_latency_figure_without_times(record):
 @pytest.mark.parametrize("planar", [True, False])
 def test_map_counts_outcomes(record, planar):
     result = read_result(record(planar=planar, wrong=(3, 4), no_positive=(9,)))
-    (axes,) = figures.place_map(result, result.answers, place_map(result.answers)).axes
+    (axes,) = figures.place_map(result, result.answers).axes
     labels = axes.get_legend_handles_labels()[1]
     assert {"right (17)", "right place in the first 5 (2)", "no positive (1)"} <= set(labels)
     assert len(axes.collections) == planar  # lines to the matched places
+
+
+def test_map_is_in_local_metres_and_plain_numbers_where_latitude_is_known(record):
+    result = read_result(record(lat_lon=True))
+    figure = figures.place_map(result, result.answers)
+    (axes,) = figure.axes
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("East, metres", "North, metres")
+    reference = next(line for line in axes.lines if line.get_label() == "reference")
+    np.testing.assert_array_equal(reference.get_xydata(), result.answers.reference.positions)
+
+
+@pytest.mark.parametrize(("scale", "height"), [((200, 3), 2.45), ((1, 1), 5.6), ((3, 200), 7.7)])
+def test_map_is_as_high_as_the_route_and_nothing_overlaps(record, scale, height, tmp_path):
+    result = read_result(record(wrong=(3,), no_positive=()))
+    for side in (result.answers.reference, result.answers.query):
+        side.positions[:] = side.positions * scale + [500_000, 5_700_000]  # as UTM has them
+    figure = figures.place_map(result, result.answers)
+    figures.save(figure, tmp_path, "map")
+    assert figure.get_figheight() == pytest.approx(height, abs=0.01)
+    (axes,), (legend,) = figure.axes, figure.legends
+    assert legend.get_window_extent().y1 <= axes.get_tightbbox().y0
+    for axis in (axes.xaxis, axes.yaxis):
+        assert axis.get_offset_text().get_text() == ""
+        boxes = [label.get_window_extent() for label in axis.get_ticklabels() if label.get_text()]
+        assert len(boxes) >= 2
+        assert not any(a.overlaps(b) for a, b in itertools.pairwise(boxes))
+
+
+@pytest.mark.parametrize("milliseconds", [(0.64, 3.3), (0.07, 900.0), (1.2, 1.3)])
+def test_logarithmic_axes_read_plain_numbers(record, milliseconds):
+    results, _ = read_results([record(str(i), label=str(i), milliseconds=ms) for i, ms in enumerate(milliseconds)])
+    for draw in (figures.recall_latency, figures.recall_radius):
+        figure = draw(results, group_by_protocol(results))
+        figure.draw_without_rendering()
+        (axes,) = figure.axes
+        labels = [label.get_text() for label in axes.get_xticklabels(which="both") if label.get_text()]
+        low, high = axes.get_xlim()
+        assert sum(low <= float(text) <= high for text in labels) >= 3
+
+
+def test_sixteen_methods_are_told_apart(record):
+    results, _ = read_results([record(str(i), label=str(i)) for i in range(16)])
+    for draw in (figures.recall_at_k, figures.recall_latency):
+        (axes,) = draw(results, group_by_protocol(results)).axes
+        lines = axes.get_legend_handles_labels()[0]
+        looks = {(line.get_marker(), line.get_color(), line.get_markerfacecolor()) for line in lines}
+        assert len(looks) == len(lines) == 16
+        assert sum(line.get_markerfacecolor() == line.get_color() for line in lines) == 8
+
+
+def test_strip_names_its_colours(record):
+    result = read_result(record(wrong=(3, 4, 5)))
+    (legend,) = figures.strip(result, result.answers, route(result, result.answers)).legends
+    assert [text.get_text() for text in legend.get_texts()] == ["right", "right place in the first 5"]
+    assert [matplotlib.colors.to_hex(patch.get_facecolor()) for patch in legend.get_patches()] == [
+        figures.OUTCOME_COLOURS[what] for what in (RIGHT, CLOSE)
+    ]
 
 
 def test_strip_shades_the_longest_failure(record):
