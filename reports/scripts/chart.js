@@ -3,7 +3,7 @@
 const CHART = { width: 320, height: 240, left: 30, right: 8, top: 8, bottom: 36 };
 
 /**
- * @param {{name, colour, x: number[], y: number[], whiskers?: [x, low, high][], points?: boolean}[]} series
+ * @param {{name, style, x: number[], y: number[], whiskers?: [x, low, high][], points?: boolean}[]} series
  * @param {{x: {label, low, high, log?, ticks?, text?}, y: {label}, mark?: {x, label}, front?: [x, y][]}} options
  *        y always runs from 0 to 1; ``x.text`` turns an abscissa into the readout's title.
  */
@@ -37,14 +37,14 @@ function lineChart(title, series, options) {
 }
 
 function drawSeries(line, across, up) {
-  const group = svg("g", { "data-series": line.name });
-  group.style.color = line.colour;
+  const group = svg("g", { "data-series": line.name, class: line.style.again ? "again" : "" });
+  group.style.color = line.style.colour;
   const points = line.x.map((x, i) => [x, line.y[i]]);
   for (const [x, low, high] of line.whiskers ?? []) {
     group.append(svg("line", { x1: across(x), x2: across(x), y1: up(low), y2: up(high), stroke: "currentColor", opacity: 0.45 }));
   }
   if (!line.points) group.append(svg("path", { class: "line", stroke: "currentColor", d: path(points, across, up) }));
-  else for (const [x, y] of points) group.append(svg("circle", { cx: across(x), cy: up(y), r: 5, fill: "currentColor" }));
+  else for (const [x, y] of points) group.append(svg("circle", { cx: across(x), cy: up(y), r: 5 }));
   return group;
 }
 

@@ -67,8 +67,9 @@ function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }
 
-function seriesColour(place) {
-  return `var(--s${place % 8})`;
+/** Colour of a protocol's result; from the ninth on colours come again, with dashes and hollow points. */
+function seriesStyle(place) {
+  return { colour: `var(--s${place % 8})`, again: place >= 8 };
 }
 
 function dot(name) {

@@ -2,13 +2,13 @@
 
 function drawCharts() {
   for (const protocol of DATA.protocols) {
-    const members = protocol.results.map((i, place) => ({ result: DATA.results[i], colour: seriesColour(place) }));
+    const members = protocol.results.map((i, place) => ({ result: DATA.results[i], style: seriesStyle(place) }));
     const several = DATA.protocols.length > 1;
     if (several) byId("charts").append(element("p", { class: "group" }, `${protocol.letter} · ${protocol.dataset}`));
     const legend = element("div", { class: "series legend" });
     const charts = [recallAtK(members), precisionRecall(members), recallAtRadius(members), recallLatency(members)];
-    for (const { result, colour } of members) {
-      const mark = element("i", { class: "line", style: { background: colour } });
+    for (const { result, style } of members) {
+      const mark = element("i", { class: style.again ? "line again" : "line", style: { color: style.colour } });
       legend.append(toggle(result.name, true, (on) => showSeries(charts, result.name, on), mark));
     }
     byId("charts").append(legend, ...charts.filter(Boolean));
@@ -24,8 +24,8 @@ function showSeries(charts, name, on) {
 }
 
 function lines(members, kind) {
-  return members.filter(({ result }) => result.curves[kind]).map(({ result, colour }) => ({
-    name: result.name, colour, ...result.curves[kind],
+  return members.filter(({ result }) => result.curves[kind]).map(({ result, style }) => ({
+    name: result.name, style, ...result.curves[kind],
   }));
 }
 
@@ -63,8 +63,8 @@ function recallAtRadius(members) {
 function recallLatency(members) {
   const known = members.filter(({ result }) => result.latency);
   if (!known.length) return null;
-  const series = known.map(({ result, colour }) => ({
-    name: result.name, colour, x: [result.latency[0]], y: [result.latency[1]], points: true,
+  const series = known.map(({ result, style }) => ({
+    name: result.name, style, x: [result.latency[0]], y: [result.latency[1]], points: true,
   }));
   const times = known.map(({ result }) => result.latency[0]);
   const x = { label: "milliseconds a query (median)", low: Math.min(...times) / 1.6, high: Math.max(...times) * 1.6, log: true };

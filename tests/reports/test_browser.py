@@ -101,6 +101,27 @@ def test_first_glance(page, record):
     assert _text(driver, ".rank .label") == ["better", "smooth S5"]
 
 
+def test_from_the_ninth_method_on_lines_are_dashed_and_points_hollow(page, record):
+    driver = page(*(record(str(i), label=f"m{i:02}", milliseconds=1.0 + i) for i in range(16)))
+
+    def looks(selector, *properties):
+        return driver.execute_script(
+            "const [selector, names] = arguments;"
+            "return [...document.querySelectorAll(selector)].map(e => names.map(n => getComputedStyle(e)[n]).join())",
+            selector, properties,
+        )  # fmt: skip
+
+    for selector, properties in (
+        (".chart:nth-of-type(2) path.line", ("stroke", "strokeDasharray")),
+        ("#charts circle", ("stroke", "fill")),
+        ("#charts .legend i", ("color", "backgroundImage")),
+    ):
+        found = looks(selector, *properties)
+        assert len(found) == len(set(found)) == 16, selector
+    assert set(looks("#charts path.line", "strokeDasharray")) == {"none", "6px, 3px"}
+    assert looks("#charts circle", "fill")[8:] == ["rgb(255, 255, 255)"] * 8
+
+
 def test_table_sorts_within_each_protocol(page, record):
     driver = page(
         record("a", label="middle", wrong=(1, 2)),
