@@ -9,6 +9,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+MOST_CHANNELS = 1024  # more found no more places of a validation split (3136-D HOG), and cost in proportion
 SHRINKAGES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 
 
@@ -35,11 +36,8 @@ def whiten_convolution(conv: nn.Conv1d, queries: Tensor, references: Tensor) -> 
 
 
 def default_channels(in_dims: int, w: int) -> int:
-    """Channels of a convolution that nobody chose: room for each temporal profile, at most 4096 (D where that is more).
-
-    A kernel of one frame has one profile: D channels.
-    """
-    return in_dims if w == 1 else max(in_dims, min(3 * in_dims, 4096))
+    """Channels of a convolution that nobody chose: room for each temporal profile, at most :data:`MOST_CHANNELS`."""
+    return min(in_dims * min(w, 3), MOST_CHANNELS)
 
 
 def temporal_profiles(w: int) -> Tensor:

@@ -63,7 +63,7 @@ class EncoderOptions(RunOptions):
     )
     sequence_length: int = option("--seqL", 5, "frames in a window")
     out_dims: int = option(
-        "--outDims", 0, "channels of the convolution; 0: three a frame dimension, at most 4096 (one where w is 1)"
+        "--outDims", 0, "channels of the convolution; 0: three a frame dimension (one where w is 1), at most 1024"
     )
     w: int = option("--w", 3, "frames under the convolution's kernel")
     no_delta: bool = option("--noDelta", False, "dsdnet without temporal differencing (nor the LSTM on it)")
