@@ -1,10 +1,10 @@
 """What every image encoder is, how an image is prepared for it, and how weights get into it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -13,9 +13,6 @@ from torch.nn import functional
 
 from utils.checkpoints import numpy_globals
 from utils.errors import UserError
-
-if TYPE_CHECKING:
-    from datasets.images.batches import Prepare
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -109,7 +106,7 @@ class ImageEncoder(nn.Module):
     """
 
     out_dims: int
-    preprocess: "Prepare"
+    preprocess: Callable[[np.ndarray], np.ndarray]
     local_shape: tuple[int, int] | None = None
     weights: "WeightsRecord"
 
@@ -140,7 +137,7 @@ class PrecomputedEncoder(ImageEncoder):
         out_dims: length of what it returns.
     """
 
-    def __init__(self, preprocess: "Prepare", out_dims: int) -> None:
+    def __init__(self, preprocess: Callable[[np.ndarray], np.ndarray], out_dims: int) -> None:
         super().__init__()
         self.preprocess = preprocess
         self.out_dims = out_dims
