@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from utils.mapped import release
+from utils.mapped import as_tensor, release
 
 
 class Frames:
@@ -19,7 +19,8 @@ class Frames:
         self.device = device
         self.resident: Tensor | None = None
         if device.type == "cuda" and 4 * np.prod(descriptors.shape) <= torch.cuda.mem_get_info(device)[0] / 2:
-            self.resident = torch.from_numpy(np.asarray(descriptors[:], np.float32)).to(device)
+            self.resident = as_tensor(np.asarray(descriptors[:], np.float32)).to(device)
+            release(descriptors)
 
     def __len__(self) -> int:
         return len(self.descriptors)
@@ -38,10 +39,6 @@ class Frames:
         index = starts[:, None] + torch.arange(length, device=starts.device)  # (B, L)
         if self.resident is not None:
             return self.resident[index.to(self.device)]
-        flat, back = index.flatten().numpy(), None
-        if not isinstance(self.descriptors, np.ndarray):  # a file that wants increasing, unique rows
-            flat, back = np.unique(flat, return_inverse=True)
-        block = np.asarray(self.descriptors[flat], np.float32)
+        block = np.asarray(self.descriptors[index.numpy()], np.float32)  # (B, L, D)
         release(self.descriptors)
-        block = block if back is None else block[back]
-        return torch.from_numpy(block).reshape(*index.shape, -1).to(self.device)
+        return torch.from_numpy(block).to(self.device)
