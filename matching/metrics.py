@@ -121,7 +121,7 @@ def precision_recall(distances: np.ndarray, correct: np.ndarray, has_positive: n
         raise ValueError("no query has a positive")
     order = np.argsort(distances, kind="stable")
     ascending = distances[order]
-    last_of_ties = np.append(np.flatnonzero(np.diff(ascending)), len(ascending) - 1)
+    last_of_ties = np.append(np.flatnonzero(ascending[1:] != ascending[:-1]), len(ascending) - 1)
     true_positives = np.cumsum(correct[order])[last_of_ties]
     precision = true_positives / (last_of_ties + 1)
     recall = true_positives / has_positive.sum()

@@ -89,3 +89,9 @@ def test_average_precision_is_scikit_learns():
 def test_precision_recall_needs_a_positive():
     with pytest.raises(ValueError, match="no query has a positive"):
         precision_recall(np.ones(2), np.full(2, False), np.full(2, False))
+
+
+def test_queries_that_an_index_found_nothing_for_are_answered_together_at_last():
+    curve = precision_recall(np.array([0.1, np.inf, np.inf]), np.array([1, 0, 0], bool), np.ones(3, bool))
+    np.testing.assert_array_equal(curve.thresholds, [0.1, np.inf])
+    np.testing.assert_allclose(curve.precision, [1, 1 / 3])
