@@ -76,7 +76,8 @@ class Split:
         reference, query: the traverses, already cut to the split's rows, in the same ``units`` and dimensions.
         positive_radius: test: a match within it (inclusive) is correct; training: positives lie within it. None
             where ``positives`` says what is correct instead.
-        negative_radius: training: negatives lie beyond it (exclusive). None where the split is never trained on.
+        negative_radius: training: negatives lie beyond it (exclusive); of ``positives``, in reference rows. None where
+            the split is never trained on.
         positives: explicit table instead of a radius, or None: (N_query, 2) int64, the half-open range of correct
             reference rows of each query (rows of the cut); an empty range means no positive.
     """

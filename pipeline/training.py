@@ -54,7 +54,7 @@ class Progress:
 
     def state(self) -> dict[str, Any]:
         """As plain values and tensors."""
-        return vars(self) | {"tuples": self.tuples and asdict(self.tuples)}
+        return vars(self) | {"tuples": None if self.tuples is None else asdict(self.tuples)}
 
     @classmethod
     def of(cls, state: dict[str, Any]) -> "Progress":
@@ -94,10 +94,12 @@ class Trainer:
         self.reference_frames = Frames(reference.traverse.descriptors, self.device)
         self.query_starts = torch.from_numpy(query.starts)
         self.reference_starts = torch.from_numpy(reference.starts)
-        self.reference_positions = torch.from_numpy(reference.positions)
+        in_rows = scene.split.positives is not None  # a table counts in reference rows, and so does the radius
+        places = reference.rows[:, None].astype(np.float64) if in_rows else reference.positions
+        self.reference_places = torch.from_numpy(places)  # (N, P)
 
         self.generator = torch.Generator().manual_seed(options.seed)
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=[]):  # weights are drawn on the CPU, whatever the device
             torch.manual_seed(options.seed)
             self.encoder = build_encoder(options, reference.traverse.dims).to(self.device)
         self.loss = LOSSES[options.loss](options.margin, options.margin2)
@@ -240,7 +242,7 @@ class Trainer:
         mask = batch.mask.to(self.device)
         negatives = vectors.new_zeros(*mask.shape, vectors.shape[1])  # (B, M, O)
         negatives[mask] = references[len(batch) :]
-        places = self.reference_positions[batch.negatives]  # (B, M, P)
+        places = self.reference_places[batch.negatives]  # (B, M, P)
         return Tuples(
             anchors=anchors,
             positives=references[: len(batch)],
@@ -296,7 +298,7 @@ class Trainer:
             "random": {
                 "own": self.generator.get_state(),
                 "torch": torch.get_rng_state(),
-                "cuda": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
+                "cuda": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
             },
         }
 
@@ -315,8 +317,8 @@ class Trainer:
         self.remembered = state["remembered"]
         self.generator.set_state(state["random"]["own"])
         torch.set_rng_state(state["random"]["torch"])
-        if state["random"]["cuda"] and self.device.type == "cuda":
-            torch.cuda.set_rng_state_all(state["random"]["cuda"])
+        if self.device.type == "cuda" and isinstance(state["random"]["cuda"], Tensor):
+            torch.cuda.set_rng_state(state["random"]["cuda"], self.device)
 
 
 def validate(encoder: SequenceEncoder, scene: Scene, amp: bool) -> Validated:
@@ -359,8 +361,8 @@ def make_miner(scene: Scene, options: TrainOptions, loss: TupleLoss) -> Miner:
         raise UserError(f"split {split.name} of {scene.dataset} has no negative_radius, so it cannot be trained on")
     if split.positives is None:
         excluded = Neighbours.within(query.positions, reference.positions, radius)
-    else:  # a table counts in reference rows, and so does the radius
-        widened = split.positives[query.rows] + np.array([-radius, radius])
+    else:  # in reference rows, as the table
+        widened = split.positives[query.rows] + np.array([-1, 1]) * math.floor(radius)
         excluded = Neighbours.of_ranges(np.searchsorted(reference.rows, widened))
     if int(excluded.counts().max()) == len(reference):
         raise UserError(f"a training query has no reference beyond {radius:g} {split.units}; lower negative_radius")
