@@ -155,10 +155,12 @@ def check_test_options(options: TestOptions) -> None:
 
 
 def check_sizes(options: TestOptions, scene: Scene) -> None:
-    """Raise :class:`UserError` where more candidates are asked for than there are references."""
+    """Raise :class:`UserError` where more candidates, or longer windows to re-rank by, are asked for than there are."""
     reranks = options.rerank or options.predictions_file
     if reranks and options.top_k > len(scene.reference):
         raise UserError(f"--topK {options.top_k} is above the {len(scene.reference)} references; choose fewer")
+    if options.rerank_length:
+        scene.with_length(options.rerank_length, "--rerankSeqL")
 
 
 def extract_only(options: TestOptions, scene: Scene, described: Described) -> None:

@@ -71,22 +71,22 @@ class Windows:
             )
         return cls._placed(traverse, length, rows)
 
-    def with_length(self, length: int) -> "Windows":
-        """The same frames' windows of another length.
+    def with_length(self, length: int, flag: str) -> "Windows":
+        """The same frames' windows of another length, which ``flag`` asked for.
 
         Raises:
             UserError: a sequence is shorter than ``length``.
         """
-        return self._placed(self.traverse, length, self.rows)
+        return self._placed(self.traverse, length, self.rows, flag)
 
     @classmethod
-    def _placed(cls, traverse: Traverse, length: int, rows: np.ndarray) -> "Windows":
+    def _placed(cls, traverse: Traverse, length: int, rows: np.ndarray, flag: str = "--seqL") -> "Windows":
         bounds = traverse.bounds[rows]
         shortest = int(np.diff(bounds, axis=1).min())
         if shortest < length:
             raise UserError(
-                f"--seqL {length} is above the shortest sequence of {traverse.name}, which has {shortest} frames; "
-                f"choose --seqL {shortest} or less, or drop short sequences with --seqL_filterData {length}"
+                f"{flag} {length} is above the shortest sequence of {traverse.name}, which has {shortest} frames; "
+                f"choose {flag} {shortest} or less, or drop short sequences with --seqL_filterData {length}"
             )
         return cls(traverse, length, rows, window_starts(rows, bounds, length))
 

@@ -137,7 +137,8 @@ def rerank_answer(scene: Scene, options: TestOptions, answer: Answer) -> Answer:
     if options.rerank == "s1+seqmatch":
         run = find_run(options.rerank_resume, options.runs_path, options.save_path)
     seconds = dict(answer.seconds)
-    scene = scene.with_length(options.rerank_length or options.sequence_length)
+    if options.rerank_length:
+        scene = scene.with_length(options.rerank_length, "--rerankSeqL")
     weights, reference, query = frame_sets(scene, options, options.rerank, run, seconds)
     matcher, settings = matching(options, scene.device)
     candidates = answer.ranking.first(options.top_k)

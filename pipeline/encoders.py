@@ -13,7 +13,7 @@ from utils.device import physical_memory
 from utils.errors import UserError
 from utils.options import EncoderOptions
 from utils.records import WeightsRecord
-from utils.runs import read_flags
+from utils.runs import check_names, read_flags
 
 
 def build_encoder(options: EncoderOptions, in_dims: int) -> SequenceEncoder:
@@ -63,8 +63,9 @@ def check_encoder_options(options: EncoderOptions) -> None:
     """Check what can be known before any data is read.
 
     Raises:
-        UserError: a length below 1, or negative dimensions.
+        UserError: a length below 1, negative dimensions, or a name that is a path.
     """
+    check_names(options)
     for name in ("sequence_length", "w"):
         if getattr(options, name) < 1:
             raise UserError(f"{options.flags()[name].metadata['flag']} {getattr(options, name)}: must be at least 1")

@@ -72,13 +72,14 @@ class Scene:
             return Neighbours.of_ranges(self.truth.table)
         return Neighbours.within(self.query.positions, self.reference.positions, self.radius)
 
-    def with_length(self, length: int) -> "Scene":
-        """The same frames with windows of another length.
+    def with_length(self, length: int, flag: str) -> "Scene":
+        """The same frames with windows of another length, which ``flag`` asked for.
 
         Raises:
             UserError: a sequence is shorter.
         """
-        return replace(self, reference=self.reference.with_length(length), query=self.query.with_length(length))
+        reference, query = (side.with_length(length, flag) for side in (self.reference, self.query))
+        return replace(self, reference=reference, query=query)
 
 
 def encode_side(encoder: SequenceEncoder, side: Windows, device: torch.device, amp: bool) -> np.ndarray:

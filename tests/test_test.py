@@ -257,7 +257,7 @@ def command(plain, *arguments: str) -> list[str]:
         (["--pooling", "smooth", "--seqL", "0"], "--seqL 0: must be at least 1"),
         (["--pooling", "smooth", "--rerank", "s1+seqmatch"], "--rerankResume"),
         (["--pooling", "smooth", "--rerank", "single+seqmatch", "--topK", "161"], "--topK 161 is above the 160"),
-        (["--pooling", "smooth", "--rerank", "single+seqmatch", "--rerankSeqL", "200"], "above the shortest sequence"),
+        (["--pooling", "smooth", "--rerank", "single+seqmatch", "--rerankSeqL", "200"], "--rerankSeqL 200 is above"),
         (["--pooling", "single+seqmatch", "--predictionsFile", "none.npz"], "not a results file"),
         (["--pooling", "single", "--predictionsFile", "none.npz"], "--predictionsFile is re-ordered by"),
         (["--pooling", "single", "--index", "Bogus7"], "--index"),
@@ -274,6 +274,8 @@ def command(plain, *arguments: str) -> list[str]:
         (["--pooling", "single", "--seed", "-1"], "--seed -1"),
         (["--pooling", "single", "--bootstrap", "-5"], "--bootstrap -5"),
         (["--pooling", "single", "--radii", "nan"], "--radii nan"),
+        (["--pooling", "single", "--expName", "../out"], "--expName ../out: wanted a plain name"),
+        (["--pooling", "single", "--savePath", "a/b"], "--savePath a/b: wanted a plain name"),
     ],
 )
 def test_bad_options_are_one_line_and_exit_status_2(plain, capsys, arguments, message):

@@ -23,6 +23,13 @@ def stamp() -> str:
     return f"{_MONTHS[now.tm_mon - 1]}{time.strftime('%d_%H-%M-%S', now)}"
 
 
+def check_names(options: EncoderOptions) -> None:
+    """Raise :class:`UserError` where what names a run or a result, or a run's inner folder, is a path."""
+    for flag, name in (("--expName", options.exp_name), ("--savePath", options.save_path)):
+        if "/" in name or "\\" in name or name == "..":
+            raise UserError(f"{flag} {name}: wanted a plain name, without folders; see --runsPath and --resultsPath")
+
+
 def run_name(options: EncoderOptions) -> str:
     """``<stamp>_l<seqL>_<expName>``."""
     return f"{stamp()}_l{options.sequence_length}_{options.exp_name}"
@@ -32,11 +39,8 @@ def new_run(options: EncoderOptions) -> Path:
     """Make a run folder that did not exist. It counts as a run once :func:`write_flags` has been called.
 
     Raises:
-        UserError: ``--runsPath`` is not writable, or a name is a path.
+        UserError: ``--runsPath`` is not writable.
     """
-    for flag, name in (("--expName", options.exp_name), ("--savePath", options.save_path)):
-        if "/" in name or "\\" in name or name == "..":
-            raise UserError(f"{flag} {name}: wanted a plain name, without folders; --runsPath says where runs go")
     base = Path(options.runs_path) / run_name(options)
     with writing(base):
         for attempt in range(1, 1000):
