@@ -155,6 +155,18 @@ def test_candidates_get_the_scores_of_the_full_match(reference, query, case, mem
     assert (ranking.distances[:, 1:] >= ranking.distances[:, :-1]).all()
 
 
+@pytest.mark.parametrize("case", ["seqslam", "seqslam contrast"])
+def test_two_windows_any_gap_apart_at_the_ends_of_the_traverse(reference, query, case):
+    """The frames that stand in beyond an end must not be taken for those of a gap."""
+    matcher, score = CASES[case]
+    scores = loop(score, query, reference)
+    for end in (0, len(reference) - 1):
+        for other in range(len(reference)):
+            pair = np.unique([end, other])
+            ranking = rerank(matcher, reference, query, np.tile(pair, (len(query), 1)))
+            np.testing.assert_allclose(ranking.distances, np.sort(scores[:, pair], axis=1), atol=ATOL)
+
+
 def test_filtered_and_unordered_windows(reference, query):
     kept = np.random.default_rng(3).permutation(len(reference))[:30]
     some = SequenceSet(reference.frames, reference.starts[kept], LENGTH, reference.bounds[kept])
