@@ -115,7 +115,7 @@ def read_strip(
 
 
 def _read(frames: np.ndarray | torch.Tensor, numbers: np.ndarray, device: str | torch.device) -> torch.Tensor:
-    """Rows ``numbers`` (never falling) as float32; consecutive ones of an array that already is float32 are not copied."""
+    """Rows ``numbers`` (never falling) as float32; consecutive rows of a float32 array are not copied."""
     consecutive = bool((np.diff(numbers) == 1).all())
     rows = slice(int(numbers[0]), int(numbers[-1]) + 1) if consecutive else numbers
     if isinstance(frames, torch.Tensor):

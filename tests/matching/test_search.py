@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from matching import distances
 from matching.ranking import concatenate
 from matching.search import Index, search, search_tiles
 
@@ -116,3 +117,20 @@ def test_too_few_references_in_all_chunks(descriptors):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_exact_search_on_cuda(descriptors):
     assert_nearest(search(*descriptors, 50, device="cuda"), *descriptors, 50)
+
+
+@pytest.mark.parametrize("common", [3.0, 30.0])
+def test_descriptors_with_much_in_common_are_not_near_duplicates(common, monkeypatch):
+    """Exact to the last digit, without a difference for every pair."""
+    recomputed = []
+    plain = distances._recompute
+    monkeypatch.setattr(distances, "_recompute", lambda squared, chosen, *rest: (
+        recomputed.append(int(chosen.sum())), plain(squared, chosen, *rest)))
+    rows = np.random.default_rng(5).standard_normal((400, 64)) + common
+    rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    reference, query = rows[:300], rows[280:]  # twenty of the queries are references
+    ranking = search(reference, query, 10)
+    exact = np.linalg.norm(query[:, None].astype(np.float64) - reference[None], axis=2)
+    np.testing.assert_allclose(ranking.distances, np.sort(exact, axis=1)[:, :10], atol=1e-6)
+    np.testing.assert_array_equal(ranking.distances[:20, 0], 0)
+    assert sum(recomputed) < 0.01 * exact.size
