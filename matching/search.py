@@ -104,16 +104,12 @@ def search_tiles(
 
 def _search_faiss(reference: np.ndarray, query: np.ndarray, k: int) -> Ranking:
     """Brute force without a copy of the reference. Queries that have near duplicates among the references, where
-    faiss' squared distances lose their digits, are searched again in tiles that do not: around their mean, so that
-    descriptors that all have much in common are not near duplicates all."""
+    faiss' squared distances lose their digits, are searched again in tiles that do not."""
     squared, indices = faiss.knn(query, reference, k)
     ranking = _ranking(squared, indices)
     near = squared[:, 0] < NEAR * 2 * np.einsum("ij,ij->i", query, query)
     if near.any():
-        centre = query[near].mean(axis=0)
-        tiles = range(0, len(reference), _TILE_REFERENCES)
-        centred = (reference[first : first + _TILE_REFERENCES] - centre for first in tiles)
-        again = search_tiles(centred, query[near] - centre, k)
+        again = search_tiles([reference], query[near], k)
         ranking.indices[near], ranking.distances[near] = again.indices, again.distances
     return ranking
 

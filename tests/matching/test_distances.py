@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from matching import distances
 from matching.distances import euclidean
 
 
@@ -36,3 +37,28 @@ def test_near_duplicates_keep_their_digits(offset):
 def test_equal_rows_are_exactly_zero_apart():
     rows = torch.from_numpy(unit_rows(np.random.default_rng(2), 200, 512))
     assert not euclidean(rows, rows).diagonal().any()
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize("common", [3.0, 30.0])
+def test_rows_with_much_in_common_keep_their_digits_without_a_difference_for_every_pair(common, scaled, monkeypatch):
+    recomputed = []
+    plain_recompute = distances._recompute
+    monkeypatch.setattr(distances, "_recompute", lambda squared, chosen, *rest: (
+        recomputed.append(int(chosen.sum())), plain_recompute(squared, chosen, *rest)))
+    rows = np.random.default_rng(3).standard_normal((300, 64)).astype(np.float32) + np.float32(common)
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    unit = rows / lengths
+    query, reference = torch.from_numpy(unit[180:]), torch.from_numpy(rows if scaled else unit)
+    scale = torch.from_numpy(1 / lengths[:, 0]) if scaled else None
+    squared = torch.from_numpy(unit).square().sum(1)
+    ours = euclidean(query, reference, None, squared, scale)
+    np.testing.assert_allclose(ours, plain(unit[180:], unit), atol=2e-6)
+    assert sum(recomputed) < 0.02 * ours.numel()
+
+
+def test_clusters_far_apart_are_recomputed_pair_by_pair():
+    generator = np.random.default_rng(4)
+    centres = np.repeat(unit_rows(generator, 2, 256), 50, axis=0)
+    rows = centres + np.float32(1e-3) * unit_rows(generator, 100, 256)
+    np.testing.assert_allclose(euclidean(*map(torch.from_numpy, (rows, rows))), plain(rows, rows), atol=1e-6)
