@@ -94,5 +94,8 @@ def fit_state(
             for what, keys in (("missing", missing), ("unexpected", unexpected), ("mismatching", mismatching))
             if keys
         ]
-        raise UserError(f"{source} does not fit this encoder: {', '.join(faults)}; check --pooling, --outDims and --w")
+        raise UserError(
+            f"{source} does not fit this encoder: {', '.join(faults)}; check --pooling, --outDims, --w and, for "
+            "delta-lstm, --seqL"
+        )
     module.load_state_dict({key: value.to(own[key].dtype) for key, value in state.items()}, assign=assign)
