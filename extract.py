@@ -229,9 +229,8 @@ def _described(options: ExtractOptions, encoder: "ImageEncoder", projection: "Pr
         _check_batch(batch, options, progress)
         outputs: list[Tensor] = [torch.empty(0)] * (2 if options.local else 1)
         if batch.names:
-            try:  # the algorithm, and with it whether TF32 is used, would depend on the batch
-                with (torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
-                      torch.autocast(device.type, torch.bfloat16, enabled=options.amp)):
+            try:
+                with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=options.amp):
                     images = batch.images.to(device, non_blocking=True)
                     outputs = list(encoder.forward_with_local(images)) if options.local else [encoder(images)]
             except torch.OutOfMemoryError as error:

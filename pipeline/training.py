@@ -365,7 +365,8 @@ def make_miner(scene: Scene, options: TrainOptions, loss: TupleLoss) -> Miner:
         widened = split.positives[query.rows] + np.array([-1, 1]) * math.floor(radius)
         excluded = Neighbours.of_ranges(np.searchsorted(reference.rows, widened))
     if int(excluded.counts().max()) == len(reference):
-        raise UserError(f"a training query has no reference beyond {radius:g} {split.units}; lower negative_radius")
+        units = split.units if split.positives is None else "rows"
+        raise UserError(f"a training query has no reference beyond {radius:g} {units}; lower negative_radius")
     return Miner(scene.positives(), excluded, options.n_neg, loss.violation, loss.squared, options.n_neg_sample)
 
 

@@ -24,6 +24,7 @@ def choose_device(name: str, nocuda: bool, threads: int) -> torch.device:
     if nocuda or name == "cpu":
         return torch.device("cpu")
     if torch.cuda.is_available():
+        torch.backends.cudnn.allow_tf32 = False  # convolutions are as exact as products, and the same in any batch
         return torch.device("cuda")
     if name == "cuda":
         raise UserError("--device cuda: PyTorch sees no CUDA device; use --device cpu, or auto")
