@@ -9,25 +9,18 @@ is; dsdnet's grows by the steps of its LSTM, which belong to one window alone. T
 more than ``--limit`` times the products, or dsdnet as long as its convolution window by window.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from timing import interleave, use_cores
+from timing import interleave, parse
 
 DIMS, OUT_DIMS, W, LENGTHS = 512, 512, 5, (5, 10, 20)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--frames", type=int, default=3000)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--cores", type=int, default=2)
-    parser.add_argument("--limit", type=float, default=1.5)
-    arguments = parser.parse_args()
-    use_cores(arguments.cores)
+    arguments = parse(__doc__, frames=3000, repeats=3, limit=1.5)
     print(f"encoding {arguments.frames} frames, D = {DIMS}, outDims {OUT_DIMS}, w = {W}: median seconds")
     print(f"{'':<8}{'L':>4}{'products':>10}{'encode':>10}{'windows':>10}{'ratio':>8}")
     worst = {"seqnet": 0.0, "dsdnet": 0.0}

@@ -2,11 +2,12 @@
 
     python benchmarks/extract.py [--encoders netvlad dinov2_vits14 thumbnail hog] [--images 48] [--cores 2]
 
-Each encoder runs on JPEG photographs of 1280x720 pixels (smoothed noise, made here). ``network`` is the encoder alone
-on a ready batch with all cores; ``decoding`` is Pillow alone, one process a core, from file to RGB array. ``share`` is
-extraction's part of the lower of the two, the limit; at least ``--wanted`` is asked for. It may exceed 1 where luma is
-all that an encoder takes, for then colours are never decoded. ``cpu share`` is the same without the clock: processor
-seconds that an image costs the limit alone over those it costs extraction, workers included.
+Each encoder runs on JPEG photographs of 1280x720 pixels (smoothed noise, made here), ``--images`` of them for a
+network, 8 times as many without one. ``network`` is the encoder alone on a ready batch with all cores; ``decoding`` is
+Pillow alone, one process a core, from file to RGB array. ``share`` is extraction's part of the lower of the two, the
+limit; at least ``--wanted`` is asked for. It may exceed 1 where luma is all that an encoder takes, for then colours are
+never decoded. ``cpu share`` is the same without the clock: processor seconds that an image costs the limit alone over
+those it costs extraction, workers included.
 
 Rates of extraction leave out its start (workers, imports): they are measured between an early batch and the last. The
 speed of a shared machine drifts, so each extraction is set between two measurements of its bounds, and what is printed
@@ -30,21 +31,14 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from timing import use_cores
+from timing import parse
 
 NETWORK_SIZE = (224, 224)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--encoders", nargs="+", default=["netvlad", "dinov2_vits14", "thumbnail", "hog"])
-    parser.add_argument("--images", type=int, default=48, help="images for a network; 8 times as many without one")
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--cores", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--wanted", type=float, default=0.85)
-    arguments = parser.parse_args()
-    use_cores(arguments.cores)
+    encoders = ["netvlad", "dinov2_vits14", "thumbnail", "hog"]
+    arguments = parse(__doc__, encoders=encoders, images=48, batch=8, repeats=5, wanted=0.85)
     with tempfile.TemporaryDirectory() as folder:  # first: a process inherits the peak of the one that started it
         flat = report_memory(Path(folder, "tiny"))
     columns = {"extract/s": 11, "network/s": 11, "decoding/s": 12, "limit": 10, "share": 8, "cpu share": 11}

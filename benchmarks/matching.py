@@ -8,26 +8,19 @@ status is 1 where ``match`` takes more than ``--limit`` times the product. From 
 sides grow, so 16 is the growth of the work.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from timing import interleave, use_cores
+from timing import interleave, parse
 
 LENGTH, DIMS, K = 5, 4096, 100
 COLUMNS = ("product", "match", "normalised")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--frames", type=int, default=3000, help="N; N/2 and 2 N are measured too")
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--cores", type=int, default=2)
-    parser.add_argument("--limit", type=float, default=1.5)
-    arguments = parser.parse_args()
-    use_cores(arguments.cores)
+    arguments = parse(__doc__, frames=3000, repeats=5, limit=1.5)
     print(f"sequence matching, L = {LENGTH}, D = {DIMS}, best {K}, {arguments.cores} cores: median seconds")
     print(f"{'N x N':>12}" + "".join(f"{name:>12}" for name in COLUMNS) + f"{'ratio':>8}{'normalised':>12}")
     timings = {}

@@ -4,11 +4,10 @@
 
 One dataset a kind of work: names alone (``nordland``), tables joined by name (``folders`` with a CSV, ``msls``), poses
 interpolated at times and thinned by distance (``oxford``), positions in names (``utm-names``). Images are empty files,
-as prepare opens none. ``tables`` is what it costs to list those files and to write as many rows once, the least there
-is to do.
+as prepare opens none; ``--frames`` counts those of both traverses. ``tables`` is what it costs to list those files and
+to write as many rows once, the least there is to do.
 """
 
-import argparse
 import csv
 import sys
 import tempfile
@@ -18,18 +17,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from timing import use_cores
+from timing import parse
 
 START_US = 1_400_000_000_000_000
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--frames", type=int, default=100_000, help="of both traverses together")
-    parser.add_argument("--limit", type=float, default=60.0, help="seconds")
-    parser.add_argument("--cores", type=int, default=2)
-    arguments = parser.parse_args()
-    use_cores(arguments.cores)
+    arguments = parse(__doc__, frames=100_000, limit=60.0)
     spent = {}
     print(f"{'source':<12}{'frames':>9}{'seconds':>9}{'tables':>9}")
     for source, (make, flags) in SOURCES.items():

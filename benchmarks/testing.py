@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from timing import use_cores  # noqa: E402
+from timing import parse  # noqa: E402
 
 HELP_LIMIT_S, SHARE_LIMIT, SLACK_MB, FACTOR = 0.5, 0.5, 300, 1.5
 LENGTH, W = 5, 3
@@ -48,12 +48,7 @@ print(json.dumps([status, seconds, peak_memory_mb() * 2**20 / 1e6]))
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--frames", type=int, default=3000)
-    parser.add_argument("--dims", type=int, default=4096)
-    parser.add_argument("--cores", type=int, default=2)
-    arguments = parser.parse_args()
-    use_cores(arguments.cores)
+    arguments = parse(__doc__, frames=3000, dims=4096)
     passed = help_in_time()
     with tempfile.TemporaryDirectory() as folder:
         make_data(Path(folder), arguments.frames, arguments.dims)

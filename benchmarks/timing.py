@@ -1,5 +1,6 @@
 """Times that can be compared on a machine that is never quite quiet."""
 
+import argparse
 import os
 import statistics
 import time
@@ -23,6 +24,19 @@ class Timing:
         """Median over the rounds of the time of ``name`` over that of ``limit`` just before or after it."""
         pairs = zip(self.seconds[name], self.seconds[limit], strict=True)
         return statistics.median(mine / theirs for mine, theirs in pairs)
+
+
+def parse(doc: str, **defaults: int | float | list[str]) -> argparse.Namespace:
+    """A benchmark's options from the command line, each named and typed as its default, and ``--cores``, which are then
+    the only ones it uses."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    for name, default in (defaults | {"cores": 2}).items():
+        many = isinstance(default, list)
+        parser.add_argument(f"--{name}", type=str if many else type(default), nargs="+" if many else None,
+                            default=default, help=f"default {default}")  # fmt: skip
+    arguments = parser.parse_args()
+    use_cores(arguments.cores)
+    return arguments
 
 
 def use_cores(cores: int) -> None:

@@ -3,31 +3,24 @@
     python benchmarks/training.py [--frames 15000] [--repeats 3] [--cores 2] [--limit 2.0]
 
 An epoch encodes all windows, mines 10 negatives an anchor by exhaustive search, and takes a step for each batch
-(with a learning rate so small that every epoch mines the same tuples).
+(with a learning rate so small that every epoch mines the same tuples). ``--frames`` a side are measured, and a quarter.
 ``products`` is what of that cannot be left out, done with bare ``torch.mm`` of the same shapes: w products a frame and
 one similarity of all windows for mining; for each batch one product forwards and one backwards over its distinct
 windows (the mean over time of a convolution is one product with w means). The exit status is 1 above ``--limit``.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from timing import interleave, use_cores
+from timing import interleave, parse
 
 DIMS, LENGTH, W, OUT_DIMS, N_NEG, BATCH = 512, 10, 5, 512, 10, 16
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--frames", type=int, default=15000, help="N; a quarter of it is measured too")
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--cores", type=int, default=2)
-    parser.add_argument("--limit", type=float, default=2.0)
-    arguments = parser.parse_args()
-    use_cores(arguments.cores)
+    arguments = parse(__doc__, frames=15000, repeats=3, limit=2.0)
     print(f"seqnet, D = {DIMS}, L = {LENGTH}, w = {W}, outDims {OUT_DIMS}, {N_NEG} negatives: median seconds an epoch")
     print(f"{'frames':>14}{'products':>10}{'epoch':>10}{'ratio':>8}{'GFLOP':>8}")
     timings = {}
