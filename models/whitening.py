@@ -181,21 +181,26 @@ def choose_shrinkage(queries: Tensor, references: Tensor, *, folds: int = 3, pro
         mean = counts @ means[others] / counts.sum()
         query, reference = (rows[:probes].double() - mean for rows in side)  # (K, D)
         query_seen, reference_seen = query @ change.vectors, reference @ change.vectors
+        plain, lengths = query @ reference.T, reference.square().sum(1)
         for i, shrinkage in enumerate(SHRINKAGES):
             # q^T (C + floor)^-1 r, times floor: the identity but for what is seen of the vectors' directions
             seen = change.values / (change.values + change.floor(shrinkage))
-            similarity = query @ reference.T - (query_seen * seen) @ reference_seen.T  # (K, K)
-            length = reference.square().sum(1) - (reference_seen.square() * seen).sum(1)
-            similarity /= length.sqrt()  # the query's own length changes no rank
+            similarity = plain - (query_seen * seen) @ reference_seen.T  # (K, K)
+            similarity /= (lengths - reference_seen.square() @ seen).sqrt()  # the query's own length changes no rank
             ranks = (similarity >= similarity.diagonal()[:, None]).sum(1)
             scores[i] += (1 / ranks).mean().cpu()
     return SHRINKAGES[int(scores.argmax())]
 
 
-def differences(queries: Tensor, references: Tensor, chunk: int = 4096) -> Scatter:
+def differences(queries: Tensor, references: Tensor) -> Scatter:
     """Of q - r."""
-    pairs = zip(queries.split(chunk), references.split(chunk), strict=True)
-    return Scatter.of(*queries.shape, ((query - reference).double() for query, reference in pairs))
+    changes = ((query - reference).double() for query, reference in chunks(queries, references))
+    return Scatter.of(*queries.shape, changes)
+
+
+def chunks(queries: Tensor, references: Tensor, rows: int = 4096) -> Iterable[tuple[Tensor, Tensor]]:
+    """Pairs of (n, D), as many as are turned into float64 at a time."""
+    return zip(queries.split(rows), references.split(rows), strict=True)
 
 
 def middle(queries: Tensor, references: Tensor) -> Tensor:
@@ -225,8 +230,8 @@ def place_whitening(queries: Tensor, references: Tensor, shrinkage: float | None
     change = Change.of(differences(queries, references))
     root = change.root(choose_shrinkage(queries, references) if shrinkage is None else shrinkage)
     mean = middle(queries, references)
-    pairs = zip(queries.split(4096), references.split(4096), strict=True)
-    centres = Scatter.of(*queries.shape, ((query + reference).double() / 2 - mean for query, reference in pairs))
+    centred = ((query + reference).double() / 2 - mean for query, reference in chunks(queries, references))
+    centres = Scatter.of(*queries.shape, centred)
     values, axes = centres.through(root).eigen()
     if len(values) < len(root):
         axes = torch.cat([axes, torch.linalg.qr(axes, mode="complete").Q[:, len(values) :]], dim=1)

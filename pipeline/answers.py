@@ -204,16 +204,20 @@ def one_at_a_time(
     scene: Scene, options: TestOptions, steps: dict[str, Callable[[int], object]]
 ) -> dict[str, np.ndarray]:
     """Milliseconds of steps that answer the i-th query, for ``latency_queries`` queries spread along the traverse."""
+    if options.latency_queries < 1:
+        return {}
     queries = len(scene.query)
-    chosen = np.unique(np.linspace(0, queries - 1, min(max(options.latency_queries, 0), queries)).astype(int))
+    chosen = np.unique(np.linspace(0, queries - 1, min(options.latency_queries, queries)).astype(int)).tolist()
+
+    def milliseconds(step: Callable[[int], object], i: int) -> float:
+        begun = time.perf_counter()
+        step(i)
+        return 1000 * (time.perf_counter() - begun)
+
     times = {}
-    for name, step in steps.items() if len(chosen) else ():
-        step(int(chosen[0]))  # the first call pays for set-up
-        times[name] = np.empty(len(chosen))
-        for place, i in enumerate(chosen):
-            begun = time.perf_counter()
-            step(int(i))
-            times[name][place] = 1000 * (time.perf_counter() - begun)
+    for name, step in steps.items():
+        step(chosen[0])  # the first call pays for set-up
+        times[name] = np.array([milliseconds(step, i) for i in chosen])
     return times
 
 
