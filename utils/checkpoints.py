@@ -39,11 +39,10 @@ def load_checkpoint(path: Path, *, mapped: bool = False) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"no checkpoint {path}; train first, or give --resume another run folder")
     try:
-        with torch.serialization.safe_globals(numpy_globals()):
-            state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped and zipfile.is_zipfile(path))
+        state = load_plain(path, mapped=mapped and zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
-        named = re.search(r"GLOBAL (\S+)", str(error))
-        what = f" ({named[1]})" if named else ""
+        name = refused_name(error)
+        what = f" ({name})" if name else ""
         raise UserError(f"{path} is refused: it holds more than tensors and plain values{what}") from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         reason = re.split(r"\.\s|\n", str(error).strip())[0] or type(error).__name__
@@ -53,7 +52,22 @@ def load_checkpoint(path: Path, *, mapped: bool = False) -> dict[str, Any]:
     return state
 
 
-def numpy_globals() -> list[Any]:
+def load_plain(path: Path, *, mapped: bool = False) -> Any:
+    """What ``torch.save`` wrote, onto the CPU: tensors, plain values, NumPy numbers and arrays of them, nothing else.
+
+    Raises whatever torch does; of what was refused, :func:`refused_name` tells the name.
+    """
+    with torch.serialization.safe_globals(_numpy_globals()):
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+
+
+def refused_name(error: Exception) -> str:
+    """The class or function in a file that torch refused to load; empty where that was not why it failed."""
+    named = re.search(r"GLOBAL (\S+)", str(error))
+    return named[1] if named else ""
+
+
+def _numpy_globals() -> list[Any]:
     """What pickled NumPy numbers and arrays of numbers are made of, under its old and new module names."""
     numbers = [np.dtype(kind) for kind in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?")]
     functions = (np._core.multiarray.scalar, np._core.multiarray._reconstruct)

@@ -1,17 +1,16 @@
 """What every image encoder is, how an image is prepared for it, and how weights get into it."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from utils.checkpoints import numpy_globals
+from utils.checkpoints import load_plain, refused_name
 from utils.errors import UserError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -159,11 +158,10 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise UserError(f"no weights at {path}: give --weights an existing checkpoint file")
     try:
-        with torch.serialization.safe_globals(numpy_globals()):  # recalls beside the weights
-            content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        content = load_plain(path)
     except Exception as error:  # torch raises UnpicklingError, RuntimeError, EOFError or KeyError, as the damage goes
-        refused = re.search(r"GLOBAL (\S+)", str(error))
-        what = f"it holds {refused[1]}" if refused else "it is damaged or of another format"
+        refused = refused_name(error)
+        what = f"it holds {refused}" if refused else "it is damaged or of another format"
         raise UserError(f"{path} is not a checkpoint of tensors and plain values: {what}; fetch it again, or save its "
                         "state dict alone") from error
     for key in ("state_dict", "model_state_dict", "model"):
