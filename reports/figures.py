@@ -220,7 +220,9 @@ def place_map(result: Result, answers: Answers) -> Figure:
             axes.plot(*chosen.T, "o", color=OUTCOME_COLOURS[what], markersize=3, label=label, zorder=3)
     axes.set_title(_plain(f"{result.name}, {result.dataset}"), fontsize=10, loc="left")
     axes.ticklabel_format(useOffset=False, style="plain")
-    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))  # room for seven digits
+    whole = result.units == "frames"
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10], integer=whole))  # room for seven digits
+    axes.yaxis.set_major_locator(MaxNLocator(9, steps=[1, 2, 2.5, 5, 10], integer=whole))
     figure.legend(fontsize=7.5, loc="outside lower center", ncols=3)
     return figure
 
@@ -284,6 +286,8 @@ def matrix(result: Result, answers: Answers, similarity: SimilarityMatrix) -> Fi
               markeredgecolor="#ffffff", markeredgewidth=0.5, label="first match")  # fmt: skip
     axes.set_xlabel("Reference window")
     axes.set_ylabel("Query window")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(integer=True))
     figure.colorbar(image, ax=axes, label="Cosine similarity", shrink=0.8)
     axes.set_title(_plain(f"{result.name}, {result.dataset}"), fontsize=10, loc="left")
     legend = axes.legend(fontsize=7.5, loc="upper right", frameon=True, facecolor="#333333", labelcolor="white")

@@ -46,6 +46,17 @@ def test_map_counts_outcomes(record, planar):
     assert len(axes.collections) == planar  # lines to the matched places
 
 
+def test_frames_are_counted_in_whole_numbers(record):
+    result = read_result(record(planar=False))
+    assert result.units == "frames"
+    vectors = np.eye(len(result.answers), dtype=np.float32)
+    maps = figures.place_map(result, result.answers)
+    matrices = figures.matrix(result, result.answers, similarity_matrix(vectors, vectors, 100, "rows"))
+    for figure in (maps, matrices):
+        for axis in (figure.axes[0].xaxis, figure.axes[0].yaxis):
+            assert (axis.get_majorticklocs() % 1 == 0).all()
+
+
 def test_map_is_in_local_metres_and_plain_numbers_where_latitude_is_known(record):
     result = read_result(record(lat_lon=True))
     figure = figures.place_map(result, result.answers)
