@@ -139,8 +139,8 @@ class Bench:
 
     def recalls(self, row: Row, cases: list[tuple[Path, int]]) -> list[tuple[float, float]]:
         """R@1 and R@5 of a row for each dataset and seed (each dataset once where nothing is trained)."""
-        from test import test
-        from utils.options import TestOptions
+        from opticornet.options.modes import TestOptions
+        from opticornet.steps.test import test
 
         if row.s5 is None and row.s1 is None:
             cases = [(folder, 0) for folder in dict.fromkeys(folder for folder, _ in cases)]
@@ -161,8 +161,8 @@ class Bench:
 
     def run(self, what: dict, folder: Path, seed: int) -> Path:
         """Train an encoder, once."""
-        from train import train
-        from utils.options import TrainOptions
+        from opticornet.options.modes import TrainOptions
+        from opticornet.steps.train import train
 
         key = (folder, seed, tuple(sorted(what.items())))
         if key not in self.runs:
@@ -188,7 +188,7 @@ def write_dataset(folder: Path, frames: dict, splits: dict[str, list[list[int]]]
     """A dataset folder whose splits are these pieces of the rows, each piece a sequence of its own."""
     import numpy as np
 
-    from datasets.folder import FolderEntry, SplitEntry, TraverseEntry, write_toml
+    from opticornet.datasets.folder.reading import FolderEntry, SplitEntry, TraverseEntry, write_toml
 
     folder.mkdir()
     traverses, entries = {}, {}

@@ -41,10 +41,10 @@ def measure(name: str, frames: int, length: int, repeats: int):
     import numpy as np
     import torch
 
-    from datasets.frames import Frames
-    from models import SEQUENCE_ENCODERS
-    from models.base import EncoderSpec
-    from models.encode import encode
+    from opticornet.datasets.frames import Frames
+    from opticornet.inference.encode import encode
+    from opticornet.models.sequences import SEQUENCE_ENCODERS
+    from opticornet.models.sequences.base import EncoderSpec
 
     spec = EncoderSpec(in_dims=DIMS, out_dims=OUT_DIMS, length=length, w=W)
     encoder = SEQUENCE_ENCODERS[name].encoder().of(spec)

@@ -53,8 +53,11 @@ def main() -> int:
             shares[name] = share
             rates = {what: 1 / np.median(cost[:, 0]) for what, cost in costs.items()}
             network = f"{rates['network']:.1f}" if "network" in rates else "none"
-            print(f"{name:<16}{rates['extract']:>11.1f}{network:>11}{rates['decoding']:>12.1f}{limit:>10}{share:>8.0%}"
-                  f"{cpu_share:>11.0%}", flush=True)
+            print(
+                f"{name:<16}{rates['extract']:>11.1f}{network:>11}{rates['decoding']:>12.1f}{limit:>10}{share:>8.0%}"
+                f"{cpu_share:>11.0%}",
+                flush=True,
+            )
     for name, share in shares.items():
         print(f"{name}, of what bounds its extraction: {share:.2f}, limit at least {arguments.wanted}")
     return 0 if min(shares.values()) >= arguments.wanted and flat else 1
@@ -62,7 +65,7 @@ def main() -> int:
 
 def measure(name: str, folder: Path, arguments: argparse.Namespace) -> dict[str, np.ndarray]:
     """Seconds and processor seconds an image takes, rows of (repeats, 2); of the bounds (repeats + 1, 2)."""
-    from models.images import IMAGE_ENCODERS
+    from opticornet.models.images import IMAGE_ENCODERS
 
     has_network = IMAGE_ENCODERS[name].published is not None
     count = arguments.images * (1 if has_network else 8)
@@ -96,7 +99,7 @@ def network_seconds(name: str, batch: int, seconds: float = 4.0) -> tuple[float,
     """Seconds and processor seconds an image takes in the encoder alone, on one ready batch."""
     import torch
 
-    from models.images import build_image_encoder
+    from opticornet.models.images import build_image_encoder
 
     encoder = build_image_encoder(name, weights="random", image_size=NETWORK_SIZE)
     images = torch.randn(batch, 3, *NETWORK_SIZE)
@@ -135,9 +138,9 @@ def extract_seconds(name: str, photos: Path, output: Path, arguments: argparse.N
 
     Those of the workers are of all their work, their start included.
     """
-    from extract import ExtractOptions, extract
-    from models.images import IMAGE_ENCODERS
-    from utils import rows
+    from opticornet.models.images import IMAGE_ENCODERS
+    from opticornet.steps.extract import ExtractOptions, extract
+    from opticornet.utils import rows
 
     written: list[tuple[float, float, int]] = []
     append = rows.RowWriter.append
@@ -150,8 +153,17 @@ def extract_seconds(name: str, photos: Path, output: Path, arguments: argparse.N
     rows.RowWriter.append = timed
     workers_before = children_seconds()
     try:
-        extract(ExtractOptions(images=str(photos), desc_type=name, output=str(output), batch_size=arguments.batch,
-                               threads=arguments.cores, quiet=True, **network))
+        extract(
+            ExtractOptions(
+                images=str(photos),
+                desc_type=name,
+                output=str(output),
+                batch_size=arguments.batch,
+                threads=arguments.cores,
+                quiet=True,
+                **network,
+            )
+        )
     finally:
         rows.RowWriter.append = append
     # Workers are ahead by the batches that wait; the first few rows would flatter the rate.
@@ -169,8 +181,8 @@ def children_seconds() -> float:
 
 MEASURED = """
 import sys
-from extract import ExtractOptions, extract
-from utils.device import peak_memory_mb
+from opticornet.steps.extract import ExtractOptions, extract
+from opticornet.utils.device import peak_memory_mb
 extract(ExtractOptions(images=sys.argv[1], desc_type="thumbnail", output=sys.argv[2], threads=2, quiet=True))
 print(peak_memory_mb())
 """

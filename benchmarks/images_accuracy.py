@@ -42,8 +42,11 @@ def table(corridor: Path | None, nordland: Path | None, seeds: list[int]) -> lis
         nordland: season folders with a ``frames.csv`` (``--source nordland``), the one that is trained on.
         seeds: of training.
     """
-    lines = ["", "| dataset | method | " + " | ".join(f"R@{k}" for k in KS) + " | R@1 of each seed |",
-             "|---" * (len(KS) + 3) + "|"]
+    lines = [
+        "",
+        "| dataset | method | " + " | ".join(f"R@{k}" for k in KS) + " | R@1 of each seed |",
+        "|---" * (len(KS) + 3) + "|",
+    ]
     with tempfile.TemporaryDirectory() as scratch:
         for source, root, standardise, dataset_seeds in (
             ("vpr-bench", corridor, "none", []),
@@ -60,9 +63,9 @@ def table(corridor: Path | None, nordland: Path | None, seeds: list[int]) -> lis
 
 def described(source: str, root: Path, folder: Path, standardise: str) -> Path:
     """The dataset folder of ``root`` with HOG descriptors."""
-    from extract import extract
-    from prepare import prepare
-    from utils.options import ExtractOptions, PrepareOptions
+    from opticornet.options.modes import ExtractOptions, PrepareOptions
+    from opticornet.steps.extract import extract
+    from opticornet.steps.prepare import prepare
 
     name = f"{root.name}{' (standardised)' if standardise == 'traverse' else ''}"
     prepare(PrepareOptions.of(source=source, root=str(root), output=str(folder), name=name, quiet=True))
@@ -83,12 +86,17 @@ def rows(folder: Path, seeds: list[int]) -> Iterator[Row]:
 
 def trained(folder: Path, seed: int, **options: object) -> str:
     """The run folder of ``dsdnet`` trained with default options but these."""
-    from train import train
-    from utils.options import TrainOptions
+    from opticornet.options.modes import TrainOptions
+    from opticornet.steps.train import train
 
     name = f"seed{seed}-{options['sequence_length']}"
-    return str(train(TrainOptions.of(dataset=str(folder), seed=seed, runs_path=str(folder / "runs"), exp_name=name,
-                                     quiet=True, **options)))
+    return str(
+        train(
+            TrainOptions.of(
+                dataset=str(folder), seed=seed, runs_path=str(folder / "runs"), exp_name=name, quiet=True, **options
+            )
+        )
+    )
 
 
 def row(folder: Path, methods: list[dict]) -> Row:
@@ -96,12 +104,13 @@ def row(folder: Path, methods: list[dict]) -> Row:
     import contextlib
     import io
 
-    from test import test
-    from utils.options import TestOptions
+    from opticornet.options.modes import TestOptions
+    from opticornet.steps.test import test
 
     records = []
     for options in methods:
         with contextlib.redirect_stdout(io.StringIO()):
-            records.append(test(TestOptions.of(dataset=str(folder), bootstrap=0, latency_queries=0,
-                                               quiet=True, **options)))
+            records.append(
+                test(TestOptions.of(dataset=str(folder), bootstrap=0, latency_queries=0, quiet=True, **options))
+            )
     return Row(records[0].data.dataset, records[0].method.label, tuple(record.recall for record in records))

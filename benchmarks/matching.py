@@ -43,10 +43,10 @@ def measure(size: int, repeats: int):
     import numpy as np
     import torch
 
-    from datasets.windows import window_starts
-    from matching.diagonal import Diagonal
-    from matching.sequence_matching import match
-    from matching.sequences import SequenceSet
+    from opticornet.datasets.windows import window_starts
+    from opticornet.matching.sequences.diagonal import Diagonal
+    from opticornet.matching.sequences.match import match
+    from opticornet.matching.sequences.windows import SequenceSet
 
     generator = torch.Generator().manual_seed(0)
     place = torch.randn(DIMS, generator=generator)

@@ -42,8 +42,8 @@ def main() -> int:
 
 def prepare_seconds(source: str, root: Path, output: Path, flags: dict) -> float:
     """Seconds of the whole step."""
-    from prepare import prepare
-    from utils.options import PrepareOptions
+    from opticornet.options.modes import PrepareOptions
+    from opticornet.steps.prepare import prepare
 
     begun = time.perf_counter()
     prepare(PrepareOptions.of(source=source, root=str(root), output=str(output), quiet=True, **flags))

@@ -37,9 +37,10 @@ CASES = {  # what: flags
 MEASURED = """
 import json, sys, time
 sys.path.insert(0, sys.argv[1])
-import torch, test
-from main import main
-from utils.device import peak_memory_mb
+import torch
+import opticornet.steps.test
+from opticornet.cli import main
+from opticornet.utils.device import peak_memory_mb
 begun = time.perf_counter()
 status = main(sys.argv[2:])
 seconds = time.perf_counter() - begun
@@ -55,7 +56,9 @@ def main() -> int:
         for name in ("seqnet", "dsdnet"):
             make_run(Path(folder), name, arguments.dims)
         floor = float(
-            run_python("import torch; from utils.device import peak_memory_mb as p; print(p() * 2**20 / 1e6)")
+            run_python(
+                "import torch; from opticornet.utils.device import peak_memory_mb as p; print(p() * 2**20 / 1e6)"
+            )
         )
         print(f"{arguments.frames} x {arguments.frames} frames of {arguments.dims}-D, L = {LENGTH}; torch alone "
               f"{floor:.0f} MB\n{'test of':<28}{'seconds':>9}{'search':>9}{'MB above':>10}{'limit':>8}")  # fmt: skip
@@ -133,10 +136,10 @@ def make_run(folder: Path, name: str, dims: int) -> None:
     """A run folder with untrained weights and an optimizer's state of their size."""
     import torch
 
-    from pipeline.encoders import build_encoder
-    from utils.checkpoints import BEST, save_checkpoint
-    from utils.options import TrainOptions
-    from utils.runs import write_flags
+    from opticornet.inference.load import build_encoder
+    from opticornet.inference.runs import write_flags
+    from opticornet.options.modes import TrainOptions
+    from opticornet.utils.checkpoints import BEST, save_checkpoint
 
     options = TrainOptions.of(
         pooling=name, sequence_length=LENGTH, w=W, out_dims=dims, dataset=str(folder), save_path="checkpoints"

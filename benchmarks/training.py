@@ -74,7 +74,7 @@ def measure(size: int, repeats: int):
 
 def epoch(trainer) -> None:
     """One epoch without validation and without saving."""
-    from utils.signals import StopRequest
+    from opticornet.utils.signals import StopRequest
 
     trainer.train_epoch(StopRequest(), Path())
     trainer.progress.order, trainer.progress.part = None, 0
@@ -85,10 +85,10 @@ def make_trainer(size: int):
     import numpy as np
     import torch
 
-    from datasets.traverse import Split, Traverse
-    from pipeline.scene import Scene
-    from pipeline.training import Trainer
-    from utils.options import TrainOptions
+    from opticornet.datasets.traverse import Split, Traverse
+    from opticornet.evaluation.scene import Scene
+    from opticornet.learning.training import Trainer
+    from opticornet.options.modes import TrainOptions
 
     rng = np.random.default_rng(0)
 

@@ -19,9 +19,9 @@ from typing import IO
 
 import numpy as np
 
-from datasets.traverse import Traverse
-from utils.errors import UserError
-from utils.mapped import release
+from opticornet.datasets.traverse import Traverse
+from opticornet.utils.errors import UserError
+from opticornet.utils.mapped import release
 
 BLOCK_BYTES = 16 << 20
 _KEYED = re.compile(r"(?P<file>.+\.(?:npz|h5|hdf5)):(?P<key>.+)", re.IGNORECASE)
@@ -234,8 +234,7 @@ def _checked(array, location: str | Path):
     if array.dtype not in (np.float16, np.float32) or not array.dtype.isnative:
         found = array.dtype.name if array.dtype.isnative else array.dtype.str
         raise UserError(
-            f"{location}: {found} values; descriptors are float16 or float32: "
-            "save them again after .astype('float32')"
+            f"{location}: {found} values; descriptors are float16 or float32: save them again after .astype('float32')"
         )
     return array
 

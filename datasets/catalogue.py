@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets import folder, seqnet_layout, synthetic
-from datasets.traverse import Dataset, Split
-from utils.errors import UserError
+from opticornet.datasets import synthetic
+from opticornet.datasets.folder import reading as folder
+from opticornet.datasets.seqnet import layout as seqnet_layout
+from opticornet.datasets.traverse import Dataset, Split
+from opticornet.utils.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def load_dataset(name: str, *, splits: tuple[str, ...] | None = None, **source: 
 
     Raises:
         UserError: unknown name, or anything wrong with the files, in one line. NaN in descriptors is not looked
-            for here (that would read them): see :func:`datasets.arrays.check_finite`.
+            for here (that would read them): see :func:`opticornet.datasets.arrays.check_finite`.
     """
     where = Source.of(**source)
     if name in BUILT_IN:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.arrays import iterate_blocks
-from datasets.catalogue import Source, load_dataset, split_names, struct_files
-from datasets.structs import read_struct
-from datasets.traverse import Split, Traverse
-from utils.errors import UserError
+from opticornet.datasets.arrays import iterate_blocks
+from opticornet.datasets.catalogue import Source, load_dataset, split_names, struct_files
+from opticornet.datasets.seqnet.structs import read_struct
+from opticornet.datasets.traverse import Split, Traverse
+from opticornet.utils.errors import UserError
 
 _RADII_IN_NAME = re.compile(r"_d-(?P<radius>[\d.]+)_d2-(?P<positive>\d+(?:\.\d+)?)")
 _SPLIT_IN_NAME = re.compile(r"_(train|val|test)_")
@@ -88,7 +88,7 @@ def check_dataset(name: str, **source: str | Path) -> CheckReport:
     A split that cannot be opened is an error in the report; the others are still looked at.
 
     Args:
-        name, source: as :func:`datasets.catalogue.load_dataset` takes them.
+        name, source: as :func:`opticornet.datasets.catalogue.load_dataset` takes them.
 
     Raises:
         UserError: the name is unknown, or the folder's ``dataset.toml`` is broken.

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from utils.errors import UserError
-from utils.files import write_json, writing
-from utils.rows import RowWriter
+from opticornet.utils.errors import UserError
+from opticornet.utils.files import write_json, writing
+from opticornet.utils.rows import RowWriter
 
 BLOCK_BYTES = 64 << 20  # of descriptors in memory while standardising
 
@@ -85,12 +85,16 @@ class DescriptorFiles:
             return False
         if not self.output.exists() and not self.local.exists():
             if self.record.exists() and "encoder" not in (_read_json(self.record) or {}):
-                raise UserError(f"{self.record} exists and is no record of descriptors: choose another --output, or "
-                                "give --overwrite to replace it")
+                raise UserError(
+                    f"{self.record} exists and is no record of descriptors: choose another --output, or "
+                    "give --overwrite to replace it"
+                )
             return False
         if difference := self._difference(_read_json(self.record)):
-            raise UserError(f"{self.output} exists and was made otherwise ({difference}): choose another --output, or "
-                            "give --overwrite to replace it")
+            raise UserError(
+                f"{self.output} exists and was made otherwise ({difference}): choose another --output, or "
+                "give --overwrite to replace it"
+            )
         if not all(path.exists() for path in self.arrays):
             return False  # killed while publishing
         self._clear()
@@ -111,8 +115,10 @@ class DescriptorFiles:
             return Progress(**saved["progress"])
         if self.overwrite or saved.get("progress", {}).get("images") == 0:
             return Progress()
-        raise UserError(f"{self.output} was begun otherwise and never finished ({difference}): choose another "
-                        "--output, or give --overwrite to start anew")
+        raise UserError(
+            f"{self.output} was begun otherwise and never finished ({difference}): choose another "
+            "--output, or give --overwrite to start anew"
+        )
 
     def save_progress(self, progress: Progress) -> None:
         """Call after the rows are on the disk."""
@@ -180,14 +186,14 @@ def standardise(path: Path, target: Path) -> None:
     rows = np.load(path, mmap_mode="r", allow_pickle=False)
     block = max(1, BLOCK_BYTES // (rows.shape[1] * 8))
     starts = range(0, len(rows), block)
-    mean = sum(np.asarray(rows[i:i + block], np.float64).sum(0) for i in starts) / len(rows)
-    variance = sum(np.square(rows[i:i + block] - mean).sum(0) for i in starts) / len(rows)
+    mean = sum(np.asarray(rows[i : i + block], np.float64).sum(0) for i in starts) / len(rows)
+    variance = sum(np.square(rows[i : i + block] - mean).sum(0) for i in starts) / len(rows)
     deviation = np.sqrt(variance)
     scale = np.divide(1, deviation, out=np.zeros_like(mean), where=deviation > 1e-9)
     writer = RowWriter(target, rows.shape[1:], rows.dtype)
     try:
         for i in starts:
-            standard = (rows[i:i + block] - mean) * scale
+            standard = (rows[i : i + block] - mean) * scale
             length = np.linalg.norm(standard, axis=1, keepdims=True)
             writer.append(standard / np.maximum(length, 1e-12))
         writer.sync()

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from utils.mapped import as_tensor, release
+from opticornet.utils.mapped import as_tensor, release
 
 
 class Frames:

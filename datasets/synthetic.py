@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from datasets.traverse import Dataset, Split, Traverse
+from opticornet.datasets.traverse import Dataset, Split, Traverse
 
 GRID_M = 0.5  # the world is made at these steps along the route, and frames lie between them
 

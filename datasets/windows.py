@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from datasets.traverse import Traverse
-from utils.errors import UserError
+from opticornet.datasets.traverse import Traverse
+from opticornet.utils.errors import UserError
 
 
 def window_starts(index: np.ndarray, bounds: np.ndarray, length: int) -> np.ndarray:

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets import catalogue, seqnet_layout, synthetic
-from datasets.structs import read_image_names, read_struct
-from main import main
-from utils.options import TrainOptions
+from opticornet.cli import main
+from opticornet.datasets import catalogue, synthetic
+from opticornet.datasets.seqnet import layout as seqnet_layout
+from opticornet.datasets.seqnet.structs import read_image_names, read_struct
+from opticornet.options.modes import TrainOptions
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ["README.md", *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").glob("*.md"))]

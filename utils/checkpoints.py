@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from utils.errors import UserError
-from utils.files import atomic_path
+from opticornet.utils.errors import UserError
+from opticornet.utils.files import atomic_path
 
 LATEST = "checkpoint.pth.tar"
 BEST = "model_best.pth.tar"
@@ -86,9 +86,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def fit_state(
-    module: torch.nn.Module, state: dict[str, torch.Tensor], source: str, *, assign: bool = False
-) -> None:
+def fit_state(module: torch.nn.Module, state: dict[str, torch.Tensor], source: str, *, assign: bool = False) -> None:
     """Load ``state`` into ``module`` strictly; with ``assign`` its tensors become the module's, without a copy.
 
     Raises:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from utils.errors import UserError
+from opticornet.utils.errors import UserError
 
 
 def choose_device(name: str, nocuda: bool, threads: int) -> torch.device:

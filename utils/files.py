@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from utils.errors import UserError
+from opticornet.utils.errors import UserError
 
 _ADVICE = {
     errno.ENOSPC: "the disk is full; free some space and run again",

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-from utils.files import write_json, write_text, writing
+from opticornet.utils.files import write_json, write_text, writing
 
 LOG = "log.txt"
 ENVIRONMENT = "environment.json"
@@ -131,7 +131,7 @@ class EpochHistory:
             write_text(self.path, "".join(json.dumps(epoch) + "\n" for epoch in kept))
 
     def add(self, report: Any) -> None:
-        """Append a :class:`pipeline.training.EpochReport`."""
+        """Append a :class:`opticornet.learning.training.EpochReport`."""
         with writing(self.path), open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(report)) + "\n")
 

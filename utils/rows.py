@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.errors import UserError
-from utils.files import writing
+from opticornet.utils.errors import UserError
+from opticornet.utils.files import writing
 
 HEADER_BYTES = 128  # what NumPy writes for any shape of few axes, room for a longer row count included
 
@@ -75,6 +75,7 @@ class RowWriter:
         shape = (self.rows, *self.row_shape)
         self._file.seek(0)
         np.lib.format.write_array_header_1_0(
-            self._file, {"descr": self.dtype.str, "fortran_order": False, "shape": shape})
+            self._file, {"descr": self.dtype.str, "fortran_order": False, "shape": shape}
+        )
         if self._file.tell() != HEADER_BYTES:
             raise RuntimeError(f"NumPy wrote a header of {self._file.tell()} bytes, expected {HEADER_BYTES}")

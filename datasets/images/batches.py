@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from datasets.images.decoding import BadImageError
-from datasets.images.sources import ImageSource
-from utils.errors import UserError
+from opticornet.datasets.images.decoding import BadImageError
+from opticornet.datasets.images.sources import ImageSource
+from opticornet.utils.errors import UserError
 
 
 class Prepare(Protocol):
@@ -87,8 +87,16 @@ class _Batches(Dataset):
         return batch
 
 
-def image_batches(source: ImageSource, prepare: Prepare, *, size: int, start: int = 0, workers: int = 0,
-                  pin_memory: bool = False, background: bool = False) -> Iterator[ImageBatch]:
+def image_batches(
+    source: ImageSource,
+    prepare: Prepare,
+    *,
+    size: int,
+    start: int = 0,
+    workers: int = 0,
+    pin_memory: bool = False,
+    background: bool = False,
+) -> Iterator[ImageBatch]:
     """Batches of prepared images in order, from image ``start``, decoded by ``workers`` processes (0: this one).
 
     Which images share a batch depends on ``size`` and ``start`` only. At most two batches a worker wait in memory.
@@ -100,15 +108,21 @@ def image_batches(source: ImageSource, prepare: Prepare, *, size: int, start: in
     """
     workers = min(workers, source.max_workers)
     loader = DataLoader(
-        _Batches(source, prepare, size, start), batch_size=None, num_workers=workers, pin_memory=pin_memory,
-        prefetch_factor=2 if workers else None, worker_init_fn=partial(_settle, background=background),
+        _Batches(source, prepare, size, start),
+        batch_size=None,
+        num_workers=workers,
+        pin_memory=pin_memory,
+        prefetch_factor=2 if workers else None,
+        worker_init_fn=partial(_settle, background=background),
     )
     try:
         yield from loader
     except RuntimeError as error:
         if "DataLoader worker" in str(error) or "shared memory" in str(error):
-            raise UserError("a decoding worker was stopped by the system, most often for lack of (shared) memory: "
-                            "use a smaller --batchSize, fewer --threads, or --threads -1") from error
+            raise UserError(
+                "a decoding worker was stopped by the system, most often for lack of (shared) memory: "
+                "use a smaller --batchSize, fewer --threads, or --threads -1"
+            ) from error
         raise
 
 

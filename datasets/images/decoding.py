@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.images.bayer import demosaic
+from opticornet.datasets.images.bayer import demosaic
 
 
 class BadImageError(Exception):

@@ -8,11 +8,11 @@ from typing import Protocol
 
 import numpy as np
 
-from datasets.images.decoding import decode
-from datasets.images.digest import digest_of, fingerprint
-from datasets.images.video import open_video
-from datasets.labels import repeated
-from utils.errors import UserError
+from opticornet.datasets.images.decoding import decode
+from opticornet.datasets.images.digest import digest_of, fingerprint
+from opticornet.datasets.images.video import open_video
+from opticornet.datasets.labels import repeated
+from opticornet.utils.errors import UserError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".m4v", ".webm"})
@@ -84,6 +84,7 @@ def find_images(folder: Path) -> tuple[str, ...]:
     Raises:
         UserError: a folder cannot be read, or there is no image.
     """
+
     def stop(error: OSError) -> None:
         raise UserError(f"cannot read the folder {error.filename}: {error.strerror}; check its permissions") from error
 
@@ -96,8 +97,11 @@ def find_images(folder: Path) -> tuple[str, ...]:
         seen.add(real)
         folders[:] = [name for name in folders if not name.startswith(".")]
         relative = os.path.relpath(current, folder)
-        names += [name if relative == "." else f"{relative}/{name}".replace(os.sep, "/") for name in files
-                  if not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES]
+        names += [
+            name if relative == "." else f"{relative}/{name}".replace(os.sep, "/")
+            for name in files
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+        ]
     if not names:
         raise UserError(f"no images in {folder}: wanted files ending in {' '.join(sorted(IMAGE_SUFFIXES))}")
     return tuple(sorted(names, key=natural_key))
@@ -118,8 +122,10 @@ def read_list(path: Path) -> tuple[str, ...]:
         raise UserError(f"no images in {path}: wanted one file name a line")
     missing = [name for name in names if not (path.parent / name).is_file()]
     if missing:
-        raise UserError(f"{path} names {len(missing)} file(s) that do not exist, first {missing[0]!r}: "
-                        f"names are taken relative to {path.parent}")
+        raise UserError(
+            f"{path} names {len(missing)} file(s) that do not exist, first {missing[0]!r}: "
+            f"names are taken relative to {path.parent}"
+        )
     if twice := repeated(names):
         raise UserError(f"{path} names {twice!r} more than once: each image must have its own row")
     return tuple(names)

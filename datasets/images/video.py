@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from datasets.images.decoding import BadImageError, to_grey
-from datasets.images.digest import digest_of, fingerprint
-from utils.errors import UserError
+from opticornet.datasets.images.decoding import BadImageError, to_grey
+from opticornet.datasets.images.digest import digest_of, fingerprint
+from opticornet.utils.errors import UserError
 
 ROUNDING_S = 1e-3  # containers give times in milliseconds
 

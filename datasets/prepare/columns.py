@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.labels import repeated
-from utils.errors import UserError
+from opticornet.datasets.labels import repeated
+from opticornet.utils.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,9 @@ def read_columns(path: Path, needed: tuple[str, ...] = ()) -> Columns:
         raise UserError(f"{path}: no rows below the header")
     if ragged := next((i for i, row in enumerate(rows, 1) if len(row) != len(header)), None):
         raise UserError(f"{path}: data row {ragged} has {len(rows[ragged - 1])} cells, the header has {len(header)}")
-    return Columns(path, {name: [c.strip() for c in cells] for name, cells in zip(header, zip(*rows, strict=True),
-                                                                                  strict=True)})
+    return Columns(
+        path, {name: [c.strip() for c in cells] for name, cells in zip(header, zip(*rows, strict=True), strict=True)}
+    )
 
 
 def _number(cell: str) -> float:

@@ -1,20 +1,20 @@
 """Your own drives: a folder of images each, and beside it, if there are any, its positions::
 
-    <root>/<traverse>/*.jpg
-    <root>/<traverse>.csv                     columns lat, lon or x, y[, z] or frame; name or timestamp; sequence
-    <root>/<traverse>.{tum,kitti,txt}         or a trajectory: "tum" or "kitti", told apart by numbers a line
+<root>/<traverse>/*.jpg
+<root>/<traverse>.csv                     columns lat, lon or x, y[, z] or frame; name or timestamp; sequence
+<root>/<traverse>.{tum,kitti,txt}         or a trajectory: "tum" or "kitti", told apart by numbers a line
 """
 
 from pathlib import Path
 
 import numpy as np
 
-from datasets.geodesy import local_metres
-from datasets.prepare.image_folder import absolute, images_of, listed_rows, subfolders
-from datasets.prepare.partition import partition
-from datasets.prepare.places import read_places
-from datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse
-from utils.errors import UserError
+from opticornet.datasets.geodesy import local_metres
+from opticornet.datasets.prepare.image_folder import absolute, images_of, listed_rows, subfolders
+from opticornet.datasets.prepare.partition import partition
+from opticornet.datasets.prepare.places import read_places
+from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse
+from opticornet.utils.errors import UserError
 
 SUFFIXES = (".csv", ".tum", ".kitti", ".txt")
 # Positive and negative radius by unit.
@@ -40,7 +40,7 @@ def read(
         reference, query: their folders; may be left out if there are two, called reference (or ref, database) and
             query (or queries).
         frame_list: take these frames only; ``{traverse}`` is the folder.
-        fractions, seed: see :func:`datasets.prepare.partition.partition`.
+        fractions, seed: see :func:`opticornet.datasets.prepare.partition.partition`.
         gap: between splits, default the negative radius.
         reach: seconds to the nearest pose beyond which an image is left out.
         positive_radius, negative_radius: in frames or metres, default :data:`RADII`; training positives and correct
@@ -53,8 +53,9 @@ def read(
     notes: list[str] = []
     names = _pair(root, reference, query)
     tables = [_beside(root, name) for name in names]
-    first, second = (_traverse(root / name, beside, frame_list, reach, notes)
-                     for name, beside in zip(names, tables, strict=True))
+    first, second = (
+        _traverse(root / name, beside, frame_list, reach, notes) for name, beside in zip(names, tables, strict=True)
+    )
     if tables == [None, None] and len(first) != len(second):
         raise UserError(
             f"{root}: {first.name} has {len(first)} images, {second.name} {len(second)}, and neither has positions: "
@@ -107,9 +108,7 @@ def _beside(root: Path, name: str) -> Path | None:
     return found[0] if found else None
 
 
-def _traverse(
-    folder: Path, beside: Path | None, frame_list: str, reach: float, notes: list[str]
-) -> PreparedTraverse:
+def _traverse(folder: Path, beside: Path | None, frame_list: str, reach: float, notes: list[str]) -> PreparedTraverse:
     name, images = folder.name, images_of(folder)
     if frame_list:
         images = tuple(images[row] for row in listed_rows(frame_list, name, images))

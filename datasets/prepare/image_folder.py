@@ -6,10 +6,10 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from datasets.images.sources import find_images
-from datasets.labels import repeated
-from datasets.structs import read_image_names
-from utils.errors import UserError
+from opticornet.datasets.images.sources import find_images
+from opticornet.datasets.labels import repeated
+from opticornet.datasets.seqnet.structs import read_image_names
+from opticornet.utils.errors import UserError
 
 
 def images_of(folder: Path) -> tuple[str, ...]:

@@ -1,17 +1,17 @@
 """Mapillary Street-Level Sequences, as shipped::
 
-    <root>/train_val/<city>/{database,query}/images/<key>.jpg
-    <root>/train_val/<city>/{database,query}/{seq_info,postprocessed,raw,subtask_index}.csv
+<root>/train_val/<city>/{database,query}/images/<key>.jpg
+<root>/train_val/<city>/{database,query}/{seq_info,postprocessed,raw,subtask_index}.csv
 """
 
 from pathlib import Path
 
 import numpy as np
 
-from datasets.prepare.columns import Columns, read_columns
-from datasets.prepare.image_folder import absolute, images_of, listed_rows, subfolders
-from datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse
-from utils.errors import UserError
+from opticornet.datasets.prepare.columns import Columns, read_columns
+from opticornet.datasets.prepare.image_folder import absolute, images_of, listed_rows, subfolders
+from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse
+from opticornet.utils.errors import UserError
 
 ROLES = ("database", "query")
 # Subtask, and its column in subtask_index.csv: query and database of different seasons, years or times of the day.

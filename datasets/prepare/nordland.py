@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.prepare.columns import Columns, read_columns
-from datasets.prepare.image_folder import absolute, images_of, listed_rows, stem
-from datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse
-from datasets.seqnet_layout import ALL_SPLITS, NORDLAND_ROWS
-from utils.errors import UserError
+from opticornet.datasets.prepare.columns import Columns, read_columns
+from opticornet.datasets.prepare.image_folder import absolute, images_of, listed_rows, stem
+from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse
+from opticornet.datasets.seqnet.layout import ALL_SPLITS, NORDLAND_ROWS
+from opticornet.utils.errors import UserError
 
 CLEAN_FRAMES = 27592
 # SeqNet (RA-L 2021), in frames: training positives, training negatives, correct in val and test.

@@ -1,21 +1,21 @@
 """Oxford RobotCar, as shipped::
 
-    <root>/<traverse>/stereo/left/<microseconds>.png
-    <root>/<traverse>/gps/ins.csv
-    <root>/<traverse>/rtk.csv, or <root>/rtk/<traverse>/rtk.csv       (the RTK ground truth, a download of its own)
+<root>/<traverse>/stereo/left/<microseconds>.png
+<root>/<traverse>/gps/ins.csv
+<root>/<traverse>/rtk.csv, or <root>/rtk/<traverse>/rtk.csv       (the RTK ground truth, a download of its own)
 """
 
 from pathlib import Path
 
 import numpy as np
 
-from datasets.prepare.columns import read_columns
-from datasets.prepare.image_folder import absolute, images_of, listed_rows
-from datasets.prepare.oxford_splits import INTERVALS
-from datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse
-from datasets.prepare.trajectory import Trajectory, image_seconds
-from datasets.seqnet_layout import OXFORD_QUERY, OXFORD_REFERENCE
-from utils.errors import UserError
+from opticornet.datasets.prepare.columns import read_columns
+from opticornet.datasets.prepare.image_folder import absolute, images_of, listed_rows
+from opticornet.datasets.prepare.oxford_splits import INTERVALS
+from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse
+from opticornet.datasets.prepare.trajectory import Trajectory, image_seconds
+from opticornet.datasets.seqnet.layout import OXFORD_QUERY, OXFORD_REFERENCE
+from opticornet.utils.errors import UserError
 
 REACH_S = 0.5
 TRAIN_POSITIVE_M, TRAIN_NEGATIVE_M = 5.0, 20.0
@@ -59,9 +59,7 @@ def read(
         units="metres",
         traverses=tuple(both.values()),
         splits=tuple(
-            PreparedSplit(
-                part, reference, query, of[reference], of[query], *radii.get(part, (CORRECT_M[splits], None))
-            )
+            PreparedSplit(part, reference, query, of[reference], of[query], *radii.get(part, (CORRECT_M[splits], None)))
             for part, of in rows.items()
         ),
         notes=tuple(notes),

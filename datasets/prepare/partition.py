@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.spatial import cKDTree
 
-from utils.errors import UserError
+from opticornet.utils.errors import UserError
 
 PARTS = ("train", "val", "test")
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.labels import repeated
-from datasets.prepare.columns import Columns, read_columns
-from datasets.prepare.image_folder import rows_by_stem
-from datasets.prepare.trajectory import Trajectory, image_seconds, read_poses, time_units
-from datasets.tables import POSITION_COLUMNS
-from utils.errors import UserError
+from opticornet.datasets.folder.tables import POSITION_COLUMNS
+from opticornet.datasets.labels import repeated
+from opticornet.datasets.prepare.columns import Columns, read_columns
+from opticornet.datasets.prepare.image_folder import rows_by_stem
+from opticornet.datasets.prepare.trajectory import Trajectory, image_seconds, read_poses, time_units
+from opticornet.utils.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def read_places(path: Path, images: tuple[str, ...], folder: Path, reach_s: floa
 
     Args:
         images: names, relative to ``folder``.
-        reach_s: see :meth:`datasets.prepare.trajectory.Trajectory.at`.
+        reach_s: see :meth:`opticornet.datasets.prepare.trajectory.Trajectory.at`.
 
     Raises:
         UserError: missing columns, positions of two kinds or off the globe, rows that match no image, as many rows as

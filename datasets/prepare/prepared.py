@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.folder import TOML_NAME, FolderEntry, SplitEntry, TraverseEntry, write_toml
-from datasets.labels import repeated
-from datasets.tables import write_frames
-from datasets.traverse import Units
-from utils.errors import UserError
-from utils.files import write_text, writing
+from opticornet.datasets.folder.reading import TOML_NAME, FolderEntry, SplitEntry, TraverseEntry, write_toml
+from opticornet.datasets.folder.tables import write_frames
+from opticornet.datasets.labels import repeated
+from opticornet.datasets.traverse import Units
+from opticornet.utils.errors import UserError
+from opticornet.utils.files import write_text, writing
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class PreparedSplit:
         name: "train", "val" or "test".
         reference, query: names of traverses.
         reference_rows, query_rows: rising rows of the whole traverses.
-        positive_radius, negative_radius: as in :class:`datasets.traverse.Split`.
+        positive_radius, negative_radius: as in :class:`opticornet.datasets.traverse.Split`.
         positives: (N, 2) int64 half-open range of correct rows of the whole reference for each frame of the whole
             query, instead of a radius; the split then takes contiguous rows.
     """

@@ -1,18 +1,18 @@
 """Drives whose ground truth is a table: for each query frame the range of correct reference frames (VPR-Bench)::
 
-    <root>/{ref,reference,database}/*.jpg
-    <root>/{query,queries}/*.jpg
-    <root>/ground_truth.csv         query, first_reference, last_reference
+<root>/{ref,reference,database}/*.jpg
+<root>/{query,queries}/*.jpg
+<root>/ground_truth.csv         query, first_reference, last_reference
 """
 
 from pathlib import Path
 
 import numpy as np
 
-from datasets.prepare.columns import Columns, read_columns
-from datasets.prepare.image_folder import absolute, images_of, subfolders
-from datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse
-from utils.errors import UserError
+from opticornet.datasets.prepare.columns import Columns, read_columns
+from opticornet.datasets.prepare.image_folder import absolute, images_of, subfolders
+from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse
+from opticornet.utils.errors import UserError
 
 REFERENCE_FOLDERS, QUERY_FOLDERS = ("ref", "reference", "database"), ("query", "queries")
 COLUMNS = ("query", "first_reference", "last_reference")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.prepare.image_folder import stem
-from utils.errors import UserError
+from opticornet.datasets.prepare.image_folder import stem
+from opticornet.utils.errors import UserError
 
 TUM_COLUMNS, KITTI_COLUMNS = 8, 12  # time, position, quaternion; a 3x4 matrix row by row
 _DIGITS = {13: 1e-3, 16: 1e-6, 19: 1e-9}  # of whole milli-, micro- and nanoseconds since 1970, for 2001 to 2286

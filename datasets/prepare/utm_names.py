@@ -11,10 +11,10 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from datasets.prepare.image_folder import absolute, images_of, subfolders
-from datasets.prepare.partition import PARTS
-from datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse
-from utils.errors import UserError
+from opticornet.datasets.prepare.image_folder import absolute, images_of, subfolders
+from opticornet.datasets.prepare.partition import PARTS
+from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse
+from opticornet.utils.errors import UserError
 
 QUERY_FOLDERS = ("queries", "query")
 

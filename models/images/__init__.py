@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from models.images.base import ImageEncoder, WeightsRecord, read_state_dict
-from utils.checkpoints import sha256
-from utils.errors import UserError
+from opticornet.models.images.base import ImageEncoder, WeightsRecord, read_state_dict
+from opticornet.utils.checkpoints import sha256
+from opticornet.utils.errors import UserError
 
 WEIGHTS_FOLDER = Path("data/weights")
 RANDOM = "random"
@@ -67,15 +67,22 @@ def _fol(size: str) -> Entry:
 
 def _backbone(network: str, file: str) -> Entry:
     published = Published(file, "torchvision", "its page 'Models and pre-trained weights'")
-    return Entry("torchvision_backbones:build_backbone", {"network": network}, published,
-                 fetch="torchvision_backbones:fetch_weights", pools=("gem", "gmp", "avg"))
+    return Entry(
+        "torchvision_backbones:build_backbone",
+        {"network": network},
+        published,
+        fetch="torchvision_backbones:fetch_weights",
+        pools=("gem", "gmp", "avg"),
+    )
 
 
 IMAGE_ENCODERS: dict[str, Entry] = {
     "thumbnail": Entry("thumbnail:build_thumbnail", native=False),
     "hog": Entry("hog:build_hog", native=False),
-    "netvlad": Entry("netvlad:build_netvlad", published=Published(
-        "pittsburgh_WPCA4096.pth.tar", "Patch-NetVLAD", "github.com/QVPR/Patch-NetVLAD")),
+    "netvlad": Entry(
+        "netvlad:build_netvlad",
+        published=Published("pittsburgh_WPCA4096.pth.tar", "Patch-NetVLAD", "github.com/QVPR/Patch-NetVLAD"),
+    ),
     "resnet18": _backbone("resnet18", "resnet18-f37072fd.pth"),
     "resnet50": _backbone("resnet50", "resnet50-0676ba61.pth"),
     "vgg16": _backbone("vgg16", "vgg16-397923af.pth"),
@@ -91,8 +98,9 @@ IMAGE_ENCODERS: dict[str, Entry] = {
 }
 
 
-def build_image_encoder(name: str, *, weights: str | Path = "", pool: str = "",
-                        image_size: tuple[int, int] | None = None) -> ImageEncoder:
+def build_image_encoder(
+    name: str, *, weights: str | Path = "", pool: str = "", image_size: tuple[int, int] | None = None
+) -> ImageEncoder:
     """Build an encoder, with its weights, in eval mode on the CPU.
 
     Args:
@@ -109,8 +117,10 @@ def build_image_encoder(name: str, *, weights: str | Path = "", pool: str = "",
     if name.startswith("hub:"):
         return _build_hub(name, str(weights), pool, image_size)
     if name not in IMAGE_ENCODERS:
-        raise UserError(f"unknown image encoder {name!r}: choose one of {', '.join(IMAGE_ENCODERS)}, "
-                        "or hub:<owner/name or folder>:<entry>")
+        raise UserError(
+            f"unknown image encoder {name!r}: choose one of {', '.join(IMAGE_ENCODERS)}, "
+            "or hub:<owner/name or folder>:<entry>"
+        )
     entry = IMAGE_ENCODERS[name]
     if pool and pool not in entry.pools:
         choice = f"choose one of {', '.join(entry.pools)}" if entry.pools else "it has no choice of pooling"
@@ -153,13 +163,15 @@ def _weights_path(name: str, entry: Entry, weights: str) -> Path | None:
         return path
     if entry.fetch:
         return _resolve(entry.fetch)(**entry.arguments)
-    raise UserError(f"no weights for {name}: wanted {entry.published.file}, which the project "
-                    f"{entry.published.project} publishes ({entry.published.page}); put it at {path} or name it with "
-                    "--weights")
+    raise UserError(
+        f"no weights for {name}: wanted {entry.published.file}, which the project "
+        f"{entry.published.project} publishes ({entry.published.page}); put it at {path} or name it with "
+        "--weights"
+    )
 
 
 def _build_hub(name: str, weights: str, pool: str, image_size: tuple[int, int] | None) -> ImageEncoder:
-    from models.images.hub import build_hub, state_sha256
+    from opticornet.models.images.hub import build_hub, state_sha256
 
     if pool:
         raise UserError(f"--pool {pool} is unknown to {name}: it has no choice of pooling")

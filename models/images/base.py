@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from utils.checkpoints import load_plain, refused_name
-from utils.errors import UserError
+from opticornet.utils.checkpoints import load_plain, refused_name
+from opticornet.utils.errors import UserError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -162,19 +162,23 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     except Exception as error:  # torch raises UnpicklingError, RuntimeError, EOFError or KeyError, as the damage goes
         refused = refused_name(error)
         what = f"it holds {refused}" if refused else "it is damaged or of another format"
-        raise UserError(f"{path} is not a checkpoint of tensors and plain values: {what}; fetch it again, or save its "
-                        "state dict alone") from error
+        raise UserError(
+            f"{path} is not a checkpoint of tensors and plain values: {what}; fetch it again, or save its "
+            "state dict alone"
+        ) from error
     for key in ("state_dict", "model_state_dict", "model"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
             break
     tensors = {}
     if isinstance(content, Mapping):
-        tensors = {str(key).removeprefix("module."): value for key, value in content.items()
-                   if isinstance(value, Tensor)}
+        tensors = {
+            str(key).removeprefix("module."): value for key, value in content.items() if isinstance(value, Tensor)
+        }
     if not tensors:
-        raise UserError(f"{path} holds no state dict: wanted one at its top or under state_dict, "
-                        "model_state_dict or model")
+        raise UserError(
+            f"{path} holds no state dict: wanted one at its top or under state_dict, model_state_dict or model"
+        )
     return tensors
 
 
@@ -187,11 +191,16 @@ def load_state(model: nn.Module, state: Mapping[str, Tensor], source: str | Path
     own = model.state_dict()
     missing = [key for key in own if key not in state]
     unexpected = [key for key in state if key not in own]
-    mismatching = [f"{key} is {tuple(state[key].shape)}, wanted {tuple(own[key].shape)}"
-                   for key in own if key in state and state[key].shape != own[key].shape]
-    problems = [f"{len(keys)} {kind} (first: {'; '.join(keys[:3])})"
-                for kind, keys in (("missing", missing), ("unexpected", unexpected), ("mismatching", mismatching))
-                if keys]
+    mismatching = [
+        f"{key} is {tuple(state[key].shape)}, wanted {tuple(own[key].shape)}"
+        for key in own
+        if key in state and state[key].shape != own[key].shape
+    ]
+    problems = [
+        f"{len(keys)} {kind} (first: {'; '.join(keys[:3])})"
+        for kind, keys in (("missing", missing), ("unexpected", unexpected), ("mismatching", mismatching))
+        if keys
+    ]
     if problems:
         raise UserError(f"{source} does not fit this encoder: {', '.join(problems)}")
     model.load_state_dict(state)

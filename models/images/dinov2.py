@@ -3,6 +3,7 @@
 Oquab et al., "DINOv2: Learning Robust Visual Features without Supervision", TMLR 2024. Module names are those
 of the authors' checkpoints (`dinov2_vit{s,b,l}14_pretrain.pth`), so a checkpoint loads without renaming.
 """
+
 from collections.abc import Sequence
 from functools import partial
 
@@ -12,7 +13,7 @@ from timm.layers import PatchEmbed
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from models.images.base import ImageEncoder, Preprocess
+from opticornet.models.images.base import ImageEncoder, Preprocess
 
 PATCH = 14
 # name: (embedding dimension, blocks, heads)
@@ -109,8 +110,9 @@ def signed_gem(patches: Tensor, power: int = 3) -> Tensor:
 class DinoV2Encoder(DinoV2, ImageEncoder):
     """Image encoder (B, 3, H, W) -> (B, dim), unit rows: the CLS token, or GeM of the patch tokens."""
 
-    def __init__(self, dim: int, depth: int, heads: int, *, pool: str, image_size: tuple[int, int],
-                 trained_size: int = 518):
+    def __init__(
+        self, dim: int, depth: int, heads: int, *, pool: str, image_size: tuple[int, int], trained_size: int = 518
+    ):
         super().__init__(dim, depth, heads, trained_size)
         if pool not in ("cls", "gem"):
             raise ValueError(f"pool must be cls or gem, got {pool!r}")
@@ -124,8 +126,9 @@ class DinoV2Encoder(DinoV2, ImageEncoder):
         return F.normalize(pooled, dim=1)
 
 
-def build_dinov2(*, variant: str = "vits14", pool: str = "cls",
-                 image_size: tuple[int, int] = (224, 224)) -> DinoV2Encoder:
+def build_dinov2(
+    *, variant: str = "vits14", pool: str = "cls", image_size: tuple[int, int] = (224, 224)
+) -> DinoV2Encoder:
     """The DINOv2 encoder `vits14`, `vitb14` or `vitl14` (384, 768, 1024-D), in eval mode, untrained.
 
     Images are resized as DINOv2's own evaluation does: bicubic, antialiased.

@@ -3,6 +3,7 @@
 Wang et al., "Focus on Local: Finding Reliable Discriminative Regions for Visual Place Recognition", AAAI
 2025. Module names are those of the published checkpoints (`FoL_base.pth`, `FoL_large.pth`).
 """
+
 import math
 from dataclasses import dataclass
 
@@ -10,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.images.base import ImageEncoder, Preprocess
-from models.images.dinov2 import PATCH, VARIANTS, DinoV2, patch_map
+from opticornet.models.images.base import ImageEncoder, Preprocess
+from opticornet.models.images.dinov2 import PATCH, VARIANTS, DinoV2, patch_map
 
 SIZES = {"base": "vitb14", "large": "vitl14"}
 CELLS = 225  # patches whose surroundings give local features
@@ -60,8 +61,15 @@ def cap_top(values: Tensor, count: int = 3, rank: float = 0.05) -> Tensor:
 class GuidedAggregator(nn.Module):
     """SALAD's aggregation with the backbone's attention deciding what goes to the dustbin."""
 
-    def __init__(self, dim: int, clusters: int = 64, cluster_dim: int = 128, token_dim: int = 256,
-                 hidden: int = 512, dropout: float = 0.3):
+    def __init__(
+        self,
+        dim: int,
+        clusters: int = 64,
+        cluster_dim: int = 128,
+        token_dim: int = 256,
+        hidden: int = 512,
+        dropout: float = 0.3,
+    ):
         super().__init__()
         self.token_features = nn.Sequential(nn.Linear(dim, hidden), nn.ReLU(), nn.Linear(hidden, token_dim))
         self.cluster_features = _patch_mlp(dim, hidden, cluster_dim, dropout)
@@ -119,8 +127,14 @@ def cls_attention(attn: nn.Module, x: Tensor) -> Tensor:
 class FoL(ImageEncoder):
     """Image encoder (B, 3, H, W) -> (B, 8448), rows of unit length, with local features for re-ranking."""
 
-    def __init__(self, model: DinoV2, aggregator: GuidedAggregator, *,
-                 local_dims: tuple[int, int] = (256, 128), image_size: tuple[int, int] = (504, 504)):
+    def __init__(
+        self,
+        model: DinoV2,
+        aggregator: GuidedAggregator,
+        *,
+        local_dims: tuple[int, int] = (256, 128),
+        image_size: tuple[int, int] = (504, 504),
+    ):
         super().__init__()
         self.backbone = AttentiveDinoV2(model)
         self.aggregator = aggregator
@@ -152,8 +166,10 @@ class FoL(ImageEncoder):
 def top_cells(confidence: Tensor, grid: tuple[int, int]) -> Tensor:
     """Boolean map (B, h, w) of the 225 most confident of the (B, h * w) patches."""
     if confidence.shape[1] < CELLS:
-        raise ValueError(f"local features need at least {CELLS} patches of {PATCH}x{PATCH} pixels, "
-                         f"got {grid[0]}x{grid[1]}: use larger images")
+        raise ValueError(
+            f"local features need at least {CELLS} patches of {PATCH}x{PATCH} pixels, "
+            f"got {grid[0]}x{grid[1]}: use larger images"
+        )
     chosen = confidence.topk(CELLS, dim=1).indices
     return torch.zeros_like(confidence, dtype=torch.bool).scatter(1, chosen, True).unflatten(1, tuple(grid))
 

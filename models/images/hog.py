@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from models.images.base import PrecomputedEncoder, average
+from opticornet.models.images.base import PrecomputedEncoder, average
 
 CELL = 8
 BLOCK = 2
@@ -63,8 +63,7 @@ def normalise_blocks(cells: np.ndarray) -> np.ndarray:
     Unit length, entries clipped at 0.2, unit length again.
     """
     rows, columns = cells.shape[0] - BLOCK + 1, cells.shape[1] - BLOCK + 1
-    blocks = np.concatenate(
-        [cells[i:i + rows, j:j + columns] for i in range(BLOCK) for j in range(BLOCK)], axis=2)
+    blocks = np.concatenate([cells[i : i + rows, j : j + columns] for i in range(BLOCK) for j in range(BLOCK)], axis=2)
     clipped = np.minimum(_unit(blocks, FLAT), CLIP)
     return _unit(clipped, 1e-3)
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.images.base import ImageEncoder, Preprocess
-from utils.errors import UserError
+from opticornet.models.images.base import ImageEncoder, Preprocess
+from opticornet.utils.errors import UserError
 
 PREFIX = "hub:"
 
@@ -56,8 +56,12 @@ class HubEncoder(ImageEncoder):
             raise
         except Exception as error:  # the repository's own code may raise anything
             raise ValueError(f"{self.name} fails on an image of {size} pixels ({_line(error)}): {wanted}") from error
-        if not isinstance(out, Tensor) or out.ndim != 2 or len(out) != len(images) \
-                or out.shape[1] != getattr(self, "out_dims", out.shape[1]):
+        if (
+            not isinstance(out, Tensor)
+            or out.ndim != 2
+            or len(out) != len(images)
+            or out.shape[1] != getattr(self, "out_dims", out.shape[1])
+        ):
             found = f"shape {tuple(out.shape)}" if isinstance(out, Tensor) else type(out).__name__
             raise ValueError(f"{self.name} returns {found} for {len(images)} images of {size} pixels: {wanted}")
         return functional.normalize(out.float(), dim=1)
@@ -83,8 +87,9 @@ def build_hub(name: str, image_size: tuple[int, int] | None = (322, 322)) -> Hub
     address, _, query = name.removeprefix(PREFIX).partition("?")
     repository, _, entry = address.rpartition(":")
     if not repository or not entry:
-        raise UserError(f"{name}: wanted hub:<owner/name or folder>:<entry>, "
-                        "for example hub:gmberton/megaloc:get_trained_model")
+        raise UserError(
+            f"{name}: wanted hub:<owner/name or folder>:<entry>, for example hub:gmberton/megaloc:get_trained_model"
+        )
     arguments = {key: _value(text) for key, text in parse_qsl(query)}
     local = Path(repository).is_dir()
     if local and not Path(repository, "hubconf.py").is_file():
@@ -92,11 +97,14 @@ def build_hub(name: str, image_size: tuple[int, int] | None = (322, 322)) -> Hub
     if not local and not 1 <= repository.count("/") <= 1:
         raise UserError(f"{repository} is neither an existing folder nor owner/name of a repository")
     try:
-        network = torch.hub.load(repository, entry, source="local" if local else "github", trust_repo=True,
-                                 verbose=False, **arguments)
+        network = torch.hub.load(
+            repository, entry, source="local" if local else "github", trust_repo=True, verbose=False, **arguments
+        )
     except Exception as error:  # the repository's own code may raise anything
-        raise UserError(f"cannot load {name}: {type(error).__name__}: {_line(error)}; without a network, give a local "
-                        "folder of the repository, and its weights where it looks for them") from error
+        raise UserError(
+            f"cannot load {name}: {type(error).__name__}: {_line(error)}; without a network, give a local "
+            "folder of the repository, and its weights where it looks for them"
+        ) from error
     if not isinstance(network, nn.Module):
         raise UserError(f"{name} gives a {type(network).__name__}: wanted a torch.nn.Module")
     return HubEncoder(network, name, image_size)
@@ -118,6 +126,9 @@ def state_sha256(model: nn.Module) -> str:
     digest = hashlib.sha256()
     for key, tensor in sorted(model.state_dict().items()):
         digest.update(key.encode())
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy() if tensor.ndim
-                      else repr(tensor.item()).encode())
+        digest.update(
+            tensor.detach().cpu().contiguous().view(torch.uint8).numpy()
+            if tensor.ndim
+            else repr(tensor.item()).encode()
+        )
     return digest.hexdigest()

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.images.base import ImageEncoder, Preprocess, load_state
-from utils.errors import UserError
+from opticornet.models.images.base import ImageEncoder, Preprocess, load_state
+from opticornet.utils.errors import UserError
 
 # VGG16 up to conv5_3, without the ReLU behind it: output channels of the 3x3 convolutions, M a 2x2 max pooling.
 VGG16 = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512)
@@ -77,8 +77,9 @@ class NetVLAD(ImageEncoder):
     Loading a checkpoint gives the whitening the size it has there, or takes it away where there is none.
     """
 
-    def __init__(self, whitened_dims: int | None = 4096, clusters: int = 64,
-                 image_size: tuple[int, int] | None = (480, 640)) -> None:
+    def __init__(
+        self, whitened_dims: int | None = 4096, clusters: int = 64, image_size: tuple[int, int] | None = (480, 640)
+    ) -> None:
         super().__init__()
         self.encoder = vgg16_layers()
         self.pool = NetVLADLayer(clusters)
@@ -102,8 +103,10 @@ class NetVLAD(ImageEncoder):
         if dims != (None if self.WPCA is None else self.out_dims):
             self._whiten_to(dims)
         if not any(key.startswith("encoder.") for key in state):
-            raise UserError(f"{source} holds only the pooling (keys such as {next(iter(state))}): wanted a checkpoint "
-                            "with the VGG16 weights encoder.* as well")
+            raise UserError(
+                f"{source} holds only the pooling (keys such as {next(iter(state))}): wanted a checkpoint "
+                "with the VGG16 weights encoder.* as well"
+            )
         load_state(self, state, source)
 
 

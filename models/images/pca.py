@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from utils.errors import UserError
-from utils.files import atomic_path
+from opticornet.utils.errors import UserError
+from opticornet.utils.files import atomic_path
 
 IN_MEMORY_BYTES = 4 << 30  # above this, the fit goes through the rows in blocks
 FORMAT = "pca-1"
@@ -34,8 +34,14 @@ class Projection:
     def save(self, path: Path) -> None:
         """Write as ``.npz``, without pickles, atomically."""
         with atomic_path(path) as temporary, open(temporary, "wb") as file:
-            np.savez(file, format=FORMAT, mean=self.mean, components=self.components, whiten=self.whiten,
-                     fitted_on=self.fitted_on)
+            np.savez(
+                file,
+                format=FORMAT,
+                mean=self.mean,
+                components=self.components,
+                whiten=self.whiten,
+                fitted_on=self.fitted_on,
+            )
 
     @classmethod
     def load(cls, path: Path) -> "Projection":
@@ -72,8 +78,9 @@ class Projector:
         return functional.normalize((descriptors - self.mean) @ self.components.T, dim=1)
 
 
-def fit_projection(descriptors: np.ndarray, dims: int, *, whiten: bool, fitted_on: str,
-                   memory_bytes: int = IN_MEMORY_BYTES) -> Projection:
+def fit_projection(
+    descriptors: np.ndarray, dims: int, *, whiten: bool, fitted_on: str, memory_bytes: int = IN_MEMORY_BYTES
+) -> Projection:
     """Principal components of rows, by scikit-learn; in blocks (incremental PCA) where they exceed ``memory_bytes``.
 
     Args:
@@ -100,15 +107,18 @@ def fit_projection(descriptors: np.ndarray, dims: int, *, whiten: bool, fitted_o
         deviation = np.sqrt(model.explained_variance_)
         floor = deviation.max() * 1e-6  # directions without spread hold only rounding
         components = components / np.maximum(deviation, floor)[:, None]
-    return Projection(np.ascontiguousarray(model.mean_, np.float32), np.ascontiguousarray(components, np.float32),
-                      whiten, fitted_on)
+    return Projection(
+        np.ascontiguousarray(model.mean_, np.float32), np.ascontiguousarray(components, np.float32), whiten, fitted_on
+    )
 
 
 def check_dims(dims: int, rows: int, width: int) -> None:
     """Refuse more components than ``rows`` descriptors of ``width`` dimensions have."""
     if not 0 < dims <= min(rows, width):
-        raise UserError(f"--pca {dims}: the descriptors to fit on are {rows} rows of {width} dimensions; "
-                        f"wanted 1 to {min(rows, width)}")
+        raise UserError(
+            f"--pca {dims}: the descriptors to fit on are {rows} rows of {width} dimensions; "
+            f"wanted 1 to {min(rows, width)}"
+        )
 
 
 def _finite(block: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ Neurocomputing. Super-CricaVPR (the teacher) lets each region attend to the same
 its context; SciceVPR (the student) has learnt to do without other images. Both are one network here: the
 student is the case of one encoder layer and a context of one image.
 """
+
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.images.base import ImageEncoder, Preprocess, load_state
-from models.images.dinov2 import VARIANTS, DinoV2
+from opticornet.models.images.base import ImageEncoder, Preprocess, load_state
+from opticornet.models.images.dinov2 import VARIANTS, DinoV2
 
 SIDE = 16  # patches along each side of the 224-pixel input
 BOUNDS = ((0, 16), (0, 8), (8, 16), (0, 5), (5, 11), (11, 16))  # spans of a side: whole, halves, thirds
@@ -80,8 +81,17 @@ class SciceVPR(ImageEncoder):
     of a multiple of c. None makes the whole batch one group, as the original network does.
     """
 
-    def __init__(self, backbone: nn.Module, in_channels: int, channels: int, *, mixers: int,
-                 mixer_ratio: int = 1, encoder_layers: int, context: int | None = 1):
+    def __init__(
+        self,
+        backbone: nn.Module,
+        in_channels: int,
+        channels: int,
+        *,
+        mixers: int,
+        mixer_ratio: int = 1,
+        encoder_layers: int,
+        context: int | None = 1,
+    ):
         super().__init__()
         if context is not None and context < 1:
             raise ValueError(f"context must be at least 1 image, got {context}")
@@ -136,8 +146,9 @@ def build_scicevpr(*, size: str = "base", mixers: int = 2, mixer_ratio: int = 1)
     return _build(size, mixers, mixer_ratio, encoder_layers=1, context=1)
 
 
-def build_super_cricavpr(*, size: str = "base", mixers: int = 2, mixer_ratio: int = 1,
-                         context: int | None = 1) -> SciceVPR:
+def build_super_cricavpr(
+    *, size: str = "base", mixers: int = 2, mixer_ratio: int = 1, context: int | None = 1
+) -> SciceVPR:
     """Super-CricaVPR, the teacher of SciceVPR, same sizes, in eval mode, untrained.
 
     The original attends across whatever images share a batch, so its recall depends on the batch size and the
@@ -151,5 +162,12 @@ def _build(size: str, mixers: int, mixer_ratio: int, encoder_layers: int, contex
     variant, layers = SIZES[size]
     backbone = FusedLayers(DinoV2(*VARIANTS[variant]), layers)
     channels = backbone.dino_model.dim
-    return SciceVPR(backbone, backbone.channels, channels, mixers=mixers, mixer_ratio=mixer_ratio,
-                    encoder_layers=encoder_layers, context=context).eval()
+    return SciceVPR(
+        backbone,
+        backbone.channels,
+        channels,
+        mixers=mixers,
+        mixer_ratio=mixer_ratio,
+        encoder_layers=encoder_layers,
+        context=context,
+    ).eval()

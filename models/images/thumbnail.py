@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from models.images.base import PrecomputedEncoder, average
+from opticornet.models.images.base import PrecomputedEncoder, average
 
 PATCH = 8
 

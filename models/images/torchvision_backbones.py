@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision import models as networks
 
-from models.images.base import ImageEncoder, Preprocess, load_state
-from utils.errors import UserError
+from opticornet.models.images.base import ImageEncoder, Preprocess, load_state
+from opticornet.utils.errors import UserError
 
 GEM_POWER = 3
 # name: (constructor, torchvision's weights, channels of the last feature map)
@@ -55,8 +55,9 @@ def global_pool(features: Tensor, pool: str, eps: float = 1e-6) -> Tensor:
     raise ValueError(f"pool must be gem, gmp or avg, got {pool!r}")
 
 
-def build_backbone(*, network: str, pool: str = "gem",
-                   image_size: tuple[int, int] | None = (480, 640)) -> PooledBackbone:
+def build_backbone(
+    *, network: str, pool: str = "gem", image_size: tuple[int, int] | None = (480, 640)
+) -> PooledBackbone:
     """``resnet18``, ``resnet50`` or ``vgg16`` up to its last convolution and the ReLU behind it, weights random.
 
     Images are resized to 480x640, bilinear, antialiased (the common protocol of the deep visual geo-localization
@@ -82,7 +83,9 @@ def fetch_weights(*, network: str) -> Path:
     try:
         weights.get_state_dict(progress=False, check_hash=True)
     except (OSError, RuntimeError) as error:
-        raise UserError(f"cannot download {network}'s ImageNet weights: wanted {path.name}, published by torchvision "
-                        f"(its page 'Models and pre-trained weights'); put it at {path} or name it with --weights, "
-                        "or try things out with --weights random") from error
+        raise UserError(
+            f"cannot download {network}'s ImageNet weights: wanted {path.name}, published by torchvision "
+            f"(its page 'Models and pre-trained weights'); put it at {path} or name it with --weights, "
+            "or try things out with --weights random"
+        ) from error
     return path

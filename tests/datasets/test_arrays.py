@@ -4,9 +4,9 @@ import h5py
 import numpy as np
 import pytest
 
-from datasets.arrays import LazyRows, check_finite, iterate_blocks, open_descriptors, take_rows
-from datasets.traverse import Traverse
-from utils.errors import UserError
+from opticornet.datasets.arrays import LazyRows, check_finite, iterate_blocks, open_descriptors, take_rows
+from opticornet.datasets.traverse import Traverse
+from opticornet.utils.errors import UserError
 
 VALUES = np.random.default_rng(0).standard_normal((50, 6)).astype(np.float32)
 

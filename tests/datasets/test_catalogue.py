@@ -4,10 +4,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from datasets.catalogue import check_split, load_dataset, load_split, split_names
-from datasets.folder import write_dataset
-from datasets.traverse import Dataset, Split, Traverse
-from utils.errors import UserError
+from opticornet.datasets.catalogue import check_split, load_dataset, load_split, split_names
+from opticornet.datasets.folder.reading import write_dataset
+from opticornet.datasets.traverse import Dataset, Split, Traverse
+from opticornet.utils.errors import UserError
 
 
 def drive(count: int = 6, dims: int = 3, units: str = "metres", axes: int = 2) -> Traverse:

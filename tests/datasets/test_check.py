@@ -3,10 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from datasets.check import check_dataset, render
-from datasets.folder import write_dataset
-from datasets.traverse import Dataset, Split, Traverse
-from utils.errors import UserError
+from opticornet.datasets.check import check_dataset, render
+from opticornet.datasets.folder.reading import write_dataset
+from opticornet.datasets.traverse import Dataset, Split, Traverse
+from opticornet.utils.errors import UserError
 
 
 def drive(name: str, count: int, shift: float = 0.0) -> Traverse:

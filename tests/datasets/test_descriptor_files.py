@@ -3,9 +3,9 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
-from datasets import descriptor_files
-from datasets.descriptor_files import DescriptorFiles, Progress, part_of, standardise
-from utils.errors import UserError
+from opticornet.datasets import descriptor_files
+from opticornet.datasets.descriptor_files import DescriptorFiles, Progress, part_of, standardise
+from opticornet.utils.errors import UserError
 
 
 def files(tmp_path, encoder="hog", **options):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from datasets.arrays import open_descriptors, take_rows
-from datasets.frames import Frames
+from opticornet.datasets.arrays import open_descriptors, take_rows
+from opticornet.datasets.frames import Frames
 
 ROWS = np.random.default_rng(0).standard_normal((40, 3)).astype(np.float32)
 STARTS = torch.tensor([30, 2, 2, 0, 35])  # any order, repeated, overlapping

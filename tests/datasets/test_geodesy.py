@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from datasets.geodesy import local_metres
+from opticornet.datasets.geodesy import local_metres
 
 
 def test_origin_is_zero_and_axes_are_east_north_up():

@@ -1,4 +1,4 @@
-from datasets.labels import repeated
+from opticornet.datasets.labels import repeated
 
 
 class Label(str):

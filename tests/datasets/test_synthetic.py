@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from datasets.synthetic import SyntheticParameters, simulate
-from datasets.windows import window_indices, window_starts
+from opticornet.datasets.synthetic import SyntheticParameters, simulate
+from opticornet.datasets.windows import window_indices, window_starts
 
 
 @pytest.fixture(scope="module")

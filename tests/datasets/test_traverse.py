@@ -1,6 +1,6 @@
 import numpy as np
 
-from datasets.traverse import Traverse
+from opticornet.datasets.traverse import Traverse
 
 
 def test_cut_is_a_view_whose_bounds_are_clipped():

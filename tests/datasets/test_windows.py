@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from datasets.traverse import Traverse
-from datasets.windows import Windows, inside, kept_ranges, window_indices, window_starts
-from utils.errors import UserError
+from opticornet.datasets.traverse import Traverse
+from opticornet.datasets.windows import Windows, inside, kept_ranges, window_indices, window_starts
+from opticornet.utils.errors import UserError
 
 
 def traverse_of(lengths: list[int]) -> Traverse:

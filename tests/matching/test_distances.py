@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from matching import distances
-from matching.distances import euclidean
+from opticornet.matching import distances
+from opticornet.matching.distances import euclidean
 
 
 def plain(query: np.ndarray, reference: np.ndarray) -> np.ndarray:
@@ -44,8 +44,11 @@ def test_equal_rows_are_exactly_zero_apart():
 def test_rows_with_much_in_common_keep_their_digits_without_a_difference_for_every_pair(common, scaled, monkeypatch):
     recomputed = []
     plain_recompute = distances._recompute
-    monkeypatch.setattr(distances, "_recompute", lambda squared, chosen, *rest: (
-        recomputed.append(int(chosen.sum())), plain_recompute(squared, chosen, *rest)))
+    monkeypatch.setattr(
+        distances,
+        "_recompute",
+        lambda squared, chosen, *rest: (recomputed.append(int(chosen.sum())), plain_recompute(squared, chosen, *rest)),
+    )
     rows = np.random.default_rng(3).standard_normal((300, 64)).astype(np.float32) + np.float32(common)
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     unit = rows / lengths

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from datasets.windows import inside, window_indices, window_starts
-from matching.diagonal import Diagonal
-from matching.ground_truth import GroundTruth
-from matching.metrics import recall_at, recall_at_radii
-from matching.ranking import Ranking
-from matching.search import search
-from matching.sequence_matching import match, rerank
-from matching.sequences import SequenceSet
+from opticornet.datasets.windows import inside, window_indices, window_starts
+from opticornet.evaluation.ground_truth import GroundTruth
+from opticornet.evaluation.metrics import recall_at, recall_at_radii
+from opticornet.matching.ranking import Ranking
+from opticornet.matching.search import search
+from opticornet.matching.sequences.diagonal import Diagonal
+from opticornet.matching.sequences.match import match, rerank
+from opticornet.matching.sequences.windows import SequenceSet
 
 KS = (1, 5, 10, 20, 100)
 RADII = (1, 5, 10, 20, 40, 100, 200)
@@ -44,9 +44,7 @@ class Fixture:
         self.values = np.load(folder / "golden" / "seqnet" / f"{name}.npz", allow_pickle=False)
         self.reference = self._side("dbDesc", "utmDb", "seqBounds_db")
         self.query = self._side("qDesc", "utmQ", "seqBounds_q")
-        self.truth = GroundTruth(
-            self.reference.positions[self.reference.kept], self.query.positions[self.query.kept]
-        )
+        self.truth = GroundTruth(self.reference.positions[self.reference.kept], self.query.positions[self.query.kept])
 
     def _side(self, frames, positions, bounds):
         frames = self.values[frames]
@@ -57,9 +55,7 @@ class Fixture:
 
     def holds(self, length: int) -> bool:
         """Every kept frame's sequence has room for a window; the original reads beyond it where there is none."""
-        return all(
-            np.diff(side.bounds[side.kept], axis=1).min() >= length for side in (self.reference, self.query)
-        )
+        return all(np.diff(side.bounds[side.kept], axis=1).min() >= length for side in (self.reference, self.query))
 
     def __call__(self, case, what):
         return self.values[f"{case}{self.suffix}/{what}"]

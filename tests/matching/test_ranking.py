@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from matching.ranking import Ranking, TopK, concatenate, decode_keys, order_keys, sort_candidates
+from opticornet.matching.ranking import Ranking, TopK, concatenate, decode_keys, order_keys, sort_candidates
 
 
 def test_keys_sort_by_distance_then_by_index_and_decode_to_both():

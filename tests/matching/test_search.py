@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from matching import distances
-from matching.ranking import concatenate
-from matching.search import Index, search, search_tiles
+from opticornet.matching import distances
+from opticornet.matching.ranking import concatenate
+from opticornet.matching.search import Index, search, search_tiles
 
 REFERENCES, DIMS = 400, 32
 
@@ -95,9 +95,7 @@ def test_missing_neighbours_are_marked(descriptors):
     ],
 )
 def test_an_index_that_cannot_be_built_says_why(descriptors, index, reason):
-    with pytest.raises(
-        ValueError, match=f"'{index}' cannot be built from 400 references of 32 dimensions: .*{reason}"
-    ):
+    with pytest.raises(ValueError, match=f"'{index}' cannot be built from 400 references of 32 dimensions: .*{reason}"):
         search(*descriptors, 5, index=index)
 
 
@@ -124,8 +122,11 @@ def test_descriptors_with_much_in_common_are_not_near_duplicates(common, monkeyp
     """Exact to the last digit, without a difference for every pair."""
     recomputed = []
     plain = distances._recompute
-    monkeypatch.setattr(distances, "_recompute", lambda squared, chosen, *rest: (
-        recomputed.append(int(chosen.sum())), plain(squared, chosen, *rest)))
+    monkeypatch.setattr(
+        distances,
+        "_recompute",
+        lambda squared, chosen, *rest: (recomputed.append(int(chosen.sum())), plain(squared, chosen, *rest)),
+    )
     rows = np.random.default_rng(5).standard_normal((400, 64)) + common
     rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
     reference, query = rows[:300], rows[280:]  # twenty of the queries are references

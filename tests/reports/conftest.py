@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from utils import records
-from utils.records import save_result
+from opticornet.evaluation import records
+from opticornet.evaluation.records import save_result
 
 
 def make_record(

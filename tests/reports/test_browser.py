@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from report import gather
-from reports.page import render
-from reports.protocols import group_by_protocol
-from reports.results import read_results
+from opticornet.reports.page import render
+from opticornet.reports.protocols import group_by_protocol
+from opticornet.reports.results import read_results
+from opticornet.steps.report import gather
 
 pytestmark = pytest.mark.browser
 
@@ -168,8 +168,8 @@ def test_street_tiles_are_asked_for_only_once_wanted_and_missed_without_harm(pag
 
 
 def test_matrix_is_drawn_from_the_dataset_as_it_was(page, tmp_path, monkeypatch):
-    from test import test as run_test
-    from utils.options import TestOptions
+    from opticornet.options.modes import TestOptions
+    from opticornet.steps.test import test as run_test
 
     rng = np.random.default_rng(0)
     folder = tmp_path / "data"

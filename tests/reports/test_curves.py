@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from reports import curves
-from reports.results import read_result
+from opticornet.reports import curves
+from opticornet.reports.results import read_result
 
 
 def test_recall_at_every_k(record):

@@ -1,8 +1,8 @@
 import pytest
 
-from reports.difference import as_text, difference, mcnemar, verdict
-from reports.results import read_result
-from utils.errors import UserError
+from opticornet.reports.difference import as_text, difference, mcnemar, verdict
+from opticornet.reports.results import read_result
+from opticornet.utils.errors import UserError
 
 
 @pytest.mark.parametrize(

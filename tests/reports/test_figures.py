@@ -4,11 +4,11 @@ import matplotlib
 import numpy as np
 import pytest
 
-from reports import figures
-from reports.matrix import similarity_matrix
-from reports.protocols import group_by_protocol
-from reports.results import CLOSE, RIGHT, read_result, read_results
-from reports.route import route
+from opticornet.reports import figures
+from opticornet.reports.matrix import similarity_matrix
+from opticornet.reports.protocols import group_by_protocol
+from opticornet.reports.results import CLOSE, RIGHT, read_result, read_results
+from opticornet.reports.route import route
 
 
 @pytest.fixture

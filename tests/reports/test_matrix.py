@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from reports.matrix import contrast, similarity_matrix, to_bytes
+from opticornet.reports.matrix import contrast, similarity_matrix, to_bytes
 
 
 def _unit(rows, dims, seed):
@@ -26,7 +26,7 @@ def test_each_value_is_the_largest_of_its_block(max_side):
 def test_tiles_of_queries_join_without_a_seam(monkeypatch):
     reference, query = _unit(23, 8, 0), _unit(17, 8, 1)
     whole = similarity_matrix(reference, query, 12, "rows").values
-    monkeypatch.setattr("reports.matrix._BLOCK", 50)
+    monkeypatch.setattr("opticornet.reports.matrix._BLOCK", 50)
     np.testing.assert_allclose(similarity_matrix(reference, query, 12, "rows").values, whole, atol=1e-6)
 
 

@@ -1,6 +1,6 @@
 import json
 
-from reports.page import embedded, flattened
+from opticornet.reports.page import embedded, flattened
 
 
 def test_fields_of_a_record_by_section():

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reports.matrix import similarity_matrix
-from reports.pictures import FramePictures, matrix_picture, order_of_interest, thumbnail, window_rows
-from reports.results import read_result
+from opticornet.reports.matrix import similarity_matrix
+from opticornet.reports.pictures import FramePictures, matrix_picture, order_of_interest, thumbnail, window_rows
+from opticornet.reports.results import read_result
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from reports.results import CLOSE, NO_POSITIVE, RIGHT, WRONG, read_result, read_results
-from utils.errors import UserError
+from opticornet.reports.results import CLOSE, NO_POSITIVE, RIGHT, WRONG, read_result, read_results
+from opticornet.utils.errors import UserError
 
 
 def test_outcomes(record):

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from reports.results import CLOSE, NO_POSITIVE, RIGHT, WRONG, read_result
-from reports.route import failure_text, longest_failure, mercator, place_map, route
+from opticornet.reports.results import CLOSE, NO_POSITIVE, RIGHT, WRONG, read_result
+from opticornet.reports.route import failure_text, longest_failure, mercator, place_map, route
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ import shutil
 import numpy as np
 import pytest
 
-from main import main
-from reports.results import read_result
-from reports.scenes import Unavailable, reopen, vectors
+from opticornet.cli import main
+from opticornet.reports.results import read_result
+from opticornet.reports.scenes import Unavailable, reopen, vectors
 
 QUICK = ["--latencyQueries", "0", "--bootstrap", "0", "--device", "cpu", "--quiet"]
 

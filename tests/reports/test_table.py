@@ -1,9 +1,9 @@
 import csv
 import io
 
-from reports.protocols import group_by_protocol
-from reports.results import read_results
-from reports.table import COLUMNS, as_csv, as_latex, as_markdown, best_rows
+from opticornet.reports.protocols import group_by_protocol
+from opticornet.reports.results import read_results
+from opticornet.reports.table import COLUMNS, as_csv, as_latex, as_markdown, best_rows
 
 
 def _read(*paths):

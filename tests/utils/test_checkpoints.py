@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from utils.checkpoints import fit_state, load_checkpoint, save_checkpoint
-from utils.errors import UserError
+from opticornet.utils.checkpoints import fit_state, load_checkpoint, save_checkpoint
+from opticornet.utils.errors import UserError
 
 
 class Malicious:

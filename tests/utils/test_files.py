@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from utils.errors import UserError
-from utils.files import atomic_path, write_json
+from opticornet.utils.errors import UserError
+from opticornet.utils.files import atomic_path, write_json
 
 
 def test_a_finished_file_replaces_the_old_one(tmp_path):

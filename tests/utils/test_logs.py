@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from utils.logs import RunLog, duration, painted, write_environment
+from opticornet.utils.logs import RunLog, duration, painted, write_environment
 
 
 class Terminal(io.StringIO):

@@ -4,8 +4,8 @@ import os
 import numpy as np
 import pytest
 
-from utils.errors import UserError
-from utils.rows import RowWriter
+from opticornet.utils.errors import UserError
+from opticornet.utils.rows import RowWriter
 
 ROWS = np.arange(60, dtype=np.float32).reshape(20, 3)
 
@@ -14,7 +14,7 @@ ROWS = np.arange(60, dtype=np.float32).reshape(20, 3)
 def test_appended_rows_are_an_ordinary_npy(tmp_path, dtype):
     writer = RowWriter(tmp_path / "r.npy", (3,), dtype)
     for start in range(0, 20, 7):
-        writer.append(ROWS[start:start + 7])
+        writer.append(ROWS[start : start + 7])
     writer.append(ROWS[:0])
     writer.sync()
     writer.close()

@@ -3,8 +3,8 @@ import signal
 
 import pytest
 
-from main import main
-from utils.signals import Interrupted, StopRequest
+from opticornet.cli import main
+from opticornet.utils.signals import Interrupted, StopRequest
 
 
 def test_the_first_signal_asks_and_the_second_stops_at_once():
@@ -22,7 +22,7 @@ def test_steps_that_save_nothing_midway_end_in_one_line(monkeypatch, capsys):
     def interrupted(paths):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("report.read_results", interrupted)
+    monkeypatch.setattr("opticornet.steps.report.read_results", interrupted)
     assert main(["--mode", "report", "--results", "a.json"]) == 130
     said = capsys.readouterr().err
     assert said.startswith("stopped: ")

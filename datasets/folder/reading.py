@@ -1,0 +1,397 @@
+"""Dataset folders: ``dataset.toml`` and the files it names. The format is described in docs/datasets.md."""
+
+import os
+import re
+import tomllib
+from dataclasses import dataclass, field, fields
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from opticornet.datasets.arrays import open_descriptors, split_key
+from opticornet.datasets.descriptor_files import local_of, read_identity
+from opticornet.datasets.folder.tables import FrameTable, read_frames, read_positives, write_frames
+from opticornet.datasets.geodesy import local_metres
+from opticornet.datasets.traverse import Dataset, Split, Traverse, Units
+from opticornet.utils.errors import UserError
+from opticornet.utils.files import atomic_path, write_text
+
+TOML_NAME = "dataset.toml"
+SPLIT_NAMES = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class TraverseEntry:
+    """``[traverses.NAME]``: paths relative to the folder."""
+
+    descriptors: str
+    frames: str | None = None
+
+
+@dataclass(frozen=True)
+class SplitEntry:
+    """``[splits.NAME]``: traverse names, half-open row ranges, radii in the dataset's units."""
+
+    reference: str
+    query: str
+    reference_rows: tuple[int, int] | None = None
+    query_rows: tuple[int, int] | None = None
+    positive_radius: float | None = None
+    negative_radius: float | None = None
+    positives: str | None = None
+
+
+@dataclass(frozen=True)
+class FolderEntry:
+    """A whole ``dataset.toml``."""
+
+    name: str
+    units: Units
+    traverses: dict[str, TraverseEntry] = field(default_factory=dict)
+    splits: dict[str, SplitEntry] = field(default_factory=dict)
+
+
+def read_toml(folder: Path) -> FolderEntry:
+    """Read ``folder/dataset.toml`` and check every key and type; no other file is opened.
+
+    Raises:
+        UserError: no such file, broken TOML, unknown or missing key (named), wrong type, unknown traverse.
+    """
+    path = folder / TOML_NAME
+    try:
+        with open(path, "rb") as file:
+            document = tomllib.load(file)
+    except FileNotFoundError as error:
+        found = "an empty folder" if folder.is_dir() and not any(folder.iterdir()) else "no dataset.toml"
+        raise UserError(f"{folder}: {found}; a dataset folder holds a {TOML_NAME} (docs/datasets.md)") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as TOML ({error})") from error
+
+    _check_keys(path, "at the top", document, FolderEntry)
+    units = document.get("units")
+    if units not in ("metres", "frames"):
+        raise UserError(f'{path}: units is {units!r}; wanted units = "metres" or "frames"')
+    traverses = {
+        name: _entry(path, f"traverses.{name}", table, TraverseEntry)
+        for name, table in _table(path, "traverses", document.get("traverses")).items()
+    }
+    splits = {
+        name: _entry(path, f"splits.{name}", table, SplitEntry)
+        for name, table in _table(path, "splits", document.get("splits")).items()
+    }
+    for name, split in splits.items():
+        if name not in SPLIT_NAMES:
+            raise UserError(f"{path}: splits.{name} is unknown; splits are {', '.join(SPLIT_NAMES)}")
+        for role in (split.reference, split.query):
+            if role not in traverses:
+                raise UserError(f"{path}: splits.{name} names traverse {role!r}; there are {', '.join(traverses)}")
+        if (split.positive_radius is None) == (split.positives is None):
+            raise UserError(f"{path}: splits.{name} needs positive_radius or positives, one of the two")
+    return FolderEntry(_typed(path, "name", document.get("name", folder.name), str), units, traverses, splits)
+
+
+def load_folder(folder: str | Path, split_names: tuple[str, ...] | None = None) -> Dataset:
+    """Open the splits of a dataset folder; files of other splits are not touched.
+
+    Args:
+        folder: holds a ``dataset.toml``.
+        split_names: the splits to open, default all there are.
+
+    Raises:
+        UserError: anything wrong with the folder, in one line.
+    """
+    folder = Path(folder)
+    entry = read_toml(folder)
+    reader = _Reader(folder, entry)
+    for name in split_names or ():
+        if name not in entry.splits:
+            raise UserError(f"{folder / TOML_NAME}: no split {name!r}; it has {', '.join(entry.splits)}")
+    return Dataset(entry.name, {name: reader.split(name) for name in split_names or entry.splits})
+
+
+def inside_folder(folder: Path, relative: str) -> Path:
+    """The path of a file named in a ``dataset.toml``.
+
+    Raises:
+        UserError: it is absolute or leads out of the folder, also by a symbolic link.
+    """
+    path = folder / relative
+    if Path(relative).is_absolute() or not path.resolve().is_relative_to(folder.resolve()):
+        raise UserError(f"{folder / TOML_NAME}: {relative!r} leaves the folder; move or copy the file into it")
+    return path
+
+
+class _Reader:
+    """Opens each traverse of a folder once, however many splits use it."""
+
+    def __init__(self, folder: Path, entry: FolderEntry):
+        self._folder, self._entry = folder, entry
+        self._opened: dict[str, tuple[Any, FrameTable]] = {}
+
+    def split(self, name: str) -> Split:
+        entry = self._entry.splits[name]
+        origin = self._origin(entry.reference)
+        reference = self._traverse(entry.reference, origin)
+        query = self._traverse(entry.query, origin)
+        reference_rows = self._rows(name, "reference_rows", entry.reference_rows, reference)
+        query_rows = self._rows(name, "query_rows", entry.query_rows, query)
+        positives = None
+        if entry.positives is not None:
+            table = read_positives(
+                inside_folder(self._folder, entry.positives),
+                query.names or len(query),
+                reference.names or len(reference),
+            )
+            positives = np.clip(table[slice(*query_rows)], *reference_rows) - reference_rows[0]
+        return Split(
+            name=name,
+            reference=reference.cut(*reference_rows),
+            query=query.cut(*query_rows),
+            positive_radius=entry.positive_radius,
+            negative_radius=entry.negative_radius,
+            positives=positives,
+        )
+
+    def _open(self, name: str) -> tuple[Any, FrameTable]:
+        if name not in self._opened:
+            entry = self._entry.traverses[name]
+            path, key = split_key(entry.descriptors)
+            location = inside_folder(self._folder, str(path))
+            descriptors = open_descriptors(f"{location}:{key}" if key else location)
+            frames = FrameTable()
+            if entry.frames is not None:
+                frames = read_frames(inside_folder(self._folder, entry.frames))
+                self._check_rows(entry, len(descriptors), frames)
+            self._opened[name] = descriptors, frames
+        return self._opened[name]
+
+    def _check_rows(self, entry: TraverseEntry, count: int, frames: FrameTable) -> None:
+        """Whether descriptors and table have as many rows and, where both name their images, of the same ones.
+
+        A record written by ``--mode extract`` names images as its list does, which is how a prepared table does, or
+        relative to a folder of images, which the table's paths then end in.
+        """
+        for what in (frames.positions, frames.bounds, frames.names, frames.timestamps, frames.images):
+            if what is not None and len(what) != count:
+                raise UserError(
+                    f"{self._folder / entry.frames}: {len(what)} frames, but {entry.descriptors} has {count} "
+                    "descriptors; wanted one row each"
+                )
+        path = self._folder / entry.descriptors
+        extracted = (read_identity(path) or {}).get("names")
+        if extracted is None or frames.images is None:
+            return
+        pairs = zip_longest(extracted, frames.images)
+        if other := next((pair for pair in pairs if not f"/{pair[1]}".endswith(f"/{pair[0]}")), None):
+            raise UserError(
+                f"{path}: extracted from other images than {entry.frames} lists (first {other[0]}, not {other[1]}); "
+                "extract again with --overwrite"
+            )
+
+    def _origin(self, name: str) -> np.ndarray | None:
+        """Where the local metres of a split are counted from: the first frame of its reference traverse."""
+        frames = self._open(name)[1]
+        return frames.positions[0] if frames.position_columns == ("lat", "lon") else None
+
+    def _traverse(self, name: str, origin: np.ndarray | None) -> Traverse:
+        descriptors, frames = self._open(name)
+        entry, count = self._entry.traverses[name], len(descriptors)
+        bounds = frames.bounds
+        if bounds is None:
+            bounds = np.tile(np.array([0, count]), (count, 1))
+        return Traverse(
+            name=name,
+            descriptors=descriptors,
+            positions=self._positions(name, frames, count, origin),
+            units=self._entry.units,
+            bounds=bounds,
+            names=frames.names,
+            timestamps=frames.timestamps,
+            images=frames.images and self._image_paths(frames.images),
+            source=str(self._folder / entry.descriptors),
+            local_features=self._local_features(entry.descriptors, count),
+            lat_lon=frames.positions if frames.position_columns == ("lat", "lon") else None,
+        )
+
+    def _local_features(self, descriptors: str, count: int) -> np.ndarray | None:
+        """What ``--mode extract --local`` wrote beside a ``.npy``; None where it did not."""
+        path = local_of(self._folder / descriptors)
+        if path.suffix != ".npy" or not path.is_file():
+            return None
+        try:
+            features = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path}: cannot be read as local features ({error}); extract them again") from error
+        if features.ndim != 3 or len(features) != count:
+            raise UserError(f"{path}: shape {features.shape}; wanted ({count}, R, C), a row for each of {descriptors}")
+        return features
+
+    def _positions(self, name: str, frames: FrameTable, count: int, origin: np.ndarray | None) -> np.ndarray:
+        """(N, P) in the dataset's units."""
+        columns = frames.position_columns
+        in_frames = columns in ((), ("frame",))
+        if in_frames != (self._entry.units == "frames"):
+            found = f"columns {', '.join(columns)}" if columns else "no position columns"
+            wanted = "x, y or lat, lon" if self._entry.units == "metres" else "a frame column or none"
+            raise UserError(
+                f"{self._folder / TOML_NAME}: units are {self._entry.units}, but traverse {name} has {found}; "
+                f"wanted {wanted}"
+            )
+        if not columns:
+            return np.arange(count, dtype=np.float64)[:, None]
+        if (columns == ("lat", "lon")) != (origin is not None):
+            raise UserError(
+                f"{self._folder / TOML_NAME}: traverse {name} and the other one of its split do not have the same "
+                "kind of position (x, y or lat, lon); give both the same"
+            )
+        return frames.positions if origin is None else local_metres(frames.positions, origin)
+
+    def _image_paths(self, images: tuple[str, ...]) -> tuple[str, ...]:
+        """Images may lie outside of the folder, which often holds descriptors of images that stay where they are."""
+        return tuple(os.path.join(self._folder, image) for image in images)
+
+    def _rows(self, split: str, key: str, rows: tuple[int, int] | None, traverse: Traverse) -> tuple[int, int]:
+        start, stop = rows or (0, len(traverse))
+        if not 0 <= start < stop <= len(traverse):
+            raise UserError(
+                f"{self._folder / TOML_NAME}: splits.{split} {key} = [{start}, {stop}] leaves nothing or goes "
+                f"beyond the {len(traverse)} frames of {traverse.name}; wanted 0 <= start < stop <= {len(traverse)}"
+            )
+        return start, stop
+
+
+def format_toml(entry: FolderEntry) -> str:
+    """The text of a ``dataset.toml`` that :func:`read_toml` reads back to an equal entry."""
+    lines = [f"name = {_quoted(entry.name)}", f"units = {_quoted(entry.units)}"]
+    for table, entries in (("traverses", entry.traverses), ("splits", entry.splits)):
+        for name, item in entries.items():
+            lines += ["", f"[{table}.{_key(name)}]"]
+            for attribute in fields(item):
+                value = getattr(item, attribute.name)
+                if value is not None:
+                    lines.append(f"{attribute.name} = {_formatted(value)}")
+    return "\n".join(lines) + "\n"
+
+
+def write_toml(folder: Path, entry: FolderEntry) -> None:
+    """Write ``folder/dataset.toml``, atomically."""
+    write_text(folder / TOML_NAME, format_toml(entry))
+
+
+def write_dataset(folder: str | Path, dataset: Dataset) -> None:
+    """Write a whole dataset as a folder: descriptors, frames, positives, and last of all ``dataset.toml``.
+
+    Every split gets files of its own (``test-query.npy``), holding just its rows. Descriptors are copied in blocks.
+
+    Raises:
+        UserError: the folder holds a dataset already, or cannot be written.
+    """
+    folder = Path(folder)
+    if (folder / TOML_NAME).exists():
+        raise UserError(f"{folder} holds a dataset already; choose another folder")
+    traverses, splits = {}, {}
+    for name, split in dataset.splits.items():
+        for role, traverse in (("reference", split.reference), ("query", split.query)):
+            traverses[f"{name}-{role}"] = _write_traverse(folder, f"{name}-{role}", traverse)
+        positives = None
+        if split.positives is not None:
+            positives = f"{name}-positives.csv"
+            _write_positives(folder / positives, split)
+        splits[name] = SplitEntry(
+            reference=f"{name}-reference",
+            query=f"{name}-query",
+            positive_radius=split.positive_radius,
+            negative_radius=split.negative_radius,
+            positives=positives,
+        )
+    units = next(iter(dataset.splits.values())).units
+    write_toml(folder, FolderEntry(dataset.name, units, traverses, splits))
+
+
+def _write_traverse(folder: Path, name: str, traverse: Traverse) -> TraverseEntry:
+    with atomic_path(folder / f"{name}.npy") as temporary:
+        shape = (len(traverse), traverse.dims)
+        copy = np.lib.format.open_memmap(temporary, "w+", traverse.descriptors.dtype, shape)
+        step = max(1, (16 << 20) // (4 * traverse.dims))
+        for start in range(0, len(traverse), step):
+            copy[start : start + step] = traverse.descriptors[start : start + step]
+        copy.flush()
+    position_names = ("frame",) if traverse.units == "frames" else ("x", "y", "z")
+    columns: dict[str, Any] = {}
+    if traverse.names:
+        columns["name"] = traverse.names
+    columns |= dict(zip(position_names, traverse.positions.T.tolist(), strict=False))
+    columns["sequence"] = np.unique(traverse.bounds[:, 0], return_inverse=True)[1].tolist()
+    if traverse.timestamps is not None:
+        columns["timestamp"] = traverse.timestamps.tolist()
+    write_frames(folder / f"{name}.csv", columns)
+    return TraverseEntry(f"{name}.npy", f"{name}.csv")
+
+
+def _write_positives(path: Path, split: Split) -> None:
+    query_labels = split.query.names or range(len(split.query))
+    reference_labels = split.reference.names or range(len(split.reference))
+    listed = [(q, low, high - 1) for q, (low, high) in enumerate(split.positives.tolist()) if low < high]
+    columns = {
+        "query": [query_labels[query] for query, _, _ in listed],
+        "first": [reference_labels[first] for _, first, _ in listed],
+        "last": [reference_labels[last] for _, _, last in listed],
+    }
+    write_frames(path, columns)
+
+
+def _formatted(value: str | float | tuple[int, int]) -> str:
+    if isinstance(value, str):
+        return _quoted(value)
+    return str(list(value)) if isinstance(value, tuple) else repr(value)
+
+
+def _key(name: str) -> str:
+    """A TOML key: bare where it may be."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _quoted(name)
+
+
+def _quoted(text: str) -> str:
+    """A TOML basic string: backslash, quote and control characters escaped."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(c if c >= " " and c != "\x7f" else f"\\u{ord(c):04x}" for c in escaped) + '"'
+
+
+def _table(path: Path, key: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict) or not value:
+        raise UserError(f"{path}: no {key}; wanted at least one [{key}.NAME]")
+    return value
+
+
+def _check_keys(path: Path, where: str, table: Any, entry_type: type) -> None:
+    if not isinstance(table, dict):
+        raise UserError(f"{path}: {where} is not a table")
+    allowed = [attribute.name for attribute in fields(entry_type)]
+    for key in table:
+        if key not in allowed:
+            raise UserError(f"{path}: unknown key {key!r} {where}; keys are {', '.join(allowed)}")
+
+
+def _entry(path: Path, where: str, table: Any, entry_type: type):
+    _check_keys(path, f"in {where}", table, entry_type)
+    kinds = {"reference_rows": tuple, "query_rows": tuple, "positive_radius": float, "negative_radius": float}
+    values = {key: _typed(path, f"{where}.{key}", value, kinds.get(key, str)) for key, value in table.items()}
+    try:
+        return entry_type(**values)
+    except TypeError as error:
+        missing = next(a.name for a in fields(entry_type) if a.name not in values)
+        raise UserError(f"{path}: {where} has no key {missing!r}") from error
+
+
+def _typed(path: Path, where: str, value: Any, kind: type) -> Any:
+    """``value`` as str, float or a pair of integers (tuple)."""
+    if kind is str and isinstance(value, str) and value:
+        return value
+    if kind is float and type(value) in (int, float):
+        return float(value)
+    if kind is tuple and isinstance(value, list) and len(value) == 2 and all(type(row) is int for row in value):
+        return tuple(value)
+    wanted = {str: "text", float: "a number", tuple: "two whole numbers [start, stop]"}[kind]
+    raise UserError(f"{path}: {where} is {value!r}; wanted {wanted}")

@@ -1,0 +1,55 @@
+"""SeqNet (Garg and Milford, RA-L 2021, arXiv 2102.11603): a convolution over the frames, its mean over time, L2."""
+
+from typing import Self
+
+from torch import Tensor, nn
+from torch.nn.functional import linear, normalize
+
+from opticornet.models.sequences.base import EncoderSpec, SequenceEncoder, check_traverse, moving_mean
+from opticornet.models.sequences.whitening import default_channels, whiten_convolution
+
+
+class SeqNet(SequenceEncoder):
+    """Conv1d over the frames (kernel w, no padding), mean over its L - w + 1 outputs, L2.
+
+    Both steps are linear in the frames, so the mean over time is taken first: one product with w moving means instead
+    of L - w + 1 products with w frames each. State dict as seqNet's: ``pool.0.conv.weight`` (O, D, w) and
+    ``pool.0.conv.bias`` (O,).
+    """
+
+    def __init__(self, in_dims: int, out_dims: int, w: int) -> None:
+        super().__init__(in_dims, out_dims, min_length=w)
+        self.pool = nn.Sequential(nn.ModuleDict({"conv": nn.Conv1d(in_dims, out_dims, w)}))
+
+    @classmethod
+    def of(cls, spec: EncoderSpec) -> Self:
+        return cls(spec.in_dims, spec.out_dims or default_channels(spec.in_dims, spec.w), spec.w)
+
+    @property
+    def conv(self) -> nn.Conv1d:
+        return self.pool[0]["conv"]
+
+    def initialise(self, queries: Tensor, references: Tensor) -> None:
+        """Start the convolution from :func:`.whitening.whiten_convolution`, as dsdnet does."""
+        whiten_convolution(self.conv, queries, references)
+
+    def forward(self, windows: Tensor) -> Tensor:
+        self.check(windows)
+        weight = self.conv.weight  # (O, D, w)
+        steps = windows.shape[1] - weight.shape[2] + 1
+        means = moving_mean(windows, steps)  # (B, w, D)
+        return normalize(linear(means.transpose(1, 2).flatten(1), weight.flatten(1), self.conv.bias), dim=1)
+
+    def encode_traverse(self, frames: Tensor, starts: Tensor, length: int) -> Tensor:
+        check_traverse(self, frames, length)
+        w = self.conv.weight.shape[2]
+        means = moving_mean(frames, length - w + 1)  # (N - L + w, D)
+        encoded = convolve(means, self.conv)  # (N - L + 1, O)
+        return normalize(encoded[starts], dim=1)
+
+
+def convolve(frames: Tensor, conv: nn.Conv1d) -> Tensor:
+    """Conv1d of frames (N, D) with weight (O, D, w) as one matrix product, (N - w + 1, O): each frame meets each of
+    the w taps once, and the weights are read where they are."""
+    weight = conv.weight
+    return linear(frames.unfold(0, weight.shape[2], 1).flatten(1), weight.flatten(1), conv.bias)

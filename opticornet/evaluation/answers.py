@@ -1,0 +1,326 @@
+"""The ways to an answer: search by sequence descriptor, match frames, re-order the one by the other."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from opticornet.datasets.frames import Frames
+from opticornet.datasets.windows import Windows
+from opticornet.evaluation.records import WeightsRecord
+from opticornet.evaluation.scene import Scene, encode_side
+from opticornet.inference.encode import encode
+from opticornet.inference.load import LoadedEncoder, load_encoder
+from opticornet.inference.runs import find_run, read_flags
+from opticornet.matching.ranking import Ranking
+from opticornet.matching.rerankers import local_features
+from opticornet.matching.search import EXACT, Index
+from opticornet.matching.sequences.base import SequenceMatcher
+from opticornet.matching.sequences.match import MATCHERS, match, rerank
+from opticornet.matching.sequences.windows import SequenceSet
+from opticornet.options.modes import ENCODER_FIELDS, TestOptions
+from opticornet.utils.errors import UserError
+
+KS = (1, 5, 10, 20, 100)
+
+
+@dataclass(frozen=True)
+class Described:
+    """Both sides as sequence descriptors, (N, O) and (M, O) float32 unit rows on the CPU."""
+
+    encoder: LoadedEncoder
+    reference: np.ndarray
+    query: np.ndarray
+    seconds: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Ranked references of every query, and how they were come by.
+
+    Attributes:
+        ranking: (M, K) window numbers of the reference and their distances.
+        out_dims: of the searched descriptor, 0 where frames were matched.
+        seconds: of the steps.
+        alone_ms: step to milliseconds of each of ``latency_queries`` queries, answered one at a time.
+        weights, rerank_weights: what was loaded.
+        candidates: the whole ranking before re-ranking.
+        exact: the exact ranking, where an approximate index gave ``ranking``.
+    """
+
+    ranking: Ranking
+    out_dims: int
+    seconds: dict[str, float]
+    alone_ms: dict[str, np.ndarray]
+    weights: WeightsRecord | None = None
+    rerank_weights: WeightsRecord | None = None
+    candidates: Ranking | None = None
+    exact: Ranking | None = None
+
+
+def describe(scene: Scene, options: TestOptions, run: Path | None) -> Described:
+    """Encode every window of both sides."""
+    loaded = load_encoder(options, scene.split.reference.dims, run, options.ckpt)
+    encoder = loaded.encoder.to(scene.device)
+    vectors, seconds = {}, {}
+    for name, side in (("reference", scene.reference), ("query", scene.query)):
+        with timed(seconds, f"encode_{name}"):
+            vectors[name] = encode_side(encoder, side, scene.device, options.amp)
+    return Described(loaded, vectors["reference"], vectors["query"], seconds)
+
+
+def search_descriptors(scene: Scene, options: TestOptions, described: Described) -> Answer:
+    """Answer by nearest-neighbour search of sequence descriptors."""
+    k = min(max(max(KS), options.top_k if options.rerank else 0), len(scene.reference))
+    seconds = dict(described.seconds)
+    with timed(seconds, "search"), blaming(f"--index {options.index}"):
+        index = Index(described.reference, options.index, device=scene.device, seed=options.seed)
+        ranking = index.search(described.query, k)
+    exact = None
+    if options.index != EXACT:
+        exact = Index(described.reference, EXACT, device=scene.device).search(described.query, k)
+
+    encoder = described.encoder.encoder
+    frames = Frames(scene.query.traverse.descriptors, scene.device)
+    length = scene.query.length
+    return Answer(
+        ranking=ranking,
+        out_dims=described.reference.shape[1],
+        seconds=seconds,
+        alone_ms=one_at_a_time(
+            scene,
+            options,
+            {
+                "encode": lambda i: encode(
+                    encoder, frames, scene.query.starts[i : i + 1], length, amp=options.amp
+                ).cpu(),
+                "search": lambda i: index.search(described.query[i : i + 1], k),
+            },
+        ),
+        weights=described.encoder.weights,
+        exact=exact,
+    )
+
+
+def match_frames(scene: Scene, options: TestOptions, run: Path | None, candidates: np.ndarray | None) -> Answer:
+    """Answer by matching the frames of windows: against all references, or only ``candidates`` (M, K)."""
+    seconds: dict[str, float] = {}
+    weights, reference, query = frame_sets(scene, options, options.pooling, run, seconds)
+    matcher, settings = matching(options, scene.device)
+    k = min(max(KS), len(scene.reference))
+    if candidates is None:
+        step = "search"
+
+        def find(queries: SequenceSet, rows: slice) -> Ranking:
+            return match(matcher, reference, queries, k, **settings)
+    else:
+        step = "rerank"
+
+        def find(queries: SequenceSet, rows: slice) -> Ranking:
+            return rerank(matcher, reference, queries, candidates[rows], **settings)
+
+    with timed(seconds, step), blaming("--matchMemory"):
+        ranking = find(query, slice(None))
+    return Answer(
+        ranking=ranking,
+        out_dims=0,
+        seconds=seconds,
+        alone_ms=one_at_a_time(scene, options, {step: lambda i: find(only(query, i), slice(i, i + 1))}),
+        weights=weights,
+        candidates=None if candidates is None else Ranking(candidates, np.zeros(candidates.shape, np.float32)),
+    )
+
+
+def rerank_answer(scene: Scene, options: TestOptions, answer: Answer) -> Answer:
+    """Re-order the first ``top_k`` of an answer by matching frames; what lay behind them is dropped."""
+    run = None
+    if options.rerank == "s1+seqmatch":
+        run = find_run(options.rerank_resume, options.runs_path, options.save_path)
+    seconds = dict(answer.seconds)
+    if options.rerank_length:
+        scene = scene.with_length(options.rerank_length, "--rerankSeqL")
+    weights, reference, query = frame_sets(scene, options, options.rerank, run, seconds)
+    matcher, settings = matching(options, scene.device)
+    candidates = answer.ranking.first(options.top_k)
+    with timed(seconds, "rerank"), blaming("--matchMemory"):
+        ranking = rerank(matcher, reference, query, candidates.indices, **settings)
+
+    def rerank_one(i: int) -> Ranking:
+        return rerank(matcher, reference, only(query, i), candidates.indices[i : i + 1], **settings)
+
+    return replace(
+        answer,
+        ranking=ranking,
+        candidates=answer.ranking,
+        seconds=seconds,
+        rerank_weights=weights,
+        alone_ms=answer.alone_ms | one_at_a_time(scene, options, {"rerank": rerank_one}),
+    )
+
+
+def rerank_locally(scene: Scene, options: TestOptions, answer: Answer) -> Answer:
+    """Re-order the first ``top_k`` of an answer by the local features that a window's own frame shares with theirs.
+
+    The distance of a pair is the number of its mutual matches, negated.
+
+    Raises:
+        UserError: a traverse has no local features, or the two do not have the same ones.
+    """
+    sides = (scene.reference, scene.query)
+    for side in sides:
+        if side.traverse.local_features is None:
+            raise UserError(
+                f"--rerank local: {side.traverse.source} has no local features beside it; extract it with --local and "
+                "an image encoder that has them, such as fol"
+            )
+    reference, query = (side.traverse.local_features for side in sides)
+    if reference.shape[2] != query.shape[2]:
+        raise UserError(f"--rerank local: local features of {reference.shape[2]} and {query.shape[2]} dimensions")
+    candidates = answer.ranking.first(options.top_k)
+
+    def find(first: int, last: int) -> Ranking:
+        numbers = candidates.indices[first:last]
+        rows = np.where(numbers < 0, -1, scene.reference.rows[numbers])
+        found = local_features.rerank(
+            query,
+            reference,
+            rows,
+            query_rows=scene.query.rows[first:last],
+            device=scene.device,
+            memory_bytes=options.match_memory_mb << 20,
+        )
+        windows = np.where(found.indices < 0, -1, np.searchsorted(scene.reference.rows, found.indices))
+        return Ranking(windows, np.where(windows < 0, np.inf, -found.scores).astype(np.float32))
+
+    seconds = dict(answer.seconds)
+    with timed(seconds, "rerank"):
+        ranking = find(0, len(candidates))
+    return replace(
+        answer,
+        ranking=ranking,
+        candidates=answer.ranking,
+        seconds=seconds,
+        alone_ms=answer.alone_ms | one_at_a_time(scene, options, {"rerank": lambda i: find(i, i + 1)}),
+    )
+
+
+def one_at_a_time(
+    scene: Scene, options: TestOptions, steps: dict[str, Callable[[int], object]]
+) -> dict[str, np.ndarray]:
+    """Milliseconds of steps that answer the i-th query, for ``latency_queries`` queries spread along the traverse."""
+    if options.latency_queries < 1:
+        return {}
+    queries = len(scene.query)
+    chosen = np.unique(np.linspace(0, queries - 1, min(options.latency_queries, queries)).astype(int)).tolist()
+
+    def milliseconds(step: Callable[[int], object], i: int) -> float:
+        begun = time.perf_counter()
+        step(i)
+        return 1000 * (time.perf_counter() - begun)
+
+    times = {}
+    for name, step in steps.items():
+        step(chosen[0])  # the first call pays for set-up
+        times[name] = np.array([milliseconds(step, i) for i in chosen])
+    return times
+
+
+def frame_sets(
+    scene: Scene, options: TestOptions, method: str, run: Path | None, seconds: dict[str, float]
+) -> tuple[WeightsRecord | None, SequenceSet, SequenceSet]:
+    """The windows of both sides as frames to be matched: raw (``single+seqmatch``) or encoded (``s1+seqmatch``)."""
+    sides = (("reference", scene.reference), ("query", scene.query))
+    if method == "single+seqmatch":
+        raw = [sequence_set(side, side.traverse.descriptors, normalise=True) for _, side in sides]
+        return None, *raw
+    flags = read_flags(run, options.save_path)
+    typed = options.given - {"sequence_length", "pooling"} if method == options.pooling else frozenset()
+    single = replace(options, sequence_length=1, given=typed)
+    single = single.restored(flags, ENCODER_FIELDS, str(run))
+    try:
+        loaded = load_encoder(single, scene.split.reference.dims, run, options.ckpt)
+    except UserError as error:
+        raise UserError(
+            f"s1+seqmatch cannot describe single frames with {run} ({error}); name a run trained with --seqL 1 --w 1"
+        ) from error
+    encoder, sets = loaded.encoder.to(scene.device), []
+    for name, side in sides:
+        with timed(seconds, f"encode_{name}"):
+            frames = Frames(side.traverse.descriptors, scene.device)
+            sets.append(sequence_set(side, encode(encoder, frames, np.arange(len(frames)), 1, amp=options.amp)))
+    return loaded.weights, *sets
+
+
+def sequence_set(side: Windows, frames: np.ndarray | Tensor, normalise: bool = False) -> SequenceSet:
+    """The windows of one side over ``frames``."""
+    bounds = side.traverse.bounds[side.rows]
+    return SequenceSet(frames, side.starts, side.length, bounds, normalise).measured()
+
+
+def only(queries: SequenceSet, i: int) -> SequenceSet:
+    """The i-th window alone."""
+    return replace(queries, starts=queries.starts[i : i + 1], bounds=queries.bounds[i : i + 1])
+
+
+def matching(options: TestOptions, device: torch.device) -> tuple[SequenceMatcher, dict]:
+    """The sequence matcher and the settings both of its uses share."""
+    if options.matcher == "seqslam":
+        with blaming("--velocities, --contrastWindow"):
+            slowest, fastest, step = options.velocities
+            matcher = MATCHERS["seqslam"](slowest, fastest, step, options.contrast_window)
+    else:
+        matcher = MATCHERS[options.matcher]()
+    return matcher, {
+        "memory_bytes": options.match_memory_mb << 20,
+        "reverse": options.reverse,
+        "device": device,
+    }
+
+
+def read_predictions(options: TestOptions, scene: Scene) -> np.ndarray:
+    """The first ``--topK`` predictions of a results file: (M, K) int64.
+
+    Raises:
+        UserError: not a results file, or one of other data.
+    """
+    path = options.predictions_file
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            predictions = file["preds"]
+    except (OSError, ValueError, KeyError, EOFError, TypeError, BadZipFile) as error:
+        raise UserError(f"--predictionsFile {path}: not a results file with preds ({error})") from error
+    integers = predictions.ndim == 2 and predictions.shape[1] and np.issubdtype(predictions.dtype, np.integer)
+    if not integers or len(predictions) != len(scene.query):
+        raise UserError(
+            f"--predictionsFile {path} holds preds of shape {predictions.shape} {predictions.dtype}, wanted integers "
+            f"for {len(scene.query)} queries; it was made on another split, or with another --seqL_filterData"
+        )
+    if predictions.max() >= len(scene.reference) or predictions.min() < -1:
+        raise UserError(
+            f"--predictionsFile {path} names references {predictions.min()} to {predictions.max()}, but there are "
+            f"{len(scene.reference)}; it was made on other data"
+        )
+    return predictions[:, : options.top_k].astype(np.int64)
+
+
+@contextmanager
+def timed(seconds: dict[str, float], step: str) -> Iterator[None]:
+    """Add the time the block takes to ``seconds[step]``."""
+    begun = time.perf_counter()
+    yield
+    seconds[step] = seconds.get(step, 0.0) + time.perf_counter() - begun
+
+
+@contextmanager
+def blaming(option: str) -> Iterator[None]:
+    """Say which option a ValueError of the matching room comes from."""
+    try:
+        yield
+    except ValueError as error:
+        raise UserError(f"{option}: {error}") from error

@@ -1,0 +1,69 @@
+"""Which reference is the right place for a query."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class GroundTruth:
+    """Where reference and query frames were taken, or a table of the correct references.
+
+    Attributes:
+        reference_positions: (N, P) float64, in metres or frames.
+        query_positions: (M, P) float64, in the same units.
+        table: (M, 2) int64 half-open range of the correct reference rows of each query, or None. With a table the
+            positions say nothing about what is correct, and every ``radius`` below is ignored.
+    """
+
+    reference_positions: np.ndarray
+    query_positions: np.ndarray
+    table: np.ndarray | None = None
+
+    def errors(self, indices: np.ndarray) -> np.ndarray:
+        """How far each retrieved reference is from the query.
+
+        Args:
+            indices: (M, K) int64 reference rows; -1 (nothing found) is infinitely far.
+
+        Returns:
+            (M, K) float64 in the units of the positions; with a table, the number of rows between the reference and
+            the correct range (0 inside, infinite where the query has no correct reference).
+        """
+        if self.table is None:
+            errors = np.linalg.norm(self.reference_positions[indices] - self.query_positions[:, None], axis=-1)
+        else:
+            first, stop = self.table[:, :1], self.table[:, 1:]
+            errors = np.maximum(np.maximum(first - indices, indices - (stop - 1)), 0).astype(np.float64)
+            errors[np.broadcast_to(first >= stop, errors.shape)] = np.inf
+        return np.where(indices < 0, np.inf, errors)
+
+    def correct(self, indices: np.ndarray, radius: float) -> np.ndarray:
+        """(M, K) bool: reference rows ``indices`` (M, K) within ``radius`` (inclusive) of their query."""
+        return self.errors(indices) <= (radius if self.table is None else 0)
+
+    def nearest_reference(self) -> np.ndarray:
+        """(M,) int64 reference row nearest to each query; with a table the middle of its range, -1 where empty."""
+        if self.table is None:
+            return _nearest(self.reference_positions, self.query_positions)
+        first, stop = self.table.T
+        return np.where(first < stop, (first + stop - 1) // 2, -1)
+
+    def has_positive(self, radius: float) -> np.ndarray:
+        """(M,) bool: queries with at least one reference within ``radius`` (inclusive)."""
+        return self.correct(self.nearest_reference()[:, None], radius)[:, 0]
+
+
+def _nearest(reference: np.ndarray, query: np.ndarray) -> np.ndarray:
+    """(M,) int64 row of ``reference`` (N, P) nearest to each row of ``query`` (M, P)."""
+    if reference.shape[1] > 1:
+        from scipy.spatial import cKDTree  # where positions are frame numbers, its 20 MB stay out of memory
+
+        return cKDTree(reference).query(query)[1].astype(np.int64)
+    order = np.argsort(reference[:, 0], kind="stable")
+    places = reference[order, 0]
+    after = np.searchsorted(places, query[:, 0]).clip(1, max(1, len(places) - 1))
+    before = after - 1
+    after = after.clip(max=len(places) - 1)
+    nearer = np.abs(places[before] - query[:, 0]) <= np.abs(places[after] - query[:, 0])
+    return order[np.where(nearer, before, after)]

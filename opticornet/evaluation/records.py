@@ -1,0 +1,208 @@
+"""The result record: every number beside what it means.
+
+``<name>.json`` holds the record, ``<name>.npz`` beside it the predictions it was computed from (seqNet's keys and
+ours, see ``docs/protocols.md``); both are written by :func:`save_result`.
+"""
+
+import json
+import platform
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from opticornet.utils.errors import UserError
+from opticornet.utils.files import atomic_path, write_json, writing
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class DescriptorRecord:
+    """What made a traverse's frame descriptors, as the ``.json`` that ``--mode extract`` writes beside them says."""
+
+    encoder: str
+    pool: str | None
+    weights: dict[str, Any]  # kind ("none", "random", "file" or "hub"), name, sha256
+    preprocess: dict[str, Any]  # image size, normalisation, interpolation
+    projection: dict[str, Any] | None
+    standardise: str
+    amp: bool
+
+    @property
+    def is_random(self) -> bool:
+        """Whether the encoder was never trained."""
+        return self.weights["kind"] == "random"
+
+
+@dataclass(frozen=True)
+class SideRecord:
+    """One traverse of the split."""
+
+    name: str
+    source: str
+    frames: int
+    kept: int  # windows that take part, after --seqL_filterData
+    descriptors: DescriptorRecord | None = None  # None: nothing beside them says
+
+
+@dataclass(frozen=True)
+class DataRecord:
+    """What was searched for what."""
+
+    dataset: str
+    split: str
+    reference: SideRecord
+    query: SideRecord
+    dims: int
+    units: str  # of positions, radii and errors: "metres" or "frames"
+    positive_radius: float | None  # None: the split has a table of positives
+    options: dict[str, Any]  # the data options, by flag
+
+
+@dataclass(frozen=True)
+class WeightsRecord:
+    """Learned weights that shaped the result."""
+
+    path: str
+    sha256: str
+    epoch: int
+    trained_on: str
+    parameters: int
+    flags: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class MethodRecord:
+    """How a window became an answer."""
+
+    label: str  # what tables and curves call it, e.g. "dsdnet S5 > s1+seqmatch"
+    pooling: str
+    sequence_length: int
+    filter_length: int
+    out_dims: int  # of the searched descriptor; 0 where frames are matched without one
+    index: str
+    matcher: str  # "" where no sequence matching took part
+    matcher_options: dict[str, Any]
+    rerank: str  # "" or the method that re-ordered the candidates
+    rerank_length: int
+    top_k: int  # candidates re-ordered; 0 without re-ranking
+    weights: WeightsRecord | None
+    rerank_weights: WeightsRecord | None
+
+
+@dataclass(frozen=True)
+class ProtocolRecord:
+    """How queries were counted."""
+
+    no_positive: str  # "drop" or "count"
+    queries: int
+    counted: int
+    without_positive: int
+    ks: list[int]
+    window_rule: str
+    seed: int
+    bootstrap_samples: int
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds a query, timed one query at a time."""
+
+    median: float
+    p95: float
+
+
+@dataclass(frozen=True)
+class TimingRecord:
+    """Seconds of the whole steps, and latencies of single queries (absent where not measured)."""
+
+    encode_reference_s: float
+    encode_query_s: float
+    search_s: float
+    rerank_s: float
+    latency_ms: dict[str, Latency]  # "encode", "search", "rerank", "total"
+    device: str
+    threads: int
+
+
+@dataclass(frozen=True)
+class ResultRecord:
+    """A test's outcome and everything that shaped it."""
+
+    data: DataRecord
+    method: MethodRecord
+    protocol: ProtocolRecord
+    recall: dict[str, float]  # "1", "5", ... -> recall@K at the split's radius
+    recall_interval: dict[str, list[float]]  # 95 % bootstrap, [low, high]
+    recall_before_rerank: dict[str, float]  # of the candidates; empty without re-ranking
+    recall_exact_index: dict[str, float]  # of exact search, where an approximate index answered; else empty
+    recall_at_radius: dict[str, dict[str, float]]  # radius -> K -> recall; empty where a radius counts no query
+    average_precision: float  # area under precision-recall
+    recall_at_full_precision: float
+    timing: TimingRecord
+    peak_memory_mb: float
+    versions: dict[str, str]
+    created: str  # local time, ISO 8601
+    predictions: str  # file name of the .npz beside the record
+    format: int = FORMAT
+
+
+def versions() -> dict[str, str]:
+    """Versions of what computed a result."""
+    packages = ("torch", "numpy", "scipy", "faiss-cpu")
+    return {"python": platform.python_version()} | {name: metadata.version(name) for name in packages}
+
+
+def save_result(record: ResultRecord, arrays: dict[str, np.ndarray], folder: Path, name: str) -> Path:
+    """Write ``name.npz`` and ``name.json`` below ``folder``; returns the record's path.
+
+    Where a result of that name exists (two tests within a second), the name ends in ``-2`` and so on.
+
+    Raises:
+        UserError: the folder is not writable, or the disk is full.
+    """
+    path = _reserved(folder, name)
+    try:
+        with atomic_path(path.with_suffix(".npz")) as temporary, open(temporary, "wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+        write_json(path, asdict(replace(record, predictions=f"{path.stem}.npz")))
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return path
+
+
+def _reserved(folder: Path, name: str) -> Path:
+    """An empty ``.json`` of that name, or of the first free one after it."""
+    for number in range(1, 10_000):
+        path = folder / (f"{name}.json" if number == 1 else f"{name}-{number}.json")
+        with writing(path):
+            folder.mkdir(parents=True, exist_ok=True)
+            if path.with_suffix(".npz").exists():
+                continue
+            with suppress(FileExistsError), open(path, "x"):
+                return path
+    raise UserError(f"{folder} holds too many results named {name}; choose another --resultsPath")
+
+
+def load_record(path: Path) -> dict[str, Any]:
+    """A result record as the plain dict its JSON is.
+
+    Raises:
+        UserError: not a record, or one of a newer format.
+    """
+    try:
+        record = json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such result record; --mode test --resultsPath DIR writes them") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is not a readable result record: {error}") from error
+    if not isinstance(record, dict) or "recall" not in record or "format" not in record:
+        raise UserError(f"{path} is not a result record: wanted the .json that --mode test writes to --resultsPath")
+    if record["format"] > FORMAT:
+        raise UserError(f"{path} has format {record['format']}, newer than {FORMAT}; update the program to read it")
+    return record

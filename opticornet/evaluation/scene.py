@@ -1,0 +1,92 @@
+"""A scene: one split, cut into windows, with what is right in it."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from opticornet.datasets.arrays import check_finite
+from opticornet.datasets.frames import Frames
+from opticornet.datasets.traverse import Split
+from opticornet.datasets.windows import Windows, kept_ranges
+from opticornet.evaluation.ground_truth import GroundTruth
+from opticornet.evaluation.validated import EncodedSide
+from opticornet.inference.encode import encode
+from opticornet.learning.mining import Neighbours
+from opticornet.models.sequences.base import SequenceEncoder
+from opticornet.utils.errors import UserError
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is searched for what.
+
+    Attributes:
+        dataset: its name.
+        split: the data.
+        reference, query: the windows that take part.
+        truth: what is right among them.
+        device: where vectors are computed.
+    """
+
+    dataset: str
+    split: Split
+    reference: Windows
+    query: Windows
+    truth: GroundTruth
+    device: torch.device
+
+    @classmethod
+    def of(cls, dataset: str, split: Split, length: int, filter_length: int, device: torch.device) -> "Scene":
+        """A split's windows of ``length`` frames.
+
+        Raises:
+            UserError: NaN or infinity in descriptors; a sequence too short; no query with a positive.
+        """
+        for traverse in (split.reference, split.query):
+            check_finite(traverse)
+        reference, query = (Windows.of(traverse, length, filter_length) for traverse in (split.reference, split.query))
+        table = None if split.positives is None else kept_ranges(split.positives, reference, query)
+        scene = cls(dataset, split, reference, query, GroundTruth(reference.positions, query.positions, table), device)
+        if not scene.has_positive().any():
+            within = "in its table" if table is not None else f"within {scene.radius:g} {split.units}"
+            raise UserError(f"no query of split {split.name} of {dataset} has a reference {within}; see --mode check")
+        return scene
+
+    @property
+    def radius(self) -> float:
+        """The split's positive radius; 0, and meaning nothing, where a table decides."""
+        return self.split.positive_radius or 0.0
+
+    def has_positive(self) -> np.ndarray:
+        """(M,) bool: queries with a correct reference."""
+        return self.truth.has_positive(self.radius)
+
+    def positives(self) -> Neighbours:
+        """The correct references of each query."""
+        if self.truth.table is not None:
+            return Neighbours.of_ranges(self.truth.table)
+        return Neighbours.within(self.query.positions, self.reference.positions, self.radius)
+
+    def with_length(self, length: int, flag: str) -> "Scene":
+        """The same frames with windows of another length, which ``flag`` asked for.
+
+        Raises:
+            UserError: a sequence is shorter.
+        """
+        reference, query = (side.with_length(length, flag) for side in (self.reference, self.query))
+        return replace(self, reference=reference, query=query)
+
+
+def encode_side(encoder: SequenceEncoder, side: Windows, device: torch.device, amp: bool) -> np.ndarray:
+    """The windows of one side as sequence descriptors, (M, O) float32 unit rows on the CPU."""
+    frames = Frames(side.traverse.descriptors, device)
+    return encode(encoder, frames, side.starts, side.length, amp=amp).cpu().numpy()
+
+
+def side_of(side: Windows, vectors: np.ndarray) -> EncodedSide:
+    """Encoded windows (M, O) with what is known of them."""
+    names, images = (
+        values and tuple(values[row] for row in side.rows) for values in (side.traverse.names, side.traverse.images)
+    )
+    return EncodedSide(side.traverse.name, vectors, side.positions, names, images)

@@ -1,0 +1,246 @@
+"""From an answer to a result record: recalls, curves, intervals, latencies."""
+
+import sys
+import time
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from opticornet.datasets.descriptor_files import read_identity
+from opticornet.datasets.windows import Windows
+from opticornet.evaluation import records
+from opticornet.evaluation.answers import KS, Answer
+from opticornet.evaluation.metrics import precision_recall, recall_at, recall_at_radii, recall_intervals
+from opticornet.evaluation.scene import Scene
+from opticornet.inference.runs import run_name
+from opticornet.matching.ranking import Ranking
+from opticornet.options.modes import MATCHED, DataOptions, TestOptions
+from opticornet.utils.device import peak_memory_mb
+
+WINDOW_RULE = "centred on the frame, shifted back inside its sequence"
+
+
+def score(scene: Scene, options: TestOptions, answer: Answer) -> tuple[records.ResultRecord, dict[str, np.ndarray]]:
+    """Everything the result record says, and the arrays behind it."""
+    has_positive = scene.has_positive()
+    counted = counting(has_positive, options)
+    ks = [k for k in KS if k <= len(scene.reference)]
+    if len(ks) < len(KS) and not options.quiet:
+        dropped = ", ".join(str(k) for k in KS if k not in ks)
+        print(f"note: recall@{dropped} left out: there are only {len(scene.reference)} references", file=sys.stderr)
+
+    errors = padded(scene.truth.errors(answer.ranking.indices), max(ks), np.inf)
+    correct = padded(scene.truth.correct(answer.ranking.indices, scene.radius), max(ks), False)
+    recall = recall_at(correct, counted, ks)
+    counted_by_radius = np.array([counting(scene.truth.has_positive(r), options) for r in options.radii])  # (R, M)
+    by_radius = recall_at_radii(errors, counted_by_radius, options.radii, ks)
+    curve = precision_recall(answer.ranking.distances[:, 0], correct[:, 0], has_positive)
+    intervals = {}
+    if options.bootstrap:
+        generator = np.random.default_rng(options.seed)
+        intervals = recall_intervals(correct, counted, ks, generator, samples=options.bootstrap)
+
+    def recall_of(ranking: Ranking | None) -> dict[str, float]:
+        if ranking is None:
+            return {}
+        found = padded(scene.truth.correct(ranking.indices, scene.radius), max(ks), False)
+        return {str(k): value for k, value in recall_at(found, counted, ks).items()}
+
+    name = run_name(options)
+    sides = (side_record(scene.reference), side_record(scene.query))
+    record = records.ResultRecord(
+        data=records.DataRecord(
+            dataset=scene.dataset,
+            split=scene.split.name,
+            reference=sides[0],
+            query=sides[1],
+            dims=scene.split.reference.dims,
+            units=scene.split.units,
+            positive_radius=scene.split.positive_radius,
+            options={f.metadata["flag"][2:]: getattr(options, key) for key, f in DataOptions.flags().items()},
+        ),
+        method=records.MethodRecord(
+            label=label(options, sides),
+            pooling=options.pooling,
+            sequence_length=options.sequence_length,
+            filter_length=options.filter_length,
+            out_dims=answer.out_dims,
+            index=options.index if answer.out_dims else "",
+            matcher=options.matcher if options.rerank in MATCHED or options.pooling in MATCHED else "",
+            matcher_options={}
+            if options.rerank not in MATCHED and options.pooling not in MATCHED
+            else {
+                "reverse": options.reverse,
+                "velocities": list(options.velocities),
+                "contrastWindow": options.contrast_window,
+            },
+            rerank=options.rerank,
+            rerank_length=rerank_length(options),
+            top_k=0 if answer.candidates is None else answer.ranking.indices.shape[1],
+            weights=answer.weights,
+            rerank_weights=answer.rerank_weights,
+        ),
+        protocol=records.ProtocolRecord(
+            no_positive=options.no_positive,
+            queries=len(scene.query),
+            counted=int(counted.sum()),
+            without_positive=int((~has_positive).sum()),
+            ks=ks,
+            window_rule=WINDOW_RULE,
+            seed=options.seed,
+            bootstrap_samples=options.bootstrap,
+        ),
+        recall={str(k): value for k, value in recall.items()},
+        recall_interval={str(k): list(value) for k, value in intervals.items()},
+        recall_before_rerank=recall_of(answer.candidates),
+        recall_exact_index=recall_of(answer.exact),
+        recall_at_radius={
+            f"{radius:g}": {str(k): float(value) for k, value in zip(ks, row, strict=True) if np.isfinite(value)}
+            for radius, row in zip(options.radii, by_radius, strict=True)
+        },
+        average_precision=curve.area,
+        recall_at_full_precision=curve.recall_at_full_precision,
+        timing=records.TimingRecord(
+            encode_reference_s=answer.seconds.get("encode_reference", 0.0),
+            encode_query_s=answer.seconds.get("encode_query", 0.0),
+            search_s=answer.seconds.get("search", 0.0),
+            rerank_s=answer.seconds.get("rerank", 0.0),
+            latency_ms=latencies(answer.alone_ms),
+            device=str(scene.device),
+            threads=torch.get_num_threads(),
+        ),
+        peak_memory_mb=peak_memory_mb(),
+        versions=records.versions(),
+        created=time.strftime("%Y-%m-%dT%H:%M:%S"),
+        predictions=f"{name}.npz",
+    )
+    arrays = {
+        "preds": answer.ranking.indices,
+        "distances": answer.ranking.distances,
+        "recalls": np.array(list(recall.values())),
+        "rAtL": by_radius,
+        "ks": np.array(ks),
+        "radii": np.array(options.radii, np.float64),
+        "errors": errors[:, : answer.ranking.indices.shape[1]],
+        "correct": correct[:, : answer.ranking.indices.shape[1]],
+        "counted": counted,
+        "hasPositive": has_positive,
+        "precision": curve.precision,
+        "recall": curve.recall,
+        "thresholds": curve.thresholds,
+    }
+    for side_name, side in (("reference", scene.reference), ("query", scene.query)):
+        arrays[f"{side_name}Rows"] = side.rows
+        arrays[f"{side_name}Starts"] = side.starts
+        arrays[f"{side_name}Positions"] = side.positions
+        if side.traverse.lat_lon is not None:
+            arrays[f"{side_name}LatLon"] = side.traverse.lat_lon[side.rows]
+        for what in ("names", "images"):
+            values = getattr(side.traverse, what)
+            if values is not None:
+                arrays[f"{side_name}{what.capitalize()}"] = np.array(values, dtype=np.str_)[side.rows]
+    if answer.candidates is not None:
+        arrays["candidates"] = answer.candidates.indices[:, : answer.ranking.indices.shape[1]]
+    if scene.truth.table is not None:
+        arrays["positives"] = scene.truth.table
+    return record, arrays
+
+
+def counting(has_positive: np.ndarray, options: TestOptions) -> np.ndarray:
+    """(M,) bool: queries that enter a recall, as ``--noPositive`` says."""
+    return has_positive if options.no_positive == "drop" else np.ones_like(has_positive)
+
+
+def latencies(alone_ms: dict[str, np.ndarray]) -> dict[str, records.Latency]:
+    """Median and 95th percentile of each step's milliseconds for one query, and of their sum."""
+    times = alone_ms | ({"total": sum(alone_ms.values())} if alone_ms else {})
+    return {
+        step: records.Latency(float(np.median(values)), float(np.percentile(values, 95)))
+        for step, values in times.items()
+    }
+
+
+def summary(record: records.ResultRecord) -> str:
+    """The result in a few lines for the terminal."""
+    data, method, protocol = record.data, record.method, record.protocol
+    ks = [str(k) for k in protocol.ks]
+    unit = data.units.removesuffix("s") if data.positive_radius == 1 else data.units
+    within = "the split's table" if data.positive_radius is None else f"{data.positive_radius:g} {unit}"
+    lines = [
+        f"{method.label} on {data.dataset} ({data.split}): {protocol.counted} of {protocol.queries} queries counted, "
+        f"{data.reference.kept} references, correct within {within}",
+        "  " + "".join(f"{'R@' + k:>8}" for k in ks) + "      AP  R@P=1",
+        "  " + "".join(f"{record.recall[k]:8.3f}" for k in ks)
+        + f"{record.average_precision:8.3f}{record.recall_at_full_precision:7.3f}",
+    ]  # fmt: skip
+    lines += warnings(data.reference, data.query)
+    if record.recall_interval:
+        low, high = record.recall_interval["1"]
+        lines.append(f"  R@1 95 % interval {low:.3f} to {high:.3f} ({protocol.bootstrap_samples} resamplings)")
+    if record.recall_before_rerank:
+        lines.append(f"  before re-ranking: R@1 {record.recall_before_rerank['1']:.3f}")
+    if record.recall_exact_index:
+        lost = record.recall_exact_index["1"] - (record.recall_before_rerank or record.recall)["1"]
+        lines.append(f"  index {method.index}: R@1 {lost:+.3f} lost against exact search")
+    if record.timing.latency_ms:
+        parts = ", ".join(f"{step} {t.median:.2f} (p95 {t.p95:.2f})" for step, t in record.timing.latency_ms.items())
+        lines.append(f"  ms a query: {parts}; peak memory {record.peak_memory_mb:.0f} MiB")
+    return "\n".join(lines)
+
+
+def warnings(reference: records.SideRecord, query: records.SideRecord) -> list[str]:
+    """What a reader of the recalls must know about the frame descriptors."""
+    lines = [
+        f"  warning: descriptors of {side.name} are by {side.descriptors.encoder} with random weights; they tell "
+        "nothing about trained ones"
+        for side in (reference, query)
+        if side.descriptors and side.descriptors.is_random
+    ]
+    if reference.descriptors and query.descriptors and reference.descriptors != query.descriptors:
+        key = next(
+            f.name
+            for f in fields(records.DescriptorRecord)
+            if getattr(reference.descriptors, f.name) != getattr(query.descriptors, f.name)
+        )
+        lines.append(
+            f"  warning: descriptors were made differently: {key} {getattr(reference.descriptors, key)} for "
+            f"{reference.name}, {getattr(query.descriptors, key)} for {query.name}"
+        )
+    return lines
+
+
+def label(options: TestOptions, sides: tuple[records.SideRecord, ...]) -> str:
+    """What curves and tables call the method; frame descriptors of random weights are named."""
+    letter = "L" if options.pooling in MATCHED else "S"
+    text = f"{options.pooling} {letter}{options.sequence_length}"
+    if options.rerank:
+        text += f" > {options.rerank} L{rerank_length(options)}"
+    random = {side.descriptors.encoder for side in sides if side.descriptors and side.descriptors.is_random}
+    return f"{text} (random {', '.join(sorted(random))})" if random else text
+
+
+def rerank_length(options: TestOptions) -> int:
+    """Frames that re-ranking compares on either side; 0 without re-ranking."""
+    if options.rerank in MATCHED:
+        return options.rerank_length or options.sequence_length
+    return 1 if options.rerank else 0
+
+
+def side_record(side: Windows) -> records.SideRecord:
+    """One traverse in the record."""
+    traverse = side.traverse
+    identity = read_identity(Path(traverse.source))
+    descriptors = None
+    if identity is not None:
+        descriptors = records.DescriptorRecord(
+            **{f.name: identity.get(f.name) for f in fields(records.DescriptorRecord)}
+        )
+    return records.SideRecord(traverse.name, traverse.source, len(traverse), len(side), descriptors)
+
+
+def padded(values: np.ndarray, columns: int, fill: object) -> np.ndarray:
+    """(M, K) to (M, at least ``columns``): a ranking of few candidates finds nothing behind them."""
+    missing = max(0, columns - values.shape[1])
+    return np.pad(values, ((0, 0), (0, missing)), constant_values=fill)

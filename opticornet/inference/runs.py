@@ -1,0 +1,102 @@
+"""Run folders: one training run, its options, checkpoints, events.
+
+``<runsPath>/<Mon>DD_HH-MM-SS_l<seqL>_<expName>/`` as seqNet names them, with TensorBoard events and
+``checkpoints/{flags.json,checkpoint.pth.tar,model_best.pth.tar}``.
+"""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from opticornet.options.modes import NEWEST, EncoderOptions
+from opticornet.utils.errors import UserError
+from opticornet.utils.files import write_json, writing
+
+FLAGS = "flags.json"
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def stamp() -> str:
+    """The local time as seqNet writes it, whatever the locale: ``Nov20_22-52-07``."""
+    now = time.localtime()
+    return f"{_MONTHS[now.tm_mon - 1]}{time.strftime('%d_%H-%M-%S', now)}"
+
+
+def check_names(options: EncoderOptions) -> None:
+    """Raise :class:`UserError` where what names a run or a result, or a run's inner folder, is a path."""
+    for flag, name in (("--expName", options.exp_name), ("--savePath", options.save_path)):
+        if "/" in name or "\\" in name or name == "..":
+            raise UserError(f"{flag} {name}: wanted a plain name, without folders; see --runsPath and --resultsPath")
+
+
+def run_name(options: EncoderOptions) -> str:
+    """``<stamp>_l<seqL>_<expName>``."""
+    return f"{stamp()}_l{options.sequence_length}_{options.exp_name}"
+
+
+def new_run(options: EncoderOptions) -> Path:
+    """Make a run folder that did not exist. It counts as a run once :func:`write_flags` has been called.
+
+    Raises:
+        UserError: ``--runsPath`` is not writable.
+    """
+    base = Path(options.runs_path) / run_name(options)
+    with writing(base):
+        for attempt in range(1, 1000):
+            run = base if attempt == 1 else base.with_name(f"{base.name}-{attempt}")
+            try:
+                run.mkdir(parents=True)
+                break
+            except FileExistsError:
+                continue
+    return run
+
+
+def write_flags(run: Path, options: EncoderOptions) -> None:
+    """Write a run's ``flags.json``, after its first checkpoint: from then on it can be resumed."""
+    write_json(run / options.save_path / FLAGS, options.record())
+
+
+def find_run(resume: str, runs_path: str, save_path: str) -> Path:
+    """The run folder ``--resume`` means: that folder, or the newest run in it; without a value the newest of all.
+
+    Raises:
+        UserError: the folder is missing, is no run and holds none; there is no run yet.
+    """
+    if resume == NEWEST:
+        newest = _newest(Path(runs_path), save_path)
+        if newest is None:
+            raise UserError(f"--resume: no run in {runs_path} yet; train one, or name a run folder")
+        return newest
+    run = Path(resume)
+    if not run.is_dir():
+        raise UserError(f"--resume {resume}: no such folder; runs are in {runs_path}")
+    if (run / save_path / FLAGS).is_file():
+        return run
+    newest = _newest(run, save_path)
+    if newest is None:
+        raise UserError(f"--resume {resume} is not a run: no {save_path}/{FLAGS} in it; runs are in {runs_path}")
+    return newest
+
+
+def _newest(folder: Path, save_path: str) -> Path | None:
+    """The run in ``folder`` that was begun last."""
+    flags = list(folder.glob(f"*/{save_path}/{FLAGS}"))
+    return max(flags, key=lambda path: (path.stat().st_mtime_ns, path.parts)).parents[1] if flags else None
+
+
+def read_flags(run: Path, save_path: str) -> dict[str, Any]:
+    """A run's ``flags.json``: flag name to value.
+
+    Raises:
+        UserError: the file is not a JSON object.
+    """
+    path = run / save_path / FLAGS
+    try:
+        flags = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is not readable JSON: {error}") from error
+    if not isinstance(flags, dict):
+        raise UserError(f"{path} holds {type(flags).__name__}, wanted an object of flags")
+    return flags

@@ -1,0 +1,97 @@
+"""Sequence matching over a range of speeds: SeqSLAM (Milford and Wyeth, ICRA 2012)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn.functional import pad
+
+from opticornet.matching.sequences.base import Room, SequenceMatcher
+
+_SMALLEST_DEVIATION = 1e-6
+
+
+@dataclass(frozen=True)
+class SeqSlam(SequenceMatcher):
+    """Smallest mean distance along straight lines through the centres of both windows.
+
+    At velocity v, position t of the query window meets reference frame ``round(v * (t - c)) + c`` counted from the
+    reference window's first frame, with c = L // 2 (halves are rounded up). Lines faster than 1 reach beyond the
+    reference window; one that would leave the reference's own sequence is not considered. Velocity 1 alone is
+    ``Diagonal``.
+
+    Attributes:
+        slowest, fastest, step: velocities ``slowest, slowest + step, ..., fastest``.
+        contrast: R_window of SeqSLAM's local contrast enhancement, or 0 for none: each frame distance is replaced by
+            its number of standard deviations from the mean, both taken over the reference frames at most
+            ``contrast // 2`` away (fewer at the ends of the traverse).
+    """
+
+    slowest: float = 0.8
+    fastest: float = 1.2
+    step: float = 0.1
+    contrast: int = 0
+
+    def __post_init__(self):
+        many = self.fastest - self.slowest > 1000 * self.step
+        if not 0 < self.slowest <= min(1, self.fastest) or self.step <= 0 or self.contrast < 0 or many:
+            raise ValueError(
+                f"velocities must be positive, rise by a positive step (1000 at most) and begin at 1 or below, the "
+                f"contrast window must not be negative; found {self}"
+            )
+
+    def velocities(self) -> np.ndarray:
+        """(V,) float64, ascending."""
+        count = int(np.floor((self.fastest - self.slowest) / self.step + 1e-9)) + 1
+        return self.slowest + self.step * np.arange(count)
+
+    def lines(self, length: int) -> np.ndarray:
+        """(V', L) int64 distinct lines: the reference frame that meets each query position."""
+        centre = length // 2
+        steps = self.velocities()[:, None] * (np.arange(length) - centre)  # (V, L)
+        return np.unique(np.floor(steps + 0.5 + 1e-9).astype(np.int64) + centre, axis=0)
+
+    def margin(self, length: int) -> int:
+        lines = self.lines(length)
+        return max(0, -int(lines.min()), int(lines.max()) - length + 1) + self.contrast // 2
+
+    def prepare(self, distances: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+        return enhance_contrast(distances, real, self.contrast // 2) if self.contrast else distances
+
+    def score(self, local: torch.Tensor, room: Room) -> torch.Tensor:
+        length = local.shape[2]
+        margin = (local.shape[3] - length) // 2
+        best = torch.full(local.shape[:2], torch.inf, device=local.device)
+        for line in self.lines(length):
+            total = local[:, :, 0, margin + line[0]].clone()
+            for position in range(1, length):
+                total += local[:, :, position, margin + line[position]]
+            outside = (room.before < -line.min()) | (room.after < line.max() - length + 1)
+            torch.minimum(best, total.div_(length).masked_fill_(outside, torch.inf), out=best)
+        return best
+
+
+def enhance_contrast(distances: torch.Tensor, real: torch.Tensor, half: int) -> torch.Tensor:
+    """Local contrast enhancement along the reference (Milford and Wyeth 2012, section III.B).
+
+    Args:
+        distances: (a, b) float32.
+        real: (b,) bool; other columns neither count nor mean anything.
+        half: neighbours on each side.
+
+    Returns:
+        (a, b) float32: (distance - mean) / standard deviation (of a sample, n - 1) over columns ``j - half`` to
+        ``j + half``; deviations below 1e-6, as of equal distances, count as 1e-6.
+    """
+    columns = distances.shape[1]
+    weights = pad(real.to(distances.dtype), (half, half))  # (b + 2 * half,)
+    padded = pad(distances * real, (half, half))
+    shifts = range(2 * half + 1)
+    count = sum(weights[shift : shift + columns] for shift in shifts)
+    mean = sum(padded[:, shift : shift + columns] for shift in shifts) / count.clamp(min=1)
+    spread = torch.zeros_like(distances)
+    for shift in shifts:
+        difference = padded[:, shift : shift + columns] - mean
+        spread.addcmul_(difference.square_(), weights[shift : shift + columns])
+    deviation = spread.div_((count - 1).clamp(min=1)).sqrt_().clamp_(min=_SMALLEST_DEVIATION)
+    return (distances - mean).div_(deviation)

@@ -1,0 +1,135 @@
+"""Two results, query by query: which one finds what the other misses, and whether that is more than chance."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from opticornet.reports.protocols import protocol_key
+from opticornet.reports.results import Result
+from opticornet.utils.errors import UserError
+
+EXACT_UP_TO = 1000  # discordant queries; beyond, the chi-squared approximation is as good
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """McNemar's test (Psychometrika 12, 1947) of two methods on the same queries.
+
+    Attributes:
+        only_first, only_second: queries that one gets right and the other wrong.
+        p: two-sided probability of a difference at least as large where both were equally good.
+        exact: by the binomial distribution; otherwise chi-squared with Edwards' continuity correction.
+    """
+
+    only_first: int
+    only_second: int
+    p: float
+    exact: bool
+
+
+def mcnemar(only_first: int, only_second: int) -> McNemar:
+    """The test from its two discordant counts."""
+    count, fewer = only_first + only_second, min(only_first, only_second)
+    if count <= EXACT_UP_TO:
+        tail = sum(math.comb(count, i) for i in range(fewer + 1))
+        return McNemar(only_first, only_second, min(1.0, 2 * tail / 2**count), True)
+    statistic = max(0.0, abs(only_first - only_second) - 1) ** 2 / count
+    return McNemar(only_first, only_second, math.erfc(math.sqrt(statistic / 2)), False)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What separates two results.
+
+    Attributes:
+        first, second: the results.
+        both, neither: counts of the queries that agree.
+        only_first, only_second: (n,) int64 query indices.
+        test: McNemar's.
+    """
+
+    first: Result
+    second: Result
+    both: int
+    neither: int
+    only_first: np.ndarray
+    only_second: np.ndarray
+    test: McNemar
+
+    @property
+    def queries(self) -> int:
+        return self.both + self.neither + len(self.only_first) + len(self.only_second)
+
+
+def difference(first: Result, second: Result) -> Difference:
+    """Compare the first matches of two results.
+
+    Raises:
+        UserError: they counted other queries or by other rules, or the arrays of one are missing.
+    """
+    for result in (first, second):
+        if result.answers is None:
+            raise UserError(f"{result.path}: {'; '.join(result.notes)}; the difference needs the arrays of both")
+    if not comparable(first, second):
+        raise UserError(
+            f"{first.path} and {second.path} followed different protocols, so their queries cannot be paired; "
+            "test both on the same split with the same options of counting"
+        )
+    counted = first.answers.counted
+    a, b = (result.answers.correct[:, 0] & counted for result in (first, second))
+    only_first, only_second = np.flatnonzero(a & ~b), np.flatnonzero(b & ~a)
+    return Difference(
+        first,
+        second,
+        both=int((a & b).sum()),
+        neither=int((~a & ~b & counted).sum()),
+        only_first=only_first,
+        only_second=only_second,
+        test=mcnemar(len(only_first), len(only_second)),
+    )
+
+
+def comparable(first: Result, second: Result) -> bool:
+    """Whether both results answered the same queries under the same protocol."""
+    a, b = first.answers, second.answers
+    return (
+        a is not None
+        and b is not None
+        and protocol_key(first) == protocol_key(second)
+        and np.array_equal(a.query.rows, b.query.rows)
+        and np.array_equal(a.counted, b.counted)
+    )
+
+
+def verdict(found: Difference) -> str:
+    """The test's outcome in a sentence."""
+    test = found.test
+    how = "exact binomial" if test.exact else "chi-squared with continuity correction"
+    if not test.only_first + test.only_second:
+        return "Both get the same queries right."
+    p = f"p = {test.p:.3f}" if test.p >= 0.001 else f"p = {test.p:.1e}"
+    if test.p >= 0.05:
+        return f"No difference beyond chance: {p} (McNemar, {how})."
+    better = found.first if test.only_first > test.only_second else found.second
+    return f"{better.name} is better beyond chance: {p} (McNemar, {how}), queries taken as independent."
+
+
+def as_text(found: Difference) -> str:
+    """The difference for the terminal."""
+    names = (found.first.name, found.second.name)
+    width = max(map(len, names)) + 5
+    lines = [
+        f"{found.first.dataset}, {found.queries} queries counted by both",
+        f"  {'both right':<{width + 6}} {found.both:6d}",
+        f"  {f'only {names[0]} right':<{width + 6}} {len(found.only_first):6d}",
+        f"  {f'only {names[1]} right':<{width + 6}} {len(found.only_second):6d}",
+        f"  {'neither right':<{width + 6}} {found.neither:6d}",
+        f"  {verdict(found)}",
+    ]
+    for name, queries in zip(names, (found.only_first, found.only_second), strict=True):
+        if len(queries):
+            rows = found.first.answers.query.rows[queries]
+            shown = " ".join(map(str, rows[:20])) + (f" ... ({len(rows)} in all)" if len(rows) > 20 else "")
+            lines.append(f"  query rows only {name} gets right: {shown}")
+    return "\n".join(lines)

@@ -1,0 +1,279 @@
+"""Result records and their arrays, read for looking at: what an older or damaged one lacks is noted, not fatal."""
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from opticornet.datasets.windows import window_starts
+from opticornet.evaluation.ground_truth import GroundTruth
+from opticornet.evaluation.records import load_record
+from opticornet.utils.errors import UserError
+
+RIGHT, CLOSE, WRONG, NO_POSITIVE = range(4)
+OUTCOMES = ("right", "close", "wrong", "no positive")
+CLOSE_RANK = 5  # a wrong first match is "close" where a right place is among this many
+
+_NEEDED = ("preds", "distances", "errors", "correct", "counted", "hasPositive")
+_PLACES = ("referencePositions", "queryPositions", "referenceRows", "queryRows")
+
+
+@dataclass(frozen=True)
+class Side:
+    """The windows of one traverse.
+
+    Attributes:
+        rows: (N,) int64 row of each window's frame in its traverse's cut.
+        starts: (N,) int64 row of each window's first frame.
+        positions: (N, P) float64.
+        lat_lon: (N, 2) degrees, or None.
+        names: (N,) unicode, or None.
+        images: (N,) unicode paths, or None.
+    """
+
+    rows: np.ndarray
+    starts: np.ndarray
+    positions: np.ndarray
+    lat_lon: np.ndarray | None
+    names: np.ndarray | None
+    images: np.ndarray | None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What was answered to each query, checked to be of one shape.
+
+    Attributes:
+        predictions: (M, K) int64 reference windows, -1 where nothing was found.
+        distances: (M, K) float32.
+        errors: (M, K) float64, infinite where nothing was found.
+        correct: (M, K) bool.
+        counted, has_positive: (M,) bool.
+        candidates: (M, topK) int64 before re-ranking, or None.
+        reference, query: the two sides.
+        positives: (M, 2) int64 table of correct references, or None where a radius decides.
+    """
+
+    predictions: np.ndarray
+    distances: np.ndarray
+    errors: np.ndarray
+    correct: np.ndarray
+    counted: np.ndarray
+    has_positive: np.ndarray
+    candidates: np.ndarray | None
+    reference: Side
+    query: Side
+    positives: np.ndarray | None
+
+    def __len__(self) -> int:
+        return len(self.predictions)
+
+    @cached_property
+    def first_right_rank(self) -> np.ndarray:
+        """(M,) int64 rank, from 1, of the first right place; 0 where none is among the K."""
+        return np.where(self.correct.any(axis=1), self.correct.argmax(axis=1) + 1, 0)
+
+    @cached_property
+    def outcome(self) -> np.ndarray:
+        """(M,) RIGHT, CLOSE (a right place in the first five), WRONG or NO_POSITIVE."""
+        rank = self.first_right_rank
+        answer = np.where(rank == 1, RIGHT, np.where((rank > 0) & (rank <= CLOSE_RANK), CLOSE, WRONG))
+        return np.where(self.has_positive, answer, NO_POSITIVE)
+
+    @cached_property
+    def nearest(self) -> np.ndarray:
+        """(M,) int64 reference window nearest to the query's place; -1 where a table knows none."""
+        return GroundTruth(self.reference.positions, self.query.positions, self.positives).nearest_reference()
+
+
+@dataclass(frozen=True)
+class Result:
+    """One record, the arrays behind it where they are still there, and what to tell the reader.
+
+    Attributes:
+        path: of the record.
+        record: the record's JSON.
+        name: what tables and curves call it; unique among the results read together.
+        answers: None where the arrays are missing or do not fit.
+        curve: (3, T) precision, recall, threshold; None where absent.
+        notes: what is missing and why, one sentence each.
+    """
+
+    path: Path
+    record: dict[str, Any]
+    name: str
+    answers: Answers | None
+    curve: np.ndarray | None
+    notes: tuple[str, ...]
+
+    def get(self, *keys: str, default: Any = None) -> Any:
+        """``record[keys[0]][keys[1]]...``, or ``default`` where an older record lacks it."""
+        value: Any = self.record
+        for key in keys:
+            if not isinstance(value, dict) or value.get(key) is None:
+                return default
+            value = value[key]
+        return value
+
+    @property
+    def dataset(self) -> str:
+        """Dataset and split, for titles."""
+        return f"{self.get('data', 'dataset', default='unknown dataset')} ({self.get('data', 'split', default='?')})"
+
+    @property
+    def units(self) -> str:
+        return self.get("data", "units", default="units")
+
+    @property
+    def length(self) -> int:
+        """Frames a window."""
+        return int(self.get("method", "sequence_length", default=1))
+
+    def recall(self, k: int) -> float | None:
+        """Recall@``k``; None where it was not counted."""
+        value = self.get("recall", str(k))
+        return None if value is None else float(value)
+
+
+def read_results(paths: tuple[str, ...] | list[Path]) -> tuple[list[Result], list[str]]:
+    """The readable records among ``paths``, and a sentence about each that is not. A folder stands for the ``.json``
+    files in it.
+
+    Raises:
+        UserError: none is readable, or none was named.
+    """
+    if not paths:
+        raise UserError("no result records named; give --results with the .json files that --mode test wrote")
+    results, failures = [], []
+    for path in _files(paths):
+        try:
+            results.append(read_result(path))
+        except UserError as error:
+            failures.append(str(error))
+    if not results:
+        raise UserError(failures[0] if len(failures) == 1 else f"no readable result record: {'; '.join(failures)}")
+    return _with_unique_names(results), failures
+
+
+def _files(paths: tuple[str, ...] | list[Path]) -> list[Path]:
+    """Each file once, folders replaced by their records.
+
+    Raises:
+        UserError: a folder holds none.
+    """
+    files: dict[Path, None] = {}
+    for path in map(Path, paths):
+        inside = sorted(path.glob("*.json")) if path.is_dir() else [path]
+        if not inside:
+            raise UserError(f"no result record (.json) in {path}: --mode test --resultsPath {path} writes them there")
+        files |= dict.fromkeys(inside)
+    return list(files)
+
+
+def read_result(path: Path) -> Result:
+    """One record with its arrays.
+
+    Raises:
+        UserError: the record itself is not readable.
+    """
+    record = load_record(path)
+    if not isinstance(record["recall"], dict):
+        raise UserError(f"{path} is not a result record: its recall is not an object of K to recall")
+    arrays, notes = _read_arrays(path.parent / Path(str(record.get("predictions", ""))).name, path)
+    answers = None
+    if not notes:
+        answers, notes = _answers(arrays, record, path)
+    label = _get(record, "method", "label") or path.stem
+    return Result(path, record, str(label), answers, _curve(arrays), tuple(notes))
+
+
+def _read_arrays(path: Path, record_path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
+    """The arrays of an .npz; beside a renamed record they are looked for under its name."""
+    if not path.is_file():
+        path = record_path.with_suffix(".npz")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {key: file[key] for key in file.files}, []
+    except (OSError, ValueError, EOFError, KeyError) as error:
+        reason = "is missing" if not path.exists() else f"is not readable ({error})"
+        return {}, [f"{path.name} {reason}: no map, route, matrix or atlas"]
+    except Exception as error:  # zipfile.BadZipFile and zlib.error share no base class
+        return {}, [f"{path.name} is damaged ({error}): no map, route, matrix or atlas"]
+
+
+def _answers(arrays: dict[str, np.ndarray], record: dict, path: Path) -> tuple[Answers | None, list[str]]:
+    """The arrays as :class:`Answers`, or why they are not."""
+    lacking = [key for key in (*_NEEDED, *_PLACES) if key not in arrays]
+    if lacking:
+        return None, [f"{path.name} is of an older version without {', '.join(lacking)}: no map, route or atlas"]
+    predictions = arrays["preds"]
+    if predictions.ndim != 2 or not predictions.size:
+        return None, [f"{path.name} holds no predictions: no map, route or atlas"]
+    queries = len(predictions)
+    fits = all(arrays[key].shape == predictions.shape for key in ("distances", "errors", "correct")) and all(
+        len(arrays[key]) == queries for key in ("counted", "hasPositive", "queryPositions", "queryRows")
+    )
+    fits = fits and predictions.max() < len(arrays["referencePositions"]) == len(arrays["referenceRows"])
+    if not fits:
+        return None, [f"the arrays beside {path.name} are of different lengths: no map, route or atlas"]
+    length = int(_get(record, "method", "sequence_length") or 1)
+    sides = [_side(arrays, name, length, _get(record, "data", name, "frames")) for name in ("reference", "query")]
+    return Answers(
+        predictions=predictions,
+        distances=arrays["distances"],
+        errors=arrays["errors"],
+        correct=arrays["correct"],
+        counted=arrays["counted"],
+        has_positive=arrays["hasPositive"],
+        candidates=arrays.get("candidates"),
+        reference=sides[0],
+        query=sides[1],
+        positives=arrays.get("positives"),
+    ), []
+
+
+def _side(arrays: dict[str, np.ndarray], name: str, length: int, frames: int | None) -> Side:
+    rows = arrays[f"{name}Rows"]
+    starts = arrays.get(f"{name}Starts")
+    if starts is None:  # an older record: as if its traverse were one sequence
+        bounds = np.array([[0, frames or int(rows.max(initial=0)) + 1]])
+        starts = window_starts(rows, np.repeat(bounds, len(rows), axis=0), length)
+    return Side(
+        rows=rows,
+        starts=starts,
+        positions=arrays[f"{name}Positions"].reshape(len(rows), -1),
+        lat_lon=arrays.get(f"{name}LatLon"),
+        names=arrays.get(f"{name}Names"),
+        images=arrays.get(f"{name}Images"),
+    )
+
+
+def _curve(arrays: dict[str, np.ndarray]) -> np.ndarray | None:
+    if not all(key in arrays and arrays[key].size for key in ("precision", "recall", "thresholds")):
+        return None
+    return np.stack([arrays[key].astype(np.float64) for key in ("precision", "recall", "thresholds")])
+
+
+def _with_unique_names(results: list[Result]) -> list[Result]:
+    """Methods of one label on one dataset are told apart by their files."""
+    counts = Counter((result.dataset, result.name) for result in results)
+    names = [r.name if counts[r.dataset, r.name] == 1 else f"{r.name} [{r.path.stem}]" for r in results]
+    seen = Counter()
+    unique = []
+    for result, name in zip(results, names, strict=True):
+        seen[result.dataset, name] += 1
+        number = seen[result.dataset, name]
+        unique.append(replace(result, name=name if number == 1 else f"{name} ({number})"))
+    return unique
+
+
+def _get(record: dict, *keys: str) -> Any:
+    for key in keys:
+        record = record.get(key) if isinstance(record, dict) else None
+    return record

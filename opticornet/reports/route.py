@@ -1,0 +1,110 @@
+"""Where along the route it fails: coordinates for a map, recall along the drive, the longest failure."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from opticornet.reports.protocols import unit
+from opticornet.reports.results import NO_POSITIVE, RIGHT, Answers, Result
+
+EARTH_RADIUS_M = 6378137.0  # of the sphere that web maps project
+
+
+@dataclass(frozen=True)
+class Map:
+    """Places in the plane.
+
+    Attributes:
+        kind: "lat-lon" (web Mercator metres), "metres" (x, y) or "line": places have one coordinate only, so a
+            query is drawn at its own coordinate and, across, that of the place it was matched to.
+        reference, query: (N, 2) and (M, 2) float64; with "line" (N, 1) and (M, 1).
+    """
+
+    kind: str
+    reference: np.ndarray
+    query: np.ndarray
+
+
+def place_map(answers: Answers) -> Map:
+    """Coordinates of both sides, ready for street tiles where latitude and longitude are known."""
+    sides = (answers.reference, answers.query)
+    if all(side.lat_lon is not None for side in sides):
+        return Map("lat-lon", *(mercator(side.lat_lon) for side in sides))
+    return local_map(answers)
+
+
+def local_map(answers: Answers) -> Map:
+    """Coordinates of both sides as their radii measure them: never "lat-lon", whose metres grow with the latitude."""
+    planar = answers.query.positions.shape[1] >= 2
+    return Map("metres" if planar else "line", *(s.positions[:, :2] for s in (answers.reference, answers.query)))
+
+
+def mercator(lat_lon: np.ndarray) -> np.ndarray:
+    """(N, 2) degrees to (N, 2) web Mercator metres, x east and y north (EPSG:3857)."""
+    latitude, longitude = np.radians(lat_lon).T
+    return EARTH_RADIUS_M * np.stack([longitude, np.arcsinh(np.tan(latitude))], axis=1)
+
+
+@dataclass(frozen=True)
+class Route:
+    """The drive as a strip.
+
+    Attributes:
+        window: queries that one value of ``recall`` averages.
+        recall: (M,) float64, share of right first matches among the queries with a positive around each one; NaN
+            where there are none.
+        failure: half-open range of queries of the longest failure; empty where none failed.
+        failure_length: metres between its first and last query; None where positions are not in metres.
+    """
+
+    window: int
+    recall: np.ndarray
+    failure: tuple[int, int]
+    failure_length: float | None
+
+
+def route(result: Result, answers: Answers) -> Route:
+    """Recall along the drive."""
+    window = max(9, round(len(answers) / 20)) | 1
+    known = (answers.outcome != NO_POSITIVE).astype(float)
+    right = (answers.outcome == RIGHT).astype(float)
+    kernel = np.ones(min(window, len(answers)))
+    with np.errstate(invalid="ignore"):
+        recall = np.convolve(right, kernel, "same") / np.convolve(known, kernel, "same")
+    start, stop = longest_failure(answers.outcome, answers.query.rows)
+    length = None
+    if result.units == "metres":
+        steps = np.diff(answers.query.positions[start:stop], axis=0)
+        length = float(np.linalg.norm(steps, axis=1).sum())
+    return Route(window, recall, (start, stop), length)
+
+
+def longest_failure(outcome: np.ndarray, rows: np.ndarray) -> tuple[int, int]:
+    """The longest run of consecutive queries without a right first match, as a half-open range.
+
+    Queries without a positive neither lengthen nor end a run; a gap in ``rows`` (M,) ends one.
+    """
+    best, best_count = (0, 0), 0
+    start, count, last = None, 0, 0
+    for i, what in enumerate(outcome):
+        if what == RIGHT or (i and rows[i] != rows[i - 1] + 1):
+            start, count = None, 0
+        if what not in (RIGHT, NO_POSITIVE):
+            start = i if start is None else start
+            count, last = count + 1, i
+            if count > best_count:
+                best, best_count = (start, last + 1), count
+    return best
+
+
+def failure_text(found: Route, outcome: np.ndarray, units: str) -> str:
+    """The longest failure in words."""
+    start, stop = found.failure
+    count = int((outcome[start:stop] != NO_POSITIVE).sum())
+    if not count:
+        return "no query failed"
+    text = f"{count} {'query' if count == 1 else 'queries'} in a row"
+    if found.failure_length:
+        length = found.failure_length
+        return f"{text}, {length / 1000:.1f} km" if length >= 2000 else f"{text}, {length:.0f} {unit(length, units)}"
+    return text

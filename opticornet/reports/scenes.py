@@ -1,0 +1,97 @@
+"""Going back to what a record was made from: its dataset and, with their hash checked, its weights."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from opticornet.datasets.catalogue import load_dataset
+from opticornet.evaluation.answers import describe, frame_sets
+from opticornet.evaluation.scene import Scene
+from opticornet.options.modes import ENCODER_FIELDS, MATCHED, Options, TestOptions
+from opticornet.reports.results import Result
+from opticornet.utils.checkpoints import BEST, LATEST, sha256
+from opticornet.utils.errors import UserError
+
+
+class Unavailable(Exception):
+    """Something a panel needs is gone; the message says what, for the page."""
+
+
+def reopen(result: Result) -> Scene:
+    """The scene a record was made from, checked to hold the same places.
+
+    Raises:
+        Unavailable: the dataset is gone or has changed since.
+    """
+    options = recorded_options(result)
+    try:
+        dataset = load_dataset(options.dataset, **options.source(), splits=(options.split,))
+        filter_length = int(result.get("method", "filter_length", default=0))
+        scene = Scene.of(dataset.name, dataset.splits[options.split], result.length, filter_length, torch.device("cpu"))
+    except (UserError, KeyError) as error:
+        raise Unavailable(f"the dataset cannot be opened any more ({error})") from error
+    for side, windows in ((result.answers.reference, scene.reference), (result.answers.query, scene.query)):
+        if not (np.array_equal(side.rows, windows.rows) and np.array_equal(side.positions, windows.positions)):
+            raise Unavailable(f"the dataset {options.dataset} has changed since: its places differ from the record's")
+    return scene
+
+
+def recorded_options(result: Result) -> TestOptions:
+    """The options of the test, as far as they shape descriptors."""
+    method = result.get("method", default={})
+    options = TestOptions.of(
+        split=str(result.get("data", "split", default="test")),
+        pooling=method.get("pooling", "single"),
+        sequence_length=result.length,
+    )
+    options = _with(options, result.get("data", "options", default={}), tuple(options.flags()))
+    flags = result.get("method", "weights", "flags", default={})
+    return _with(options, flags, (*ENCODER_FIELDS, "save_path") if options.pooling not in MATCHED else ("save_path",))
+
+
+def _with(options: TestOptions, flags: dict[str, Any], names: tuple[str, ...]) -> TestOptions:
+    """``options`` with the fields ``names`` as recorded under their flags."""
+    return replace(options, given=frozenset()).restored(flags, names, "the record")
+
+
+def vectors(result: Result, scene: Scene) -> tuple[np.ndarray, np.ndarray, str]:
+    """What was compared: (N, O) reference and (M, O) query rows of unit length, and what they are, in words.
+
+    Raises:
+        Unavailable: the weights are gone or are not those recorded.
+    """
+    options, run = recorded_options(result), None
+    if result.get("method", "weights") is not None:
+        run, checkpoint = _weights(result, options)
+        options = replace(options, ckpt=checkpoint)
+    try:
+        if options.pooling not in MATCHED:
+            described = describe(scene, options, run)
+            return _unit(described.reference), _unit(described.query), "sequence descriptors"
+        _, *sets = frame_sets(scene, options, options.pooling, run, {})
+    except UserError as error:
+        raise Unavailable(f"the descriptors cannot be computed again ({error})") from error
+    sides = (scene.reference, scene.query)
+    rows = [_unit(np.asarray(s.frames)[side.rows]) for s, side in zip(sets, sides, strict=True)]
+    return *rows, "descriptors of single frames, which sequence matching adds up along a window"
+
+
+def _weights(result: Result, options: Options) -> tuple[Path, str]:
+    """The run folder and the checkpoint ("best" or "latest") of the recorded weights."""
+    path = Path(result.get("method", "weights", "path", default=""))
+    names = {BEST: "best", LATEST: "latest"}
+    if path.name not in names or not path.is_file():
+        raise Unavailable(f"the weights {path} are gone")
+    if sha256(path) != result.get("method", "weights", "sha256"):
+        raise Unavailable(f"the weights {path} have changed since the test: their SHA-256 differs from the record's")
+    return path.parents[len(Path(options.save_path).parts)], names[path.name]
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    """Rows as float32 of unit length; a row of zeros stays one."""
+    rows = rows.astype(np.float32)
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.where(norms > 0, norms, 1)

@@ -1,0 +1,214 @@
+"""The comparison table: one row a result, one block a protocol; as CSV, Markdown and LaTeX."""
+
+import csv
+import io
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from opticornet.reports.protocols import Protocol
+from opticornet.reports.results import Result
+
+KS = (1, 5, 10, 20)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A number of every result.
+
+    Attributes:
+        key: name in the CSV.
+        heading: in the page and papers, with its unit.
+        help: what it is, in a sentence.
+        value: the number; None where a record lacks it.
+        text: how it is printed.
+        best: max or min, or None where neither is better.
+    """
+
+    key: str
+    heading: str
+    help: str
+    value: Callable[[Result], float | None]
+    text: Callable[[float], str]
+    best: Callable | None
+
+
+def _recall(k: int) -> Column:
+    return Column(
+        f"recall@{k}",
+        f"R@{k} %",
+        f"share of counted queries with a right place among the first {k}, with its 95 % bootstrap interval",
+        lambda result: result.recall(k),
+        lambda value: f"{100 * value:.1f}",
+        max,
+    )
+
+
+COLUMNS: tuple[Column, ...] = (
+    *map(_recall, KS),
+    Column(
+        "average_precision",
+        "AP",
+        "area under the precision-recall curve of the best match's distance",
+        lambda result: result.get("average_precision"),
+        lambda value: f"{value:.3f}",
+        max,
+    ),
+    Column(
+        "recall_at_full_precision",
+        "R@100P %",
+        "recall that is reached before the first wrong answer (recall at 100 % precision)",
+        lambda result: result.get("recall_at_full_precision"),
+        lambda value: f"{100 * value:.1f}",
+        max,
+    ),
+    Column(
+        "latency_ms",
+        "ms/query",
+        "median time of one query at a time, all steps from frame descriptors on",
+        lambda result: result.get("timing", "latency_ms", "total", "median"),
+        lambda value: f"{value:.2f}" if value < 10 else f"{value:.0f}",
+        min,
+    ),
+    Column(
+        "peak_memory_mb",
+        "MB",
+        "peak memory of the whole process, data included",
+        lambda result: result.get("peak_memory_mb"),
+        lambda value: f"{value:,.0f}",
+        None,
+    ),
+    Column(
+        "parameters",
+        "Parameters",
+        "numbers learned, re-ranking included",
+        lambda result: parameters(result),
+        lambda value: f"{value:,.0f}",
+        None,
+    ),
+)
+
+
+def parameters(result: Result) -> int:
+    """Numbers the method learned."""
+    return sum(int(result.get("method", key, "parameters", default=0)) for key in ("weights", "rerank_weights"))
+
+
+def interval(result: Result, k: int) -> tuple[float, float] | None:
+    """The recorded 95 % interval of recall@``k``."""
+    bounds = result.get("recall_interval", str(k))
+    return (float(bounds[0]), float(bounds[1])) if isinstance(bounds, list) and len(bounds) == 2 else None
+
+
+def cell(column: Column, result: Result) -> str:
+    """A value as text; a dash where the record lacks it."""
+    value = column.value(result)
+    return "–" if value is None else column.text(value)
+
+
+def best_rows(column: Column, results: list[Result], members: tuple[int, ...]) -> set[int]:
+    """Members whose printed value is the best of at least two."""
+    values = {i: column.value(results[i]) for i in members}
+    known = [value for value in values.values() if value is not None]
+    if column.best is None or len(known) < 2:
+        return set()
+    best = column.text(column.best(known))
+    return {i for i, value in values.items() if value is not None and column.text(value) == best}
+
+
+def as_csv(results: list[Result], protocols: list[Protocol]) -> str:
+    """All digits, a column for the protocol and two for each interval."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    head = []
+    for column in COLUMNS:
+        head.append(column.key)
+        if column.key.startswith("recall@"):
+            head += [f"{column.key}_low", f"{column.key}_high"]
+    writer.writerow(["protocol", "dataset", "split", "protocol_text", "method", *head, "record"])
+    for protocol in protocols:
+        for i in protocol.results:
+            result = results[i]
+            numbers: list[float | None] = []
+            for column in COLUMNS:
+                numbers.append(column.value(result))
+                if column.key.startswith("recall@"):
+                    numbers += interval(result, int(column.key.split("@")[1])) or (None, None)
+            data = [result.get("data", key, default="") for key in ("dataset", "split")]
+            row = [protocol.letter, *data, protocol.text, result.name, *numbers, result.path.name]
+            writer.writerow(["" if value is None else _harmless(value) for value in row])
+    return out.getvalue()
+
+
+def _harmless(value: object) -> object:
+    """Text that a spreadsheet would take for a formula is quoted."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" and value else value
+
+
+def as_markdown(results: list[Result], protocols: list[Protocol]) -> str:
+    """One table a protocol; best values bold."""
+    blocks = []
+    for protocol in protocols:
+        lines = [f"**{_markdown(protocol.dataset)}**: {_markdown(protocol.text)}", ""]
+        lines.append("| Method | " + " | ".join(column.heading for column in COLUMNS) + " |")
+        lines.append("|---|" + "---:|" * len(COLUMNS))
+        for i in protocol.results:
+            cells = [
+                f"**{text}**" if i in best_rows(column, results, protocol.results) else text
+                for column in COLUMNS
+                for text in [_with_interval(column, results[i], "–")]
+            ]
+            lines.append(f"| {_markdown(results[i].name)} | " + " | ".join(cells) + " |")
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks) + "\n"
+
+
+def as_latex(results: list[Result], protocols: list[Protocol]) -> str:
+    """One ``table`` a protocol, with booktabs rules; best values bold."""
+    blocks = []
+    for protocol in protocols:
+        rows = []
+        for i in protocol.results:
+            cells = []
+            for column in COLUMNS:
+                text = _with_interval(column, results[i], "--").replace("–", "--")
+                bold = i in best_rows(column, results, protocol.results)
+                cells.append(f"\\textbf{{{text}}}" if bold else text)
+            rows.append(f"{_latex(results[i].name)} & " + " & ".join(cells) + r" \\")
+        heads = " & ".join(_latex(column.heading) for column in COLUMNS)
+        blocks.append(
+            "\n".join(
+                [
+                    r"\begin{table}",
+                    r"\centering",
+                    rf"\caption{{{_latex(protocol.dataset)}: {_latex(protocol.text)}.}}",
+                    rf"\begin{{tabular}}{{l{'r' * len(COLUMNS)}}}",
+                    r"\toprule",
+                    rf"Method & {heads} \\",
+                    r"\midrule",
+                    *rows,
+                    r"\bottomrule",
+                    r"\end{tabular}",
+                    r"\end{table}",
+                ]
+            )
+        )
+    return "% needs \\usepackage{booktabs}\n" + "\n\n".join(blocks) + "\n"
+
+
+def _with_interval(column: Column, result: Result, dash: str) -> str:
+    text = cell(column, result)
+    bounds = interval(result, int(column.key.split("@")[1])) if column.key.startswith("recall@") else None
+    return f"{text} ({100 * bounds[0]:.1f}{dash}{100 * bounds[1]:.1f})" if bounds else text
+
+
+def _markdown(text: str) -> str:
+    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", " ".join(text.split()))
+
+
+_LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}"}
+_LATEX |= {">": r"\textgreater{}", "|": r"\textbar{}", "–": "--"} | {c: f"\\{c}" for c in "&%$#_{}"}
+
+
+def _latex(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in " ".join(text.split()))

@@ -1,0 +1,243 @@
+"""What a training run writes for TensorBoard, and its epochs as text beside it."""
+
+import json
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import torch
+from tensorboardX import SummaryWriter
+from tensorboardX.summary import hparams
+from torch import Tensor
+
+from opticornet.evaluation.validated import EncodedSide, Validated
+from opticornet.options.modes import Options
+from opticornet.utils.device import peak_memory_mb
+from opticornet.utils.logs import EpochHistory
+
+FIGURE_EVERY = 5  # validations between two similarity matrices
+_SIDE = 500  # longest side of a similarity matrix
+_EDGES = np.linspace(0, 2, 81)  # of unit vectors' distances
+_SPRITE = 32
+_PLACES = {  # options that say where, how fast and how loudly
+    *("dataPath", "structPath", "runsPath", "savePath", "resume", "expName"),
+    *("device", "nocuda", "threads", "quiet", "verbose"),
+}
+
+
+class TrainingLog:
+    """The TensorBoard events of one run; a context manager that closes them."""
+
+    def __init__(self, run: Path, options: Options, first_epoch: int) -> None:
+        self.options = options
+        self.writer = SummaryWriter(str(run), purge_step=first_epoch + 1, filename_suffix=f".{time.time_ns()}")
+        self.history = EpochHistory(run, first_epoch)
+        self.last: tuple[int, Validated] | None = None
+        self._validations = 0
+        self._reset()
+        if first_epoch == 0:
+            self.writer.add_text("options", f"```json\n{json.dumps(options.record(), indent=2)}\n```")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.writer.close()
+
+    def step(self, positive: Tensor, negative: Tensor, gradient_norm: float) -> None:
+        """Take in one step of the optimizer.
+
+        Args:
+            positive: (B,) Euclidean distances of the anchors to their positives.
+            negative: (n,) and to the negatives that count.
+            gradient_norm: Euclidean norm of all parameters' gradients.
+        """
+        for name, distances in (("positive", positive), ("negative", negative)):
+            values = distances.detach().float().cpu().numpy()
+            self._counts[name] += np.histogram(np.clip(values, 0, 2), _EDGES)[0]
+            self._squares[name] += float(np.square(values, dtype=np.float64).sum())
+            self._sums[name] += float(values.sum(dtype=np.float64))
+        self._norms.append(gradient_norm)
+
+    def validation(self, epoch: int, validated: Validated) -> None:
+        """Write a validation's recalls, its precision-recall curve and, every few of them, its similarity matrix.
+
+        Args:
+            epoch: -1 for what training starts from.
+
+        The precision-recall curve takes 1 - d / 2 as the confidence of a match at distance d; its recall is over
+        the right first matches, TensorBoard knows no other.
+        """
+        step = epoch + 1
+        for k, recall in validated.recalls.items():
+            self.writer.add_scalar(f"val/recall_at_{k}", recall, step)
+        confidence = np.clip(1 - validated.distances / 2, 0, 1)
+        self.writer.add_pr_curve("val/first_match", validated.correct.astype(np.int64), confidence, step)
+        if self._validations % FIGURE_EVERY == 0:
+            picture = similarity_picture(validated)
+            self.writer.add_image("val/similarity", picture, step, dataformats="HWC")
+        self._validations += 1
+        self.last = (step, validated)
+
+    def epoch(self, report: Any) -> None:
+        """Write an epoch's :class:`opticornet.learning.training.EpochReport`."""
+        step = report.epoch + 1
+        for name, value in report.means.items():
+            self.writer.add_scalar(f"train/{name}", value, step)
+        self.writer.add_scalar("train/tuples", report.tuples, step)
+        self.writer.add_scalar("train/lr", report.lr, step)
+        if self._norms:
+            self.writer.add_scalar("train/gradient_norm", float(np.mean(self._norms)), step)
+            self.writer.add_scalar("train/gradient_norm_max", float(np.max(self._norms)), step)
+        for name, counts in self._counts.items():
+            if counts.any():
+                self._histogram(f"train/distance_{name}", counts, self._sums[name], self._squares[name], step)
+        self.writer.add_scalar("speed/seconds_an_epoch", report.seconds, step)
+        self.writer.add_scalar("speed/tuples_a_second", report.tuples / max(report.seconds, 1e-9), step)
+        self.writer.add_scalar("memory/peak_mb", peak_memory_mb(), step)
+        if torch.cuda.is_initialized():
+            self.writer.add_scalar("memory/cuda_peak_mb", torch.cuda.max_memory_allocated() / 2**20, step)
+        self.history.add(report)
+        self._reset()
+
+    def finish(self, best: tuple[float, float]) -> None:
+        """Write the options with the best (@5, @1) and the last validation recalls as hparams, so that runs can be
+        compared, and the last validation's descriptors for the projector."""
+        recalls = {"best/recall_at_5": best[0], "best/recall_at_1": best[1]}
+        if self.last is not None:
+            step, validated = self.last
+            recalls |= {f"last/recall_at_{k}": recall for k, recall in validated.recalls.items()}
+            write_projector(self.writer, "val", (validated.reference, validated.query), step)
+        self._compare(recalls)
+
+    def _compare(self, recalls: dict[str, float]) -> None:
+        """Write a session of the hparams table: what shapes the run, and what it reached.
+
+        No list of columns is written (``SummaryWriter.add_hparams`` would), so that TensorBoard makes it from all runs
+        and puts the options first in which they differ.
+        """
+        values = {
+            name: value if isinstance(value, int | float | str | bool) else str(value)
+            for name, value in self.options.record().items()
+            if name not in _PLACES
+        }
+        _, start, end = hparams(values, recalls)
+        with SummaryWriter(f"{self.writer.logdir}/hparams") as session:
+            session.file_writer.add_summary(start)
+            session.file_writer.add_summary(end)
+            for name, recall in recalls.items():
+                session.add_scalar(name, recall)
+
+    def _reset(self) -> None:
+        self._counts = {name: np.zeros(len(_EDGES) - 1, np.int64) for name in ("positive", "negative")}
+        self._sums, self._squares = (dict.fromkeys(self._counts, 0.0) for _ in range(2))
+        self._norms: list[float] = []
+
+    def _histogram(self, tag: str, counts: np.ndarray, total: float, squares: float, step: int) -> None:
+        """Write counted distances; the first and last bin that hold any bound them."""
+        filled = np.flatnonzero(counts)
+        self.writer.add_histogram_raw(
+            tag,
+            min=float(_EDGES[filled[0]]),
+            max=float(_EDGES[filled[-1] + 1]),
+            num=int(counts.sum()),
+            sum=total,
+            sum_squares=squares,
+            bucket_limits=_EDGES[1:].tolist(),
+            bucket_counts=counts.tolist(),
+            global_step=step,
+        )
+
+
+def write_result(
+    folder: Path, record: Any, arrays: dict[str, np.ndarray], sides: tuple[EncodedSide, ...], limit: int
+) -> None:
+    """Write a test's scalars and precision-recall curve, and the descriptors of ``sides`` for the projector.
+
+    Args:
+        folder: of the events.
+        record, arrays: a ``opticornet.evaluation.records.ResultRecord`` and what is saved beside it.
+        sides: what to show in the projector; empty for nothing.
+        limit: places of each side.
+    """
+    with SummaryWriter(str(folder), filename_suffix=f".{time.time_ns()}") as writer:
+        for k, recall in record.recall.items():
+            writer.add_scalar(f"{record.data.split}/recall_at_{k}", recall, 0)
+        writer.add_scalar(f"{record.data.split}/average_precision", record.average_precision, 0)
+        for step, latency in record.timing.latency_ms.items():
+            writer.add_scalar(f"latency_ms/{step}", latency.median, 0)
+        confidence = confidences(arrays["distances"][:, 0])
+        writer.add_pr_curve(f"{record.data.split}/first_match", arrays["correct"][:, 0].astype(np.int64), confidence, 0)
+        writer.add_text("method", record.method.label)
+        if sides:
+            write_projector(writer, record.data.split, sides, 0, limit)
+
+
+def confidences(distances: np.ndarray) -> np.ndarray:
+    """(M,) distances of any sign to confidences: 1 for the smallest, 0 for the largest and for what is infinite."""
+    finite = np.isfinite(distances)
+    if not finite.any():
+        return np.zeros(len(distances))
+    low, high = distances[finite].min(), distances[finite].max()
+    return np.where(finite, (high - np.where(finite, distances, high)) / max(float(high - low), 1e-12), 0.0)
+
+
+def similarity_picture(validated: Validated) -> np.ndarray:
+    """(H, W, 3) uint8: cosine similarity of queries (down) and references (across), at most 500 of each, evenly
+    chosen; true places green, first matches are the brightest pixel of their row."""
+    from matplotlib import colormaps
+
+    rows, columns = (
+        np.unique(np.linspace(0, len(side.vectors) - 1, min(_SIDE, len(side.vectors))).astype(int))
+        for side in (validated.query, validated.reference)
+    )
+    similarity = validated.query.vectors[rows] @ validated.reference.vectors[columns].T  # (H, W)
+    low, high = np.quantile(similarity, [0.01, 0.998])
+    picture = colormaps["magma"](np.clip((similarity - low) / max(high - low, 1e-6), 0, 1))[..., :3]
+    nearest = validated.nearest[rows]
+    known = np.flatnonzero(nearest >= 0)
+    picture[known, np.searchsorted(columns, nearest[known]).clip(max=len(columns) - 1)] = (0.0, 0.88, 0.64)
+    return (255 * picture).round().astype(np.uint8)
+
+
+def write_projector(
+    writer: SummaryWriter, split: str, sides: tuple[EncodedSide, ...], step: int, limit: int = 500
+) -> None:
+    """Write a split's descriptors for TensorBoard's projector: place, traverse and position of each as metadata,
+    image sprites where every frame has a readable image. At most ``limit`` of each side, evenly chosen."""
+    chosen = [np.unique(np.linspace(0, len(s.vectors) - 1, min(limit, len(s.vectors))).astype(int)) for s in sides]
+    vectors = np.concatenate([side.vectors[rows] for side, rows in zip(sides, chosen, strict=True)])
+    axes = [f"position_{i}" for i in range(sides[0].positions.shape[1])]
+    metadata = [
+        [_cell(side.names[i] if side.names else i), _cell(side.traverse), *(f"{p:.6g}" for p in side.positions[i])]
+        for side, rows in zip(sides, chosen, strict=True)
+        for i in rows
+    ]
+    images = None
+    if all(side.images for side in sides):
+        images = _sprites([side.images[i] for side, rows in zip(sides, chosen, strict=True) for i in rows])
+    writer.add_embedding(
+        vectors, metadata, label_img=images, global_step=step, tag=split, metadata_header=["place", "traverse", *axes]
+    )
+
+
+def _cell(value: object) -> str:
+    """Text that keeps to its cell of a tab-separated file."""
+    return " ".join(str(value).split()) or "-"
+
+
+def _sprites(paths: list[str]) -> np.ndarray | None:
+    """(N, 3, 32, 32) float32 thumbnails in 0..1; None where one cannot be read."""
+    from PIL import Image, UnidentifiedImageError
+
+    pictures = []
+    for path in paths:
+        try:
+            with Image.open(path) as image:
+                small = image.convert("RGB").resize((_SPRITE, _SPRITE))
+        except (OSError, UnidentifiedImageError):
+            return None
+        pictures.append(np.asarray(small, dtype=np.float32).transpose(2, 0, 1) / 255)
+    return np.stack(pictures)

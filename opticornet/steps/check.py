@@ -1,0 +1,17 @@
+"""Step: open a dataset and say what is in it and what is wrong with it."""
+
+from opticornet.datasets.check import check_dataset, render
+from opticornet.options.modes import CheckOptions
+from opticornet.utils.errors import UserError
+
+
+def check(options: CheckOptions) -> None:
+    """Print what is in a dataset.
+
+    Raises:
+        UserError: something is wrong with it; the report printed before says what.
+    """
+    report = check_dataset(options.dataset, **options.source())
+    print("\n".join(render(report)))
+    if report.errors:
+        raise UserError(f"dataset {report.name}: {len(report.errors)} wrong, first: {report.errors[0]}")

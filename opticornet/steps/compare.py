@@ -1,0 +1,206 @@
+"""Step: training runs side by side, or two results query by query."""
+
+import csv
+import io
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from opticornet.inference.runs import FLAGS, read_flags
+from opticornet.models.sequences import SEQUENCE_ENCODERS
+from opticornet.models.sequences.base import SequenceEncoder
+from opticornet.options.modes import CompareOptions
+from opticornet.reports.difference import as_text, difference
+from opticornet.reports.results import read_results
+from opticornet.utils.checkpoints import BEST, load_checkpoint
+from opticornet.utils.errors import UserError
+from opticornet.utils.files import write_text
+from opticornet.utils.logs import duration, read_epochs
+
+# Flags that say where and how fast, or that have a column of their own: never a difference worth a column.
+_UNTOLD = {
+    *("dataset", "pooling", "dataPath", "structPath", "runsPath", "savePath", "resume", "expName"),
+    *("device", "nocuda", "threads", "quiet", "verbose"),
+}
+_NEWEST, _TIME = "newest", "time"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training run.
+
+    Attributes:
+        path: its folder.
+        flags: its options by flag, without ``init`` where the method has nothing that it would set.
+        started: when its ``flags.json`` was written, seconds since 1970.
+        epochs: epochs done; None where the run kept no history (seqNet's).
+        best_epoch: epochs done at the best validation, 0 for the start; None before the first validation.
+        recalls: K to validation recall in that epoch.
+        seconds: spent in epochs; None where unknown.
+    """
+
+    path: Path
+    flags: dict[str, Any]
+    started: float
+    epochs: int | None
+    best_epoch: int | None
+    recalls: dict[int, float]
+    seconds: float | None
+
+
+def compare(options: CompareOptions) -> None:
+    """Print a table of runs, or the difference of two results.
+
+    Raises:
+        UserError: no run found, an unknown column to sort by, or results that cannot be compared.
+    """
+    if options.diff:
+        if len(options.diff) != 2:
+            raise UserError(f"--diff takes two result records, found {len(options.diff)}")
+        results, failures = read_results(options.diff)
+        if failures:
+            raise UserError(failures[0])
+        print(as_text(difference(*results)))
+        return
+    runs, notes = find_runs(options.runs, options.save_path)
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+    runs = sort_runs(runs, options.sort)
+    rows = table(runs)
+    print(aligned(rows, width=shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
+    if options.csv:
+        write_text(options.csv, as_csv(rows))
+
+
+def find_runs(paths: tuple[str, ...], save_path: str) -> tuple[list[Run], list[str]]:
+    """The runs among ``paths``: run folders, and folders of runs. Notes tell of runs that cannot be read.
+
+    Raises:
+        UserError: there is none.
+    """
+    folders: dict[Path, None] = {}
+    for path in map(Path, paths):
+        if (path / save_path / FLAGS).is_file():
+            folders[path] = None
+        elif path.is_dir():
+            folders |= dict.fromkeys(p.parents[1] for p in sorted(path.glob(f"*/{save_path}/{FLAGS}")))
+    runs, notes = [], []
+    for folder in folders:
+        try:
+            runs.append(read_run(folder, save_path))
+        except UserError as error:
+            notes.append(str(error))
+    if not runs:
+        raise UserError(f"no run in {' '.join(paths)}: wanted folders with {save_path}/{FLAGS}; train one first")
+    return runs, notes
+
+
+def read_run(folder: Path, save_path: str) -> Run:
+    """One run. Where no epoch of its history is the best (the start was, or seqNet trained it and kept no history),
+    its best checkpoint says what was reached.
+
+    Raises:
+        UserError: flags or checkpoint cannot be read.
+    """
+    flags = read_flags(folder, save_path)
+    method = SEQUENCE_ENCODERS.get(str(flags.get("pooling")))
+    if method and method.encoder().initialise is SequenceEncoder.initialise:
+        flags.pop("init", None)
+    history = read_epochs(folder)
+    best = next((epoch for epoch in reversed(history) if epoch.get("is_best")), None)
+    best_epoch, recalls = (best["epoch"] + 1, best["recalls"]) if best else (None, {})
+    if best is None and (folder / save_path / BEST).is_file():
+        state = load_checkpoint(folder / save_path / BEST)
+        best_epoch, recalls = int(state.get("epoch", 0)), dict(state.get("recalls") or {})
+    return Run(
+        folder,
+        flags,
+        started=(folder / save_path / FLAGS).stat().st_mtime,
+        epochs=len(history) if history or best_epoch is None else None,
+        best_epoch=best_epoch,
+        recalls={int(k): float(value) for k, value in recalls.items()},
+        seconds=sum(float(epoch.get("seconds", 0)) for epoch in history) if history else None,
+    )
+
+
+def sort_runs(runs: list[Run], column: str) -> list[Run]:
+    """By "newest", "time", "R@K" or a flag; runs without a value come last.
+
+    Raises:
+        UserError: no such column.
+    """
+    if column == _NEWEST:
+        return sorted(runs, key=lambda run: (-run.started, run.path.name))
+    if column == _TIME:
+        return sorted(runs, key=lambda run: (run.seconds is None, run.seconds or 0.0, run.path.name))
+    if column.startswith("R@") and column[2:].isdigit():
+        k = int(column[2:])
+        if not any(k in run.recalls for run in runs):
+            raise UserError(f"--sort {column}: no run has validated it; there are {_known(runs)}")
+        return sorted(runs, key=lambda run: -run.recalls.get(k, -1.0))
+    if not any(column in run.flags for run in runs):
+        raise UserError(f'--sort {column}: choose "newest", "time", {_known(runs)}, or a flag without its dashes')
+    return sorted(runs, key=lambda run: (column not in run.flags, _order(run.flags.get(column))))
+
+
+def _known(runs: list[Run]) -> str:
+    return ", ".join(f"R@{k}" for k in sorted({k for run in runs for k in run.recalls})) or "no recalls yet"
+
+
+def _order(value: Any) -> tuple[int, float, str]:
+    """Numbers before text."""
+    if isinstance(value, int | float):
+        return (0, float(value), "")
+    return (1, 0.0, str(value))
+
+
+def table(runs: list[Run]) -> list[list[str]]:
+    """Heads and rows: what every run has, then the flags that are not the same in all."""
+    names = dict.fromkeys(name for run in runs for name in run.flags if name not in _UNTOLD)
+    differing = [name for name in names if len({str(run.flags.get(name)) for run in runs}) > 1]
+    ks = [k for k in (1, 5, 10, 20) if any(k in run.recalls for run in runs)]
+    rows = [["run", "dataset", "method", "best epoch", *(f"R@{k}" for k in ks), "time", *differing]]
+    for run in runs:
+        best = "-" if run.best_epoch is None else str(run.best_epoch)
+        dataset = str(run.flags.get("dataset", "?"))
+        rows.append(
+            [
+                run.path.name,
+                Path(dataset).name if os.sep in dataset else dataset,
+                str(run.flags.get("pooling", "?")),
+                best if run.epochs is None else f"{best} of {run.epochs}",
+                *(f"{run.recalls[k]:.3f}" if k in run.recalls else "-" for k in ks),
+                duration(run.seconds),
+                *(_shown(run.flags.get(name, "-")) for name in differing),
+            ]
+        )
+    return rows
+
+
+def _shown(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def aligned(rows: list[list[str]], width: int | None) -> str:
+    """Rows as aligned columns, numbers to the right; cut at ``width`` characters where given."""
+    sizes = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    right = [i > 2 and all(row[i][:1].isdigit() or row[i][:1] in "-" for row in rows[1:]) for i in range(len(sizes))]
+    lines = [
+        "  ".join(
+            cell.rjust(size) if flush else cell.ljust(size) for cell, size, flush in zip(row, sizes, right, strict=True)
+        ).rstrip()
+        for row in rows
+    ]
+    if width:
+        lines = [line if len(line) <= width else f"{line[: width - 1]}…" for line in lines]
+    return "\n".join(lines)
+
+
+def as_csv(rows: list[list[str]]) -> str:
+    """Rows as CSV."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows(rows)
+    return out.getvalue()

@@ -1,0 +1,44 @@
+"""Step: the whole way once, on built-in data: train, test with re-ranking against every baseline, one table."""
+
+import time
+from pathlib import Path
+
+from opticornet.evaluation.records import ResultRecord
+from opticornet.options.modes import DemoOptions, TestOptions, TrainOptions
+from opticornet.steps.test import test
+from opticornet.steps.train import train
+
+BASELINES = ("single", "smooth", "delta", "single+seqmatch")
+
+
+def demo(options: DemoOptions) -> None:
+    """Train S5 and S1 encoders, test them and every baseline, print a table."""
+    begun = time.monotonic()
+    shared = {"dataset": options.dataset, "runs_path": options.runs_path, "seed": options.seed}
+    s5 = train(TrainOptions.of(**shared, sequence_length=5, w=3, exp_name="demo_s5"))
+    s1 = train(TrainOptions.of(**shared, sequence_length=1, w=1, exp_name="demo_s1"))
+
+    shared |= {"results_path": options.results_path, "latency_queries": 20}
+    records = [test(TestOptions.of(**shared, pooling=pooling, exp_name=pooling)) for pooling in BASELINES]
+    learned = {"resume": str(s5), "sequence_length": 5}
+    records += [
+        test(TestOptions.of(**shared, resume=str(s1), exp_name="dsdnet_s1")),
+        test(TestOptions.of(**shared, pooling="s1+seqmatch", resume=str(s1), exp_name="s1+seqmatch")),
+        test(TestOptions.of(**shared, **learned, exp_name="dsdnet_s5")),
+        test(TestOptions.of(**shared, **learned, rerank="single+seqmatch", exp_name="hvpr_single")),
+        test(TestOptions.of(**shared, **learned, rerank="s1+seqmatch", rerank_resume=str(s1), exp_name="hvpr")),
+    ]
+    print("\n" + table(records))
+    print(f"\n{time.monotonic() - begun:.0f} s in all")
+    print(f"results: {Path(options.results_path)} (a .json record and a .npz of predictions each)")
+    print(f"TensorBoard: tensorboard --logdir {options.runs_path}")
+
+
+def table(records: list[ResultRecord]) -> str:
+    """Methods by rows, recalls by columns."""
+    width = max(len(record.method.label) for record in records)
+    lines = [f"{'method':<{width}}   R@1   R@5  R@10  ms/query"]
+    for record in records:
+        recalls = "".join(f" {record.recall[k]:.3f}" for k in ("1", "5", "10"))
+        lines.append(f"{record.method.label:<{width}} {recalls}  {record.timing.latency_ms['total'].median:8.2f}")
+    return "\n".join(lines)

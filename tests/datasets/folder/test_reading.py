@@ -1,0 +1,307 @@
+import json
+import tomllib
+
+import numpy as np
+import pytest
+
+from opticornet.datasets.folder.reading import (
+    FolderEntry,
+    SplitEntry,
+    TraverseEntry,
+    format_toml,
+    load_folder,
+    read_toml,
+    write_dataset,
+    write_toml,
+)
+from opticornet.datasets.traverse import Dataset, Split, Traverse
+from opticornet.utils.errors import UserError
+
+GOOD = """
+name = "tiny"
+units = "frames"
+[traverses.summer]
+descriptors = "summer.npy"
+[traverses.winter]
+descriptors = "winter.npy"
+[splits.test]
+reference = "summer"
+query = "winter"
+positive_radius = 1
+"""
+
+
+def make(tmp_path, toml: str = GOOD, **files):
+    """A dataset folder: 10 frames in summer, 8 in winter, 4-D; other files as given."""
+    rng = np.random.default_rng(0)
+    for name, count in (("summer", 10), ("winter", 8)):
+        np.save(tmp_path / f"{name}.npy", rng.standard_normal((count, 4)).astype(np.float32))
+    (tmp_path / "dataset.toml").write_text(toml, encoding="utf-8")
+    for name, text in files.items():
+        (tmp_path / f"{name}.csv").write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+def refused(folder) -> str:
+    with pytest.raises(UserError) as caught:
+        load_folder(folder)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def column(name: str, values) -> str:
+    return "\n".join([name, *map(str, values)]) + "\n"
+
+
+def test_without_frames_the_position_is_the_row_number(tmp_path):
+    dataset = load_folder(make(tmp_path))
+    split = dataset.splits["test"]
+    assert (dataset.name, list(dataset.splits), split.units) == ("tiny", ["test"], "frames")
+    assert split.reference.positions.ravel().tolist() == list(range(10))
+    assert split.query.bounds.tolist() == [[0, 8]] * 8
+    assert (split.positive_radius, split.negative_radius, split.positives) == (1.0, None, None)
+    assert isinstance(split.reference.descriptors, np.memmap)
+    assert split.reference.source.endswith("summer.npy")
+
+
+def test_rows_are_half_open_and_cut_before_windows(tmp_path):
+    toml = GOOD + "reference_rows = [2, 7]\nquery_rows = [0, 8]\nnegative_radius = 5\n"
+    split = load_folder(make(tmp_path, toml)).splits["test"]
+    assert split.reference.positions.ravel().tolist() == [2, 3, 4, 5, 6]
+    assert split.reference.bounds.tolist() == [[0, 5]] * 5
+    assert split.negative_radius == 5.0
+
+
+def test_real_data_makes_the_documented_split(tmp_path, shared):
+    for season in ("summer", "winter"):
+        source = next((shared / "data" / "nordland-1k").glob(f"*{season}*.npy"))
+        np.save(tmp_path / f"{season}.npy", np.load(source))
+    rows = "reference_rows = [800, 1000]\nquery_rows = [800, 1000]\n"
+    (tmp_path / "dataset.toml").write_text(GOOD + rows)
+    split = load_folder(tmp_path).splits["test"]
+    assert (len(split.reference), len(split.query), split.query.dims) == (200, 200, 64)
+
+
+def test_frames_in_metres_with_sequences(tmp_path):
+    toml = GOOD.replace('"frames"', '"metres"')
+    toml = toml.replace('"summer.npy"', '"summer.npy"\nframes = "s.csv"').replace(
+        '"winter.npy"', '"winter.npy"\nframes = "w.csv"'
+    )
+    s = column("x,y,sequence,name,image", [f"{i},{2 * i},{i // 6},s{i},img/s{i}.png" for i in range(10)])
+    split = load_folder(make(tmp_path, toml, s=s, w=column("x,y", ["1,1"] * 8))).splits["test"]
+    assert split.reference.positions[3].tolist() == [3, 6]
+    assert split.reference.bounds[[5, 6]].tolist() == [[0, 6], [6, 10]]
+    assert split.reference.names[9] == "s9"
+    assert split.reference.images[9] == str(tmp_path / "img" / "s9.png")
+
+
+def latlon_folder(tmp_path, winter_columns="lat,lon", winter_rows=("59.001,10",) * 8):
+    toml = GOOD.replace('"frames"', '"metres"')
+    toml = toml.replace('"summer.npy"', '"summer.npy"\nframes = "s.csv"').replace(
+        '"winter.npy"', '"winter.npy"\nframes = "w.csv"'
+    )
+    return make(tmp_path, toml, s=column("lat,lon", ["59,10"] * 10), w=column(winter_columns, winter_rows))
+
+
+def test_both_traverses_share_the_origin_of_latitude_and_longitude(tmp_path):
+    split = load_folder(latlon_folder(tmp_path)).splits["test"]
+    np.testing.assert_allclose(split.reference.positions, 0, atol=1e-6)
+    np.testing.assert_allclose(split.query.positions[0], [0, 111.39, 0], atol=0.02)
+
+
+def test_latitude_beside_metres_is_refused(tmp_path):
+    assert "the same kind of position" in refused(latlon_folder(tmp_path, "x,y", ["1,2"] * 8))
+
+
+def test_positives_table_follows_the_cut(tmp_path):
+    toml = GOOD.replace("positive_radius = 1", 'positives = "p.csv"')
+    toml += "reference_rows = [2, 6]\nquery_rows = [1, 8]\n"
+    p = "query,first,last\n0,0,9\n1,0,3\n2,4,9\n3,7,9\n4,3,4\n"
+    split = load_folder(make(tmp_path, toml, p=p)).splits["test"]
+    sizes = (split.positives[:, 1] - split.positives[:, 0]).tolist()
+    assert split.positives[[0, 1, 3]].tolist() == [[0, 2], [2, 4], [1, 3]]
+    assert sizes == [2, 2, 0, 2, 0, 0, 0]
+    assert split.positive_radius is None
+
+
+def test_only_the_files_of_the_wanted_splits_are_opened(tmp_path):
+    toml = GOOD + '[traverses.gone]\ndescriptors = "gone.npy"\n'
+    toml += '[splits.train]\nreference = "gone"\nquery = "gone"\npositive_radius = 1\n'
+    folder = make(tmp_path, toml)
+    assert list(load_folder(folder, ("test",)).splits) == ["test"]
+    assert "gone.npy: no such descriptor file" in refused(folder)
+    with pytest.raises(UserError, match="no split 'val'; it has test, train"):
+        load_folder(folder, ("val",))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('name = "tiny"', 'nmae = "tiny"', "unknown key 'nmae' at the top; keys are name, units, traverses, splits"),
+        ("positive_radius", "positive_raduis", "unknown key 'positive_raduis' in splits.test; keys are reference"),
+        ('descriptors = "summer.npy"', 'path = "summer.npy"', "unknown key 'path' in traverses.summer"),
+        ('descriptors = "summer.npy"', "", "traverses.summer has no key 'descriptors'"),
+        ('query = "winter"', "", "splits.test has no key 'query'"),
+        ('"frames"', '"feet"', "units is 'feet'; wanted"),
+        ('units = "frames"', "", "units is None; wanted"),
+        ('query = "winter"', 'query = "autumn"', "names traverse 'autumn'; there are summer, winter"),
+        ("splits.test", "splits.tset", "splits.tset is unknown; splits are train, val, test"),
+        ("positive_radius = 1", "", "needs positive_radius or positives, one of the two"),
+        ("positive_radius = 1", 'positive_radius = "1"', "splits.test.positive_radius is '1'; wanted a number"),
+        ("positive_radius = 1", "positive_radius = true", "is True; wanted a number"),
+        ("positive_radius = 1", "positive_radius = 1\nquery_rows = [1]", "wanted two whole numbers [start, stop]"),
+        ("positive_radius = 1", "positive_radius = 1\nquery_rows = [0.5, 3]", "wanted two whole numbers"),
+        ("positive_radius = 1", "positive_radius = 1\nquery_rows = [3, 3]", "query_rows = [3, 3] leaves nothing"),
+        ("positive_radius = 1", "positive_radius = 1\nquery_rows = [0, 9]", "beyond the 8 frames of winter"),
+        ("positive_radius = 1", "positive_radius = 1\nquery_rows = [-1, 3]", "query_rows = [-1, 3]"),
+        ('"frames"', '"metres"', "units are metres, but traverse summer has no position columns"),
+        ("[traverses.summer]", "[traverses.summer", "cannot be read as TOML"),
+        ('"summer.npy"', '"../summer.npy"', "'../summer.npy' leaves the folder"),
+        ('"summer.npy"', '"/summer.npy"', "'/summer.npy' leaves the folder"),
+        ('"summer.npy"', '"nowhere.npy"', "nowhere.npy: no such descriptor file"),
+    ],
+)
+def test_wrong_toml_is_named(tmp_path, old, new, message):
+    assert old in GOOD
+    assert message in refused(make(tmp_path, GOOD.replace(old, new)))
+
+
+@pytest.mark.parametrize("toml", ['units = "frames"\n', 'units = "frames"\ntraverses = 3\n'])
+def test_toml_without_tables(tmp_path, toml):
+    assert "no traverses; wanted at least one [traverses.NAME]" in refused(make(tmp_path, toml))
+
+
+def test_empty_folder(tmp_path):
+    assert "an empty folder; a dataset folder holds a dataset.toml" in refused(tmp_path)
+
+
+def test_folder_without_toml(tmp_path):
+    (tmp_path / "a.txt").write_text("hello")
+    assert "no dataset.toml" in refused(tmp_path)
+
+
+def test_symbolic_link_out_of_the_folder(tmp_path):
+    inside = tmp_path / "dataset"
+    inside.mkdir()
+    make(inside)
+    (inside / "summer.npy").rename(tmp_path / "outside.npy")
+    (inside / "summer.npy").symlink_to(tmp_path / "outside.npy")
+    assert "'summer.npy' leaves the folder" in refused(inside)
+
+
+def test_symbolic_link_within_the_folder_and_to_it(tmp_path):
+    inside = tmp_path / "dataset"
+    inside.mkdir()
+    make(inside)
+    (inside / "summer.npy").rename(inside / "real.npy")
+    (inside / "summer.npy").symlink_to("real.npy")
+    (tmp_path / "link").symlink_to(inside)
+    assert len(load_folder(tmp_path / "link").splits["test"].reference) == 10
+
+
+def test_images_may_lie_outside_of_the_folder(tmp_path):
+    toml = GOOD.replace('"summer.npy"', '"summer.npy"\nframes = "s.csv"')
+    folder = make(tmp_path, toml, s=column("image", ["../a.png", "/b.png", *["c.png"] * 8]))
+    images = load_folder(folder).splits["test"].reference.images
+    assert images[:3] == (f"{folder}/../a.png", "/b.png", f"{folder}/c.png")
+
+
+def test_frames_and_descriptors_of_different_length(tmp_path):
+    toml = GOOD.replace('"summer.npy"', '"summer.npy"\nframes = "s.csv"')
+    message = refused(make(tmp_path, toml, s=column("frame", range(9))))
+    assert "9 frames, but summer.npy has 10 descriptors; wanted one row each" in message
+
+
+def extracted(folder, names, **changes):
+    """The record that --mode extract writes beside summer.npy."""
+    record = {"encoder": "hog", "weights": {"kind": "none"}, "rows": 10, "dims": 4, "names": names}
+    (folder / "summer.json").write_text(json.dumps(record | changes))
+
+
+def test_descriptors_of_other_images_than_the_table_lists(tmp_path):
+    toml = GOOD.replace('"summer.npy"', '"summer.npy"\nframes = "s.csv"')
+    images = ["/photos/0.png", *(f"photos/{i}.png" for i in range(1, 10))]
+    folder = make(tmp_path, toml, s=column("image", images))
+    assert len(load_folder(folder).splits["test"].reference) == 10  # no record
+    for names in (images, ["0.png", *images[1:]], [f"{i}.png" for i in range(10)]):  # a list, then a folder of images
+        extracted(folder, names)
+        assert load_folder(folder).splits["test"].reference.images[0] == "/photos/0.png"
+    for names in (
+        [*images[:9], "photos/99.png"],
+        [*images[:9], "old/9.png"],
+        images[:9],
+        [*images, "photos/10.png"],
+        ["/old/photos/0.png", *images[1:]],
+    ):
+        extracted(folder, names)
+        message = refused(folder)
+        assert "summer.npy: extracted from other images than s.csv lists (first " in message
+        assert message.endswith("; extract again with --overwrite")
+    extracted(folder, images[:9], rows=9)  # of other descriptors
+    assert len(load_folder(folder).splits["test"].reference) == 10
+    (folder / "s.csv").write_text(column("frame", range(10)))  # names no images
+    extracted(folder, ["a.png"] * 10)
+    assert len(load_folder(folder).splits["test"].reference) == 10
+
+
+def test_metres_in_a_folder_of_frames(tmp_path):
+    toml = GOOD.replace('"summer.npy"', '"summer.npy"\nframes = "s.csv"')
+    message = refused(make(tmp_path, toml, s=column("x,y", ["1,2"] * 10)))
+    assert "units are frames, but traverse summer has columns x, y" in message
+
+
+def test_keyed_descriptor_files(tmp_path):
+    folder = make(tmp_path, GOOD.replace('"summer.npy"', '"both.npz:summer"'))
+    np.savez(folder / "both.npz", summer=np.load(folder / "summer.npy"))
+    assert load_folder(folder).splits["test"].reference.source.endswith("both.npz:summer")
+
+
+def test_toml_is_written_as_it_is_read(tmp_path):
+    entry = FolderEntry(
+        name='a "quoted" \\ name\twith\ntricks é',
+        units="metres",
+        traverses={"with space.dot": TraverseEntry("a.npz:key", "a.csv"), "b": TraverseEntry("b.npy")},
+        splits={
+            "train": SplitEntry("b", "with space.dot", (0, 5), (1, 4), 2.5, 10.0),
+            "test": SplitEntry("b", "b", positives="p.csv"),
+        },
+    )
+    assert tomllib.loads(format_toml(entry))["name"] == entry.name
+    write_toml(tmp_path, entry)
+    assert read_toml(tmp_path) == entry
+
+
+@pytest.mark.parametrize("names", [True, False])
+@pytest.mark.parametrize("units", ["metres", "frames"])
+def test_dataset_is_written_as_it_is_read(tmp_path, units, names):
+    rng = np.random.default_rng(0)
+
+    def drive(name: str, count: int) -> Traverse:
+        return Traverse(
+            name=name,
+            descriptors=rng.standard_normal((count, 3)).astype(np.float16),
+            positions=rng.standard_normal((count, 2 if units == "metres" else 1)),
+            units=units,
+            bounds=np.repeat([[0, 4], [4, count]], [4, count - 4], axis=0),
+            names=tuple(f"{name}-{row}" for row in range(count)) if names else None,
+            timestamps=rng.standard_normal(count),
+        )
+
+    table = np.array([[0, 3], [0, 0], [4, 5], [0, 6], [0, 0], [0, 0], [0, 0]])
+    splits = {
+        "train": Split("train", drive("a", 6), drive("b", 7), 2.0, 8.0),
+        "test": Split("test", drive("c", 6), drive("d", 7), None, None, table),
+    }
+    write_dataset(tmp_path / "new", Dataset("made", splits))
+    read = load_folder(tmp_path / "new")
+    assert read.name == "made"
+    for name, split in splits.items():
+        back = read.splits[name]
+        assert (back.positive_radius, back.negative_radius) == (split.positive_radius, split.negative_radius)
+        for one, other in ((split.reference, back.reference), (split.query, back.query)):
+            for field in ("descriptors", "positions", "bounds", "timestamps"):
+                np.testing.assert_array_equal(getattr(one, field), getattr(other, field))
+            assert one.names == other.names
+    np.testing.assert_array_equal(read.splits["test"].positives, table)
+    with pytest.raises(UserError, match="holds a dataset already"):
+        write_dataset(tmp_path / "new", read)

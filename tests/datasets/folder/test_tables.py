@@ -1,0 +1,114 @@
+import numpy as np
+import pytest
+
+from opticornet.datasets.folder.tables import read_frames, read_positives, write_frames
+from opticornet.utils.errors import UserError
+
+
+def write(path, text: str):
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def frames_refused(tmp_path, text: str) -> str:
+    with pytest.raises(UserError) as caught:
+        read_frames(write(tmp_path / "frames.csv", text))
+    return str(caught.value)
+
+
+def test_every_column(tmp_path):
+    table = read_frames(
+        write(
+            tmp_path / "frames.csv",
+            "y,x,z,name,sequence,timestamp,image\n"
+            "2,1,3, a ,north,0.5,a.png\n"
+            "5,4,6,b,north,1.5,b.png\n"
+            "8,7,9,c,south,2.5,c.png\n",
+        )
+    )
+    assert table.position_columns == ("x", "y", "z")
+    assert table.positions.tolist() == [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
+    assert table.bounds.tolist() == [[0, 2], [0, 2], [2, 3]]
+    assert table.names == ("a", "b", "c")
+    assert table.images == ("a.png", "b.png", "c.png")
+    assert table.timestamps.tolist() == [0.5, 1.5, 2.5]
+
+
+def test_absent_columns_are_none(tmp_path):
+    table = read_frames(write(tmp_path / "frames.csv", "\ufeffframe\r\n3\r\n5\r\n"))
+    assert table.position_columns == ("frame",)
+    assert table.positions.tolist() == [[3], [5]]
+    assert (table.names, table.bounds, table.timestamps, table.images) == (None, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("frame,lattitude\n1,2\n", "column 'lattitude' is unknown; columns are name, x, y"),
+        ("frame,frame\n1,2\n", "column 'frame' occurs twice"),
+        ("x,y,frame\n1,2,3\n", "position columns x, y, frame; wanted x, y"),
+        ("x\n1\n", "position columns x; wanted x, y"),
+        ("lat\n1\n", "position columns lat; wanted"),
+        ("x,y\n1,2\n3,\n", "line 3: y is '', not a finite number"),
+        ("x,y\n1,nan\n", "line 2: y is 'nan', not a finite number"),
+        ("x,y\n1,2\n1,2,3\n", "line 3 has 3 cells, the header has 2"),
+        ("lat,lon\n1,2\n91,2\n", "line 3 has no such latitude, longitude"),
+        ("name\na\na\n", "the name 'a' occurs twice"),
+        ("sequence\n1\n2\n1\n", "line 4: sequence '1' comes back after another one"),
+        ("sequence\n1\n2\n2\n3\n2\n1\n", "line 7: sequence '1' comes back after another one"),
+        ("frame\n", "no rows"),
+        ("", "no rows"),
+    ],
+)
+def test_wrong_tables(tmp_path, text, message):
+    assert message in frames_refused(tmp_path, text)
+
+
+def test_missing_or_unreadable_table(tmp_path):
+    with pytest.raises(UserError, match="no such table"):
+        read_frames(tmp_path / "none.csv")
+    (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00\x01")
+    with pytest.raises(UserError, match="cannot be read as a UTF-8 CSV table"):
+        read_frames(tmp_path / "binary.csv")
+
+
+def test_written_numbers_are_read_back_exactly(tmp_path):
+    values = np.random.default_rng(0).standard_normal(20) * 1e6
+    write_frames(tmp_path / "a.csv", {"name": [f"f, {i}" for i in range(20)], "x": values.tolist(), "y": range(20)})
+    table = read_frames(tmp_path / "a.csv")
+    np.testing.assert_array_equal(table.positions[:, 0], values)
+    assert table.names[3] == "f, 3"
+
+
+def test_positives_by_row_number_include_both_ends(tmp_path):
+    path = write(tmp_path / "positives.csv", "query,first,last\n0,0,2\n2,3,3\n3,,\n")
+    assert read_positives(path, 4, 5).tolist() == [[0, 3], [0, 0], [3, 4], [0, 0]]
+
+
+def test_positives_by_name(tmp_path):
+    path = write(tmp_path / "positives.csv", "last,query,first\nr2,q1,r1\n")
+    assert read_positives(path, ("q0", "q1"), ("r0", "r1", "r2")).tolist() == [[0, 0], [1, 3]]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("query,first\n0,0\n", "no column last"),
+        ("query,first,last\n7,0,0\n", "line 2: no query frame '7'; wanted a row from 0 to 3"),
+        ("query,first,last\n0,0,5\n", "line 2: no reference frame '5'; wanted a row from 0 to 4"),
+        ("query,first,last\n0,-1,2\n", "no reference frame '-1'"),
+        ("query,first,last\n0,,2\n", "no reference frame ''"),
+        ("query,first,last\n0,3,2\n", "first '3' comes after last '2'"),
+        ("query,first,last\n0,1,2\n0,3,4\n", "query '0' is listed twice, again in line 3"),
+    ],
+)
+def test_wrong_positives(tmp_path, text, message):
+    with pytest.raises(UserError) as caught:
+        read_positives(write(tmp_path / "positives.csv", text), 4, 5)
+    assert message in str(caught.value)
+
+
+def test_row_numbers_do_not_stand_for_names(tmp_path):
+    path = write(tmp_path / "positives.csv", "query,first,last\n0,0,0\n")
+    with pytest.raises(UserError, match="no query frame '0'; wanted one of its frame names"):
+        read_positives(path, ("q0", "q1"), 5)

@@ -1,0 +1,220 @@
+import numpy as np
+import pytest
+
+from opticornet.datasets.geodesy import local_metres
+from opticornet.datasets.prepare.folders import read
+from opticornet.utils.errors import UserError
+
+
+def images(root, name, files):
+    (root / name).mkdir(parents=True, exist_ok=True)
+    for file in files:
+        (root / name / file).touch()
+
+
+def numbered(count, start=0):
+    return [f"{i}.jpg" for i in range(start, start + count)]
+
+
+def pair(root, count=20, tables=None):
+    for name in ("ref", "query"):
+        images(root, name, numbered(count))
+        if tables is not None:
+            (root / f"{name}.csv").write_text(tables)
+
+
+def table(header, rows):
+    return "\n".join([header, *(",".join(map(str, row)) for row in rows)])
+
+
+def test_without_positions_frames_are_numbered_in_natural_order(tmp_path):
+    pair(tmp_path, 60)
+    prepared = read(tmp_path)
+    assert prepared.units == "frames"
+    for traverse in prepared.traverses:
+        assert list(traverse.names) == numbered(60)
+        assert traverse.positions["frame"].tolist() == list(range(60))
+    assert {s.name: (s.reference, s.query, s.positive_radius, s.negative_radius) for s in prepared.splits} == {
+        "train": ("ref", "query", 1.0, 5.0),
+        "val": ("ref", "query", 1.0, None),
+        "test": ("ref", "query", 1.0, None),
+    }
+    train, test = (next(s.reference_rows for s in prepared.splits if s.name == name) for name in ("train", "test"))
+    assert np.abs(train[:, None] - test[None]).min() >= 5
+
+
+def test_table_by_name(tmp_path):
+    rows = [(f"{i}.jpg", 3.0 * i, -i, "s" if i < 8 else "t", 100 + i) for i in reversed(range(15))]
+    pair(tmp_path, tables=table("name,x,y,sequence,timestamp", rows))
+    prepared = read(tmp_path, fractions=(0.5, 0, 0.5), gap=0, positive_radius=4.0, negative_radius=9.0)
+    reference = prepared.traverses[0]
+    assert list(reference.names) == numbered(15)
+    assert reference.positions["x"].tolist() == [3.0 * i for i in range(15)]
+    assert reference.positions["y"].tolist() == [-i for i in range(15)]
+    assert reference.runs().tolist() == [0] * 8 + [1] * 7
+    assert reference.timestamps.tolist() == [100 + i for i in range(15)]
+    assert prepared.units == "metres"
+    assert [(s.name, s.positive_radius, s.negative_radius) for s in prepared.splits] == [
+        ("train", 4.0, 9.0),
+        ("test", 4.0, None),
+    ]
+    assert prepared.notes[0] == "ref: 5 of 20 images left out, ref.csv has no position for them"
+
+
+def test_names_without_suffix_and_other_columns(tmp_path):
+    pair(tmp_path, tables=table("image,frame,exposure", [(i, 10 * i, 0.1) for i in range(20)]))
+    assert read(tmp_path, gap=0).traverses[1].positions["frame"].tolist() == [10 * i for i in range(20)]
+
+
+def test_table_by_order(tmp_path):
+    pair(tmp_path, tables=table("x,y,z", [(i, 2 * i, 3 * i) for i in range(20)]))
+    assert read(tmp_path, gap=0).traverses[0].positions["z"].tolist() == [3 * i for i in range(20)]
+
+
+def test_degrees_are_split_by_metres(tmp_path):
+    degrees = np.stack([51.75 + 1e-4 * np.arange(20), np.full(20, -1.25)], axis=1)  # 11 m apart
+    pair(tmp_path, tables=table("lat,lon", degrees.tolist()))
+    prepared = read(tmp_path)
+    assert prepared.units == "metres"
+    assert prepared.traverses[0].positions["lat"].tolist() == degrees[:, 0].tolist()
+    metres = local_metres(degrees, degrees[0])
+    rows = {s.name: s.reference_rows for s in prepared.splits}
+    between = np.linalg.norm(metres[rows["train"]][:, None] - metres[rows["test"]][None], axis=2)
+    assert 25.0 <= between.min() < 50.0
+
+
+def test_table_by_time(tmp_path):
+    for name in ("ref", "query"):
+        images(tmp_path, name, [f"{1_700_000_000 + i}.5.png" for i in range(10)])
+        (tmp_path / f"{name}.csv").write_text(
+            table("timestamp,x,y", [(1_700_000_000 + 0.25 * i, 0.5 * i, 0) for i in range(30)])
+        )
+    prepared = read(tmp_path, gap=0, fractions=(0, 0, 1))
+    traverse = prepared.traverses[0]
+    assert traverse.positions["x"].tolist() == [1.0 + 2 * i for i in range(7)]
+    assert traverse.timestamps.tolist() == [1_700_000_000.5 + i for i in range(7)]
+    assert prepared.notes[0].startswith("ref: 3 of 10 images left out")
+
+
+@pytest.mark.parametrize("digits", [13, 16, 19])
+@pytest.mark.parametrize("by_name", [True, False])
+def test_times_of_tables_in_other_units_than_seconds(tmp_path, digits, by_name):
+    times = [(17_000_000_000 + 5 * i) * 10 ** (digits - 11) for i in range(20)]
+    header, label = ("name,timestamp,x,y", "{0}.png,{0}") if by_name else ("timestamp,x,y", "{0}")
+    for name in ("ref", "query"):
+        images(tmp_path, name, [f"{t}.png" for t in times])
+        (tmp_path / f"{name}.csv").write_text(table(header, [(label.format(t), 2 * i, 0) for i, t in enumerate(times)]))
+    traverse = read(tmp_path, gap=0).traverses[0]
+    np.testing.assert_allclose(traverse.timestamps, 1_700_000_000 + 0.5 * np.arange(20), rtol=1e-15)
+    np.testing.assert_allclose(traverse.positions["x"], 2 * np.arange(20))
+
+
+def test_names_in_folders_that_a_table_does_not_tell_apart(tmp_path):
+    for name in ("ref", "query"):
+        images(tmp_path, f"{name}/left", numbered(20))
+        images(tmp_path, f"{name}/right", numbered(20))
+        (tmp_path / f"{name}.csv").write_text(table("name,x,y", [(i, i, 0) for i in range(20)]))
+    with pytest.raises(UserError, match=r"do not tell left/0\.jpg and right/0\.jpg apart"):
+        read(tmp_path)
+    for name in ("ref", "query"):
+        rows = [(f"{side}/{i}.jpg", i, 0) for side in ("left", "right") for i in range(20)]
+        (tmp_path / f"{name}.csv").write_text(table("name,x,y", rows))
+    assert len(read(tmp_path, gap=0).traverses[0]) == 40
+
+
+def test_trajectories(tmp_path):
+    images(tmp_path, "ref", [f"{i}.00.png" for i in range(10)])
+    (tmp_path / "ref.tum").write_text("\n".join(f"{i} {2 * i} {i} 0.5 0 0 0 1" for i in range(10)))
+    images(tmp_path, "query", numbered(10))
+    (tmp_path / "query.kitti").write_text("\n".join(f"1 0 0 {2 * i} 0 1 0 {i} 0 0 1 0.5" for i in range(10)))
+    reference, query = read(tmp_path, gap=0).traverses
+    for column in "xyz":
+        assert reference.positions[column].tolist() == query.positions[column].tolist()
+    assert reference.positions["x"].tolist() == [2 * i for i in range(10)]
+    assert reference.timestamps.tolist() == list(range(10))
+    assert query.timestamps is None
+
+
+def test_list_of_frames(tmp_path):
+    pair(tmp_path / "root", tables=table("name,frame", [(f"{i}.jpg", i) for i in range(20)]))
+    for name in ("ref", "query"):
+        (tmp_path / f"{name}.txt").write_text("\n".join(numbered(20, 0)[::2]))
+    with pytest.raises(UserError, match=r"10 of 20 rows match no image of .*ref, first '1\.jpg'"):
+        read(tmp_path / "root", frame_list=str(tmp_path / "{traverse}.txt"))
+    for name in ("ref", "query"):
+        (tmp_path / "root" / f"{name}.csv").unlink()
+    prepared = read(tmp_path / "root", frame_list=str(tmp_path / "{traverse}.txt"), gap=0)
+    assert list(prepared.traverses[1].names) == numbered(20)[::2]
+
+
+def test_which_is_the_reference(tmp_path):
+    for name in ("monday", "sunday"):
+        images(tmp_path, name, numbered(60))
+    with pytest.raises(UserError, match="it has monday, sunday; give --reference and --query"):
+        read(tmp_path)
+    assert [t.name for t in read(tmp_path, reference="sunday", query="monday").traverses] == ["sunday", "monday"]
+    with pytest.raises(UserError, match=r"tuesday: no such folder of images; .* has monday, sunday"):
+        read(tmp_path, reference="sunday", query="tuesday")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name,speed\n0.jpg,3", "no position columns; wanted x, y.* it has name, speed"),
+        ("name,x,y\n0.jpg,3,4\nz.jpg,3,4", "1 of 2 rows match no image of .*ref, first 'z.jpg'"),
+        ("name,x,y\n0.jpg,3,4\n0.jpg,3,4", "name '0.jpg' occurs twice"),
+        ("name,x,y\n0.jpg,3,four", "y of data row 1 is 'four'; wanted a number"),
+        ("name,x,y\n0.jpg,3,inf", "y of data row 1 is 'inf'; wanted a number"),
+        ("x,y\n3,4", "1 rows for 20 images of .*ref; wanted one row an image"),
+        ("x,y,x\n3,4,5", "two columns x; rename or remove one"),
+        ("name;x;y\n0.jpg;3;4", "cells are separated by ';'; wanted commas"),
+        ("frame,lat,lon\n0,3,4", "more than one kind, lat, lon and frame; keep one"),
+        ("x,y,z,lat,lon\n0,3,4,5,6", "more than one kind, lat, lon and x, y, z; keep one"),
+        ("name,lon,lat\n0.jpg,45,170", r"data row 1 has no such latitude, longitude: \[170.0, 45.0\]"),
+        ("name,lat,lon\n0.jpg,45,180.001", "no such latitude, longitude"),
+        ("name,x,y\n", "no rows below the header"),
+        ("", "no position columns|no rows"),
+        ("timestamp,x,y\n5000,3,4", "timestamps do not overlap: images from 0.000 to 19.000 s"),
+    ],
+)
+def test_bad_tables(tmp_path, text, message):
+    pair(tmp_path, tables=text)
+    with pytest.raises(UserError, match=message):
+        read(tmp_path)
+
+
+def test_a_binary_table(tmp_path):
+    pair(tmp_path)
+    (tmp_path / "ref.csv").write_bytes(b"\xff\xfe\x00\x80")
+    with pytest.raises(UserError, match=r"ref\.csv: cannot be read as a UTF-8 CSV table"):
+        read(tmp_path)
+
+
+def test_images_are_only_paired_by_number_where_there_are_as_many(tmp_path):
+    pair(tmp_path / "root")
+    images(tmp_path / "root", "ref", numbered(5, start=20))
+    message = "ref has 25 images, query 20, and neither has positions: image i of both would be taken as the same place"
+    with pytest.raises(UserError, match=message):
+        read(tmp_path / "root", gap=0)
+    for name in ("ref", "query"):
+        (tmp_path / f"{name}.txt").write_text("\n".join(numbered(10)))
+    assert len(read(tmp_path / "root", gap=0, frame_list=str(tmp_path / "{traverse}.txt")).traverses[0]) == 10
+    (tmp_path / "root" / "ref.csv").write_text(table("frame", [(i - 5,) for i in range(25)]))  # says which is which
+    assert [len(traverse) for traverse in read(tmp_path / "root", gap=0).traverses] == [25, 20]
+
+
+def test_positions_that_contradict(tmp_path):
+    pair(tmp_path, tables=table("x,y", [(i, i) for i in range(20)]))
+    (tmp_path / "query.csv").write_text(table("lat,lon", [(i, i) for i in range(20)]))
+    with pytest.raises(UserError, match="ref has positions in x, y, query in lat, lon; give both the same"):
+        read(tmp_path)
+    (tmp_path / "ref.tum").write_text("0 0 0 0 0 0 0 1")
+    with pytest.raises(UserError, match=r"both ref\.csv and ref\.tum say where ref was"):
+        read(tmp_path)
+
+
+def test_kitti_of_another_length(tmp_path):
+    pair(tmp_path)
+    (tmp_path / "ref.txt").write_text("1 0 0 0 0 1 0 0 0 0 1 0\n")
+    with pytest.raises(UserError, match="1 rows for 20 images"):
+        read(tmp_path)

@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+
+from opticornet.datasets.prepare.partition import partition
+from opticornet.utils.errors import UserError
+
+
+def line(count, step=1.0):
+    return step * np.arange(count, dtype=float)[:, None]
+
+
+def test_contiguous_stretches_of_the_wanted_lengths():
+    orders = set()
+    for seed in range(20):
+        rows = partition(line(100), line(50, 2.0), (0.5, 0.2, 0.3), 0.0, np.random.default_rng(seed))
+        assert {name: len(pair[0]) for name, pair in rows.items()} == {"train": 50, "val": 20, "test": 30}
+        for reference, query in rows.values():
+            assert (np.diff(reference) == 1).all()
+            assert (np.diff(query) == 1).all()
+            assert abs(2 * query[0] - reference[0]) <= 1  # the same places
+        orders.add(tuple(sorted(rows, key=lambda name: rows[name][0][0])))
+    assert len(orders) == 6
+    again = partition(line(100), line(50, 2.0), (0.5, 0.2, 0.3), 0.0, np.random.default_rng(19))
+    assert all((again[name][0] == rows[name][0]).all() for name in rows)
+
+
+def test_splits_keep_apart_by_the_gap():
+    reference, query = line(200), line(150, 1.3)
+    rows = partition(reference, query, (0.6, 0.2, 0.2), 7.0, np.random.default_rng(3))
+    places = {name: np.concatenate([reference[r], query[q]]) for name, (r, q) in rows.items()}
+    for one, other in (("train", "val"), ("train", "test"), ("val", "test")):
+        assert np.abs(places[one] - places[other].T).min() >= 7.0
+    assert len(rows["test"][0]) == 40  # the gap is taken from the others
+    assert len(rows["train"][0]) > 100
+
+
+def test_a_route_that_crosses_itself_is_cut_there_too():
+    """There and back again on the same road: what the way back tests, the way there may not train on."""
+    there_and_back = np.concatenate([line(50), line(50)[::-1]])
+    rows = partition(there_and_back, there_and_back, (0.8, 0.0, 0.2), 3.0, np.random.default_rng(0))
+    assert list(rows) == ["train", "test"]
+    train, test = there_and_back[rows["train"][0]], there_and_back[rows["test"][0]]
+    assert np.abs(train - test.T).min() >= 3.0
+    assert len(train) > 20
+
+
+def test_what_fractions_leave_over_is_in_no_split():
+    rows = partition(line(100), line(100), (0.2, 0.1, 0.1), 0.0, np.random.default_rng(1))
+    used = np.concatenate([pair[0] for pair in rows.values()])
+    assert len(np.unique(used)) == len(used) == 40
+    assert np.ptp(used) == 39
+
+
+@pytest.mark.parametrize("fractions", [(0.5, 0.5), (0.8, 0.2, 0.2), (-0.1, 0.5, 0.5), (0, 0, 0)])
+def test_impossible_fractions(fractions):
+    with pytest.raises(UserError, match=r"--fractions .* in all at most 1"):
+        partition(line(10), line(10), fractions, 0.0, np.random.default_rng(0))
+
+
+def test_nothing_left():
+    with pytest.raises(UserError, match=r"train split is left with 0 reference and 0 query frames; .* smaller --gap"):
+        partition(line(10), line(10), (0.4, 0.3, 0.3), 50.0, np.random.default_rng(0))

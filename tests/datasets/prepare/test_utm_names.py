@@ -1,0 +1,74 @@
+import pytest
+
+from opticornet.datasets.prepare.utm_names import read
+from opticornet.utils.errors import UserError
+
+
+def image(easting, northing, zone="17", note="", letter="T"):
+    return f"@{easting}@{northing}@{zone}@{letter}@40.44@-79.99@pano@@90@@@@201401@{note}@.jpg"
+
+
+def fill(folder, *names):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def test_splits_positions_and_order(tmp_path):
+    for part in ("train", "val", "test"):
+        fill(tmp_path / "images" / part / "database", image("584500.5", "4477000.25"), image("584510.0", "4477001.00"))
+        fill(tmp_path / "images" / part / "queries", image("0584502.0", "4477003.00"))
+    prepared = read(tmp_path)
+    names = [f"{part}-{role}" for part in ("train", "val", "test") for role in ("database", "queries")]
+    assert [traverse.name for traverse in prepared.traverses] == names
+    assert prepared.traverses[0].positions["x"].tolist() == [584500.5, 584510.0]
+    assert prepared.traverses[0].positions["y"].tolist() == [4477000.25, 4477001.0]
+    assert prepared.traverses[1].positions["x"].tolist() == [584502.0]
+    assert prepared.units == "metres"
+    assert [(s.name, s.positive_radius, s.negative_radius) for s in prepared.splits] == [
+        ("train", 10.0, 25.0),
+        ("val", 25.0, None),
+        ("test", 25.0, None),
+    ]
+
+
+def test_a_lone_pair_is_the_test_split_and_folders_are_sequences(tmp_path):
+    fill(tmp_path / "database", "s1/" + image(1, 2), "s1/" + image(2, 2), "s2/" + image(3, 2))
+    fill(tmp_path / "query", "@5@6@.jpg")  # only a position
+    prepared = read(tmp_path, positive_radius=5.0)
+    assert prepared.traverses[0].runs().tolist() == [0, 0, 1]
+    assert prepared.traverses[1].runs().tolist() == [0]
+    assert [(s.name, s.reference, s.query, s.positive_radius) for s in prepared.splits] == [
+        ("test", "test-database", "test-query", 5.0)
+    ]
+
+
+def refused(root):
+    with pytest.raises(UserError) as error:
+        read(root)
+    return str(error.value)
+
+
+def test_bad_input(tmp_path):
+    assert "no folders database and queries" in refused(tmp_path)
+    fill(tmp_path / "database", image(1, 2), "plain.jpg", "@x@2@.jpg", "@nan@2@.jpg")
+    (tmp_path / "queries").mkdir()
+    assert "3 of 4 names hold no position, first @nan@2@.jpg" in refused(tmp_path)
+    for name in ("plain.jpg", "@x@2@.jpg", "@nan@2@.jpg"):
+        (tmp_path / "database" / name).unlink()
+    assert f"no images in {tmp_path / 'queries'}" in refused(tmp_path)
+    fill(tmp_path / "queries", image(1, 2, "17"), image(1, 2, "18"))
+    assert "positions in UTM zones 17 and 18" in refused(tmp_path)
+
+
+def test_positions_that_cannot_be_compared(tmp_path):
+    fill(tmp_path / "zones" / "database", image(1, 2, "17"))
+    fill(tmp_path / "zones" / "queries", image(1, 2, "18"))
+    assert "positions in UTM zones 17 and 18" in refused(tmp_path / "zones")
+    fill(tmp_path / "equator" / "database", image(1, 9999999, letter="M"))
+    fill(tmp_path / "equator" / "queries", image(1, 1, letter="N"))
+    assert "both sides of the equator (UTM letters M, N)" in refused(tmp_path / "equator")
+    fill(tmp_path / "bands" / "database", image(1, 2, letter="U"))
+    fill(tmp_path / "bands" / "queries", image(1, 2, letter="T"), "@1@2@.jpg")
+    assert len(read(tmp_path / "bands").traverses[1]) == 2

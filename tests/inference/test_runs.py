@@ -1,0 +1,51 @@
+"""Run folders: made, found, read."""
+
+import os
+
+import pytest
+
+from opticornet.inference.runs import find_run, new_run, read_flags, write_flags
+from opticornet.options.modes import TrainOptions
+from opticornet.utils.errors import UserError
+
+
+def make(tmp_path, **given):
+    options = TrainOptions.of(runs_path=str(tmp_path / "runs"), **given)
+    run = new_run(options)
+    write_flags(run, options)
+    return run
+
+
+def test_a_run_is_named_as_seqnet_names_it_and_knows_its_flags(tmp_path):
+    run = make(tmp_path, sequence_length=7, exp_name="mine")
+    assert run.name.endswith("_l7_mine")
+    assert read_flags(run, "checkpoints")["seqL"] == 7
+
+
+def test_two_runs_in_one_second_get_two_folders(tmp_path):
+    assert make(tmp_path) != make(tmp_path)
+
+
+def test_the_newest_run_is_the_one_last_begun(tmp_path):
+    older, newer = make(tmp_path, exp_name="b"), make(tmp_path, exp_name="a")
+    os.utime(older / "checkpoints" / "flags.json", (1, 1))
+    assert find_run("newest", str(tmp_path / "runs"), "checkpoints") == newer
+    assert find_run(str(tmp_path / "runs"), "elsewhere", "checkpoints") == newer
+
+
+def test_what_is_not_a_run_is_refused(tmp_path):
+    with pytest.raises(UserError, match="no run in"):
+        find_run("newest", str(tmp_path), "checkpoints")
+    with pytest.raises(UserError, match="no such folder"):
+        find_run(str(tmp_path / "none"), str(tmp_path), "checkpoints")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="is not a run"):
+        find_run(str(tmp_path / "empty"), str(tmp_path), "checkpoints")
+
+
+def test_broken_flags_are_refused(tmp_path):
+    run = make(tmp_path)
+    for text in ("{", "[]"):
+        (run / "checkpoints" / "flags.json").write_text(text)
+        with pytest.raises(UserError, match=r"flags\.json"):
+            read_flags(run, "checkpoints")

@@ -1,0 +1,33 @@
+"""docs/encoders.md against the registry."""
+
+import re
+
+import pytest
+import torch
+
+from opticornet.models.images import IMAGE_ENCODERS, build_image_encoder
+
+
+@pytest.fixture
+def table(root):
+    """Name to the other cells of the first table."""
+    rows = re.findall(r"^\| `([^`]+)` \|(.*)\|$", (root / "docs" / "encoders.md").read_text(), re.MULTILINE)
+    return {name: [cell.strip() for cell in cells.split("|")] for name, cells in rows if cells.count("|") == 3}
+
+
+def test_every_encoder_has_a_row(table):
+    assert set(table) == {*IMAGE_ENCODERS, "hub:REPOSITORY:ENTRY"}
+
+
+@pytest.mark.parametrize("name", IMAGE_ENCODERS)
+def test_the_row_says_what_the_encoder_is(table, name):
+    published = IMAGE_ENCODERS[name].published
+    with torch.device("meta"):
+        encoder = build_image_encoder(name, weights="random" if published else "")
+    _, dims, resizing, file = table[name]
+    height, width = encoder.preprocess.size
+    method = "area" if published is None else encoder.preprocess.interpolation
+    smooth = ", antialiased" if published and encoder.preprocess.antialias else ""
+    assert dims == str(encoder.out_dims)
+    assert resizing == f"{height}x{width}, {method}{smooth}"
+    assert file == (f"`{published.file}`" if published else "none")

@@ -1,0 +1,100 @@
+"""The command line's options: typed, remembered, refused in one line."""
+
+import subprocess
+import sys
+from dataclasses import fields
+
+import pytest
+
+from opticornet.options.modes import MODES, TestOptions, TrainOptions, parse
+from opticornet.utils.errors import UserError
+
+
+def test_train_is_the_default_mode_and_defaults_are_the_dataclasses():
+    assert parse([]) == ("train", TrainOptions())
+
+
+def test_given_flags_are_set_and_remembered():
+    mode, options = parse(["--mode", "test", "--seqL", "10", "--radii", "1", "2.5", "--reverse"])
+    assert mode == "test"
+    assert (options.sequence_length, options.radii, options.reverse) == (10, (1.0, 2.5), True)
+    assert options.given == {"sequence_length", "radii", "reverse"}
+    assert options == TestOptions.of(sequence_length=10, radii=(1.0, 2.5), reverse=True)
+
+
+def test_resume_without_a_value_means_the_newest_run():
+    assert parse(["--resume"])[1].resume == "newest"
+    assert parse(["--resume", "data/runs/x"])[1].resume == "data/runs/x"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--bogus"], "--bogus"),
+        (["--seqL", "five"], "--seqL"),
+        (["--seqL"], "--seqL"),
+        (["--pooling", "transformer"], "transformer"),
+        (["--mode", "fly"], "fly"),
+        (["--mode", "train", "--topK", "5"], "--topK"),
+        (["--seq", "5"], "--seq"),  # no abbreviations: a new flag must not change an old command
+    ],
+)
+def test_bad_arguments_are_one_line_that_names_them(arguments, named):
+    with pytest.raises(UserError) as caught:
+        parse(arguments)
+    assert named in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_of_refuses_unknown_fields_and_choices():
+    with pytest.raises(UserError, match="unknown option colour"):
+        TrainOptions.of(colour="red")
+    with pytest.raises(UserError, match="--loss contrastive: choose one of"):
+        TrainOptions.of(loss="contrastive")
+
+
+def test_a_run_decides_what_was_not_given():
+    options = TrainOptions.of(lr=0.5)
+    restored = options.restored({"outDims": 64, "w": 2, "lr": 0.5}, ("out_dims", "w", "lr", "n_neg"), "RUN")
+    assert (restored.out_dims, restored.w, restored.lr, restored.n_neg) == (64, 2, 0.5, TrainOptions().n_neg)
+
+
+def test_a_contradiction_names_both_values_and_the_run():
+    with pytest.raises(UserError, match=r"--w 3 contradicts --w 5 of the resumed run RUN"):
+        TrainOptions.of(w=3).restored({"w": 5}, ("w",), "RUN")
+
+
+def test_a_saved_flag_of_another_type_is_refused():
+    with pytest.raises(UserError, match=r"RUN holds --w 'five', wanted int"):
+        TrainOptions.of().restored({"w": "five"}, ("w",), "RUN")
+
+
+def test_the_record_survives_the_round_trip():
+    options = TestOptions.of(radii=(1.0, 3.0), index="HNSW32")
+    names = tuple(options.flags())
+    assert TestOptions().restored(options.record(), names, "RUN").record() == options.record()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_flag_has_a_help_text_and_help_prints(mode, capsys):
+    for f in fields(MODES[mode]):
+        assert f.name == "given" or f.metadata["help"]
+    with pytest.raises(SystemExit) as caught:
+        parse(["--mode", mode, "--help"])
+    assert caught.value.code == 0
+    assert "--" in capsys.readouterr().out
+
+
+def test_help_lists_the_modes_without_heavy_imports(root):
+    code = "import sys, main\ntry: main.main(['--help'])\nfinally: print(sorted({'torch', 'numpy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for mode in MODES:
+        assert f"--mode {mode}" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_null_in_saved_flags_is_no_value_and_unknown_choices_are_refused():
+    assert TrainOptions().restored({"seqL_filterData": None}, ("filter_length",), "RUN").filter_length == 0
+    with pytest.raises(UserError, match="RUN holds --pooling foo"):
+        TrainOptions().restored({"pooling": "foo"}, ("pooling",), "RUN")

@@ -1,0 +1,147 @@
+import csv
+import json
+import os
+from dataclasses import replace
+
+import pytest
+import torch
+
+from opticornet.cli import main
+from opticornet.learning.training import EpochReport
+from opticornet.options.modes import CompareOptions
+from opticornet.steps.compare import compare, find_runs, sort_runs, table
+from opticornet.utils.checkpoints import BEST, save_checkpoint
+from opticornet.utils.errors import UserError
+from opticornet.utils.files import write_json
+from opticornet.utils.logs import EpochHistory
+
+FIRST = EpochReport(
+    epoch=0, epochs=2, means={"loss": 1.0}, tuples=8, seconds=60.0, lr=0.01, recalls={1: 0.5, 5: 0.75}, is_best=True
+)
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Three runs: the newest trained by seqNet, one without a validation yet."""
+    folder = tmp_path / "runs"
+    for age, (name, flags) in enumerate(
+        {
+            "early": {"dataset": "nordland", "pooling": "dsdnet", "lr": 0.01, "seqL": 5},
+            "fresh": {"dataset": "nordland", "pooling": "seqnet", "lr": 0.001, "seqL": 5},
+            "theirs": {"dataset": "nordland", "pooling": "seqnet", "lr": 0.0001, "seqL": 5},
+        }.items()
+    ):
+        path = folder / name / "checkpoints" / "flags.json"
+        write_json(path, flags | {"expName": name})
+        os.utime(path, (1000 + age, 1000 + age))
+    history = EpochHistory(folder / "early", 0)
+    history.add(FIRST)
+    history.add(replace(FIRST, epoch=1, recalls={1: 0.25, 5: 0.5}, is_best=False))
+    state = {"epoch": 7, "state_dict": {"w": torch.zeros(1)}, "recalls": {1: 0.625, 5: 0.875}}
+    save_checkpoint(state, folder / "theirs" / "checkpoints" / BEST)
+    return folder
+
+
+def test_newest_first_with_what_differs(runs):
+    rows = table(sort_runs(find_runs((str(runs),), "checkpoints")[0], "newest"))
+    assert rows == [
+        ["run", "dataset", "method", "best epoch", "R@1", "R@5", "time", "lr"],
+        ["theirs", "nordland", "seqnet", "7", "0.625", "0.875", "-", "0.0001"],
+        ["fresh", "nordland", "seqnet", "- of 0", "-", "-", "-", "0.001"],
+        ["early", "nordland", "dsdnet", "1 of 2", "0.500", "0.750", "2 min", "0.01"],
+    ]
+
+
+def test_what_a_method_cannot_start_from_is_not_told(runs):
+    for name, flags in {
+        "a": {"pooling": "delta-lstm", "init": "whitening"},
+        "b": {"pooling": "seqnet", "init": "whitening"},
+        "c": {"pooling": "dsdnet", "init": "random"},
+    }.items():
+        write_json(runs / name / "checkpoints" / "flags.json", flags)
+    found, _ = find_runs(tuple(str(runs / name) for name in "abc"), "checkpoints")
+    head, *rows = table(sort_runs(found, "init"))
+    assert [(row[0], row[head.index("init")]) for row in rows] == [("c", "random"), ("b", "whitening"), ("a", "-")]
+
+
+@pytest.mark.parametrize(
+    ("column", "order"),
+    [
+        ("R@1", ["theirs", "early", "fresh"]),
+        ("lr", ["theirs", "fresh", "early"]),
+        ("time", ["early", "fresh", "theirs"]),
+    ],
+)
+def test_sorting(runs, column, order):
+    found, _ = find_runs((str(runs),), "checkpoints")
+    assert [run.path.name for run in sort_runs(found, column)] == order
+
+
+def test_unknown_columns_and_missing_runs(runs, tmp_path):
+    found, _ = find_runs((str(runs),), "checkpoints")
+    with pytest.raises(UserError, match="R@1, R@5"):
+        sort_runs(found, "R@3")
+    with pytest.raises(UserError, match="newest"):
+        sort_runs(found, "loss")
+    with pytest.raises(UserError, match="no run in"):
+        find_runs((str(tmp_path / "nowhere"),), "checkpoints")
+
+
+def test_a_run_that_cannot_be_read_is_noted(runs, capsys):
+    (runs / "fresh" / "checkpoints" / "flags.json").write_text("{")
+    assert main(["--mode", "compare", "--runs", *map(str, runs.iterdir())]) == 0
+    printed = capsys.readouterr()
+    assert "fresh" in printed.err
+    assert "early" in printed.out
+    assert "fresh" not in printed.out
+
+
+def test_csv_and_terminal(runs, tmp_path, capsys):
+    path = tmp_path / "runs.csv"
+    assert main(["--mode", "compare", "--runs", str(runs), "--sort", "R@1", "--csv", str(path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith("theirs")
+    with path.open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["R@1"] for row in rows] == ["0.625", "0.500", "-"]
+
+
+def test_diff_wants_two_records(tmp_path):
+    with pytest.raises(UserError, match="two result records, found 1"):
+        compare(CompareOptions.of(diff=("a.json",)))
+    bad = tmp_path / "bad.json"
+    bad.write_text(json.dumps({"no": "record"}))
+    with pytest.raises(UserError, match=r"bad\.json"):
+        compare(CompareOptions.of(diff=(str(bad), str(bad))))
+
+
+def test_diff_of_two_tests(tmp_path, capsys):
+    common = [
+        "--mode",
+        "test",
+        "--dataset",
+        "synthetic",
+        "--latencyQueries",
+        "0",
+        "--bootstrap",
+        "0",
+        "--device",
+        "cpu",
+    ]
+    for name, length in (("a", "5"), ("b", "3")):
+        assert main([*common, "--pooling", "smooth", "--seqL", length, "--resultsPath", str(tmp_path / name)]) == 0
+    capsys.readouterr()
+    records = [str(next((tmp_path / name).glob("*.json"))) for name in ("a", "b")]
+    assert main(["--mode", "compare", "--diff", *records]) == 0
+    out = capsys.readouterr().out
+    assert "only smooth S5 right" in out
+    assert "McNemar, exact binomial" in out
+
+
+def test_a_start_that_no_epoch_improved_on_is_the_best(runs):
+    history = EpochHistory(runs / "theirs", 0)
+    history.add(replace(FIRST, is_best=False))
+    state = {"epoch": 0, "state_dict": {"w": torch.zeros(1)}, "recalls": {1: 0.9, 5: 0.95}}
+    save_checkpoint(state, runs / "theirs" / "checkpoints" / BEST)
+    (run,) = (run for run in find_runs((str(runs),), "checkpoints")[0] if run.path.name == "theirs")
+    assert (run.best_epoch, run.epochs, run.recalls) == (0, 1, {1: 0.9, 5: 0.95})

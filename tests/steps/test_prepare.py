@@ -1,0 +1,198 @@
+import inspect
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from opticornet.cli import main
+from opticornet.datasets.catalogue import load_dataset
+from opticornet.options.modes import PrepareOptions
+from opticornet.steps.extract import ExtractOptions, extract
+from opticornet.steps.prepare import SOURCES, prepare
+from opticornet.utils.errors import UserError
+
+
+def drives(root, count=30):
+    """Two drives past the same textures, the second darker."""
+    for name, gain in (("day", 1.0), ("night", 0.5)):
+        (root / name).mkdir(parents=True)
+        generator = np.random.default_rng(0)
+        for i in range(count):
+            texture = np.kron(generator.integers(0, 255, (6, 8)), np.ones((8, 8)))
+            Image.fromarray((gain * texture).astype(np.uint8)).save(root / name / f"{i}.png")
+    return root
+
+
+def options(root, output, **changes):
+    given = {"source": "folders", "root": str(root), "output": str(output), "reference": "day", "query": "night"}
+    return PrepareOptions.of(**given | {"quiet": True} | changes)
+
+
+def test_from_images_to_a_dataset(tmp_path):
+    folder = prepare(options(drives(tmp_path / "root"), tmp_path / "data", fractions=(0.5, 0.25, 0.25), gap=1.0))
+    for name in ("day", "night"):
+        extract(
+            ExtractOptions(
+                images=str(folder / f"{name}.txt"),
+                desc_type="hog",
+                output=str(folder / f"{name}.npy"),
+                threads=-1,
+                quiet=True,
+            )
+        )
+    dataset = load_dataset(str(folder))
+    assert dataset.name == "data"
+    assert sorted(dataset.splits) == ["test", "train", "val"]
+    for split in dataset.splits.values():
+        reference, query = (np.asarray(side.descriptors) for side in (split.reference, split.query))
+        distances = np.linalg.norm(reference[None] - query[:, None], axis=2)
+        nearest = split.reference.positions[distances.argmin(axis=1), 0]
+        assert nearest.tolist() == split.query.positions[:, 0].tolist()  # HOG does not see the darkness
+        for side in (split.reference, split.query):
+            listed = json.loads((folder / f"{side.name}.json").read_text())["names"]
+            assert all(os.path.isfile(image) and image in listed for image in side.images)
+            assert [f"{int(frame)}.png" for frame in side.positions[:, 0]] == list(side.names)
+
+
+def test_the_command_line(tmp_path, capsys):
+    drives(tmp_path / "root")
+    line = [
+        "--mode",
+        "prepare",
+        "--source",
+        "folders",
+        "--root",
+        str(tmp_path / "root"),
+        "--reference",
+        "day",
+        "--query",
+        "night",
+        "--output",
+        str(tmp_path / "data set"),
+        "--name",
+        "mine",
+    ]
+    assert main(line) == 0
+    printed = capsys.readouterr().out
+    assert "data set: written" in printed
+    assert "day: 30 frames in 1 sequence\n" in printed
+    assert f"python main.py --mode extract --dataset '{tmp_path}/data set' --descType hog\n" in printed
+    assert 'name = "mine"' in (tmp_path / "data set" / "dataset.toml").read_text()
+    assert main(line) == 0
+    assert "finished already, nothing to do" in capsys.readouterr().out
+    assert main([*line, "--seed", "5", "--fractions", "0.3", "0.3", "0.4"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "exists and would change: choose another --output, or give --overwrite" in error
+    assert main([*line, "--fractions", "0.3", "0.3", "0.4", "--overwrite"]) == 0
+
+
+def test_descriptors_of_an_earlier_dataset_are_never_tested(tmp_path, capsys):
+    """As many images as before, other ones: nothing but their names tells."""
+    for name in ("root", "other"):
+        prepare(options(drives(tmp_path / name), tmp_path / "data", overwrite=True))
+        line = ["--mode", "test", "--dataset", str(tmp_path / "data"), "--pooling", "single", "--seqL", "1", "--quiet"]
+        if name == "root":
+            extract(ExtractOptions(dataset=str(tmp_path / "data"), desc_type="thumbnail", threads=-1, quiet=True))
+            assert main([*line, "--runsPath", str(tmp_path / "runs")]) == 0
+    capsys.readouterr()
+    assert main([*line, "--runsPath", str(tmp_path / "runs")]) == 2
+    assert "extracted from other images than day.csv lists (first " in capsys.readouterr().err
+    extract(
+        ExtractOptions(dataset=str(tmp_path / "data"), desc_type="thumbnail", threads=-1, quiet=True, overwrite=True)
+    )
+    assert main([*line, "--runsPath", str(tmp_path / "runs")]) == 0
+
+
+def test_frames_left_out_are_said(tmp_path, capsys):
+    drives(tmp_path / "root")
+    (tmp_path / "root" / "day.csv").write_text("\n".join(["name,frame", *(f"{i}.png,{i}" for i in range(25))]))
+    prepare(options(tmp_path / "root", tmp_path / "data"))
+    assert "day: 5 of 30 images left out, day.csv has no position for them" in capsys.readouterr().err
+
+
+def test_every_source_takes_options_that_exist_with_the_defaults_that_help_shows():
+    flags = PrepareOptions.flags()
+    assert flags["source"].metadata["choices"] == tuple(SOURCES)
+    taken = set()
+    for source in SOURCES.values():
+        for name, parameter in inspect.signature(source).parameters.items():
+            if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+                continue
+            taken.add(name)
+            if flags[name].default not in ("", 0.0, -1.0):  # those stand for "the source's own"
+                assert parameter.default == flags[name].default, name
+    assert taken == set(flags) - {"source", "root", "output", "name", "overwrite", "quiet"}
+
+
+def test_the_benchmark_times_every_source(root):
+    command = [sys.executable, str(root / "benchmarks" / "prepare.py"), "--frames", "1000"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    timed = {line.split()[0]: int(line.split()[1]) for line in printed.splitlines()[1:] if "prepare of" not in line}
+    assert timed.keys() == SOURCES.keys()
+    assert timed["vpr-bench"] == 1000
+
+
+def refused(**given):
+    with pytest.raises(UserError) as error:
+        prepare(PrepareOptions.of(**given))
+    return str(error.value)
+
+
+def test_bad_options(tmp_path):
+    drives(tmp_path / "root", 3)
+    root = {"source": "folders", "root": str(tmp_path / "root"), "output": str(tmp_path / "out")}
+    for name in root:
+        assert f"--{name} is missing" in refused(**{k: v for k, v in root.items() if k != name})
+    assert "no such folder; give the one" in refused(**root | {"root": str(tmp_path / "none")})
+    assert "--trainCity is not for --source folders, which takes --reference" in refused(**root, train_city="x")
+    for inside in ("root", "root/data"):
+        assert "lies in --root" in refused(**root | {"output": str(tmp_path / inside)})
+    flags = {"gap": "--gap", "seed": "--seed", "positive_radius": "--positiveRadius", "reach": "--reach"}
+    for name, flag in flags.items():
+        for value in (-2.0, float("inf"), float("nan")):
+            assert f"{flag} {value:g}: wanted a number of at least 0" in refused(**root, **{name: value})
+    assert sorted(os.listdir(tmp_path)) == ["root"]
+
+
+def test_a_traverse_is_named_by_a_folder_and_is_not_compared_with_itself(tmp_path):
+    root = drives(tmp_path / "root")
+    folder = prepare(options(root, tmp_path / "data", reference="day/"))
+    assert (folder / "day.csv").is_file()
+    for name in ("root/day", "/", "..", str(root / "day")):
+        with pytest.raises(UserError, match="wanted the name of a folder"):
+            prepare(options(root, tmp_path / "out", reference=name))
+    with pytest.raises(UserError, match="--reference and --query are both night"):
+        prepare(options(root, tmp_path / "out", reference="night"))
+    (root / "frames.csv").write_text("name,frame,split\n0.png,0,test\n1.png,1,test\n")
+    with pytest.raises(UserError, match="--reference and --query are both night"):
+        prepare(options(root, tmp_path / "out", source="nordland", reference="night"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_negatives_lie_beyond_positives(tmp_path):
+    root = drives(tmp_path / "root")
+    with pytest.raises(UserError, match=r"negative radius 5 lies below the positive radius 9; .* --negativeRadius"):
+        prepare(options(root, tmp_path / "out", positive_radius=9.0))
+    prepare(options(root, tmp_path / "out", positive_radius=2.0, negative_radius=2.0))
+
+
+def test_a_folder_without_images(tmp_path):
+    for name in ("day", "night"):
+        (tmp_path / "root" / name).mkdir(parents=True)
+    with pytest.raises(UserError, match=r"no images in .*day"):
+        prepare(options(tmp_path / "root", tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_output_that_cannot_be_made(tmp_path):
+    drives(tmp_path / "root")
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="a part of the path is a file"):
+        prepare(options(tmp_path / "root", tmp_path / "file" / "out"))
+    with pytest.raises(UserError, match="a part of the path is a file"):
+        prepare(options(tmp_path / "root", tmp_path / "file"))

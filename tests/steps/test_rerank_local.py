@@ -1,0 +1,98 @@
+"""``--mode test --rerank local``: candidates re-ordered by the local features that extraction wrote."""
+
+import json
+
+import numpy as np
+import pytest
+
+from opticornet.cli import main
+
+FRAMES = 12
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two drives whose descriptors are opposite, so that the search finds the right frame last, and whose local
+    features are the same."""
+    generator = np.random.default_rng(0)
+    local = generator.standard_normal((FRAMES, 6, 8)).astype(np.float32)
+    local /= np.linalg.norm(local, axis=2, keepdims=True)
+    local[:, 4:] = 0  # unused rows
+    descriptors = generator.standard_normal((FRAMES, 4)).astype(np.float32)
+    for name in ("day", "night"):
+        np.save(tmp_path / f"{name}.npy", descriptors)
+        np.save(tmp_path / f"{name}-local.npy", local)
+        descriptors = -descriptors
+    (tmp_path / "dataset.toml").write_text("""
+name = "two"
+units = "frames"
+[traverses.day]
+descriptors = "day.npy"
+[traverses.night]
+descriptors = "night.npy"
+[splits.test]
+reference = "day"
+query = "night"
+reference_rows = [1, 12]
+query_rows = [2, 12]
+positive_radius = 0.5
+""")
+    return tmp_path
+
+
+def run(folder, *more):
+    return main(
+        [
+            "--mode",
+            "test",
+            "--dataset",
+            str(folder),
+            "--pooling",
+            "single",
+            "--rerank",
+            "local",
+            "--bootstrap",
+            "0",
+            "--device",
+            "cpu",
+            "--resultsPath",
+            str(folder / "out"),
+            *more,
+        ]
+    )
+
+
+@pytest.mark.parametrize(("length", "filtered", "references"), [("1", "0", "11"), ("3", "3", "9")])
+def test_the_frame_that_shares_local_features_comes_first(folder, length, filtered, references):
+    assert run(folder, "--seqL", length, "--seqL_filterData", filtered, "--topK", references) == 0
+    (path,) = (folder / "out").glob("*.json")
+    record = json.loads(path.read_text())
+    assert record["recall"]["1"] == 1.0
+    assert record["recall_before_rerank"]["1"] < 0.5
+    assert record["method"]["label"] == f"single S{length} > local L1"
+    assert record["method"]["matcher"] == ""
+    assert "rerank" in record["timing"]["latency_ms"]
+    with np.load(path.with_suffix(".npz")) as arrays:
+        assert (arrays["distances"][:, 0] == -4).all()  # four rows in use, all of them matched
+        first = arrays["referencePositions"][arrays["preds"][:, 0]]
+        np.testing.assert_array_equal(first, arrays["queryPositions"])
+        assert (np.sort(arrays["preds"], axis=1) == np.sort(arrays["candidates"], axis=1)).all()
+
+
+def test_what_cannot_be_re_ranked(folder, capsys):
+    assert run(folder, "--seqL", "1", "--rerankSeqL", "3") == 2
+    assert "leave out --rerankSeqL" in capsys.readouterr().err
+    np.save(folder / "night-local.npy", np.zeros((FRAMES, 6, 5), np.float32))
+    assert run(folder, "--seqL", "1", "--topK", "9") == 2
+    assert "local features of 8 and 5 dimensions" in capsys.readouterr().err
+    np.save(folder / "night-local.npy", np.zeros((3, 6, 8), np.float32))
+    assert run(folder, "--seqL", "1", "--topK", "9") == 2
+    assert "night-local.npy: shape (3, 6, 8); wanted (12, R, C)" in capsys.readouterr().err
+    (folder / "night-local.npy").write_bytes(b"nothing")
+    assert run(folder, "--seqL", "1", "--topK", "9") == 2
+    assert "night-local.npy: cannot be read as local features" in capsys.readouterr().err
+    (folder / "night-local.npy").unlink()
+    assert run(folder, "--seqL", "1", "--topK", "9") == 2
+    error = capsys.readouterr().err
+    assert "night.npy has no local features beside it; extract it with --local" in error
+    assert error.count("\n") == 1

@@ -1,0 +1,373 @@
+"""The testing step, against what seqNet's own evaluation computes, and what it says to bad input."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from opticornet.cli import main
+from opticornet.options.modes import TestOptions
+from opticornet.steps.test import test as run_test
+from opticornet.utils.errors import UserError
+
+METHODS = {  # golden case -> options beside the dataset
+    "single": {"pooling": "single", "sequence_length": 1},
+    "smooth5": {"pooling": "smooth", "sequence_length": 5},
+    "smooth4": {"pooling": "smooth", "sequence_length": 4},
+    "delta5": {"pooling": "delta", "sequence_length": 5},
+    "delta6": {"pooling": "delta", "sequence_length": 6},
+    "seqmatch5": {"pooling": "single+seqmatch", "sequence_length": 5},
+    "seqmatch10": {"pooling": "single+seqmatch", "sequence_length": 10},
+    "seqnet_s5": {"pooling": "seqnet", "sequence_length": 5, "run": "s5"},
+    "seqnet_s1": {"pooling": "seqnet", "sequence_length": 1, "run": "s1"},
+    "s1seqmatch5": {"pooling": "s1+seqmatch", "sequence_length": 5, "run": "s1"},
+    "hvpr_s5_to_s1": {"pooling": "seqnet", "sequence_length": 5, "run": "s5", "rerank": "s1+seqmatch"},
+}
+
+
+class Golden:
+    """One of seqNet's tiny datasets as a dataset folder, with its two trained encoders as seqNet's run folders."""
+
+    def __init__(self, shared: Path, folder: Path, name: str) -> None:
+        self.values = np.load(shared / "golden" / "seqnet" / f"{name}.npz", allow_pickle=False)
+        self.folder = folder
+        lines = [f'name = "{name}"', 'units = "metres"']
+        for side, key in (("reference", "db"), ("query", "q")):
+            utm = self.values["utmDb" if key == "db" else "utmQ"]
+            np.save(folder / f"{side}.npy", self.values[f"{key}Desc"])
+            bounds = self.values.get(f"seqBounds_{key}", np.zeros((len(utm), 2)))
+            rows = [f"{x!r},{y!r},s{b:.0f}" for (x, y), b in zip(utm.tolist(), bounds[:, 0], strict=True)]
+            (folder / f"{side}.csv").write_text("\n".join(["x,y,sequence", *rows]))
+            lines.append(f'[traverses.{side}]\ndescriptors = "{side}.npy"\nframes = "{side}.csv"')
+        lines.append('[splits.test]\nreference = "reference"\nquery = "query"\npositive_radius = 5')
+        (folder / "dataset.toml").write_text("\n".join(lines))
+        self.runs = {"s5": self._run("s5", 5, 3), "s1": self._run("s1", 1, 1)}
+
+    def _run(self, name: str, length: int, w: int) -> str:
+        checkpoints = self.folder / "runs" / f"Jun03_15-22-44_l{length}_{name}" / "checkpoints"
+        checkpoints.mkdir(parents=True)
+        weights = {
+            f"pool.0.conv.{part}": torch.from_numpy(self.values[f"weights_seqnet_{name}/pool.0.conv.{part}"])
+            for part in ("weight", "bias")
+        }
+        torch.save(
+            {
+                "epoch": 7,
+                "state_dict": weights,
+                "recalls": {1: np.float64(0.5), 5: np.float64(0.75)},
+                "best_score": np.float64(0.75),
+                "optimizer": {},
+                "parallel": False,
+            },
+            checkpoints / "model_best.pth.tar",
+        )
+        out_dims = len(weights["pool.0.conv.bias"])
+        flags = {"pooling": "seqnet", "seqL": length, "w": w, "outDims": out_dims, "lr": 0.0001, "nGPU": 1}
+        (checkpoints / "flags.json").write_text(json.dumps(flags))
+        return str(checkpoints.parent)
+
+    def options(self, case: str, **more) -> TestOptions:
+        given = dict(METHODS[case])
+        run = given.pop("run", None)
+        if run:
+            given["resume"] = self.runs[run]
+        if given.get("rerank"):
+            given["rerank_resume"] = self.runs["s1"]
+        return TestOptions.of(
+            dataset=str(self.folder), results_path=str(self.folder / "results"), bootstrap=0, latency_queries=0,
+            device="cpu", **given, **more,
+        )  # fmt: skip
+
+
+@pytest.fixture(params=["plain", "bounded"])
+def golden(request, shared, tmp_path) -> Golden:
+    return Golden(shared, tmp_path, request.param)
+
+
+@pytest.fixture
+def plain(shared, tmp_path) -> Golden:
+    return Golden(shared, tmp_path, "plain")
+
+
+def saved(golden: Golden, record) -> dict[str, np.ndarray]:
+    return np.load(golden.folder / "results" / record.predictions, allow_pickle=False)
+
+
+def assert_same_predictions(ours: np.ndarray, distances: np.ndarray, theirs: np.ndarray) -> None:
+    """Identical wherever scores differ by more than 1e-6: runs of closer scores hold the same set."""
+    runs = np.cumsum(np.diff(distances, axis=1, prepend=distances[:, :1]) > 1e-6, axis=1)
+    for a, b, run in zip(ours, theirs, runs, strict=True):
+        whole = run < run[-1]  # the last run may go on beyond K
+        order = [np.lexsort((x[whole], run[whole])) for x in (a, b)]
+        assert np.array_equal(a[whole][order[0]], b[whole][order[1]])
+
+
+@pytest.mark.parametrize("suffix", ["", "_filter10"])
+@pytest.mark.parametrize("case", METHODS)
+def test_every_method_equals_seqnets_evaluation(golden, case, suffix):
+    if f"{case}{suffix}/recall" not in golden.values:
+        pytest.skip("seqNet's numbers hold this filter for the dataset with bounds only")
+    options = golden.options(case, **({"filter_length": 10} if suffix else {}))
+    length = METHODS[case]["sequence_length"]
+    if length > 5 and "seqBounds_db" in golden.values and not suffix:  # seqNet silently takes shorter windows there
+        with pytest.raises(UserError, match=f"--seqL {length} is above the shortest sequence of reference"):
+            run_test(options)
+        return
+    record = run_test(options)
+    arrays = saved(golden, record)
+    expected = {what: golden.values[f"{case}{suffix}/{what}"] for what in ("recall", "preds", "rAtL")}
+    assert_same_predictions(arrays["preds"], arrays["distances"], expected["preds"])
+    # Border frames share one window, so their order is anybody's: only queries with such ties may count differently.
+    slack = (arrays["preds"] != expected["preds"]).any(axis=1).mean() + 1e-12
+    assert np.abs(np.array(list(record.recall.values())) - expected["recall"]).max() <= slack
+    assert np.abs(arrays["rAtL"] - expected["rAtL"]).max() <= slack
+
+
+def test_hierarchical_matching_in_seqnets_two_steps(golden):
+    first = run_test(golden.options("seqnet_s5"))
+    predictions = golden.folder / "results" / first.predictions
+    second = run_test(golden.options("s1seqmatch5", predictions_file=str(predictions)))
+    assert list(second.recall.values()) == pytest.approx(golden.values["hvpr_s5_to_s1/recall"], abs=1e-12)
+    arrays = saved(golden, second)
+    assert_same_predictions(arrays["preds"], arrays["distances"], golden.values["hvpr_s5_to_s1/preds"])
+
+
+@pytest.mark.parametrize("case", ["smooth5", "delta5", "seqnet_s5", "seqnet_s1"])
+def test_descriptors_equal_seqnets(golden, case):
+    run_test(golden.options(case, extract_only=True))
+    (path,) = (golden.folder / "results").glob("*.npz")
+    arrays = np.load(path, allow_pickle=False)
+    descriptors = np.concatenate([arrays["dbDesc"], arrays["qDesc"]])
+    assert np.abs(descriptors - golden.values[f"{case}/desc"]).max() < 1e-5
+    distances = np.linalg.norm(golden.values["utmQ"][:, None] - golden.values["utmDb"], axis=2)
+    assert np.array_equal(arrays["gt"], np.argwhere(distances <= 5))
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"pooling": "single", "sequence_length": 1}, (0.085, 0.205)),
+        ({"pooling": "smooth", "sequence_length": 5}, (0.035, 0.115)),
+        ({"pooling": "delta", "sequence_length": 5}, (0.150, 0.340)),
+        ({"pooling": "single+seqmatch", "sequence_length": 5}, (0.140, 0.290)),
+        ({"pooling": "single+seqmatch", "sequence_length": 10}, (0.265, 0.385)),
+    ],
+)
+def test_parameter_free_methods_on_real_descriptors(nordland, options, expected):
+    record = run_test(TestOptions.of(dataset=str(nordland), bootstrap=0, latency_queries=0, **options))
+    assert (record.recall["1"], record.recall["5"]) == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_record_says_what_its_numbers_mean(plain):
+    record = run_test(plain.options("hvpr_s5_to_s1", seed=5))
+    written = json.loads((plain.folder / "results" / record.predictions).with_suffix(".json").read_text())
+    assert written["recall"] == record.recall
+    assert set(written["recall"]) == {"1", "5", "10", "20", "100"}
+    assert written["data"]["positive_radius"] == 5
+    assert written["data"]["units"] == "metres"
+    assert written["method"]["top_k"] == 20
+    assert written["method"]["weights"]["path"].endswith("l5_s5/checkpoints/model_best.pth.tar")
+    assert len(written["method"]["rerank_weights"]["sha256"]) == 64
+    assert written["protocol"]["seed"] == 5
+    assert written["protocol"]["queries"] == 150
+    assert written["protocol"]["counted"] + written["protocol"]["without_positive"] == 150
+    assert {"torch", "numpy", "python"} <= set(written["versions"])
+
+
+def test_queries_without_a_positive_may_be_counted(plain):
+    toml = plain.folder / "dataset.toml"
+    toml.write_text(toml.read_text() + "\nreference_rows = [0, 120]")
+    dropped, counted = (run_test(plain.options("single", no_positive=how)) for how in ("drop", "count"))
+    share = dropped.protocol.counted / counted.protocol.counted
+    assert share < 1
+    assert counted.recall["1"] == pytest.approx(dropped.recall["1"] * share)
+
+
+def test_latencies_and_intervals_are_reported(plain):
+    options = plain.options("hvpr_s5_to_s1")
+    record = run_test(TestOptions.of(**{name: getattr(options, name) for name in options.given}
+                                     | {"bootstrap": 200, "latency_queries": 3}))  # fmt: skip
+    assert set(record.timing.latency_ms) == {"encode", "search", "rerank", "total"}
+    low, high = record.recall_interval["1"]
+    assert low <= record.recall["1"] <= high
+    assert low < high
+
+
+def test_an_approximate_index_reports_what_it_lost(plain, capsys):
+    record = run_test(plain.options("single", index="IVF8,Flat"))
+    assert record.recall_exact_index["1"] == pytest.approx(plain.values["single/recall"][0])
+    assert "lost against exact search" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("matcher", ["seqslam", "dtw"])
+def test_other_matchers_find_places_too(plain, matcher):
+    record = run_test(plain.options("seqmatch5", matcher=matcher))
+    assert record.method.matcher == matcher
+    assert record.recall["1"] > plain.values["single/recall"][0]
+
+
+def test_one_velocity_is_the_diagonal(plain):
+    diagonal = saved(plain, run_test(plain.options("seqmatch5", exp_name="diagonal")))
+    line = plain.options("seqmatch5", matcher="seqslam", velocities=(1.0, 1.0, 0.1), exp_name="line")
+    assert np.allclose(saved(plain, run_test(line))["distances"], diagonal["distances"], atol=1e-6)
+
+
+def test_reversed_queries_are_found_when_matched_backwards(plain):
+    np.save(plain.folder / "query.npy", plain.values["qDesc"][::-1])
+    lines = (plain.folder / "query.csv").read_text().splitlines()
+    (plain.folder / "query.csv").write_text("\n".join([lines[0], *lines[:0:-1]]))
+    forwards, backwards = (run_test(plain.options("seqmatch5", reverse=reverse)) for reverse in (False, True))
+    assert backwards.recall["1"] > forwards.recall["1"]
+
+
+def test_recalls_beyond_the_reference_are_left_out_with_a_note(plain, capsys):
+    toml = plain.folder / "dataset.toml"
+    toml.write_text(toml.read_text() + "\nreference_rows = [0, 60]")
+    record = run_test(plain.options("single"))
+    assert set(record.recall) == {"1", "5", "10", "20"}
+    assert "recall@100 left out: there are only 60 references" in capsys.readouterr().err
+
+
+def test_nothing_is_written_unless_asked(plain, monkeypatch, tmp_path):
+    before = set(tmp_path.rglob("*"))
+    monkeypatch.chdir(tmp_path)
+    run_test(TestOptions.of(dataset=str(plain.folder), pooling="single", sequence_length=1, latency_queries=0))
+    assert set(tmp_path.rglob("*")) == before
+
+
+def command(plain, *arguments: str) -> list[str]:
+    return ["--mode", "test", "--dataset", str(plain.folder), "--runsPath", str(plain.folder / "none"), *arguments]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--pooling", "dsdnet"], "name its run with --resume"),
+        (["--pooling", "seqnet", "--resume"], "no run in"),
+        (["--pooling", "seqnet", "--resume", "elsewhere"], "no such folder"),
+        (["--pooling", "seqnet", "--resume", "{s5}", "--w", "2"], "--w 2 contradicts --w 3 of the resumed run"),
+        (["--pooling", "seqnet", "--resume", "{s5}", "--seqL", "2"], "--seqL 2 is below 3"),
+        (["--pooling", "smooth", "--resume", "{s5}"], "has no weights"),
+        (["--pooling", "seqnet", "--resume", "{s5}", "--ckpt", "latest"], "no checkpoint"),
+        (["--pooling", "s1+seqmatch", "--resume", "{s5}"], "name a run trained with --seqL 1 --w 1"),
+        (["--pooling", "smooth", "--seqL", "161"], "--seqL 161 is above the shortest sequence"),
+        (["--pooling", "single", "--seqL_filterData", "161"], "leaves no frame"),
+        (["--pooling", "smooth", "--seqL", "0"], "--seqL 0: must be at least 1"),
+        (["--pooling", "smooth", "--rerank", "s1+seqmatch"], "--rerankResume"),
+        (["--pooling", "smooth", "--rerank", "single+seqmatch", "--topK", "161"], "--topK 161 is above the 160"),
+        (["--pooling", "smooth", "--rerank", "single+seqmatch", "--rerankSeqL", "200"], "--rerankSeqL 200 is above"),
+        (["--pooling", "single+seqmatch", "--predictionsFile", "none.npz"], "not a results file"),
+        (["--pooling", "single", "--predictionsFile", "none.npz"], "--predictionsFile is re-ordered by"),
+        (["--pooling", "single", "--index", "Bogus7"], "--index"),
+        (["--pooling", "single", "--split", "val"], "val"),
+        (["--pooling", "single", "--extractOnly"], "--resultsPath"),
+        (["--pooling", "single+seqmatch", "--matchMemory", "0"], "--matchMemory 0"),
+        (["--pooling", "single+seqmatch", "--velocities", "0.8"], "wanted three numbers"),
+        (["--pooling", "single+seqmatch", "--matcher", "seqslam", "--velocities", "2", "1", "1"], "--velocities"),
+        (["--pooling", "single", "--device", "cuda"], "--device cuda"),
+        (["--pooling", "single+seqmatch", "--extractOnly", "--resultsPath", "x"], "has none"),
+        (["--pooling", "single", "--reverse"], "--reverse changes nothing here"),
+        (["--pooling", "single", "--topK", "5"], "--topK changes nothing here"),
+        (["--pooling", "s1+seqmatch", "--resume", "{s1}", "--w", "4"], "--w 4 contradicts --w 1"),
+        (["--pooling", "single", "--seed", "-1"], "--seed -1"),
+        (["--pooling", "single", "--bootstrap", "-5"], "--bootstrap -5"),
+        (["--pooling", "single", "--radii", "nan"], "--radii nan"),
+        (["--pooling", "single", "--expName", "../out"], "--expName ../out: wanted a plain name"),
+        (["--pooling", "single", "--savePath", "a/b"], "--savePath a/b: wanted a plain name"),
+    ],
+)
+def test_bad_options_are_one_line_and_exit_status_2(plain, capsys, arguments, message):
+    if "cuda" in arguments and torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    filled = [argument.format(**plain.runs) for argument in arguments]
+    assert main(command(plain, *filled)) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_a_checkpoint_of_other_data_is_refused(plain, capsys):
+    for side in ("reference", "query"):
+        np.save(plain.folder / f"{side}.npy", np.load(plain.folder / f"{side}.npy")[:, :20].copy())
+    assert main(command(plain, "--pooling", "seqnet", "--resume", plain.runs["s5"])) == 2
+    assert "pool.0.conv.weight is (16, 24, 3), wanted (16, 20, 3)" in capsys.readouterr().err
+
+
+def test_predictions_of_another_split_are_refused(plain, capsys):
+    path = plain.folder / "other.npz"
+    np.savez(path, preds=np.zeros((7, 5), np.int64))
+    arguments = ["--pooling", "single+seqmatch", "--predictionsFile", str(path)]
+    assert main(command(plain, *arguments)) == 2
+    assert "it was made on another split" in capsys.readouterr().err
+
+
+def test_a_results_path_that_cannot_be_written_is_one_line(plain, capsys):
+    (plain.folder / "file").write_text("")
+    assert main(command(plain, "--pooling", "single", "--resultsPath", str(plain.folder / "file"))) == 2
+    assert "is a file, not a folder" in capsys.readouterr().err
+
+
+def test_tensorboard_gets_recalls_curve_and_places(plain):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    record = run_test(plain.options("seqnet_s5", projector=40))
+    folder = Path(plain.runs["s5"]) / "tests" / Path(record.predictions).stem
+    events = EventAccumulator(str(folder)).Reload()
+    assert events.Scalars("test/recall_at_1")[0].value == pytest.approx(record.recall["1"])
+    assert "test/first_match" in events.Tags()["tensors"]
+    (metadata,) = folder.rglob("metadata.tsv")
+    lines = metadata.read_text().splitlines()
+    assert lines[0].startswith("place\ttraverse\tposition_0")
+    assert len(lines) == 1 + 40 + 40
+
+
+def test_a_report_may_be_written_at_once(plain):
+    record = run_test(plain.options("smooth5", report=str(plain.folder / "report")))
+    assert "smooth S5" in (plain.folder / "report" / "index.html").read_text()
+    assert (plain.folder / "results" / record.predictions).is_file()
+
+
+def test_latitude_and_longitude_are_kept_for_the_map(plain):
+    for side, frames in (("reference", 160), ("query", 150)):
+        lines = [f"{60 + 1e-5 * i:.6f},10.5" for i in range(frames)]
+        (plain.folder / f"{side}.csv").write_text("\n".join(["lat,lon", *lines]))
+    arrays = saved(plain, run_test(plain.options("single")))
+    assert arrays["referenceLatLon"].shape == (160, 2)
+    assert arrays["queryLatLon"][3].tolist() == [60.00003, 10.5]
+    assert np.array_equal(arrays["queryStarts"], np.arange(150))
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken"])
+def test_a_broken_predictions_file_is_one_line(plain, capsys, content):
+    path = plain.folder / "broken.npz"
+    path.write_bytes(content)
+    assert main(command(plain, "--pooling", "single+seqmatch", "--predictionsFile", str(path))) == 2
+    error = capsys.readouterr().err
+    assert "not a results file" in error
+    assert error.count("\n") == 1
+
+
+def test_results_of_one_second_do_not_overwrite_each_other(plain, monkeypatch):
+    monkeypatch.setattr("opticornet.evaluation.scoring.run_name", lambda options: "Jan01_00-00-00_l1_")
+    for _ in range(2):
+        run_test(plain.options("single"))
+    results = plain.folder / "results"
+    assert {path.name for path in results.glob("*.json")} == {"Jan01_00-00-00_l1_.json", "Jan01_00-00-00_l1_-2.json"}
+    second = json.loads((results / "Jan01_00-00-00_l1_-2.json").read_text())
+    assert (results / second["predictions"]).is_file()
+
+
+def test_recall_before_re_ranking_is_that_of_the_whole_search(plain):
+    search = run_test(plain.options("single"))
+    options = plain.options("single", rerank="single+seqmatch", top_k=5)
+    assert run_test(options).recall_before_rerank == search.recall
+
+
+def test_descriptors_of_nothing_but_zeros_are_refused(plain, capsys):
+    frames = np.load(plain.folder / "query.npy")
+    frames[7] = 0
+    np.save(plain.folder / "query.npy", frames)
+    assert main(command(plain, "--pooling", "single")) == 2
+    assert "nothing but zeros in 1 of 150 descriptors, first in row 7" in capsys.readouterr().err
