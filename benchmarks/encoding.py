@@ -44,10 +44,12 @@ def measure(name: str, frames: int, length: int, repeats: int):
     from opticornet.datasets.frames import Frames
     from opticornet.inference.encode import encode
     from opticornet.models.sequences import SEQUENCE_ENCODERS
-    from opticornet.models.sequences.base import EncoderSpec
+    from opticornet.utils.options import option_fields
+    from opticornet.utils.registry import entry
 
-    spec = EncoderSpec(in_dims=DIMS, out_dims=OUT_DIMS, length=length, w=W)
-    encoder = SEQUENCE_ENCODERS[name].encoder().of(spec)
+    kind = entry(SEQUENCE_ENCODERS, name)
+    options = {"out_dims": OUT_DIMS, "w": W}
+    encoder = kind(**{key: options[key] for key in options if key in option_fields(kind)}).build(DIMS, length)
     rows = torch.nn.functional.normalize(torch.randn(frames, DIMS, generator=torch.Generator().manual_seed(0)), dim=1)
     starts = np.clip(np.arange(frames) - length // 2, 0, frames - length)
     source = Frames(rows.numpy(), torch.device("cpu"))

@@ -5,6 +5,7 @@
 <root>/<traverse>.{tum,kitti,txt}         or a trajectory: "tum" or "kitti", told apart by numbers a line
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,75 +14,87 @@ from opticornet.datasets.geodesy import local_metres
 from opticornet.datasets.prepare.image_folder import absolute, images_of, listed_rows, subfolders
 from opticornet.datasets.prepare.partition import partition
 from opticornet.datasets.prepare.places import read_places
-from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse
+from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse, Source
 from opticornet.utils.errors import UserError
+from opticornet.utils.options import option
 
 SUFFIXES = (".csv", ".tum", ".kitti", ".txt")
 # Positive and negative radius by unit.
 RADII = {"frames": (1.0, 5.0), "metres": (10.0, 25.0)}
 
 
-def read(
-    root: Path,
-    *,
-    reference: str = "",
-    query: str = "",
-    frame_list: str = "",
-    fractions: tuple[float, ...] = (0.6, 0.2, 0.2),
-    gap: float | None = None,
-    seed: int = 123,
-    reach: float = 1.0,
-    positive_radius: float | None = None,
-    negative_radius: float | None = None,
-) -> Prepared:
-    """Two traverses. Without positions a frame's position is its number in the folder's natural order.
+@dataclass(frozen=True, kw_only=True)
+class Folders(Source):
+    """``folders``: your own drives."""
 
-    Args:
-        reference, query: their folders; may be left out if there are two, called reference (or ref, database) and
-            query (or queries).
-        frame_list: take these frames only; ``{traverse}`` is the folder.
-        fractions, seed: see :func:`opticornet.datasets.prepare.partition.partition`.
-        gap: between splits, default the negative radius.
-        reach: seconds to the nearest pose beyond which an image is left out.
-        positive_radius, negative_radius: in frames or metres, default :data:`RADII`; training positives and correct
-            matches lie within the first, training negatives beyond the second.
+    reference: str = option("--reference", "", "reference traverse, a folder")
+    query: str = option("--query", "", "query traverse, a folder")
+    frame_list: str = option(
+        "--frameList", "", "take the frames named in this file, one per line; {traverse} stands for the traverse"
+    )
+    fractions: tuple[float, ...] = option("--fractions", (0.6, 0.2, 0.2), "of the route for train, val, test")
+    gap: float | None = option("--gap", None, "frames or metres between splits; default: the negative radius")
+    seed: int = option("--seed", 123, "seed of the order of the splits along the route")
+    reach: float = option("--reach", 1.0, "seconds to the nearest pose beyond which an image is left out")
+    positive_radius: float | None = option(
+        "--positiveRadius", None, "frames or metres within which a match is correct; default: 1 or 10"
+    )
+    negative_radius: float | None = option(
+        "--negativeRadius", None, "frames or metres beyond which training negatives lie; default: 5 or 25"
+    )
 
-    Raises:
-        UserError: missing folders, positions of which rows match no image, traverses with different kinds of position,
-            or without positions and with different numbers of images.
-    """
-    notes: list[str] = []
-    names = _pair(root, reference, query)
-    tables = [_beside(root, name) for name in names]
-    first, second = (
-        _traverse(root / name, beside, frame_list, reach, notes) for name, beside in zip(names, tables, strict=True)
-    )
-    if tables == [None, None] and len(first) != len(second):
-        raise UserError(
-            f"{root}: {first.name} has {len(first)} images, {second.name} {len(second)}, and neither has positions: "
-            f"image i of both would be taken as the same place; add {first.name}.csv and {second.name}.csv, or make "
-            "the counts equal"
+    def read(self, root: Path) -> Prepared:
+        """Two traverses. Without positions a frame's position is its number in the folder's natural order.
+
+        Args:
+            reference, query: their folders; may be left out if there are two, called reference (or ref, database) and
+                query (or queries).
+            frame_list: take these frames only; ``{traverse}`` is the folder.
+            fractions, seed: see :func:`opticornet.datasets.prepare.partition.partition`.
+            gap: between splits, default the negative radius.
+            reach: seconds to the nearest pose beyond which an image is left out.
+            positive_radius, negative_radius: in frames or metres, default :data:`RADII`; training positives and correct
+                matches lie within the first, training negatives beyond the second.
+
+        Raises:
+            UserError: missing folders, positions of which rows match no image, traverses with different kinds of
+                position, or without positions and with different numbers of images.
+        """
+        notes: list[str] = []
+        names = _pair(root, self.reference, self.query)
+        tables = [_beside(root, name) for name in names]
+        first, second = (
+            _traverse(root / name, beside, self.frame_list, self.reach, notes)
+            for name, beside in zip(names, tables, strict=True)
         )
-    if first.positions.keys() != second.positions.keys():
-        raise UserError(
-            f"{root}: {first.name} has positions in {', '.join(first.positions)}, {second.name} in "
-            f"{', '.join(second.positions)}; give both the same"
+        if tables == [None, None] and len(first) != len(second):
+            raise UserError(
+                f"{root}: {first.name} has {len(first)} images, {second.name} {len(second)}, and neither has "
+                f"positions: image i of both would be taken as the same place; add {first.name}.csv and "
+                f"{second.name}.csv, or make the counts equal"
+            )
+        if first.positions.keys() != second.positions.keys():
+            raise UserError(
+                f"{root}: {first.name} has positions in {', '.join(first.positions)}, {second.name} in "
+                f"{', '.join(second.positions)}; give both the same"
+            )
+        units = "frames" if "frame" in first.positions else "metres"
+        positive, negative = self.positive_radius or RADII[units][0], self.negative_radius or RADII[units][1]
+        places = [np.stack(list(traverse.positions.values()), axis=1).astype(float) for traverse in (first, second)]
+        if "lat" in first.positions:
+            places = [local_metres(degrees, places[0][0]) for degrees in places]
+        rows = partition(
+            *places, self.fractions, negative if self.gap is None else self.gap, np.random.default_rng(self.seed)
         )
-    units = "frames" if "frame" in first.positions else "metres"
-    positive, negative = positive_radius or RADII[units][0], negative_radius or RADII[units][1]
-    places = [np.stack(list(traverse.positions.values()), axis=1).astype(float) for traverse in (first, second)]
-    if "lat" in first.positions:
-        places = [local_metres(degrees, places[0][0]) for degrees in places]
-    rows = partition(*places, fractions, negative if gap is None else gap, np.random.default_rng(seed))
-    return Prepared(
-        units=units,
-        traverses=(first, second),
-        splits=tuple(
-            PreparedSplit(part, *names, *pair, positive, negative if part == "train" else None)
-            for part, pair in rows.items()
-        ),
-        notes=tuple(notes),
-    )
+        return Prepared(
+            units=units,
+            traverses=(first, second),
+            splits=tuple(
+                PreparedSplit(part, *names, *pair, positive, negative if part == "train" else None)
+                for part, pair in rows.items()
+            ),
+            notes=tuple(notes),
+        )
 
 
 def _pair(root: Path, reference: str, query: str) -> tuple[str, str]:

@@ -4,14 +4,16 @@
 <root>/train_val/<city>/{database,query}/{seq_info,postprocessed,raw,subtask_index}.csv
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from opticornet.datasets.prepare.columns import Columns, read_columns
 from opticornet.datasets.prepare.image_folder import absolute, images_of, listed_rows, subfolders
-from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse
+from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse, Source
 from opticornet.utils.errors import UserError
+from opticornet.utils.options import option
 
 ROLES = ("database", "query")
 # Subtask, and its column in subtask_index.csv: query and database of different seasons, years or times of the day.
@@ -26,55 +28,63 @@ SUBTASKS = {
 }
 
 
-def read(
-    root: Path,
-    *,
-    train_city: str = "",
-    val_city: str = "",
-    test_city: str = "",
-    subtask: str = "all",
-    frame_list: str = "",
-    break_gaps: bool = False,
-    positive_radius: float = 10.0,
-    negative_radius: float = 10.0,
-) -> Prepared:
-    """A city a split; database is the reference. UTM metres (x east, y north).
+@dataclass(frozen=True, kw_only=True)
+class Msls(Source):
+    """``msls``: Mapillary Street-Level Sequences."""
 
-    Frames are in the order of their sequences (``sequence_key``, in order of appearance) and in them by
-    ``frame_number``. Panoramas are left out, as the dataset's own loader does.
+    train_city: str = option("--trainCity", "", "city to train on")
+    val_city: str = option("--valCity", "", "city to validate on")
+    test_city: str = option("--testCity", "", "city to test on")
+    subtask: str = option(
+        "--subtask", "all", "which queries and references to validate and test on", choices=tuple(SUBTASKS)
+    )
+    frame_list: str = option(
+        "--frameList", "", "take the frames named in this file, one per line; {traverse} stands for <city>_<role>"
+    )
+    break_gaps: bool = option("--breakGaps", False, "a missing frame number begins a new sequence")
+    positive_radius: float = option("--positiveRadius", 10.0, "metres within which a match is correct")
+    negative_radius: float = option("--negativeRadius", 10.0, "metres beyond which training negatives lie")
 
-    Args:
-        train_city, val_city, test_city: no such split where empty.
-        subtask: a key of :data:`SUBTASKS`, for val and test; training takes all frames.
-        frame_list: take these frames only, in this order; ``{traverse}`` is ``<city>_<role>``.
-        break_gaps: a missing frame number begins a new sequence (the dataset's own loader skips windows with one;
-            seqNet's sequence bounds run on).
-        positive_radius, negative_radius: metres; the defaults are those in seqNet's files. The dataset's own loader
-            has 10 and 25.
+    def read(self, root: Path) -> Prepared:
+        """A city a split; database is the reference. UTM metres (x east, y north).
 
-    Raises:
-        UserError: no city given or not there, tables that lack columns or disagree, images not unpacked.
-    """
-    cities = {"train": train_city, "val": val_city, "test": test_city}
-    if not any(cities.values()):
-        raise UserError("msls needs a city: give --trainCity, --valCity, --testCity, one or more of them")
-    traverses: dict[str, PreparedTraverse] = {}
-    notes: list[str] = []
-    splits = []
-    for part, city in cities.items():
-        if not city:
-            continue
-        task = "all" if part == "train" else subtask
-        pair = []
-        for role in ROLES:
-            name = f"{city}_{role}" if task == "all" else f"{city}_{role}_{SUBTASKS[task]}"
-            if name not in traverses:
-                folder = _city(root, city) / role
-                traverses[name] = _traverse(folder, f"{city}_{role}", name, task, frame_list, break_gaps, notes)
-            pair.append(traverses[name])
-        radii = (positive_radius, negative_radius if part == "train" else None)
-        splits.append(PreparedSplit(part, *(t.name for t in pair), *(t.all_rows for t in pair), *radii))
-    return Prepared("metres", tuple(traverses.values()), tuple(splits), tuple(notes))
+        Frames are in the order of their sequences (``sequence_key``, in order of appearance) and in them by
+        ``frame_number``. Panoramas are left out, as the dataset's own loader does.
+
+        Args:
+            train_city, val_city, test_city: no such split where empty.
+            subtask: a key of :data:`SUBTASKS`, for val and test; training takes all frames.
+            frame_list: take these frames only, in this order; ``{traverse}`` is ``<city>_<role>``.
+            break_gaps: a missing frame number begins a new sequence (the dataset's own loader skips windows with one;
+                seqNet's sequence bounds run on).
+            positive_radius, negative_radius: metres; the defaults are those in seqNet's files. The dataset's own loader
+                has 10 and 25.
+
+        Raises:
+            UserError: no city given or not there, tables that lack columns or disagree, images not unpacked.
+        """
+        cities = {"train": self.train_city, "val": self.val_city, "test": self.test_city}
+        if not any(cities.values()):
+            raise UserError("msls needs a city: give --trainCity, --valCity, --testCity, one or more of them")
+        traverses: dict[str, PreparedTraverse] = {}
+        notes: list[str] = []
+        splits = []
+        for part, city in cities.items():
+            if not city:
+                continue
+            task = "all" if part == "train" else self.subtask
+            pair = []
+            for role in ROLES:
+                name = f"{city}_{role}" if task == "all" else f"{city}_{role}_{SUBTASKS[task]}"
+                if name not in traverses:
+                    folder = _city(root, city) / role
+                    traverses[name] = _traverse(
+                        folder, f"{city}_{role}", name, task, self.frame_list, self.break_gaps, notes
+                    )
+                pair.append(traverses[name])
+            radii = (self.positive_radius, self.negative_radius if part == "train" else None)
+            splits.append(PreparedSplit(part, *(t.name for t in pair), *(t.all_rows for t in pair), *radii))
+        return Prepared("metres", tuple(traverses.values()), tuple(splits), tuple(notes))
 
 
 def _city(root: Path, city: str) -> Path:

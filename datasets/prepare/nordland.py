@@ -8,6 +8,7 @@
 The full videos have 35768 frames a season; seqNet and others use the 27592 "clean" ones, without tunnels and stops.
 """
 
+from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
@@ -15,42 +16,56 @@ import numpy as np
 
 from opticornet.datasets.prepare.columns import Columns, read_columns
 from opticornet.datasets.prepare.image_folder import absolute, images_of, listed_rows, stem
-from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse
+from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse, Source
 from opticornet.datasets.seqnet.layout import ALL_SPLITS, NORDLAND_ROWS
 from opticornet.utils.errors import UserError
+from opticornet.utils.options import option
 
 CLEAN_FRAMES = 27592
 # SeqNet (RA-L 2021), in frames: training positives, training negatives, correct in val and test.
 TRAIN_POSITIVE, TRAIN_NEGATIVE, CORRECT = 10.0, 40.0, 1.0
 
 
-def read(root: Path, *, reference: str = "summer", query: str = "winter", frame_list: str = "") -> Prepared:
-    """Two seasons with seqNet's split. A frame's position is its row.
+@dataclass(frozen=True, kw_only=True)
+class Nordland(Source):
+    """``nordland``: one railway line in four seasons."""
 
-    Which frames: those of ``frame_list`` (the clean list), else those of ``frames.csv``, else all. Which split: the
-    ``split`` column of ``frames.csv`` (its ``frame`` column says how far apart in the video they are), else
-    seqNet's rows of the 27592 clean frames.
-
-    Raises:
-        UserError: no such season, images that one of them lacks, or a number of frames that has no known split.
-    """
-    images = {season: images_of(root / season) for season in (reference, query)}
-    table = root / "frames.csv"
-    if frame_list or not table.is_file():
-        rows = _chosen(images, frame_list)
-        step, splits = 1.0, _seqnet_rows(len(next(iter(rows.values()))))
-    else:
-        columns = read_columns(table, ("name", "frame", "split"))
-        rows = {season: _named(table, columns["name"], season, images[season]) for season in images}
-        step, splits = _usual_step(columns), _split_rows(table, columns["split"])
-    traverses = tuple(_traverse(root, season, [images[season][row] for row in rows[season]]) for season in images)
-    radii = dict.fromkeys(splits, (CORRECT, None))
-    radii["train"] = (max(1.0, TRAIN_POSITIVE / step), max(1.0, TRAIN_NEGATIVE / step))
-    return Prepared(
-        units="frames",
-        traverses=traverses,
-        splits=tuple(PreparedSplit(name, reference, query, rows, rows, *radii[name]) for name, rows in splits.items()),
+    reference: str = option("--reference", "summer", "reference traverse, a folder")
+    query: str = option("--query", "winter", "query traverse, a folder")
+    frame_list: str = option(
+        "--frameList", "", "take the frames named in this file, one per line; {traverse} stands for the traverse"
     )
+
+    def read(self, root: Path) -> Prepared:
+        """Two seasons with seqNet's split. A frame's position is its row.
+
+        Which frames: those of ``frame_list`` (the clean list), else those of ``frames.csv``, else all. Which split: the
+        ``split`` column of ``frames.csv`` (its ``frame`` column says how far apart in the video they are), else
+        seqNet's rows of the 27592 clean frames.
+
+        Raises:
+            UserError: no such season, images that one of them lacks, or a number of frames that has no known split.
+        """
+        images = {season: images_of(root / season) for season in (self.reference, self.query)}
+        table = root / "frames.csv"
+        if self.frame_list or not table.is_file():
+            rows = _chosen(images, self.frame_list)
+            step, splits = 1.0, _seqnet_rows(len(next(iter(rows.values()))))
+        else:
+            columns = read_columns(table, ("name", "frame", "split"))
+            rows = {season: _named(table, columns["name"], season, images[season]) for season in images}
+            step, splits = _usual_step(columns), _split_rows(table, columns["split"])
+        traverses = tuple(_traverse(root, season, [images[season][row] for row in rows[season]]) for season in images)
+        radii = dict.fromkeys(splits, (CORRECT, None))
+        radii["train"] = (max(1.0, TRAIN_POSITIVE / step), max(1.0, TRAIN_NEGATIVE / step))
+        return Prepared(
+            units="frames",
+            traverses=traverses,
+            splits=tuple(
+                PreparedSplit(name, self.reference, self.query, rows, rows, *radii[name])
+                for name, rows in splits.items()
+            ),
+        )
 
 
 def _traverse(root: Path, season: str, names: list[str]) -> PreparedTraverse:

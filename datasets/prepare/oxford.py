@@ -5,6 +5,7 @@
 <root>/<traverse>/rtk.csv, or <root>/rtk/<traverse>/rtk.csv       (the RTK ground truth, a download of its own)
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,58 +13,76 @@ import numpy as np
 from opticornet.datasets.prepare.columns import read_columns
 from opticornet.datasets.prepare.image_folder import absolute, images_of, listed_rows
 from opticornet.datasets.prepare.oxford_splits import INTERVALS
-from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse
+from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse, Source
 from opticornet.datasets.prepare.trajectory import Trajectory, image_seconds
 from opticornet.datasets.seqnet.layout import OXFORD_QUERY, OXFORD_REFERENCE
 from opticornet.utils.errors import UserError
+from opticornet.utils.options import option
 
 REACH_S = 0.5
 TRAIN_POSITIVE_M, TRAIN_NEGATIVE_M = 5.0, 20.0
 CORRECT_M = {"v1.0": 10.0, "pnv": 25.0, "all": 25.0}
 
 
-def read(
-    root: Path,
-    *,
-    reference: str = OXFORD_REFERENCE,
-    query: str = OXFORD_QUERY,
-    camera: str = "stereo/left",
-    poses: str = "ins",
-    spacing: float = 2.0,
-    frame_list: str = "",
-    splits: str = "v1.0",
-) -> Prepared:
-    """Two traverses in UTM metres (x east, y north), frames ``spacing`` metres apart.
+@dataclass(frozen=True, kw_only=True)
+class Oxford(Source):
+    """``oxford``: Oxford RobotCar."""
 
-    Args:
-        poses: "ins" or "rtk".
-        spacing: metres along the path; 0 takes every image. Not used with ``frame_list``.
-        frame_list: the frames to take, such as seqNet's ``oxford_{traverse}_imagenames_subsampled-2m.txt``.
-        splits: "v1.0" or "pnv": seqNet's, of its two traverses, by image times, val and test the same. "all": one
-            test split of all frames.
-
-    Raises:
-        UserError: missing traverse or poses, times that do not overlap, a split that is not known for a traverse.
-    """
-    pattern = "gbrg" if camera.startswith("stereo") else "rggb"
-    notes = [f"RobotCar ships raw frames: extract with --bayer {pattern}, unless you made colour of them already"]
-    both = {name: _traverse(root, name, camera, poses, spacing, frame_list, notes) for name in (reference, query)}
-    times = {name: np.round(traverse.timestamps * 1e6).astype(np.int64) for name, traverse in both.items()}
-    if splits == "all":
-        rows = {"test": {name: traverse.all_rows for name, traverse in both.items()}}
-    else:
-        rows = {part: {name: _rows_in(splits, part, name, times[name]) for name in both} for part in ("train", "test")}
-        rows = {"train": rows["train"], "val": rows["test"], "test": rows["test"]}
-    radii = {"train": (TRAIN_POSITIVE_M, TRAIN_NEGATIVE_M)}
-    return Prepared(
-        units="metres",
-        traverses=tuple(both.values()),
-        splits=tuple(
-            PreparedSplit(part, reference, query, of[reference], of[query], *radii.get(part, (CORRECT_M[splits], None)))
-            for part, of in rows.items()
-        ),
-        notes=tuple(notes),
+    reference: str = option("--reference", OXFORD_REFERENCE, "reference traverse, a folder")
+    query: str = option("--query", OXFORD_QUERY, "query traverse, a folder")
+    camera: str = option("--camera", "stereo/left", "folder of the images in a traverse")
+    poses: str = option("--poses", "ins", "source of positions", choices=("ins", "rtk"))
+    spacing: float = option("--spacing", 2.0, "metres between frames; 0: every image")
+    frame_list: str = option(
+        "--frameList", "", "take the frames named in this file, one per line; {traverse} stands for the traverse"
     )
+    splits: str = option("--splits", "v1.0", "seqNet's, or all frames to test", choices=("v1.0", "pnv", "all"))
+
+    def read(self, root: Path) -> Prepared:
+        """Two traverses in UTM metres (x east, y north), frames ``spacing`` metres apart.
+
+        Args:
+            poses: "ins" or "rtk".
+            spacing: metres along the path; 0 takes every image. Not used with ``frame_list``.
+            frame_list: the frames to take, such as seqNet's ``oxford_{traverse}_imagenames_subsampled-2m.txt``.
+            splits: "v1.0" or "pnv": seqNet's, of its two traverses, by image times, val and test the same. "all": one
+                test split of all frames.
+
+        Raises:
+            UserError: missing traverse or poses, times that do not overlap, a split that is not known for a traverse.
+        """
+        pattern = "gbrg" if self.camera.startswith("stereo") else "rggb"
+        notes = [f"RobotCar ships raw frames: extract with --bayer {pattern}, unless you made colour of them already"]
+        both = {
+            name: _traverse(root, name, self.camera, self.poses, self.spacing, self.frame_list, notes)
+            for name in (self.reference, self.query)
+        }
+        times = {name: np.round(traverse.timestamps * 1e6).astype(np.int64) for name, traverse in both.items()}
+        if self.splits == "all":
+            rows = {"test": {name: traverse.all_rows for name, traverse in both.items()}}
+        else:
+            rows = {
+                part: {name: _rows_in(self.splits, part, name, times[name]) for name in both}
+                for part in ("train", "test")
+            }
+            rows = {"train": rows["train"], "val": rows["test"], "test": rows["test"]}
+        radii = {"train": (TRAIN_POSITIVE_M, TRAIN_NEGATIVE_M)}
+        return Prepared(
+            units="metres",
+            traverses=tuple(both.values()),
+            splits=tuple(
+                PreparedSplit(
+                    part,
+                    self.reference,
+                    self.query,
+                    of[self.reference],
+                    of[self.query],
+                    *radii.get(part, (CORRECT_M[self.splits], None)),
+                )
+                for part, of in rows.items()
+            ),
+            notes=tuple(notes),
+        )
 
 
 def marks(path_m: np.ndarray, spacing: float) -> np.ndarray:

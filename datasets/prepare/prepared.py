@@ -3,6 +3,7 @@
 import filecmp
 import os
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -95,6 +96,21 @@ class Prepared:
     traverses: tuple[PreparedTraverse, ...]
     splits: tuple[PreparedSplit, ...]
     notes: tuple[str, ...] = ()
+
+
+class Source(ABC):
+    """A kind of data that can become a dataset folder: the entry of ``SOURCES``.
+
+    A subclass is a frozen dataclass, whose fields are declared by :func:`opticornet.utils.options.option`.
+    """
+
+    @abstractmethod
+    def read(self, root: Path) -> Prepared:
+        """What is at ``root``, a folder, which is left as it is.
+
+        Raises:
+            UserError: anything wrong with its files.
+        """
 
 
 def write_prepared(folder: Path, name: str, prepared: Prepared, overwrite: bool = False) -> tuple[Prepared, bool]:

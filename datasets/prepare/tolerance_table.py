@@ -5,42 +5,53 @@
 <root>/ground_truth.csv         query, first_reference, last_reference
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from opticornet.datasets.prepare.columns import Columns, read_columns
 from opticornet.datasets.prepare.image_folder import absolute, images_of, subfolders
-from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse
+from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse, Source
 from opticornet.utils.errors import UserError
+from opticornet.utils.options import option
 
 REFERENCE_FOLDERS, QUERY_FOLDERS = ("ref", "reference", "database"), ("query", "queries")
 COLUMNS = ("query", "first_reference", "last_reference")
 
 
-def read(root: Path, *, reference: str = "", query: str = "") -> Prepared:
-    """One test split of all frames, with the table instead of a radius.
+@dataclass(frozen=True, kw_only=True)
+class ToleranceTable(Source):
+    """``vpr-bench``: drives whose ground truth is a table."""
 
-    The table has frame numbers from 0 in natural order of the names, both ends correct; a query without a row, or
-    with empty ends, has no correct reference.
+    reference: str = option("--reference", "", "reference traverse, a folder")
+    query: str = option("--query", "", "query traverse, a folder")
 
-    Args:
-        reference, query: folders, where they have other names than the usual ones.
+    def read(self, root: Path) -> Prepared:
+        """One test split of all frames, with the table instead of a radius.
 
-    Raises:
-        UserError: missing folders or columns, rows that match no image, a range that ends before it begins.
-    """
-    pair = []
-    for given, usual in ((reference, REFERENCE_FOLDERS), (query, QUERY_FOLDERS)):
-        name = given or next((folder for folder in usual if (root / folder).is_dir()), "")
-        if not name:
-            raise UserError(f"{root}: no folder {' or '.join(usual)}; it has {', '.join(subfolders(root)) or 'none'}")
-        images = images_of(root / name)
-        numbers = {"frame": np.arange(len(images))}
-        pair.append(PreparedTraverse(name, absolute(root / name, images), images, numbers))
-    positives = _ranges(read_columns(root / "ground_truth.csv", COLUMNS), *pair)
-    split = PreparedSplit("test", *(t.name for t in pair), *(t.all_rows for t in pair), positives=positives)
-    return Prepared("frames", tuple(pair), (split,))
+        The table has frame numbers from 0 in natural order of the names, both ends correct; a query without a row, or
+        with empty ends, has no correct reference.
+
+        Args:
+            reference, query: folders, where they have other names than the usual ones.
+
+        Raises:
+            UserError: missing folders or columns, rows that match no image, a range that ends before it begins.
+        """
+        pair = []
+        for given, usual in ((self.reference, REFERENCE_FOLDERS), (self.query, QUERY_FOLDERS)):
+            name = given or next((folder for folder in usual if (root / folder).is_dir()), "")
+            if not name:
+                raise UserError(
+                    f"{root}: no folder {' or '.join(usual)}; it has {', '.join(subfolders(root)) or 'none'}"
+                )
+            images = images_of(root / name)
+            numbers = {"frame": np.arange(len(images))}
+            pair.append(PreparedTraverse(name, absolute(root / name, images), images, numbers))
+        positives = _ranges(read_columns(root / "ground_truth.csv", COLUMNS), *pair)
+        split = PreparedSplit("test", *(t.name for t in pair), *(t.all_rows for t in pair), positives=positives)
+        return Prepared("frames", tuple(pair), (split,))
 
 
 def _ranges(table: Columns, reference: PreparedTraverse, query: PreparedTraverse) -> np.ndarray:

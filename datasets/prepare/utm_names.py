@@ -7,46 +7,52 @@ Fields of a name, from 1: easting, northing, zone number, zone letter, latitude,
 pitch, roll, height, time, note; all but the first two may be empty or missing.
 """
 
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from opticornet.datasets.prepare.image_folder import absolute, images_of, subfolders
 from opticornet.datasets.prepare.partition import PARTS
-from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse
+from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse, Source
 from opticornet.utils.errors import UserError
+from opticornet.utils.options import option
 
 QUERY_FOLDERS = ("queries", "query")
 
 
-def read(
-    root: Path,
-    *,
-    train_positive_radius: float = 10.0,
-    positive_radius: float = 25.0,
-    negative_radius: float = 25.0,
-) -> Prepared:
-    """Every split there is a folder for; a lone pair of database and queries is the test split.
+@dataclass(frozen=True, kw_only=True)
+class UtmNames(Source):
+    """``utm-names``: images that carry their position in their name."""
 
-    A folder of images within database or queries is a sequence. UTM metres (x east, y north).
+    train_positive_radius: float = option("--trainPositiveRadius", 10.0, "metres, of training positives")
+    positive_radius: float = option("--positiveRadius", 25.0, "metres within which a match is correct")
+    negative_radius: float = option("--negativeRadius", 25.0, "metres beyond which training negatives lie")
 
-    Args:
-        train_positive_radius, negative_radius: metres, of training.
-        positive_radius: metres, correct in val and test.
+    def read(self, root: Path) -> Prepared:
+        """Every split there is a folder for; a lone pair of database and queries is the test split.
 
-    Raises:
-        UserError: no such folders, a name without a position, a split in more than one UTM zone or hemisphere.
-    """
-    folders = _split_folders(root)
-    traverses, splits = [], []
-    for part, folder in folders.items():
-        query = next(name for name in QUERY_FOLDERS if (folder / name).is_dir())
-        pair = [_traverse(folder / role, f"{part}-{role}") for role in ("database", query)]
-        _check_zones(folder, [name for traverse in pair for name in traverse.names])
-        traverses += pair
-        radii = (train_positive_radius, negative_radius) if part == "train" else (positive_radius, None)
-        splits.append(PreparedSplit(part, *(t.name for t in pair), *(t.all_rows for t in pair), *radii))
-    return Prepared("metres", tuple(traverses), tuple(splits))
+        A folder of images within database or queries is a sequence. UTM metres (x east, y north).
+
+        Args:
+            train_positive_radius, negative_radius: metres, of training.
+            positive_radius: metres, correct in val and test.
+
+        Raises:
+            UserError: no such folders, a name without a position, a split in more than one UTM zone or hemisphere.
+        """
+        folders = _split_folders(root)
+        traverses, splits = [], []
+        for part, folder in folders.items():
+            query = next(name for name in QUERY_FOLDERS if (folder / name).is_dir())
+            pair = [_traverse(folder / role, f"{part}-{role}") for role in ("database", query)]
+            _check_zones(folder, [name for traverse in pair for name in traverse.names])
+            traverses += pair
+            radii = (
+                (self.train_positive_radius, self.negative_radius) if part == "train" else (self.positive_radius, None)
+            )
+            splits.append(PreparedSplit(part, *(t.name for t in pair), *(t.all_rows for t in pair), *radii))
+        return Prepared("metres", tuple(traverses), tuple(splits))
 
 
 def _split_folders(root: Path) -> dict[str, Path]:

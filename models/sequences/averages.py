@@ -1,12 +1,13 @@
 """The encoders without weights: the frame itself, the mean of a window, and the difference of its halves."""
 
-from typing import Self
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from opticornet.models.sequences.base import EncoderSpec, SequenceEncoder, check_traverse
+from opticornet.models.sequences.base import SequenceEncoder, SequenceEncoderOptions, check_traverse
 
 
 class WeightedSum(SequenceEncoder):
@@ -14,10 +15,6 @@ class WeightedSum(SequenceEncoder):
 
     def __init__(self, in_dims: int, min_length: int = 1) -> None:
         super().__init__(in_dims, in_dims, min_length)
-
-    @classmethod
-    def of(cls, spec: EncoderSpec) -> Self:
-        return cls(spec.in_dims)
 
     def weights(self, length: int) -> Tensor:
         """(L,) float32 weight of each frame."""
@@ -70,3 +67,32 @@ def delta_weights(length: int) -> Tensor:
     weights = torch.full((length,), 2 / length)
     weights[: length // 2] *= -1
     return weights
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightedSumOptions(SequenceEncoderOptions):
+    """A weighted sum has nothing to choose."""
+
+    learned: ClassVar[bool] = False
+    encoder: ClassVar[type[WeightedSum]]
+
+    def build(self, in_dims: int, length: int) -> WeightedSum:
+        return self.encoder(in_dims)
+
+
+class SingleOptions(WeightedSumOptions):
+    """``single``."""
+
+    encoder = Single
+
+
+class SmoothOptions(WeightedSumOptions):
+    """``smooth``."""
+
+    encoder = Smooth
+
+
+class DeltaOptions(WeightedSumOptions):
+    """``delta``."""
+
+    encoder = Delta

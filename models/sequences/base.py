@@ -2,32 +2,38 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 
-@dataclass(frozen=True)
-class EncoderSpec:
-    """What a method may be told when it is built.
+@dataclass(frozen=True, kw_only=True)
+class SequenceEncoderOptions(ABC):
+    """What a sequence encoder may be told: the entry of a method in ``SEQUENCE_ENCODERS``.
 
-    Attributes:
-        in_dims: D, of a frame descriptor.
-        out_dims: dimensions of the encoding; 0: the method's default.
-        length: L, frames a window, for methods whose weights depend on it.
-        w: frames under a convolution's kernel.
-        delta, lstm, residual, fusion: parts of dsdnet.
+    A subclass is a frozen dataclass, whose fields are declared by :func:`opticornet.utils.options.option`.
     """
 
-    in_dims: int
-    out_dims: int
-    length: int
-    w: int
-    delta: bool = True
-    lstm: bool = True
-    residual: bool = True
-    fusion: Literal["concat", "sum"] = "concat"
+    learned: ClassVar[bool] = True  # whether it has weights to learn
+
+    @abstractmethod
+    def build(self, in_dims: int, length: int) -> "SequenceEncoder":
+        """A freshly initialised encoder.
+
+        Args:
+            in_dims: D, of a frame descriptor.
+            length: L, frames per window, for methods whose weights depend on it.
+        """
+
+    def weights(self, in_dims: int) -> int:
+        """About how many numbers :meth:`build` has to hold, where that may be too many; else 0."""
+        return 0
+
+    @property
+    def starts_from_places(self) -> bool:
+        """Whether training begins with :meth:`SequenceEncoder.initialise`."""
+        return False
 
 
 class SequenceEncoder(nn.Module, ABC):
@@ -47,11 +53,6 @@ class SequenceEncoder(nn.Module, ABC):
         if min(in_dims, out_dims, min_length) < 1:
             raise ValueError(f"dimensions and lengths must be positive: {in_dims}, {out_dims}, {min_length}")
         self.in_dims, self.out_dims, self.min_length = in_dims, out_dims, min_length
-
-    @classmethod
-    def of(cls, spec: EncoderSpec) -> Self:
-        """The encoder a specification describes."""
-        return cls(spec.in_dims, spec.out_dims or spec.in_dims)
 
     @abstractmethod
     def forward(self, windows: Tensor) -> Tensor:

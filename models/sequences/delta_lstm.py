@@ -1,13 +1,14 @@
 """The temporal difference module OptiCorNet released (arXiv 2507.14477): one difference vector through an LSTM."""
 
-from typing import Self
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from opticornet.models.sequences.averages import delta_weights
-from opticornet.models.sequences.base import EncoderSpec, SequenceEncoder
+from opticornet.models.sequences.base import SequenceEncoder, SequenceEncoderOptions
+from opticornet.utils.options import option
 
 
 class DeltaLSTM(SequenceEncoder):
@@ -25,10 +26,6 @@ class DeltaLSTM(SequenceEncoder):
         self.lstm = nn.LSTM(in_dims, out_dims, layers, batch_first=True)
         self.proj = nn.Linear(in_dims, out_dims) if residual and in_dims != out_dims else None
 
-    @classmethod
-    def of(cls, spec: EncoderSpec) -> Self:
-        return cls(spec.in_dims, spec.out_dims or spec.in_dims, spec.length)
-
     def forward(self, windows: Tensor) -> Tensor:
         self.check(windows)
         if windows.shape[1] != self.length:
@@ -41,3 +38,13 @@ class DeltaLSTM(SequenceEncoder):
         if not self.residual:
             return refined
         return refined + (delta if self.proj is None else self.proj(delta))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeltaLSTMOptions(SequenceEncoderOptions):
+    """``delta-lstm``."""
+
+    out_dims: int = option("--outDims", 0, "dimensions of the encoding; 0: those of a frame")
+
+    def build(self, in_dims: int, length: int) -> DeltaLSTM:
+        return DeltaLSTM(in_dims, self.out_dims or in_dims, length)

@@ -1,14 +1,16 @@
 """OptiCorNet (arXiv 2507.14477): convolution, differentiable sequence delta, LSTM, fused with the mean of the steps."""
 
-from typing import Literal, Self
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
-from opticornet.models.sequences.base import EncoderSpec, SequenceEncoder, check_traverse, moving_mean
+from opticornet.models.sequences.base import SequenceEncoder, check_traverse, moving_mean
 from opticornet.models.sequences.seqnet import convolve
-from opticornet.models.sequences.whitening import default_channels, whiten_convolution
+from opticornet.models.sequences.whitening import WhitenedConvolutionOptions, whiten_convolution
+from opticornet.utils.options import option
 
 
 class DSDNet(SequenceEncoder):
@@ -61,18 +63,6 @@ class DSDNet(SequenceEncoder):
             self.proj = nn.Linear(hidden, out_dims, bias=False)
             if residual:
                 nn.init.zeros_(self.proj.weight)
-
-    @classmethod
-    def of(cls, spec: EncoderSpec) -> Self:
-        return cls(
-            spec.in_dims,
-            spec.out_dims or default_channels(spec.in_dims, spec.w),
-            spec.w,
-            delta=spec.delta,
-            lstm=spec.lstm,
-            residual=spec.residual,
-            fusion=spec.fusion,
-        )
 
     def encoding_dims(self, length: int) -> int:
         """O for windows of ``length`` frames."""
@@ -135,3 +125,26 @@ class DSDNet(SequenceEncoder):
             dsd = difference + refined if self.residual else refined
         fused = embedding + dsd if self.fusion == "sum" else torch.cat([embedding, dsd], dim=1)
         return normalize(fused, dim=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DSDNetOptions(WhitenedConvolutionOptions):
+    """``dsdnet``."""
+
+    no_delta: bool = option("--noDelta", False, "without temporal differencing (nor the LSTM on it)")
+    no_lstm: bool = option("--noLstm", False, "without the LSTM")
+    no_residual: bool = option("--noResidual", False, "without the residual around the LSTM")
+    dsd_fusion: Literal["concat", "sum"] = option(
+        "--dsdFusion", "concat", "how mean and delta are joined", choices=("sum", "concat")
+    )
+
+    def build(self, in_dims: int, length: int) -> DSDNet:
+        return DSDNet(
+            in_dims,
+            self.channels(in_dims),
+            self.w,
+            delta=not self.no_delta,
+            lstm=not self.no_lstm,
+            residual=not self.no_residual,
+            fusion=self.dsd_fusion,
+        )

@@ -1,12 +1,12 @@
 """SeqNet (Garg and Milford, RA-L 2021, arXiv 2102.11603): a convolution over the frames, its mean over time, L2."""
 
-from typing import Self
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
-from opticornet.models.sequences.base import EncoderSpec, SequenceEncoder, check_traverse, moving_mean
-from opticornet.models.sequences.whitening import default_channels, whiten_convolution
+from opticornet.models.sequences.base import SequenceEncoder, check_traverse, moving_mean
+from opticornet.models.sequences.whitening import WhitenedConvolutionOptions, whiten_convolution
 
 
 class SeqNet(SequenceEncoder):
@@ -20,10 +20,6 @@ class SeqNet(SequenceEncoder):
     def __init__(self, in_dims: int, out_dims: int, w: int) -> None:
         super().__init__(in_dims, out_dims, min_length=w)
         self.pool = nn.Sequential(nn.ModuleDict({"conv": nn.Conv1d(in_dims, out_dims, w)}))
-
-    @classmethod
-    def of(cls, spec: EncoderSpec) -> Self:
-        return cls(spec.in_dims, spec.out_dims or default_channels(spec.in_dims, spec.w), spec.w)
 
     @property
     def conv(self) -> nn.Conv1d:
@@ -53,3 +49,11 @@ def convolve(frames: Tensor, conv: nn.Conv1d) -> Tensor:
     the w taps once, and the weights are read where they are."""
     weight = conv.weight
     return linear(frames.unfold(0, weight.shape[2], 1).flatten(1), weight.flatten(1), conv.bias)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeqNetOptions(WhitenedConvolutionOptions):
+    """``seqnet``."""
+
+    def build(self, in_dims: int, length: int) -> SeqNet:
+        return SeqNet(in_dims, self.channels(in_dims), self.w)

@@ -9,6 +9,9 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from opticornet.models.sequences.base import SequenceEncoderOptions
+from opticornet.utils.options import option
+
 MOST_CHANNELS = 1024  # more found no more places of a validation split (3136-D HOG), and cost in proportion
 SHRINKAGES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 
@@ -35,9 +38,26 @@ def whiten_convolution(conv: nn.Conv1d, queries: Tensor, references: Tensor) -> 
     conv.bias.copy_(-conv.weight.sum(2) @ whitening.mean.to(conv.weight))
 
 
-def default_channels(in_dims: int, w: int) -> int:
-    """Channels of a convolution that nobody chose: room for each temporal profile, at most :data:`MOST_CHANNELS`."""
-    return min(in_dims * min(w, 3), MOST_CHANNELS)
+@dataclass(frozen=True, kw_only=True)
+class WhitenedConvolutionOptions(SequenceEncoderOptions):
+    """What methods share whose convolution can start from :func:`whiten_convolution`."""
+
+    out_dims: int = option(
+        "--outDims", 0, "channels of the convolution; 0: three per frame dimension (one where w is 1), at most 1024"
+    )
+    w: int = option("--w", 3, "frames under the convolution's kernel", minimum=1)
+    init: str = option("--init", "whitening", "weights that training starts from", choices=("whitening", "random"))
+
+    @property
+    def starts_from_places(self) -> bool:
+        return self.init == "whitening"
+
+    def weights(self, in_dims: int) -> int:
+        return self.channels(in_dims) * self.w * in_dims
+
+    def channels(self, in_dims: int) -> int:
+        """Channels of the convolution; where nobody chose, room for each temporal profile, at most 1024."""
+        return self.out_dims or min(in_dims * min(self.w, 3), MOST_CHANNELS)
 
 
 def temporal_profiles(w: int) -> Tensor:

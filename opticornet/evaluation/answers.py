@@ -24,7 +24,7 @@ from opticornet.matching.search import EXACT, Index
 from opticornet.matching.sequences.base import SequenceMatcher
 from opticornet.matching.sequences.match import MATCHERS, match, rerank
 from opticornet.matching.sequences.windows import SequenceSet
-from opticornet.options.modes import ENCODER_FIELDS, TestOptions
+from opticornet.options.modes import TestOptions
 from opticornet.utils.errors import UserError
 
 KS = (1, 5, 10, 20, 100)
@@ -66,13 +66,27 @@ class Answer:
 
 def describe(scene: Scene, options: TestOptions, run: Path | None) -> Described:
     """Encode every window of both sides."""
-    loaded = load_encoder(options, scene.split.reference.dims, run, options.ckpt)
+    loaded = load_method(scene, options, run)
     encoder = loaded.encoder.to(scene.device)
     vectors, seconds = {}, {}
     for name, side in (("reference", scene.reference), ("query", scene.query)):
         with timed(seconds, f"encode_{name}"):
             vectors[name] = encode_side(encoder, side, scene.device, options.amp)
     return Described(loaded, vectors["reference"], vectors["query"], seconds)
+
+
+def load_method(scene: Scene, options: TestOptions, run: Path | None) -> LoadedEncoder:
+    """The encoder that the options name, with the weights of ``run``."""
+    return load_encoder(
+        options.part("pooling"),
+        options.pooling,
+        scene.split.reference.dims,
+        options.sequence_length,
+        run=run,
+        save_path=options.save_path,
+        checkpoint=options.ckpt,
+        dataset=options.dataset,
+    )
 
 
 def search_descriptors(scene: Scene, options: TestOptions, described: Described) -> Answer:
@@ -242,9 +256,9 @@ def frame_sets(
     flags = read_flags(run, options.save_path)
     typed = options.given - {"sequence_length", "pooling"} if method == options.pooling else frozenset()
     single = replace(options, sequence_length=1, given=typed)
-    single = single.restored(flags, ENCODER_FIELDS, str(run))
+    single = single.restored(flags, ("pooling",), str(run))
     try:
-        loaded = load_encoder(single, scene.split.reference.dims, run, options.ckpt)
+        loaded = load_method(scene, single, run)
     except UserError as error:
         raise UserError(
             f"s1+seqmatch cannot describe single frames with {run} ({error}); name a run trained with --seqL 1 --w 1"

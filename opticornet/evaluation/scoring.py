@@ -16,7 +16,8 @@ from opticornet.evaluation.metrics import precision_recall, recall_at, recall_at
 from opticornet.evaluation.scene import Scene
 from opticornet.inference.runs import run_name
 from opticornet.matching.ranking import Ranking
-from opticornet.options.modes import MATCHED, DataOptions, TestOptions
+from opticornet.options.modes import TestOptions
+from opticornet.options.shared import MATCHED, DataOptions
 from opticornet.utils.device import peak_memory_mb
 
 WINDOW_RULE = "centred on the frame, shifted back inside its sequence"
@@ -48,7 +49,7 @@ def score(scene: Scene, options: TestOptions, answer: Answer) -> tuple[records.R
         found = padded(scene.truth.correct(ranking.indices, scene.radius), max(ks), False)
         return {str(k): value for k, value in recall_at(found, counted, ks).items()}
 
-    name = run_name(options)
+    name = run_name(options.sequence_length, options.exp_name)
     sides = (side_record(scene.reference), side_record(scene.query))
     record = records.ResultRecord(
         data=records.DataRecord(

@@ -9,11 +9,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from opticornet.options.modes import NEWEST, EncoderOptions
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import write_json, writing
 
 FLAGS = "flags.json"
+SAVE_PATH = "checkpoints"
+NEWEST = "newest"
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -23,25 +24,24 @@ def stamp() -> str:
     return f"{_MONTHS[now.tm_mon - 1]}{time.strftime('%d_%H-%M-%S', now)}"
 
 
-def check_names(options: EncoderOptions) -> None:
-    """Raise :class:`UserError` where what names a run or a result, or a run's inner folder, is a path."""
-    for flag, name in (("--expName", options.exp_name), ("--savePath", options.save_path)):
-        if "/" in name or "\\" in name or name == "..":
-            raise UserError(f"{flag} {name}: wanted a plain name, without folders; see --runsPath and --resultsPath")
+def check_name(argument: str, name: str) -> None:
+    """Raise :class:`UserError` where what names a run, a result or a run's inner folder is a path."""
+    if "/" in name or "\\" in name or name == "..":
+        raise UserError(f"`{argument}` {name}: wanted a plain name, without folders")
 
 
-def run_name(options: EncoderOptions) -> str:
+def run_name(length: int, exp_name: str) -> str:
     """``<stamp>_l<seqL>_<expName>``."""
-    return f"{stamp()}_l{options.sequence_length}_{options.exp_name}"
+    return f"{stamp()}_l{length}_{exp_name}"
 
 
-def new_run(options: EncoderOptions) -> Path:
+def new_run(folder: Path, name: str) -> Path:
     """Make a run folder that did not exist. It counts as a run once :func:`write_flags` has been called.
 
     Raises:
-        UserError: ``--runsPath`` is not writable.
+        UserError: ``folder`` is not writable.
     """
-    base = Path(options.runs_path) / run_name(options)
+    base = folder / name
     with writing(base):
         for attempt in range(1, 1000):
             run = base if attempt == 1 else base.with_name(f"{base.name}-{attempt}")
@@ -53,9 +53,9 @@ def new_run(options: EncoderOptions) -> Path:
     return run
 
 
-def write_flags(run: Path, options: EncoderOptions) -> None:
+def write_flags(run: Path, flags: dict[str, Any], save_path: str = SAVE_PATH) -> None:
     """Write a run's ``flags.json``, after its first checkpoint: from then on it can be resumed."""
-    write_json(run / options.save_path / FLAGS, options.record())
+    write_json(run / save_path / FLAGS, flags)
 
 
 def find_run(resume: str, runs_path: str, save_path: str) -> Path:

@@ -101,7 +101,9 @@ class Trainer:
         self.generator = torch.Generator().manual_seed(options.seed)
         with torch.random.fork_rng(devices=[]):  # weights are drawn on the CPU, whatever the device
             torch.manual_seed(options.seed)
-            self.encoder = build_encoder(options, reference.traverse.dims).to(self.device)
+            self.method = options.part("pooling")
+            encoder = build_encoder(self.method, options.pooling, reference.traverse.dims, options.sequence_length)
+            self.encoder = encoder.to(self.device)
         self.loss = LOSSES[options.loss](options.margin, options.margin2)
         self.optimizer = make_optimizer(self.encoder, options)
         self.miner = make_miner(scene, options, self.loss)
@@ -115,11 +117,11 @@ class Trainer:
         Raises:
             UserError: they cannot be worked out from the data.
         """
-        if self.options.init == "whitening":
+        if self.method.starts_from_places:
             try:
                 self.encoder.initialise(*same_places(self.scene))
             except ValueError as error:
-                raise UserError(f"--init whitening: {error}; use --init random") from error
+                raise UserError(f"`init` whitening: {error}; use `init` random") from error
 
     def describe(self) -> str:
         """What is trained on what, in a line."""

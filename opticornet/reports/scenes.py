@@ -10,7 +10,8 @@ import torch
 from opticornet.datasets.catalogue import load_dataset
 from opticornet.evaluation.answers import describe, frame_sets
 from opticornet.evaluation.scene import Scene
-from opticornet.options.modes import ENCODER_FIELDS, MATCHED, Options, TestOptions
+from opticornet.options.modes import TestOptions
+from opticornet.options.shared import MATCHED
 from opticornet.reports.results import Result
 from opticornet.utils.checkpoints import BEST, LATEST, sha256
 from opticornet.utils.errors import UserError
@@ -49,7 +50,7 @@ def recorded_options(result: Result) -> TestOptions:
     )
     options = _with(options, result.get("data", "options", default={}), tuple(options.flags()))
     flags = result.get("method", "weights", "flags", default={})
-    return _with(options, flags, (*ENCODER_FIELDS, "save_path") if options.pooling not in MATCHED else ("save_path",))
+    return _with(options, flags, ("pooling", "save_path") if options.pooling not in MATCHED else ("save_path",))
 
 
 def _with(options: TestOptions, flags: dict[str, Any], names: tuple[str, ...]) -> TestOptions:
@@ -79,7 +80,7 @@ def vectors(result: Result, scene: Scene) -> tuple[np.ndarray, np.ndarray, str]:
     return *rows, "descriptors of single frames, which sequence matching adds up along a window"
 
 
-def _weights(result: Result, options: Options) -> tuple[Path, str]:
+def _weights(result: Result, options: TestOptions) -> tuple[Path, str]:
     """The run folder and the checkpoint ("best" or "latest") of the recorded weights."""
     path = Path(result.get("method", "weights", "path", default=""))
     names = {BEST: "best", LATEST: "latest"}

@@ -13,7 +13,7 @@ from tensorboardX.summary import hparams
 from torch import Tensor
 
 from opticornet.evaluation.validated import EncodedSide, Validated
-from opticornet.options.modes import Options
+from opticornet.options.base import Options
 from opticornet.utils.device import peak_memory_mb
 from opticornet.utils.logs import EpochHistory
 

@@ -11,14 +11,15 @@ from typing import Any
 
 from opticornet.inference.runs import FLAGS, read_flags
 from opticornet.models.sequences import SEQUENCE_ENCODERS
-from opticornet.models.sequences.base import SequenceEncoder
-from opticornet.options.modes import CompareOptions
+from opticornet.options.modes import CompareOptions, TrainOptions
 from opticornet.reports.difference import as_text, difference
 from opticornet.reports.results import read_results
 from opticornet.utils.checkpoints import BEST, load_checkpoint
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import write_text
 from opticornet.utils.logs import duration, read_epochs
+from opticornet.utils.options import flag_of, option_fields
+from opticornet.utils.registry import entry
 
 # Flags that say where and how fast, or that have a column of their own: never a difference worth a column.
 _UNTOLD = {
@@ -106,9 +107,11 @@ def read_run(folder: Path, save_path: str) -> Run:
         UserError: flags or checkpoint cannot be read.
     """
     flags = read_flags(folder, save_path)
-    method = SEQUENCE_ENCODERS.get(str(flags.get("pooling")))
-    if method and method.encoder().initialise is SequenceEncoder.initialise:
-        flags.pop("init", None)
+    if flags.get("pooling") in SEQUENCE_ENCODERS:
+        kind = entry(SEQUENCE_ENCODERS, flags["pooling"])
+        foreign = {flag_of(f)[2:] for _, _, other in TrainOptions.entries() for f in option_fields(other).values()}
+        foreign -= {flag_of(f)[2:] for f in option_fields(kind).values()}
+        flags = {flag: value for flag, value in flags.items() if flag not in foreign}
     history = read_epochs(folder)
     best = next((epoch for epoch in reversed(history) if epoch.get("is_best")), None)
     best_epoch, recalls = (best["epoch"] + 1, best["recalls"]) if best else (None, {})

@@ -26,9 +26,9 @@ from opticornet.evaluation.records import ResultRecord, save_result
 from opticornet.evaluation.scene import Scene, side_of
 from opticornet.evaluation.scoring import score, summary
 from opticornet.evaluation.validated import EncodedSide
-from opticornet.inference.load import check_encoder_options, filter_length, is_learned
 from opticornet.inference.runs import find_run, read_flags, run_name
-from opticornet.options.modes import DATA_FIELDS, ENCODER_FIELDS, MATCHED, ReportOptions, TestOptions
+from opticornet.options.modes import ReportOptions, TestOptions
+from opticornet.options.shared import DATA_FIELDS, MATCHED
 from opticornet.utils.device import choose_device
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import atomic_path, writing
@@ -41,7 +41,7 @@ def test(options: TestOptions) -> ResultRecord | None:
         UserError: bad options, data or weights.
     """
     options, run = resolve(options)
-    options = replace(options, filter_length=filter_length(options))
+    options = options.completed()
     check_test_options(options)
     for folder in filter(None, (options.results_path, options.report)):
         with writing(folder):  # now, rather than when everything is computed
@@ -105,7 +105,7 @@ def save(
 
 def resolve(options: TestOptions) -> tuple[TestOptions, Path | None]:
     """Fill in what the resumed run decides; the run's folder, or None where no weights are wanted."""
-    wants_weights = is_learned(options.pooling) or options.pooling == "s1+seqmatch"
+    wants_weights = options.is_learned or options.pooling == "s1+seqmatch"
     if not options.resume:
         if wants_weights:
             raise UserError(
@@ -117,14 +117,15 @@ def resolve(options: TestOptions) -> tuple[TestOptions, Path | None]:
     flags = read_flags(run, options.save_path)
     if not wants_weights:
         raise UserError(f"--pooling {options.pooling} has no weights, so --resume {run} contradicts it; leave one out")
-    decided = ENCODER_FIELDS if options.pooling != "s1+seqmatch" else ()
+    decided = ("pooling",) if options.pooling != "s1+seqmatch" else ()
     followed = DATA_FIELDS if options.pooling == "s1+seqmatch" else (*DATA_FIELDS, "sequence_length")
     return options.restored(flags, (*decided, *(name for name in followed if name not in options.given)), str(run)), run
 
 
 def check_test_options(options: TestOptions) -> None:
     """Raise :class:`UserError` for options that make no sense together, before anything is read."""
-    check_encoder_options(options)
+    options.refuse_unused()
+    options.check_names()
     matches = options.pooling in MATCHED or options.rerank in MATCHED
     unused = set() if matches else {"matcher", "reverse", "velocities", "contrast_window"}
     if not options.rerank:
@@ -165,7 +166,7 @@ def check_sizes(options: TestOptions, scene: Scene) -> None:
 
 def extract_only(options: TestOptions, scene: Scene, described: Described) -> None:
     """Write ``dbDesc``, ``qDesc`` and ``gt`` (pairs of query and correct reference window) to ``--resultsPath``."""
-    path = Path(options.results_path) / f"{run_name(options)}.npz"
+    path = Path(options.results_path) / f"{run_name(options.sequence_length, options.exp_name)}.npz"
     queries, references = scene.positives().of(torch.arange(len(scene.query)))
     pairs = torch.stack([queries, references], dim=1).numpy()  # (E, 2)
     with atomic_path(path) as temporary, open(temporary, "wb") as file:

@@ -1,14 +1,13 @@
 """Step: learn a sequence encoder."""
 
 import shlex
-from dataclasses import replace
 from pathlib import Path
 
 from opticornet.datasets.catalogue import load_dataset
 from opticornet.evaluation.scene import Scene
-from opticornet.inference.load import check_encoder_options, filter_length, is_learned
-from opticornet.inference.runs import find_run, new_run, read_flags, write_flags
+from opticornet.inference.runs import find_run, new_run, read_flags, run_name, write_flags
 from opticornet.learning.training import EpochReport, Progress, Trainer
+from opticornet.options.config import OPTIONS_TOML, write_config
 from opticornet.options.modes import TrainOptions
 from opticornet.reports.tensorboard import TrainingLog
 from opticornet.utils.checkpoints import LATEST, load_checkpoint, save_checkpoint
@@ -37,7 +36,7 @@ def train(options: TrainOptions) -> Path:
         kept = tuple(name for name in KEPT if name not in options.given)
         options = options.restored(read_flags(run, options.save_path), shaping + kept, str(run))
     else:
-        options = replace(options, filter_length=filter_length(options))
+        options = options.completed()
     check_training_options(options)
     device = choose_device(options.device, options.nocuda, options.threads)
     dataset = load_dataset(options.dataset, **options.source(), splits=("train", "val"))
@@ -50,9 +49,10 @@ def train(options: TrainOptions) -> Path:
         trainer.restore(load_checkpoint(run / options.save_path / LATEST), str(run))
     else:
         trainer.start()
-        run = new_run(options)
+        run = new_run(Path(options.runs_path), run_name(options.sequence_length, options.exp_name))
         save_checkpoint(trainer.state(), run / options.save_path / LATEST)
-        write_flags(run, options)
+        write_config(run / OPTIONS_TOML, options.repeatable())
+        write_flags(run, options.record(), options.save_path)
     write_environment(run)
     progress, log = trainer.progress, RunLog(run, quiet=options.quiet, verbose=options.verbose)
     log.say(f"{run}: {trainer.describe()}")
@@ -76,9 +76,10 @@ def train(options: TrainOptions) -> Path:
 
 def check_training_options(options: TrainOptions) -> None:
     """Raise :class:`UserError` for options that cannot be trained with."""
-    if not is_learned(options.pooling):
-        raise UserError(f"--pooling {options.pooling} has nothing to learn: test it as it is with --mode test")
-    check_encoder_options(options)
+    if not options.is_learned:
+        raise UserError(f"`pooling` {options.pooling} has nothing to learn: test it as it is")
+    options.refuse_unused()
+    options.check_names()
     for name in ("n_epochs", "batch_size", "n_neg", "eval_every"):
         if getattr(options, name) < 1:
             raise UserError(f"{options.flags()[name].metadata['flag']} {getattr(options, name)}: must be at least 1")

@@ -4,15 +4,15 @@ import os
 
 import pytest
 
-from opticornet.inference.runs import find_run, new_run, read_flags, write_flags
+from opticornet.inference.runs import find_run, new_run, read_flags, run_name, write_flags
 from opticornet.options.modes import TrainOptions
 from opticornet.utils.errors import UserError
 
 
 def make(tmp_path, **given):
-    options = TrainOptions.of(runs_path=str(tmp_path / "runs"), **given)
-    run = new_run(options)
-    write_flags(run, options)
+    options = TrainOptions.of(**given)
+    run = new_run(tmp_path / "runs", run_name(options.sequence_length, options.exp_name))
+    write_flags(run, options.record())
     return run
 
 

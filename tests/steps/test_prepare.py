@@ -1,4 +1,3 @@
-import inspect
 import json
 import os
 import subprocess
@@ -10,10 +9,14 @@ from PIL import Image
 
 from opticornet.cli import main
 from opticornet.datasets.catalogue import load_dataset
+from opticornet.datasets.prepare import SOURCES
+from opticornet.datasets.prepare.prepared import Source
 from opticornet.options.modes import PrepareOptions
+from opticornet.options.parsing import in_flags
 from opticornet.steps.extract import ExtractOptions, extract
-from opticornet.steps.prepare import SOURCES, prepare
+from opticornet.steps.prepare import prepare
 from opticornet.utils.errors import UserError
+from opticornet.utils.options import flag_of, option_fields
 
 
 def drives(root, count=30):
@@ -115,18 +118,14 @@ def test_frames_left_out_are_said(tmp_path, capsys):
     assert "day: 5 of 30 images left out, day.csv has no position for them" in capsys.readouterr().err
 
 
-def test_every_source_takes_options_that_exist_with_the_defaults_that_help_shows():
-    flags = PrepareOptions.flags()
-    assert flags["source"].metadata["choices"] == tuple(SOURCES)
-    taken = set()
-    for source in SOURCES.values():
-        for name, parameter in inspect.signature(source).parameters.items():
-            if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
-                continue
-            taken.add(name)
-            if flags[name].default not in ("", 0.0, -1.0):  # those stand for "the source's own"
-                assert parameter.default == flags[name].default, name
-    assert taken == set(flags) - {"source", "root", "output", "name", "overwrite", "quiet"}
+def test_every_source_is_a_choice_whose_options_become_flags(capsys):
+    assert PrepareOptions.flags()["source"].metadata["choices"] is SOURCES
+    with pytest.raises(SystemExit):
+        main(["--mode", "prepare", "--help"])
+    shown = capsys.readouterr().out
+    for _, name, kind in PrepareOptions.entries():
+        assert issubclass(kind, Source), name
+        assert all(flag_of(f) in shown for f in option_fields(kind).values()), name
 
 
 def test_the_benchmark_times_every_source(root):
@@ -140,7 +139,7 @@ def test_the_benchmark_times_every_source(root):
 def refused(**given):
     with pytest.raises(UserError) as error:
         prepare(PrepareOptions.of(**given))
-    return str(error.value)
+    return in_flags(str(error.value), PrepareOptions)
 
 
 def test_bad_options(tmp_path):
@@ -149,10 +148,13 @@ def test_bad_options(tmp_path):
     for name in root:
         assert f"--{name} is missing" in refused(**{k: v for k, v in root.items() if k != name})
     assert "no such folder; give the one" in refused(**root | {"root": str(tmp_path / "none")})
-    assert "--trainCity is not for --source folders, which takes --reference" in refused(**root, train_city="x")
+    assert "--trainCity changes nothing here: it is an option of --source msls, not of folders" in refused(
+        **root, train_city="x"
+    )
     for inside in ("root", "root/data"):
         assert "lies in --root" in refused(**root | {"output": str(tmp_path / inside)})
-    flags = {"gap": "--gap", "seed": "--seed", "positive_radius": "--positiveRadius", "reach": "--reach"}
+    flags = {"gap": "--gap", "positive_radius": "--positiveRadius", "reach": "--reach"}
+    assert "--seed -2: wanted a number of at least 0" in refused(**root, seed=-2)
     for name, flag in flags.items():
         for value in (-2.0, float("inf"), float("nan")):
             assert f"{flag} {value:g}: wanted a number of at least 0" in refused(**root, **{name: value})
@@ -166,17 +168,17 @@ def test_a_traverse_is_named_by_a_folder_and_is_not_compared_with_itself(tmp_pat
     for name in ("root/day", "/", "..", str(root / "day")):
         with pytest.raises(UserError, match="wanted the name of a folder"):
             prepare(options(root, tmp_path / "out", reference=name))
-    with pytest.raises(UserError, match="--reference and --query are both night"):
+    with pytest.raises(UserError, match="`reference` and `query` are both night"):
         prepare(options(root, tmp_path / "out", reference="night"))
     (root / "frames.csv").write_text("name,frame,split\n0.png,0,test\n1.png,1,test\n")
-    with pytest.raises(UserError, match="--reference and --query are both night"):
+    with pytest.raises(UserError, match="`reference` and `query` are both night"):
         prepare(options(root, tmp_path / "out", source="nordland", reference="night"))
     assert not (tmp_path / "out").exists()
 
 
 def test_negatives_lie_beyond_positives(tmp_path):
     root = drives(tmp_path / "root")
-    with pytest.raises(UserError, match=r"negative radius 5 lies below the positive radius 9; .* --negativeRadius"):
+    with pytest.raises(UserError, match=r"negative radius 5 lies below the positive radius 9; .* `negative_radius`"):
         prepare(options(root, tmp_path / "out", positive_radius=9.0))
     prepare(options(root, tmp_path / "out", positive_radius=2.0, negative_radius=2.0))
 

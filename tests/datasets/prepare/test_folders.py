@@ -2,8 +2,12 @@ import numpy as np
 import pytest
 
 from opticornet.datasets.geodesy import local_metres
-from opticornet.datasets.prepare.folders import read
+from opticornet.datasets.prepare.folders import Folders
 from opticornet.utils.errors import UserError
+
+
+def read(root, **options):
+    return Folders(**options).read(root)
 
 
 def images(root, name, files):

@@ -2,9 +2,13 @@ import numpy as np
 import pytest
 
 from opticornet.datasets.prepare import msls
-from opticornet.datasets.prepare.msls import SUBTASKS, read
+from opticornet.datasets.prepare.msls import SUBTASKS, Msls
 from opticornet.datasets.seqnet.structs import read_bounds, read_image_names, read_struct
 from opticornet.utils.errors import UserError
+
+
+def read(root, **options):
+    return Msls(**options).read(root)
 
 
 def write(path, header, rows):

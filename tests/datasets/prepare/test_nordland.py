@@ -5,9 +5,13 @@ import numpy as np
 import pytest
 
 from opticornet.datasets.prepare import nordland
-from opticornet.datasets.prepare.nordland import CLEAN_FRAMES, read
+from opticornet.datasets.prepare.nordland import CLEAN_FRAMES, Nordland
 from opticornet.datasets.seqnet.structs import read_struct
 from opticornet.utils.errors import UserError
+
+
+def read(root, **options):
+    return Nordland(**options).read(root)
 
 
 def season(root, name, images):

@@ -3,11 +3,16 @@ import pytest
 from scipy.spatial import cKDTree
 
 from opticornet.datasets.prepare import oxford
-from opticornet.datasets.prepare.oxford import marks, read
+from opticornet.datasets.prepare.oxford import Oxford, marks
 from opticornet.datasets.prepare.oxford_splits import INTERVALS
 from opticornet.datasets.seqnet.layout import OXFORD_QUERY, OXFORD_REFERENCE
 from opticornet.datasets.seqnet.structs import read_image_names, read_split_indices, read_struct
 from opticornet.utils.errors import UserError
+
+
+def read(root, **options):
+    return Oxford(**options).read(root)
+
 
 START = 1_400_000_000_000_000
 RAW = "RobotCar ships raw frames: extract with --bayer gbrg, unless you made colour of them already"

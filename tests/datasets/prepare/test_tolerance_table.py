@@ -2,8 +2,12 @@ import csv
 
 import pytest
 
-from opticornet.datasets.prepare.tolerance_table import read
+from opticornet.datasets.prepare.tolerance_table import ToleranceTable
 from opticornet.utils.errors import UserError
+
+
+def read(root, **options):
+    return ToleranceTable(**options).read(root)
 
 
 def make(root, rows, reference="ref", query="query", header="query,first_reference,last_reference"):

@@ -1,7 +1,11 @@
 import pytest
 
-from opticornet.datasets.prepare.utm_names import read
+from opticornet.datasets.prepare.utm_names import UtmNames
 from opticornet.utils.errors import UserError
+
+
+def read(root, **options):
+    return UtmNames(**options).read(root)
 
 
 def image(easting, northing, zone="17", note="", letter="T"):

@@ -4,15 +4,19 @@ import pytest
 import torch
 
 from opticornet.models.sequences import SEQUENCE_ENCODERS
-from opticornet.models.sequences.base import EncoderSpec, SequenceEncoder, moving_mean
+from opticornet.models.sequences.base import SequenceEncoder, moving_mean
 from opticornet.models.sequences.delta_lstm import DeltaLSTM
+from opticornet.utils.options import option_fields
+from opticornet.utils.registry import entry
 
 D, LENGTH = 12, 7
 
 
 def build(name: str) -> SequenceEncoder:
     torch.manual_seed(0)
-    return SEQUENCE_ENCODERS[name].encoder().of(EncoderSpec(in_dims=D, out_dims=9, length=LENGTH, w=3)).eval()
+    kind = entry(SEQUENCE_ENCODERS, name)
+    options = {"out_dims": 9, "w": 3}
+    return kind(**{key: options[key] for key in options if key in option_fields(kind)}).build(D, LENGTH).eval()
 
 
 @pytest.fixture

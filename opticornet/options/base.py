@@ -1,0 +1,206 @@
+"""Options of a mode: typed, remembered, and with them the options of whatever they choose by name.
+
+A notebook builds the same object as the command line::
+
+    TrainOptions.of(dataset="synthetic", sequence_length=5, pooling="dsdnet", w=3)
+
+``w`` is an option of ``dsdnet``, not of training: a field whose choices are a registry brings the fields of the entry
+that it names. ``of`` remembers which options were given, so that a resumed run can tell what the user asked for from
+what nobody said.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import Field, dataclass, field, replace
+from typing import Any, Self
+
+from opticornet.options.config import read_config
+from opticornet.options.plugins import load_plugins
+from opticornet.utils.errors import UserError
+from opticornet.utils.options import check_value, flag_of, option, option_fields
+from opticornet.utils.registry import Registry, entry, nearest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Where options and additions come from
+
+    Attributes:
+        given: names of the options that were given.
+        chosen: values given for options of registry entries, by name.
+    """
+
+    given: frozenset[str] = frozenset()
+    chosen: Mapping[str, Any] = field(default_factory=dict)
+    config: str = option("--config", "", "options from a TOML file, as a run's options.toml; flags override them")
+    plugin: tuple[str, ...] = option(
+        "--plugin", (), "Python file whose registries add methods, losses, sources, ...; may be repeated"
+    )
+
+    @classmethod
+    def of(cls, **given: Any) -> Self:
+        """Options with these values, by field name or by flag without its dashes, remembering which were given.
+
+        Raises:
+            UserError: an unknown option, a value of another type, outside its choices, not finite or too small; a
+                ``config`` or ``plugin`` that cannot be read.
+        """
+        if given.get("config"):
+            given = read_config(given["config"]) | given
+        plugins = check_value(cls, "plugin", given.get("plugin", ()))
+        load_plugins(plugins)
+        values: dict[str, Any] = {}
+        for key, value in given.items():
+            owner, name = cls.locate(key, given)
+            values[name] = check_value(owner, name, value)
+        own = {name: value for name, value in values.items() if name in cls.flags()}
+        chosen = {name: value for name, value in values.items() if name not in own}
+        return cls(**own, chosen=chosen, given=frozenset(values))
+
+    @classmethod
+    def flags(cls) -> dict[str, Field]:
+        """The mode's own options by field name, without those of registry entries."""
+        return option_fields(cls)
+
+    @classmethod
+    def registries(cls) -> dict[str, Registry]:
+        """The registry behind each option that chooses by name."""
+        choices = {name: f.metadata["choices"] for name, f in cls.flags().items()}
+        return {name: registry for name, registry in choices.items() if isinstance(registry, dict)}
+
+    @classmethod
+    def entries(cls) -> Iterator[tuple[str, str, type]]:
+        """Everything that can be chosen: the option that chooses, the name, its dataclass (which is imported)."""
+        for choice, registry in cls.registries().items():
+            for name in registry:
+                yield choice, name, entry(registry, name)
+
+    @classmethod
+    def locate(cls, key: str, given: Mapping[str, Any] | None = None) -> tuple[type, str]:
+        """The dataclass that has an option, and the option's field name.
+
+        Args:
+            key: a field name, or a flag without its dashes.
+            given: other options, whose choices are looked at first.
+
+        Raises:
+            UserError: no such option.
+        """
+        for owner in cls._owners(given or {}):
+            fields = option_fields(owner)
+            if key in fields:
+                return owner, key
+            for name, f in fields.items():
+                if key == flag_of(f)[2:]:
+                    return owner, name
+        known = [*cls.flags(), *(name for _, _, owner in cls.entries() for name in option_fields(owner))]
+        raise UserError(f"unknown option {key}{nearest(key, known)}; there are {', '.join(dict.fromkeys(known))}")
+
+    @classmethod
+    def _owners(cls, given: Mapping[str, Any]) -> Iterator[type]:
+        """Where an option may be declared: the mode, the entries chosen, then all others."""
+        yield cls
+        for choice, registry in cls.registries().items():
+            name = given.get(choice, given.get(flag_of(cls.flags()[choice])[2:], cls.flags()[choice].default))
+            if name in registry:
+                yield entry(registry, name)
+        for _, _, owner in cls.entries():
+            yield owner
+
+    def part(self, choice: str) -> Any:
+        """The entry that the option ``choice`` names, with its options as given.
+
+        Raises:
+            UserError: the registry has no such entry, or its options contradict each other.
+        """
+        kind = entry(self.registries()[choice], getattr(self, choice))
+        fields = option_fields(kind)
+        values = {name: value for name, value in self.chosen.items() if name in fields}
+        return kind(**{name: check_value(kind, name, value) for name, value in values.items()})
+
+    def parts(self) -> dict[str, type]:
+        """The dataclasses of the entries in use, by the option that chooses."""
+        unused = self.unused()
+        return {
+            choice: entry(registry, name)
+            for choice, registry in self.registries().items()
+            if choice not in unused and (name := getattr(self, choice)) in registry
+        }
+
+    def unused(self) -> dict[str, str]:
+        """Options of the mode that change nothing beside the others, and why."""
+        return {}
+
+    def refuse_unused(self) -> None:
+        """Every step calls this once its options are complete.
+
+        Raises:
+            UserError: an option was given that changes nothing.
+        """
+        unused, parts = self.unused(), self.parts()
+        for name in sorted(self.given):
+            if name in unused:
+                raise UserError(f"`{name}` changes nothing here: {unused[name]}")
+            if name in self.chosen and not any(name in option_fields(kind) for kind in parts.values()):
+                raise UserError(f"`{name}` changes nothing here: {self._why_unused(name, unused)}")
+
+    def _why_unused(self, name: str, unused: Mapping[str, str]) -> str:
+        owners: dict[str, list[str]] = {}
+        for choice, chosen, kind in self.entries():
+            if name in option_fields(kind):
+                owners.setdefault(choice, []).append(chosen)
+        choice, names = next(iter(owners.items()))
+        if choice in unused:
+            return unused[choice]
+        return f"it is an option of `{choice}` {' or '.join(names)}, not of {getattr(self, choice) or 'none'}"
+
+    def record(self) -> dict[str, Any]:
+        """Flag name (without dashes) to value, ready for JSON: the mode's options and those of the entries in use."""
+        values = {flag_of(f)[2:]: getattr(self, name) for name, f in self.flags().items() if name != "config"}
+        for choice in self.parts():
+            part = self.part(choice)
+            values |= {flag_of(f)[2:]: getattr(part, name) for name, f in option_fields(type(part)).items()}
+        return {flag: list(value) if isinstance(value, tuple) else value for flag, value in values.items()}
+
+    def repeatable(self) -> dict[str, Any]:
+        """:meth:`record` without what ties it to one run: what another run of the same options is started from."""
+        return {flag: value for flag, value in self.record().items() if flag not in ("resume", "plugin") or value}
+
+    def restored(self, saved: Mapping[str, Any], names: tuple[str, ...], source: str) -> Self:
+        """These options with some taken from a run's saved flags; of a choice also the options of what it chooses.
+
+        Args:
+            saved: a run's ``flags.json``; options it lacks keep their value here.
+            names: the options that the run decides.
+            source: the run, for the message.
+
+        Raises:
+            UserError: an option was given and differs from the run's (the message names both values), or a saved value
+                has the wrong type.
+        """
+        options = self
+        for name in names:
+            options = options._taken(type(self), name, saved, source)
+        for choice, kind in options.parts().items():
+            if choice in names:
+                for name in option_fields(kind):
+                    options = options._taken(kind, name, saved, source)
+        return options
+
+    def _taken(self, owner: type, name: str, saved: Mapping[str, Any], source: str) -> Self:
+        """These options with one taken from saved flags."""
+        f = option_fields(owner)[name]
+        value = saved.get(flag_of(f)[2:])
+        if value is None:  # seqNet writes null where it has no default
+            return self
+        try:
+            value = check_value(owner, name, value)
+        except UserError as error:
+            raise UserError(f"{source} holds {error}; its flags were changed, or are of another version") from error
+        own = owner is type(self)
+        mine = getattr(self, name) if own else self.chosen.get(name)
+        if name in self.given and mine != value:
+            raise UserError(
+                f"`{name}` {mine} contradicts `{name}` {value} of the resumed run {source}; "
+                f"leave `{name}` out, or start a new run"
+            )
+        return replace(self, **{name: value}) if own else replace(self, chosen={**self.chosen, name: value})

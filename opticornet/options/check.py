@@ -1,0 +1,10 @@
+"""Options of ``--mode check``."""
+
+from dataclasses import dataclass
+
+from opticornet.options.shared import DataOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckOptions(DataOptions):
+    """``--mode check``: open a dataset and say what is in it and what is wrong with it."""

@@ -1,0 +1,42 @@
+"""Options from a TOML file, and a run's options as one."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from opticornet.utils.errors import UserError
+from opticornet.utils.files import write_text
+
+OPTIONS_TOML = "options.toml"
+
+
+def read_config(path: str | Path) -> dict[str, Any]:
+    """The options in a TOML file: flags without their dashes, or names of options, to values.
+
+    Raises:
+        UserError: no such file, not TOML, or tables where values are wanted.
+    """
+    try:
+        with open(path, "rb") as file:
+            values = tomllib.load(file)
+    except OSError as error:
+        raise UserError(f"`config` {path} cannot be read: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"`config` {path} is not TOML: {error}") from error
+    for key, value in values.items():
+        if isinstance(value, dict):
+            raise UserError(f"`config` {path}: [{key}] is a table; wanted options as `name = value`")
+        if key == "config":
+            raise UserError(f"`config` {path} names another one; wanted options only")
+    return values
+
+
+def write_config(path: Path, record: dict[str, Any]) -> None:
+    """Write options, by flag without dashes, so that :func:`read_config` reads them back.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    write_text(path, tomli_w.dumps(record))

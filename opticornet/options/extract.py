@@ -1,0 +1,57 @@
+"""Options of ``--mode extract``."""
+
+from dataclasses import dataclass
+
+from opticornet.options.base import Options
+from opticornet.utils.options import option
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractOptions(Options):
+    """``--mode extract``: images to frame descriptors."""
+
+    images: str = option("--images", "", "folder (searched recursively), list.txt of files, or video")
+    dataset: str = option(
+        "--dataset",
+        "",
+        "instead of --images and --output: every traverse of a dataset folder that --mode prepare wrote",
+    )
+    desc_type: str = option("--descType", "", "image encoder, see models/images; or hub:<repository>:<entry>")
+    weights: str = option("--weights", "", "checkpoint file; random: untrained; default: the one in data/weights")
+    pool: str = option("--pool", "", "pooling where the encoder has a choice: gem, gmp, avg or cls")
+    output: str = option("--output", "", "descriptors to write (.npy); a .json of the same name says what they are")
+    half: bool = option("--half", False, "write float16 instead of float32")
+    local: bool = option("--local", False, "also write local features (<output>-local.npy), where the encoder has them")
+    image_size: tuple[int, ...] = option(
+        "--imageSize",
+        (),
+        "height and width in pixels to resize to; 0 0: keep "
+        "the images' own; default: as the encoder's published evaluation",
+    )
+    batch_size: int = option("--batchSize", 16, "images the network takes at once")
+    threads: int = option(
+        "--threads", 0, "decoding processes; 0: one a core, 8 at most; -1: the main process alone", minimum=-1
+    )
+    device: str = option("--device", "auto", "where to compute", choices=("auto", "cpu", "cuda"))
+    amp: bool = option("--amp", False, "bfloat16 where the network allows; moves descriptors by about 1e-2")
+    fps: float = option("--fps", 0.0, "frames a second to take from a video; 0: all")
+    bayer: str = option(
+        "--bayer",
+        "",
+        "make colour of raw frames of this Bayer pattern (RobotCar: stereo gbrg, mono rggb)",
+        choices=("rggb", "bggr", "grbg", "gbrg"),
+    )
+    skip_bad_images: bool = option("--skipBadImages", False, "leave out and list images that cannot be decoded")
+    overwrite: bool = option("--overwrite", False, "replace an output that exists")
+    pca: int = option("--pca", 0, "reduce to this many principal components, fitted on --pcaFrom; 0: none")
+    whiten: bool = option("--whiten", False, "with --pca: equal variance along each component")
+    pca_from: str = option("--pcaFrom", "", "images or descriptors (.npy) to fit --pca on, not those of the test")
+    pca_file: str = option("--pcaFile", "", "projection of an earlier --pca (.pca.npz) to use")
+    standardise: str = option(
+        "--standardise",
+        "none",
+        "traverse: centre and scale each dimension by its mean and "
+        "deviation over all rows written, future frames included",
+        choices=("none", "traverse"),
+    )
+    quiet: bool = option("--quiet", False, "print errors only")

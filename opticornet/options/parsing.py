@@ -1,0 +1,192 @@
+"""The command line's arguments as options, and messages about options in the words of the command line."""
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import Field
+from pathlib import Path
+from typing import Any, NoReturn, get_type_hints
+
+from opticornet.options.base import Options
+from opticornet.options.config import read_config
+from opticornet.options.modes import MODES
+from opticornet.options.plugins import load_installed, load_plugins
+from opticornet.utils.errors import UserError
+from opticornet.utils.options import flag_of, is_tuple, option_fields, plain_type
+
+
+def parse(arguments: Sequence[str]) -> tuple[str, Options]:
+    """The command line's arguments to a mode and its options.
+
+    Raises:
+        UserError: an unknown mode or flag, a missing or malformed value.
+    """
+    load_installed()
+    first = _Parser(prog=_program(), add_help=False, allow_abbrev=False)
+    first.add_argument("--mode", choices=tuple(MODES))
+    first.add_argument("--plugin", action="append", default=[])
+    first.add_argument("--config", default="")
+    known = first.parse_known_args(arguments)[0]
+    if known.mode is None and {"-h", "--help"} & set(arguments):
+        print(_overview())
+        raise SystemExit(0)
+
+    config = read_config(known.config) if known.config else {}
+    mode = known.mode or config.pop("mode", None) or "train"
+    if mode not in MODES:
+        raise UserError(f"`config` {known.config}: there is no mode {mode}; choose one of {', '.join(MODES)}")
+    if known.mode and config.pop("mode", known.mode) != known.mode:
+        raise UserError(f"`config` {known.config} is for another --mode than {known.mode}")
+    options = MODES[mode]
+    load_plugins([*config.get("plugin", ()), *known.plugin])
+    given = _own_flags(mode, options, arguments)
+    if given is None:  # some belong to what is chosen by name
+        given = vars(_parser(mode, options, with_entries=True).parse_args(arguments))
+    given.pop("mode", None)
+    from_file = {options.locate(key, config)[1]: value for key, value in config.items()}
+    return mode, options.of(**from_file | given)
+
+
+def in_flags(message: str, options: type[Options] | None) -> str:
+    """A message about options in backticks, each named by its flag."""
+    if options is None:
+        return message
+    flags: dict[str, str] = {}
+    if names := re.findall(r"`(\w+)`", message):
+        owners = [options]
+        if not set(names) <= option_fields(options).keys():
+            owners += [kind for _, _, kind in options.entries()]
+        for owner in reversed(owners):
+            flags |= {name: flag_of(f) for name, f in option_fields(owner).items()}
+    return re.sub(r"`(\w+)`", lambda found: flags.get(found[1], found[0]), message)
+
+
+def _own_flags(mode: str, options: type[Options], arguments: Sequence[str]) -> dict[str, Any] | None:
+    """The given flags if the mode itself declares all of them, so that nothing that can be chosen is imported."""
+    if {"-h", "--help"} & set(arguments):
+        return None
+    given, others = _parser(mode, options, with_entries=False).parse_known_args(arguments)
+    return None if others else vars(given)
+
+
+def _parser(mode: str, options: type[Options], with_entries: bool) -> "_Parser":
+    parser = _Parser(
+        prog=f"{_program()} --mode {mode}",
+        description=_plain(options.__doc__ or ""),
+        allow_abbrev=False,
+        formatter_class=_formatter,
+    )
+    parser.add_argument("--mode", choices=tuple(MODES), default=mode, help=argparse.SUPPRESS)
+    _add_own(parser, options)
+    if with_entries:
+        _add_entries(parser, options)
+    return parser
+
+
+def _add_own(parser: argparse.ArgumentParser, options: type[Options]) -> None:
+    """Add a mode's own flags, grouped by the dataclass that declares them."""
+    hints = get_type_hints(options)
+    declared: set[str] = set()
+    groups = [group for group in reversed(options.__mro__) if hasattr(group, "__dataclass_fields__")]
+    for group in (*groups[1:], groups[0]):  # config and plugin last
+        names = [name for name in option_fields(group) if name not in declared]
+        declared.update(names)
+        if names:
+            section = parser.add_argument_group(_plain((group.__doc__ or "").splitlines()[0]))
+            for name in names:
+                f = option_fields(options)[name]
+                section.add_argument(flag_of(f), dest=name, default=argparse.SUPPRESS, **_form(f, hints[name]))
+
+
+def _add_entries(parser: argparse.ArgumentParser, options: type[Options]) -> None:
+    """Add the flags of everything that can be chosen by name; one that several have is shown once."""
+    own = {flag_of(f) for f in options.flags().values()}
+    owners: dict[tuple[str, str], list[str]] = {}
+    declared: dict[tuple[str, str], tuple[type, Field]] = {}
+    for choice, name, kind in options.entries():
+        for field_name, f in option_fields(kind).items():
+            if flag_of(f) in own:
+                raise UserError(f"{name}: its option {flag_of(f)} is also one of --mode; rename it")
+            owners.setdefault((choice, field_name), []).append(name)
+            declared.setdefault((choice, field_name), (kind, f))
+    sections: dict[tuple[str, tuple[str, ...]], Any] = {}
+    added: set[str] = set()
+    for (choice, field_name), names in owners.items():
+        kind, f = declared[choice, field_name]
+        if flag_of(f) in added:
+            continue
+        added.add(flag_of(f))
+        key = (choice, tuple(names))
+        if key not in sections:
+            sections[key] = parser.add_argument_group(f"{flag_of(options.flags()[choice])} {', '.join(names)}")
+        form = _form(f, get_type_hints(kind)[field_name])
+        sections[key].add_argument(flag_of(f), dest=field_name, default=argparse.SUPPRESS, **form)
+
+
+def _form(f: Field, hint: Any) -> dict[str, Any]:
+    """The argparse arguments for one option."""
+    text = f.metadata["help"]
+    kind = plain_type(hint)
+    if kind is bool:
+        return {"action": "store_true", "help": text}
+    if f.default not in ("", (), None):
+        shown = " ".join(map(str, f.default)) if isinstance(f.default, tuple) else f.default
+        text = f"{text} (default {shown})"
+    form: dict[str, Any] = {"help": text, "type": kind}
+    names = (*(f.metadata["choices"] or ()), *f.metadata["also"])
+    if names and not any(name.endswith(":") for name in names):
+        form |= {"choices": names}
+    elif names:
+        form |= {"metavar": "NAME", "help": f"{text}: {', '.join(names)}"}
+    else:
+        form |= {"metavar": kind.__name__.upper()}
+    if f.metadata["const"] is not None:
+        form |= {"nargs": "?", "const": f.metadata["const"]}
+    if f.name == "plugin":
+        return {"help": text, "action": _Appended, "metavar": "FILE"}
+    if is_tuple(hint):
+        form |= {"nargs": "+", "action": _Tuple, "metavar": "X"}
+    return form
+
+
+class _Tuple(argparse.Action):
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        setattr(namespace, self.dest, tuple(values))
+
+
+class _Appended(argparse.Action):
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        setattr(namespace, self.dest, (*getattr(namespace, self.dest, ()), values))
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises :class:`UserError` where argparse would print its usage and exit."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see {self.prog} --help")
+
+
+def _program() -> str:
+    """How the command was called."""
+    return "opticornet" if Path(sys.argv[0]).name == "opticornet" else "python main.py"
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    columns = os.environ.get("COLUMNS", "")
+    width = max(60, int(columns)) if columns.isdecimal() else 110
+    return argparse.HelpFormatter(prog, width=width, max_help_position=32)
+
+
+def _plain(text: str) -> str:
+    return text.replace("``", "").rstrip(".")
+
+
+def _overview() -> str:
+    """What ``--help`` without a mode says."""
+    program = _program()
+    lines = [f"usage: {program} --mode MODE [flags]", "", "Sequence-based visual place recognition. Modes:", ""]
+    lines += [f"  {(options.__doc__ or '').splitlines()[0].replace('``', '')}" for options in MODES.values()]
+    lines += ["", f"The flags of a mode: {program} --mode MODE --help"]
+    return "\n".join(lines)

@@ -1,0 +1,16 @@
+"""Options of ``--mode report``."""
+
+from dataclasses import dataclass
+
+from opticornet.options.base import Options
+from opticornet.utils.options import option
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions(Options):
+    """``--mode report``: result records to a page and figures."""
+
+    results: tuple[str, ...] = option("--results", (), "result records (.json) that --mode test wrote")
+    output: str = option("--output", "report", "folder for index.html, the tables and the figures")
+    matrix_side: int = option("--matrixSide", 2000, "longest side of a similarity matrix in pixels; 0: no matrices")
+    quiet: bool = option("--quiet", False, "print errors only")

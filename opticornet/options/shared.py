@@ -1,0 +1,79 @@
+"""Options that several modes have."""
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+from opticornet.inference.runs import NEWEST, SAVE_PATH, check_name
+from opticornet.models.sequences import SEQUENCE_ENCODERS
+from opticornet.options.base import Options
+from opticornet.utils.options import option
+from opticornet.utils.registry import entry
+
+MATCHED = ("single+seqmatch", "s1+seqmatch")  # methods that match frames instead of searching descriptors
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions(Options):
+    """Which data."""
+
+    dataset: str = option("--dataset", "synthetic", "built-in name, or a folder with a dataset.toml")
+    data_path: str = option("--dataPath", "data", "where the built-in datasets' files are")
+    desc_type: str = option("--descType", "netvlad-pytorch", "frame descriptor: a folder name below descData")
+    struct_path: str = option("--structPath", "structFiles", "where seqNet's ground-truth files are")
+    msls_train_city: str = option("--msls_trainCity", "melbourne", "MSLS city to train on")
+    msls_val_city: str = option("--msls_valCity", "austin", "MSLS city to validate and test on")
+    seed: int = option("--seed", 123, "seed of every random choice")
+
+    def source(self) -> dict[str, str]:
+        """The arguments of ``opticornet.datasets.catalogue.load_dataset`` besides the name."""
+        return {name: getattr(self, name) for name in DATA_FIELDS if name != "dataset"}
+
+
+DATA_FIELDS = ("dataset", "data_path", "desc_type", "struct_path", "msls_train_city", "msls_val_city")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(DataOptions):
+    """Where runs live and which one to go on with."""
+
+    runs_path: str = option("--runsPath", "data/runs", "folder of all runs")
+    save_path: str = option("--savePath", SAVE_PATH, "folder of a run's checkpoints, inside the run")
+    exp_name: str = option("--expName", "", "ending of the run's and the results' name")
+    resume: str = option(
+        "--resume", "", "run to resume, or a folder of runs for its newest; no value: the newest", const=NEWEST
+    )
+    device: str = option("--device", "auto", "where to compute", choices=("auto", "cpu", "cuda"))
+    nocuda: bool = option("--nocuda", False, "same as --device cpu")
+    threads: int = option("--threads", 0, "CPU threads; 0: all cores")
+    quiet: bool = option("--quiet", False, "print results and errors only")
+    verbose: bool = option("--verbose", False, "print details too")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodOptions(RunOptions):
+    """What turns a window of frames into one vector."""
+
+    pooling: str = option("--pooling", "dsdnet", "sequence method", choices=SEQUENCE_ENCODERS, also=MATCHED)
+    sequence_length: int = option("--seqL", 5, "frames per window", minimum=1)
+    filter_length: int = option(
+        "--seqL_filterData",
+        0,
+        "drop frames whose centred window of this many frames leaves their sequence; 0: keep all (msls: --seqL)",
+    )
+    amp: bool = option("--amp", False, "bfloat16 matrix products")
+
+    @property
+    def is_learned(self) -> bool:
+        """Whether the method has weights to learn."""
+        return self.pooling not in MATCHED and entry(SEQUENCE_ENCODERS, self.pooling).learned
+
+    def completed(self) -> Self:
+        """With what follows from other options: of MSLS, whose sequences are short, border frames are dropped."""
+        if self.dataset == "msls" and "filter_length" not in self.given:
+            return replace(self, filter_length=self.sequence_length)
+        return self
+
+    def check_names(self) -> None:
+        """Raise :class:`UserError` where what names a run or a result, or a run's inner folder, is a path."""
+        check_name("exp_name", self.exp_name)
+        check_name("save_path", self.save_path)

@@ -1,0 +1,110 @@
+"""Options as typed dataclass fields: each knows its flag, its help and what values it takes.
+
+What can be chosen by name (a method, a loss, a source of data) is a frozen dataclass of such fields; so is each mode of
+the command line. Nothing heavy is imported here.
+"""
+
+import math
+import types
+from dataclasses import Field, field, fields
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from opticornet.utils.errors import UserError
+from opticornet.utils.registry import nearest
+
+
+def option(
+    flag: str,
+    default: Any,
+    help: str,
+    choices: tuple[str, ...] | dict[str, Any] | None = None,
+    also: tuple[str, ...] = (),
+    const: Any = None,
+    minimum: float = 0,
+) -> Any:
+    """A dataclass field that is also a command-line flag.
+
+    Args:
+        flag: with its dashes.
+        default: the field's default.
+        help: one line for ``--help``.
+        choices: the values it takes, or a registry whose names it takes: then the options of what it names come along.
+        also: other names that it takes.
+        const: the flag's value when given without one.
+        minimum: numbers must be finite and at least this.
+    """
+    metadata = {"flag": flag, "help": help, "choices": choices, "also": also, "const": const, "minimum": minimum}
+    return field(default=default, metadata=metadata)
+
+
+def option_fields(options: type) -> dict[str, Field]:
+    """Fields of a dataclass that are flags, by field name."""
+    return {f.name: f for f in fields(options) if "flag" in f.metadata}
+
+
+def flag_of(f: Field) -> str:
+    """The field's flag, with its dashes."""
+    return f.metadata["flag"]
+
+
+def check_value(options: type, name: str, value: Any) -> Any:
+    """A value for the option ``name``, whole numbers turned into floats and lists into tuples where those are wanted.
+
+    Raises:
+        UserError: it has another type, is not among the choices, or is a number that is not finite or too small.
+    """
+    f = option_fields(options)[name]
+    if value is None and f.default is None:
+        return None
+    value = _typed(name, get_type_hints(options)[name], value)
+    choices, minimum = f.metadata["choices"], f.metadata["minimum"]
+    allowed = (*(choices or ()), *f.metadata["also"])
+    if allowed and value not in (*allowed, f.default) and not _is_prefixed(value, allowed):
+        raise UserError(f"`{name}` {value}{nearest(value, allowed)}: choose one of {', '.join(allowed)}")
+    for number in value if isinstance(value, tuple) else (value,):
+        if isinstance(number, bool) or not isinstance(number, int | float):
+            continue
+        if isinstance(number, int) and number >= 2**63:
+            raise UserError(f"`{name}` {number}: wanted a number below 2**63")
+        if not (math.isfinite(number) and number >= minimum):
+            raise UserError(f"`{name}` {number:g}: wanted a number of at least {minimum:g}")
+    return value
+
+
+def _is_prefixed(value: str, names: tuple[str, ...]) -> bool:
+    """Whether a value begins with a name that ends in a colon, as ``hub:``, which takes anything behind it."""
+    return any(name.endswith(":") and value.startswith(name) for name in names)
+
+
+def plain_type(hint: Any) -> type:
+    """The type of one value: ``int`` of ``int | None`` and of ``tuple[int, ...]``."""
+    if get_origin(hint) in (Union, types.UnionType):
+        hint = next(part for part in get_args(hint) if part is not type(None))
+    if get_origin(hint) is Literal:
+        return type(get_args(hint)[0])
+    return get_args(hint)[0] if get_origin(hint) is tuple else hint
+
+
+def is_tuple(hint: Any) -> bool:
+    """Whether an option takes several values."""
+    return get_origin(hint) is tuple
+
+
+def _typed(name: str, hint: Any, value: Any) -> Any:
+    wanted = plain_type(hint)
+    if is_tuple(hint):
+        if isinstance(value, str) or not isinstance(value, list | tuple):
+            raise UserError(f"`{name}` {value!r}: wanted several values, each {_article(wanted)}")
+        return tuple(_typed(name, wanted, one) for one in value)
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if wanted is str and hasattr(value, "__fspath__"):
+        return str(value)
+    if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
+        raise UserError(f"`{name}` {value!r}: wanted {_article(wanted)}")
+    return value
+
+
+def _article(kind: type) -> str:
+    names: dict[type, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+    return names.get(kind, kind.__name__)

@@ -1,0 +1,38 @@
+"""Registries: explicit dictionaries of what can be chosen by name.
+
+A value is a frozen dataclass, whose fields are the choice's own options and whose methods do the work, or text that
+says where it is (``"package.module:Class"``), so that a registry lists its names without importing what they need.
+Each registry's room documents which base class its entries derive from.
+"""
+
+import difflib
+from collections.abc import Iterable
+from importlib import import_module
+from typing import Any
+
+from opticornet.utils.errors import UserError
+
+Registry = dict[str, "str | type[Any]"]
+
+
+def entry(registry: Registry, name: str) -> type[Any]:
+    """The dataclass registered as ``name``, imported where it is not yet.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    if name not in registry:  # "hub:" takes what follows it
+        name = name if (prefix := f"{name.partition(':')[0]}:") not in registry else prefix
+    if name not in registry:
+        raise UserError(f"unknown name {name!r}{nearest(name, registry)}; choose one of {', '.join(registry)}")
+    found = registry[name]
+    if isinstance(found, str):
+        module, _, attribute = found.partition(":")
+        found = getattr(import_module(module), attribute)
+    return found
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """ ", did you mean X?" where a known name is near, else nothing."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
