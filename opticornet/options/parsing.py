@@ -34,19 +34,18 @@ def parse(arguments: Sequence[str]) -> tuple[str, Options]:
         raise SystemExit(0)
 
     config = read_config(known.config) if known.config else {}
-    mode = known.mode or config.pop("mode", None) or "train"
+    mode = known.mode or config.get("mode") or "train"
     if mode not in MODES:
         raise UserError(f"`config` {known.config}: there is no mode {mode}; choose one of {', '.join(MODES)}")
-    if known.mode and config.pop("mode", known.mode) != known.mode:
-        raise UserError(f"`config` {known.config} is for another --mode than {known.mode}")
+    if config.get("mode", mode) != mode:
+        raise UserError(f"`config` {known.config} is for another mode than {mode}")
     options = MODES[mode]
     load_plugins([*config.get("plugin", ()), *known.plugin])
     given = _own_flags(mode, options, arguments)
     if given is None:  # some belong to what is chosen by name
         given = vars(_parser(mode, options, with_entries=True).parse_args(arguments))
     given.pop("mode", None)
-    from_file = {options.locate(key, config)[1]: value for key, value in config.items()}
-    return mode, options.of(**from_file | given)
+    return mode, options.of(**given)
 
 
 def in_flags(message: str, options: type[Options] | None) -> str:
@@ -108,7 +107,7 @@ def _add_entries(parser: argparse.ArgumentParser, options: type[Options]) -> Non
     for choice, name, kind in options.entries():
         for field_name, f in option_fields(kind).items():
             if flag_of(f) in own:
-                raise UserError(f"{name}: its option {flag_of(f)} is also one of --mode; rename it")
+                raise UserError(f"{name}: its option {flag_of(f)} is taken by the mode itself; rename it")
             owners.setdefault((choice, field_name), []).append(name)
             declared.setdefault((choice, field_name), (kind, f))
     sections: dict[tuple[str, tuple[str, ...]], Any] = {}

@@ -28,6 +28,7 @@ from opticornet.evaluation.scoring import score, summary
 from opticornet.evaluation.validated import EncodedSide
 from opticornet.inference.runs import find_run, read_flags, run_name
 from opticornet.options.modes import ReportOptions, TestOptions
+from opticornet.options.plugins import load_remembered
 from opticornet.options.shared import DATA_FIELDS, MATCHED
 from opticornet.utils.device import choose_device
 from opticornet.utils.errors import UserError
@@ -115,6 +116,7 @@ def resolve(options: TestOptions) -> tuple[TestOptions, Path | None]:
         return options, None
     run = find_run(options.resume, options.runs_path, options.save_path)
     flags = read_flags(run, options.save_path)
+    load_remembered(flags.get("plugins", {}), options.plugin, str(run))
     if not wants_weights:
         raise UserError(f"--pooling {options.pooling} has no weights, so --resume {run} contradicts it; leave one out")
     decided = ("pooling",) if options.pooling != "s1+seqmatch" else ()

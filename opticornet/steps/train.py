@@ -9,6 +9,7 @@ from opticornet.inference.runs import find_run, new_run, read_flags, run_name, w
 from opticornet.learning.training import EpochReport, Progress, Trainer
 from opticornet.options.config import OPTIONS_TOML, write_config
 from opticornet.options.modes import TrainOptions
+from opticornet.options.plugins import load_remembered, remembered
 from opticornet.reports.tensorboard import TrainingLog
 from opticornet.utils.checkpoints import LATEST, load_checkpoint, save_checkpoint
 from opticornet.utils.device import choose_device
@@ -19,7 +20,7 @@ from opticornet.utils.signals import StopRequest
 # What may differ between a run and its resumption: where things are and how fast, never what is computed.
 # Where nothing else is given, the run's own values hold for the first of them too.
 KEPT = ("data_path", "struct_path", "device", "nocuda", "threads")
-FREE = {*KEPT, "runs_path", "save_path", "resume", "quiet", "verbose"}
+FREE = {*KEPT, "runs_path", "save_path", "resume", "quiet", "verbose", "config", "plugin"}
 
 
 def train(options: TrainOptions) -> Path:
@@ -34,7 +35,9 @@ def train(options: TrainOptions) -> Path:
         run = find_run(options.resume, options.runs_path, options.save_path)
         shaping = tuple(name for name in options.flags() if name not in FREE)
         kept = tuple(name for name in KEPT if name not in options.given)
-        options = options.restored(read_flags(run, options.save_path), shaping + kept, str(run))
+        flags = read_flags(run, options.save_path)
+        load_remembered(flags.get("plugins", {}), options.plugin, str(run))
+        options = options.restored(flags, shaping + kept, str(run))
     else:
         options = options.completed()
     check_training_options(options)
@@ -52,7 +55,7 @@ def train(options: TrainOptions) -> Path:
         run = new_run(Path(options.runs_path), run_name(options.sequence_length, options.exp_name))
         save_checkpoint(trainer.state(), run / options.save_path / LATEST)
         write_config(run / OPTIONS_TOML, options.repeatable())
-        write_flags(run, options.record(), options.save_path)
+        write_flags(run, options.record() | {"plugins": remembered(options.plugin)}, options.save_path)
     write_environment(run)
     progress, log = trainer.progress, RunLog(run, quiet=options.quiet, verbose=options.verbose)
     log.say(f"{run}: {trainer.describe()}")

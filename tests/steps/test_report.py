@@ -68,7 +68,7 @@ def test_errors_are_one_line(tmp_path, capsys):
     line = capsys.readouterr().err
     assert line.count("\n") == 1
     assert "none.json" in line
-    with pytest.raises(UserError, match="--matrixSide"):
+    with pytest.raises(UserError, match="`matrix_side`"):
         report(ReportOptions.of(results=("a.json",), matrix_side=-1))
 
 
