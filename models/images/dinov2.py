@@ -5,7 +5,9 @@ of the authors' checkpoints (`dinov2_vit{s,b,l}14_pretrain.pth`), so a checkpoin
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +15,8 @@ from timm.layers import PatchEmbed
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from opticornet.models.images.base import ImageEncoder, Preprocess
+from opticornet.models.images.base import ImageEncoder, Preprocess, Published, ResizingOptions
+from opticornet.utils.options import option
 
 PATCH = 14
 # name: (embedding dimension, blocks, heads)
@@ -134,3 +137,39 @@ def build_dinov2(
     Images are resized as DINOv2's own evaluation does: bicubic, antialiased.
     """
     return DinoV2Encoder(*VARIANTS[variant], pool=pool, image_size=image_size).eval()
+
+
+@dataclass(frozen=True, kw_only=True)
+class DinoV2Options(ResizingOptions):
+    """DINOv2 of one size."""
+
+    variant: ClassVar[str]
+    pool: str = option("--pool", "cls", "the CLS token, or GeM of the patches", choices=("cls", "gem"))
+
+    def build(self) -> DinoV2Encoder:
+        return build_dinov2(variant=self.variant, pool=self.pool, **self.resizing())
+
+
+def _published(variant: str) -> Published:
+    return Published(f"dinov2_{variant}_pretrain.pth", "DINOv2", "github.com/facebookresearch/dinov2")
+
+
+class DinoV2SmallOptions(DinoV2Options):
+    """``dinov2_vits14``."""
+
+    variant = "vits14"
+    published = _published("vits14")
+
+
+class DinoV2BaseOptions(DinoV2Options):
+    """``dinov2_vitb14``."""
+
+    variant = "vitb14"
+    published = _published("vitb14")
+
+
+class DinoV2LargeOptions(DinoV2Options):
+    """``dinov2_vitl14``."""
+
+    variant = "vitl14"
+    published = _published("vitl14")

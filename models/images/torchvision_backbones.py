@@ -6,15 +6,18 @@ No Human Annotation", TPAMI 2019, equation 3); ``gmp``, maximum; ``avg``, mean.
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torchvision import models as networks
 
-from opticornet.models.images.base import ImageEncoder, Preprocess, load_state
+from opticornet.models.images.base import ImageEncoder, Preprocess, Published, ResizingOptions, load_state
 from opticornet.utils.errors import UserError
+from opticornet.utils.options import option
 
 GEM_POWER = 3
 # name: (constructor, torchvision's weights, channels of the last feature map)
@@ -89,3 +92,42 @@ def fetch_weights(*, network: str) -> Path:
             "or try things out with --weights random"
         ) from error
     return path
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneOptions(ResizingOptions):
+    """A network of torchvision, cut before its classifier."""
+
+    network: ClassVar[str]
+    pool: str = option("--pool", "gem", "pooling of the last feature map", choices=("gem", "gmp", "avg"))
+
+    def build(self) -> PooledBackbone:
+        return build_backbone(network=self.network, pool=self.pool, **self.resizing())
+
+    def fetch(self) -> Path:
+        return fetch_weights(network=self.network)
+
+
+def _published(file: str) -> Published:
+    return Published(file, "torchvision", "its page 'Models and pre-trained weights'")
+
+
+class ResNet18Options(BackboneOptions):
+    """``resnet18``."""
+
+    network = "resnet18"
+    published = _published("resnet18-f37072fd.pth")
+
+
+class ResNet50Options(BackboneOptions):
+    """``resnet50``."""
+
+    network = "resnet50"
+    published = _published("resnet50-0676ba61.pth")
+
+
+class Vgg16Options(BackboneOptions):
+    """``vgg16``."""
+
+    network = "vgg16"
+    published = _published("vgg16-397923af.pth")

@@ -42,7 +42,7 @@ def extract(options: ExtractOptions) -> Path:
         Interrupted: the user stopped it; what was done is saved.
     """
     from opticornet.datasets.images.sources import open_images
-    from opticornet.models.images import build_image_encoder
+    from opticornet.models.images.build import build_from_options
     from opticornet.utils.signals import StopRequest
 
     _check(options)
@@ -51,9 +51,7 @@ def extract(options: ExtractOptions) -> Path:
         if Path(traverse.output).is_dir():
             raise UserError(f"cannot write {traverse.output}: a folder of that name exists; choose another path")
     sources = [open_images(traverse.images, options.fps or None, options.bayer) for traverse in traverses]
-    encoder = build_image_encoder(
-        options.desc_type, weights=options.weights, pool=options.pool, image_size=options.image_size or None
-    )
+    encoder = build_from_options(options.desc_type, options.part("desc_type"), options.weights)
     if options.local and encoder.local_shape is None:
         raise UserError(f"--local: {options.desc_type} has no local features; fol has")
     if encoder.weights.kind == "random":
@@ -82,9 +80,7 @@ def _check(options: ExtractOptions) -> None:
             "--skipBadImages would leave rows that do not match the dataset's frame tables: take such "
             "images out of the source and prepare it again"
         )
-    size = options.image_size
-    if size and size != (0, 0) and (len(size) != 2 or min(size) < 1):
-        raise UserError(f"--imageSize {' '.join(map(str, size))}: wanted height and width in pixels, or 0 0")
+    options.refuse_unused()
     if options.batch_size < 1 or options.threads < -1 or options.pca < 0 or options.fps < 0:
         raise UserError("--batchSize must be 1 or more, --threads -1 or more, --pca and --fps 0 or more")
     if options.pca and options.pca_file:
@@ -156,12 +152,12 @@ def _identity(
     options: ExtractOptions, encoder: "ImageEncoder", projection: "Projection | None", source: "ImageSource"
 ) -> dict[str, Any]:
     """Everything a descriptor depends on, in JSON's types: two runs that agree in it write the same rows."""
-    from opticornet.models.images import IMAGE_ENCODERS
-
-    pools = IMAGE_ENCODERS[options.desc_type].pools if options.desc_type in IMAGE_ENCODERS else ()
+    own = vars(options.part("desc_type"))
+    more = {name: value for name, value in own.items() if name not in ("pool", "image_size")}
     return {
         "encoder": options.desc_type,
-        "pool": options.pool or (pools[0] if pools else None),
+        "pool": own.get("pool"),
+        **({"options": more} if more else {}),
         "weights": asdict(encoder.weights),
         "preprocess": {"kind": type(encoder.preprocess).__name__}
         | {
