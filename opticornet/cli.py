@@ -4,6 +4,7 @@ import importlib
 import os
 import signal
 import sys
+from typing import NoReturn
 
 from opticornet.options.modes import parse
 from opticornet.utils.errors import UserError
@@ -32,3 +33,8 @@ def main(arguments: list[str]) -> int:
     except BrokenPipeError:  # as with "| head"
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python writes when it exits
         return 128 + signal.SIGPIPE
+
+
+def entry() -> NoReturn:
+    """What the installed command ``opticornet`` and ``python -m opticornet`` run."""
+    sys.exit(main(sys.argv[1:]))

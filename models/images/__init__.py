@@ -11,6 +11,7 @@ import torch
 from opticornet.models.images.base import ImageEncoder, WeightsRecord, read_state_dict
 from opticornet.utils.checkpoints import sha256
 from opticornet.utils.errors import UserError
+from opticornet.utils.extras import needs_extra
 
 WEIGHTS_FOLDER = Path("data/weights")
 RANDOM = "random"
@@ -193,4 +194,5 @@ def _size(image_size: tuple[int, int] | None) -> dict[str, tuple[int, int] | Non
 
 def _resolve(reference: str) -> Any:
     module, _, function = reference.partition(":")
-    return getattr(import_module(f"{__name__}.{module}"), function)
+    with needs_extra("images"):
+        return getattr(import_module(f"{__name__}.{module}"), function)
