@@ -12,6 +12,7 @@ from opticornet.datasets.prepare.prepared import Prepared, write_prepared
 from opticornet.options.flags import flag_of
 from opticornet.options.modes import PrepareOptions
 from opticornet.utils.errors import UserError
+from opticornet.utils.program import program
 
 # A source's keyword arguments are the fields of PrepareOptions it takes.
 SOURCES: dict[str, Callable[..., Prepared]] = {
@@ -108,5 +109,5 @@ def _summary(output: Path, prepared: Prepared, written: bool) -> str:
         for split in prepared.splits
     ]
     lines.append("next, with an image encoder of your choice:")
-    lines.append(f"  python main.py --mode extract --dataset {shlex.quote(str(output))} --descType hog")
+    lines.append(f"  {program()} --mode extract --dataset {shlex.quote(str(output))} --descType hog")
     return "\n".join(lines)
