@@ -1,6 +1,8 @@
 """``python -m opticornet``: the command line."""
 
-from opticornet.cli import entry
+import sys
+
+from opticornet.cli import main
 
 if __name__ == "__main__":
-    entry()
+    sys.exit(main(sys.argv[1:]))

@@ -4,7 +4,6 @@ import importlib
 import os
 import signal
 import sys
-from typing import NoReturn
 
 from opticornet.options.modes import parse
 from opticornet.utils.errors import UserError
@@ -35,6 +34,6 @@ def main(arguments: list[str]) -> int:
         return 128 + signal.SIGPIPE
 
 
-def entry() -> NoReturn:
-    """What the installed command ``opticornet`` and ``python -m opticornet`` run."""
-    sys.exit(main(sys.argv[1:]))
+def entry() -> int:
+    """The console script."""
+    return main(sys.argv[1:])

@@ -100,8 +100,7 @@ def test_the_installed_command_trains_and_tests(commands, tmp_path):
 
 
 def test_the_package_runs_as_a_module(commands, tmp_path):
-    said = run(commands / "python", "-m", "opticornet", "--help", folder=tmp_path)
-    assert said.startswith("usage: python -m opticornet --mode MODE")
+    assert "--mode MODE" in run(commands / "python", "-m", "opticornet", "--help", folder=tmp_path)
 
 
 def test_another_package_called_datasets_does_no_harm(commands, tmp_path):

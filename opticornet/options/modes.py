@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from opticornet.models.sequences import SEQUENCE_ENCODERS
 from opticornet.options.flags import OneLineParser, Options, add_flags, option
-from opticornet.utils.program import program
 
 NEWEST = "newest"
 MATCHED = ("single+seqmatch", "s1+seqmatch")  # methods that match frames instead of searching descriptors
@@ -308,7 +307,7 @@ def parse(arguments: list[str]) -> tuple[str, Options]:
     Raises:
         UserError: an unknown mode or flag, a missing or malformed value.
     """
-    modes = OneLineParser(prog=program(), add_help=False, allow_abbrev=False, formatter_class=_formatter)
+    modes = OneLineParser(prog="python main.py", add_help=False, allow_abbrev=False, formatter_class=_formatter)
     modes.add_argument("--mode", choices=tuple(MODES), help="what to do (default train)")
     mode = modes.parse_known_args(arguments)[0].mode
     if mode is None and {"-h", "--help"} & set(arguments):
@@ -317,7 +316,7 @@ def parse(arguments: list[str]) -> tuple[str, Options]:
 
     mode = mode or "train"
     parser = OneLineParser(
-        prog=f"{program()} --mode {mode}",
+        prog=f"python main.py --mode {mode}",
         description=MODES[mode].__doc__.replace("``", ""),
         allow_abbrev=False,
         formatter_class=_formatter,
@@ -337,7 +336,7 @@ def _formatter(prog: str) -> argparse.HelpFormatter:
 
 def _overview() -> str:
     """What ``python main.py --help`` says."""
-    lines = [f"usage: {program()} --mode MODE [flags]", "", "Sequence-based visual place recognition. Modes:", ""]
+    lines = ["usage: python main.py --mode MODE [flags]", "", "Sequence-based visual place recognition. Modes:", ""]
     lines += [f"  {options.__doc__.splitlines()[0].replace('``', '')}" for options in MODES.values()]
-    lines += ["", f"The flags of a mode: {program()} --mode MODE --help"]
+    lines += ["", "The flags of a mode: python main.py --mode MODE --help"]
     return "\n".join(lines)

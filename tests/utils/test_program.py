@@ -2,7 +2,6 @@ import sys
 
 import pytest
 
-from opticornet.options.modes import parse
 from opticornet.utils.program import program
 
 STARTED = [
@@ -18,11 +17,3 @@ STARTED = [
 def test_the_program_is_named_as_it_was_started(monkeypatch, argument, name):
     monkeypatch.setattr(sys, "argv", [argument])
     assert program() == name
-
-
-@pytest.mark.parametrize("arguments", [["--help"], ["--mode", "test", "--help"]])
-def test_help_names_the_command_that_was_typed(monkeypatch, capsys, arguments):
-    monkeypatch.setattr(sys, "argv", ["/usr/bin/opticornet"])
-    with pytest.raises(SystemExit):
-        parse(arguments)
-    assert capsys.readouterr().out.startswith("usage: opticornet --mode ")
