@@ -1,7 +1,6 @@
 """Dataset folders: ``dataset.toml`` and the files it names. The format is described in docs/datasets.md."""
 
 import os
-import re
 import tomllib
 from dataclasses import dataclass, field, fields
 from itertools import zip_longest
@@ -264,15 +263,13 @@ class _Reader:
 
 def format_toml(entry: FolderEntry) -> str:
     """The text of a ``dataset.toml`` that :func:`read_toml` reads back to an equal entry."""
-    lines = [f"name = {_quoted(entry.name)}", f"units = {_quoted(entry.units)}"]
-    for table, entries in (("traverses", entry.traverses), ("splits", entry.splits)):
-        for name, item in entries.items():
-            lines += ["", f"[{table}.{_key(name)}]"]
-            for attribute in fields(item):
-                value = getattr(item, attribute.name)
-                if value is not None:
-                    lines.append(f"{attribute.name} = {_formatted(value)}")
-    return "\n".join(lines) + "\n"
+    import tomlkit
+
+    return tomlkit.dumps(
+        {"name": entry.name, "units": entry.units}
+        | {"traverses": {name: _given(traverse) for name, traverse in entry.traverses.items()}}
+        | {"splits": {name: _given(split) for name, split in entry.splits.items()}}
+    )
 
 
 def write_toml(folder: Path, entry: FolderEntry) -> None:
@@ -342,21 +339,9 @@ def _write_positives(path: Path, split: Split) -> None:
     write_frames(path, columns)
 
 
-def _formatted(value: str | float | tuple[int, int]) -> str:
-    if isinstance(value, str):
-        return _quoted(value)
-    return str(list(value)) if isinstance(value, tuple) else repr(value)
-
-
-def _key(name: str) -> str:
-    """A TOML key: bare where it may be."""
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _quoted(name)
-
-
-def _quoted(text: str) -> str:
-    """A TOML basic string: backslash, quote and control characters escaped."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(c if c >= " " and c != "\x7f" else f"\\u{ord(c):04x}" for c in escaped) + '"'
+def _given(entry: TraverseEntry | SplitEntry) -> dict[str, Any]:
+    """The keys that have a value."""
+    return {key: value for key, value in vars(entry).items() if value is not None}
 
 
 def _table(path: Path, key: str, value: Any) -> dict[str, Any]:

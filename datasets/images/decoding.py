@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from opticornet.datasets.images.bayer import demosaic
+from opticornet.utils.extras import needs_extra
 
 
 class BadImageError(Exception):
@@ -24,7 +25,8 @@ def decode(path: Path, bayer: str = "", grey: bool = False) -> np.ndarray:
         BadImageError: empty, truncated, unknown format, pixels without a known range (32-bit), or a raw frame that
             is none.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    with needs_extra("images"):
+        from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         if path.stat().st_size == 0:
@@ -55,7 +57,8 @@ def decode(path: Path, bayer: str = "", grey: bool = False) -> np.ndarray:
 
 def to_grey(image: np.ndarray) -> np.ndarray:
     """Luma of Rec. 601, the grey that JPEG stores: uint8 (H, W, 3) RGB -> uint8 (H, W)."""
-    import cv2
+    with needs_extra("images"):
+        import cv2
 
     return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
 

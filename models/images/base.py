@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from opticornet.utils.checkpoints import load_plain, refused_name
 from opticornet.utils.errors import UserError
+from opticornet.utils.extras import needs_extra
 from opticornet.utils.options import option
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -62,7 +63,8 @@ def resize(image: np.ndarray, size: tuple[int, int], interpolation: str, antiali
         planes = torch.from_numpy(image).permute(2, 0, 1)[None]  # (1, 3, H, W)
         resized = functional.interpolate(planes, size, mode=interpolation, antialias=True)
         return resized[0].permute(1, 2, 0).numpy()
-    import cv2
+    with needs_extra("images"):
+        import cv2
 
     method = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}[interpolation]
     return cv2.resize(image.astype(np.float32), size[::-1], interpolation=method)
@@ -70,7 +72,8 @@ def resize(image: np.ndarray, size: tuple[int, int], interpolation: str, antiali
 
 def average(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resize uint8 (H, W) to ``size`` = (H', W'): each new pixel is the mean of those whose centres it covers."""
-    from PIL import Image
+    with needs_extra("images"):
+        from PIL import Image
 
     return np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BOX))
 

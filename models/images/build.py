@@ -9,6 +9,7 @@ from opticornet.models.images import IMAGE_ENCODERS
 from opticornet.models.images.base import ImageEncoder, ImageEncoderOptions, WeightsRecord, read_state_dict
 from opticornet.utils.checkpoints import sha256
 from opticornet.utils.errors import UserError
+from opticornet.utils.extras import needs_extra
 from opticornet.utils.options import check_value, option_fields
 from opticornet.utils.registry import entry
 
@@ -50,7 +51,8 @@ def build_from_options(name: str, options: ImageEncoderOptions, weights: str | P
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(RANDOM_SEED)
         try:
-            encoder = options.build()
+            with needs_extra("images"):
+                encoder = options.build()
         except ValueError as error:
             raise UserError(f"{name}: {error}") from error
     if path is not None:

@@ -12,6 +12,7 @@ from typing import ClassVar
 import numpy as np
 
 from opticornet.models.images.base import PrecomputedEncoder, ResizingOptions, average
+from opticornet.utils.extras import needs_extra
 
 CELL = 8
 BLOCK = 2
@@ -37,7 +38,8 @@ def cell_histograms(grey: np.ndarray) -> np.ndarray:
 
     Each pixel's magnitude is shared between the two bins whose centres enclose its direction.
     """
-    import cv2
+    with needs_extra("images"):
+        import cv2
 
     height, width = grey.shape
     tap = np.array([-1, 0, 1], np.float32)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from opticornet.options.modes import ExtractOptions
 from opticornet.utils.errors import UserError
+from opticornet.utils.extras import needs_extra
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,6 +47,9 @@ def extract(options: ExtractOptions) -> Path:
     from opticornet.utils.signals import StopRequest
 
     _check(options)
+    with needs_extra("images"):
+        import cv2  # noqa: F401 - of what every extraction needs, missing is said before any work is done
+        import PIL  # noqa: F401
     traverses = _traverses(options) if options.dataset else [options]
     for traverse in traverses:
         if Path(traverse.output).is_dir():

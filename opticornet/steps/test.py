@@ -44,6 +44,8 @@ def test(options: TestOptions) -> ResultRecord | None:
     options, run = resolve(options)
     options = options.completed()
     check_test_options(options)
+    if options.report:
+        import opticornet.steps.report  # noqa: F401 - now, so that a missing library is said before the work
     for folder in filter(None, (options.results_path, options.report)):
         with writing(folder):  # now, rather than when everything is computed
             Path(folder).mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,7 @@ from opticornet.utils.checkpoints import LATEST, load_checkpoint, save_checkpoin
 from opticornet.utils.device import choose_device
 from opticornet.utils.errors import UserError
 from opticornet.utils.logs import RunLog, duration, write_environment
+from opticornet.utils.program import program
 from opticornet.utils.signals import StopRequest
 
 # What may differ between a run and its resumption: where things are and how fast, never what is computed.
@@ -62,7 +63,7 @@ def train(options: TrainOptions) -> Path:
     place = shlex.quote(str(run))
     if "save_path" in options.given:
         place += f" --savePath {shlex.quote(options.save_path)}"
-    stop = StopRequest(f"python main.py --mode train --resume {place}")
+    stop = StopRequest(f"{program()} --mode train --resume {place}")
     with log, TrainingLog(run, options, first_epoch=progress.epoch) as events, stop:
         trainer.observer = events
         for report in trainer.epochs(run, stop):
@@ -73,7 +74,7 @@ def train(options: TrainOptions) -> Path:
     if progress.learned:
         log.say(f"epoch {progress.epoch} found no tuple that violates the margin: there is nothing left to learn")
     log.say(f"best: epoch {progress.best_epoch}, validation R@1 {progress.best[1]:.3f}, R@5 {progress.best[0]:.3f}")
-    log.say(f"next: python main.py --mode test --resume {place}")
+    log.say(f"next: {program()} --mode test --resume {place}")
     return run
 
 
