@@ -13,6 +13,7 @@ from timm.layers import PatchEmbed
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
+from opticornet.models.heads.gem import signed_gem
 from opticornet.models.images.base import ImageEncoder, Preprocess
 
 PATCH = 14
@@ -95,16 +96,6 @@ class DinoV2(nn.Module):
 def patch_map(tokens: Tensor, grid: tuple[int, int]) -> Tensor:
     """Tokens (B, 1 + h * w, dim) without CLS as a map (B, dim, h, w)."""
     return tokens[:, 1:].transpose(1, 2).unflatten(2, grid)
-
-
-def signed_gem(patches: Tensor, power: int = 3) -> Tensor:
-    """Generalised mean over the patches that keeps signs: (B, N, dim) -> (B, dim).
-
-    The real odd root of the mean odd power, as AnyLoc (Keetha et al., RA-L 2023) pools DINOv2 patches: their
-    entries are signed, so the usual clamp to positive values would discard half of them.
-    """
-    moment = patches.pow(power).mean(1)
-    return moment.sign() * moment.abs().pow(1 / power)
 
 
 class DinoV2Encoder(DinoV2, ImageEncoder):

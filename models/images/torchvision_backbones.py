@@ -1,8 +1,4 @@
-"""Classification networks cut before their classifier, with a global pooling: the baselines of the field.
-
-Pooling over positions: ``gem``, generalised mean with power 3 (Radenovic et al., "Fine-tuning CNN Image Retrieval with
-No Human Annotation", TPAMI 2019, equation 3); ``gmp``, maximum; ``avg``, mean.
-"""
+"""Classification networks cut before their classifier, with a global pooling: the baselines of the field."""
 
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -13,10 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision import models as networks
 
+from opticornet.models.heads.gem import global_pool
 from opticornet.models.images.base import ImageEncoder, Preprocess, load_state
 from opticornet.utils.errors import UserError
 
-GEM_POWER = 3
 # name: (constructor, torchvision's weights, channels of the last feature map)
 NETWORKS = {
     "resnet18": (networks.resnet18, networks.ResNet18_Weights.IMAGENET1K_V1, 512),
@@ -42,17 +38,6 @@ class PooledBackbone(ImageEncoder):
     def load(self, state: Mapping[str, Tensor], source: str | Path) -> None:
         """Takes torchvision's own layout; the classifier in it is left out."""
         load_state(self.layers, {key: value for key, value in state.items() if not key.startswith(CLASSIFIERS)}, source)
-
-
-def global_pool(features: Tensor, pool: str, eps: float = 1e-6) -> Tensor:
-    """(B, C, h, w), not negative -> (B, C); ``pool`` is gem, gmp or avg."""
-    if pool == "gmp":
-        return features.amax((2, 3))
-    if pool == "avg":
-        return features.mean((2, 3))
-    if pool == "gem":
-        return features.clamp(min=eps).pow(GEM_POWER).mean((2, 3)).pow(1 / GEM_POWER)
-    raise ValueError(f"pool must be gem, gmp or avg, got {pool!r}")
 
 
 def build_backbone(
