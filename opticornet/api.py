@@ -36,7 +36,7 @@ def train(options: TrainOptions | None = None, **given: Any) -> Path:
     return step(options or TrainOptions.of(**given))
 
 
-def test(options: TestOptions | None = None, **given: Any) -> ResultRecord | None:
+def test(options: TestOptions | None = None, **given: Any) -> ResultRecord | None:  # noqa: PT028 - not a test
     """Score a method on a split. Returns the result record. See :func:`opticornet.steps.test.test`."""
     from opticornet.steps.test import test as step
 
@@ -90,7 +90,11 @@ def demo(options: DemoOptions | None = None, **given: Any) -> None:
 
 
 def load(
-    run: str | Path = NEWEST, *, checkpoint: str = "best", runs_path: str | Path = "data/runs", save_path: str = SAVE_PATH
+    run: str | Path = NEWEST,
+    *,
+    checkpoint: str = "best",
+    runs_path: str | Path = "data/runs",
+    save_path: str = SAVE_PATH,
 ) -> TrainedEncoder:
     """A trained sequence encoder, in evaluation mode on the CPU, and what it needs.
 

@@ -11,10 +11,9 @@ from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
-from timm.layers import PatchEmbed
-from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
+from opticornet.models.heads.gem import signed_gem
 from opticornet.models.images.base import ImageEncoder, Preprocess, Published, ResizingOptions
 from opticornet.utils.options import option
 
@@ -32,6 +31,9 @@ class DinoV2(nn.Module):
 
     def __init__(self, dim: int, depth: int, heads: int, trained_size: int = 518):
         super().__init__()
+        from timm.layers import PatchEmbed
+        from timm.models.vision_transformer import Block
+
         norm = partial(nn.LayerNorm, eps=1e-6)
         self.dim = dim
         self.trained_grid = trained_size // PATCH
@@ -98,16 +100,6 @@ class DinoV2(nn.Module):
 def patch_map(tokens: Tensor, grid: tuple[int, int]) -> Tensor:
     """Tokens (B, 1 + h * w, dim) without CLS as a map (B, dim, h, w)."""
     return tokens[:, 1:].transpose(1, 2).unflatten(2, grid)
-
-
-def signed_gem(patches: Tensor, power: int = 3) -> Tensor:
-    """Generalised mean over the patches that keeps signs: (B, N, dim) -> (B, dim).
-
-    The real odd root of the mean odd power, as AnyLoc (Keetha et al., RA-L 2023) pools DINOv2 patches: their
-    entries are signed, so the usual clamp to positive values would discard half of them.
-    """
-    moment = patches.pow(power).mean(1)
-    return moment.sign() * moment.abs().pow(1 / power)
 
 
 class DinoV2Encoder(DinoV2, ImageEncoder):

@@ -4,12 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from opticornet.evaluation.records import WeightsRecord
 from opticornet.inference.runs import SAVE_PATH, read_flags
 from opticornet.models.sequences.base import SequenceEncoder, SequenceEncoderOptions
-from opticornet.utils.checkpoints import BEST, LATEST, fit_state, load_checkpoint, sha256
+from opticornet.utils.checkpoints import BEST, LATEST, build_empty, fit_state, load_checkpoint, sha256
 from opticornet.utils.device import physical_memory
 from opticornet.utils.errors import UserError
 
@@ -77,8 +75,7 @@ def load_encoder(
     path = run / save_path / (BEST if checkpoint == "best" else LATEST)
     state = load_checkpoint(path, mapped=True)
     check_dims(state, in_dims, str(path), dataset)
-    with torch.device("meta"):  # no weights of its own: the file's become the encoder's
-        encoder = build_encoder(method, name, in_dims, length).eval()
+    encoder = build_empty(lambda: build_encoder(method, name, in_dims, length)).eval()
     weights = {key.removeprefix("module."): value for key, value in state["state_dict"].items()}
     fit_state(encoder, weights, str(path), assign=True)
     flags = read_flags(run, save_path)
