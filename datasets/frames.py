@@ -16,10 +16,15 @@ class FrameSource(Protocol):
     """The N frames of a traverse, each of one shape F: (D,) descriptors, (3, H, W) prepared images.
 
     Attributes:
+        frame_shape: F.
         block: how many windows to ask for at a time, which bounds the memory they take.
     """
 
-    block: int
+    @property
+    def frame_shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def block(self) -> int: ...
 
     def __len__(self) -> int: ...
 
@@ -62,6 +67,11 @@ class DescriptorFrames:
 
     def __len__(self) -> int:
         return len(self.descriptors)
+
+    @property
+    def frame_shape(self) -> tuple[int, ...]:
+        """(D,)."""
+        return self.descriptors.shape[1:]
 
     def rows(self, start: int, stop: int) -> Tensor:
         """Frames ``[start, stop)``: (stop - start, D) float32."""

@@ -14,7 +14,7 @@ from opticornet.datasets.arrays import open_descriptors, split_key
 from opticornet.datasets.descriptor_files import local_of, read_identity
 from opticornet.datasets.folder.tables import FrameTable, read_frames, read_positives, write_frames
 from opticornet.datasets.geodesy import local_metres
-from opticornet.datasets.images.sources import find_images
+from opticornet.datasets.images.sources import ImageFiles, find_images
 from opticornet.datasets.traverse import Dataset, Split, Traverse, Units
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import atomic_path, write_text
@@ -153,6 +153,31 @@ def images_of(folder: Path, entry: TraverseEntry, frames: FrameTable) -> tuple[s
     if not os.path.isdir(place):
         raise UserError(f"{folder / TOML_NAME}: images = {entry.images!r} is no folder; check the path")
     return tuple(os.path.join(place, name) for name in find_images(Path(place)))
+
+
+def names_images(folder: Path, entry: TraverseEntry) -> bool:
+    """Whether a traverse names its images, by a folder or by its frame table."""
+    return entry.images is not None or (
+        entry.frames is not None and read_frames(inside_folder(folder, entry.frames)).images is not None
+    )
+
+
+def table_images(folder: Path, table: Path, bayer: str = "") -> ImageFiles:
+    """The images that a frame table names, as a source for extraction.
+
+    Raises:
+        UserError: the table has no image column, or some files do not exist.
+    """
+    images = read_frames(table).images
+    if images is None:
+        raise UserError(f"{table}: no image column; wanted one, or a folder of images in {folder / TOML_NAME}")
+    missing = [image for image in images if not (folder / image).is_file()]
+    if missing:
+        raise UserError(
+            f"{table} names {len(missing)} images that do not exist, first {missing[0]!r}: names are taken relative to "
+            f"{folder}"
+        )
+    return ImageFiles(folder, images, bayer)
 
 
 @dataclass(frozen=True)

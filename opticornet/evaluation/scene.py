@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from opticornet.datasets.arrays import check_finite
+from opticornet.datasets.frames import FrameSource
 from opticornet.datasets.images.frames import check_image_files
 from opticornet.datasets.traverse import FrameKind, Split
 from opticornet.datasets.windows import Windows, kept_ranges
@@ -83,6 +84,21 @@ class Scene:
             return 0
         self.split.query.need_descriptors()
         return self.split.reference.dims
+
+    def frames(self, encoder: SequenceEncoder) -> tuple[FrameSource, FrameSource]:
+        """Reference and query frames as the encoder takes them, of one shape, so that both fit into one batch.
+
+        Raises:
+            UserError: a traverse has no such frames, or images of the two become frames of different sizes.
+        """
+        reference, query = (frames_of(side, encoder, self.device) for side in (self.split.reference, self.split.query))
+        if reference.frame_shape != query.frame_shape:
+            sizes = (" x ".join(map(str, frames.frame_shape)) for frames in (reference, query))
+            raise UserError(
+                f"frames of {self.split.reference.name} are {next(sizes)}, those of {self.split.query.name} "
+                f"{next(sizes)}: give images of one size, or choose a method that resizes them"
+            )
+        return reference, query
 
     def has_positive(self) -> np.ndarray:
         """(M,) bool: queries with a correct reference."""

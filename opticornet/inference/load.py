@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from opticornet.datasets.traverse import FrameKind
 from opticornet.evaluation.records import WeightsRecord
 from opticornet.inference.runs import check_names, read_flags
 from opticornet.models.sequences import SEQUENCE_ENCODERS
@@ -17,7 +18,7 @@ from opticornet.utils.errors import UserError
 
 
 def build_encoder(options: EncoderOptions, in_dims: int) -> SequenceEncoder:
-    """The encoder of ``options.pooling`` for frame descriptors of ``in_dims``, freshly initialised.
+    """The encoder of ``options.pooling`` for frame descriptors of ``in_dims`` (0: for images), freshly initialised.
 
     Raises:
         UserError: ``--seqL`` is too short for it.
@@ -50,6 +51,11 @@ def build_encoder(options: EncoderOptions, in_dims: int) -> SequenceEncoder:
 def is_learned(pooling: str) -> bool:
     """Whether a method has weights to learn."""
     return pooling in SEQUENCE_ENCODERS and SEQUENCE_ENCODERS[pooling].learned
+
+
+def frames_taken(pooling: str) -> FrameKind:
+    """Which frames of a traverse a method takes; those that match frames directly take descriptors."""
+    return SEQUENCE_ENCODERS[pooling].encoder().takes if pooling in SEQUENCE_ENCODERS else "descriptors"
 
 
 def filter_length(options: EncoderOptions) -> int:
@@ -86,7 +92,7 @@ def load_encoder(options: EncoderOptions, in_dims: int, run: Path | None, checkp
 
     Args:
         options: already agreeing with the run.
-        in_dims: D, of the frame descriptors.
+        in_dims: D, of the frame descriptors; 0 for a method that takes images.
         run: run folder, ours or seqNet's; None for a method without weights.
         checkpoint: "best" or "latest".
 
