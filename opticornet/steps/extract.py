@@ -42,7 +42,6 @@ def extract(options: ExtractOptions) -> Path:
             else, a full disk.
         Interrupted: the user stopped it; what was done is saved.
     """
-    from opticornet.datasets.images.sources import open_images
     from opticornet.models.images.build import build_from_options
     from opticornet.utils.signals import StopRequest
 
@@ -54,7 +53,7 @@ def extract(options: ExtractOptions) -> Path:
     for traverse in traverses:
         if Path(traverse.output).is_dir():
             raise UserError(f"cannot write {traverse.output}: a folder of that name exists; choose another path")
-    sources = [open_images(traverse.images, options.fps or None, options.bayer) for traverse in traverses]
+    sources = [_source(traverse) for traverse in traverses]
     encoder = build_from_options(options.desc_type, options.part("desc_type"), options.weights)
     if options.local and encoder.local_shape is None:
         raise UserError(f"--local: {options.desc_type} has no local features; fol has")
@@ -96,21 +95,42 @@ def _check(options: ExtractOptions) -> None:
 
 
 def _traverses(options: ExtractOptions) -> list[ExtractOptions]:
-    """The options for each traverse of a prepared dataset folder."""
-    from opticornet.datasets.folder.reading import inside_folder, read_toml
+    """The options for each traverse of a dataset folder: prepared, or one that names its images."""
+    from opticornet.datasets.folder.reading import inside_folder, names_images, read_toml
 
     folder = Path(options.dataset)
     runs = []
     for name, traverse in read_toml(folder).traverses.items():
+        if traverse.descriptors is None:
+            raise UserError(
+                f"traverse {name} of {folder} names no descriptors to write: give it a key descriptors in dataset.toml"
+            )
         output = inside_folder(folder, traverse.descriptors)
         images = output.with_suffix(".txt")
-        if output.suffix != ".npy" or not images.is_file():
+        if not images.is_file() and names_images(folder, traverse):
+            images = folder / (traverse.images or traverse.frames or "")
+        elif output.suffix != ".npy" or not images.is_file():
             raise UserError(
                 f"traverse {name} of {folder} has no image list {images.name}: prepare the folder with "
                 "--mode prepare, or give --images and --output"
             )
+        if output.suffix != ".npy":
+            raise UserError(f"{output}: wanted descriptors that end in .npy; change them in dataset.toml")
         runs.append(replace(options, images=str(images), output=str(output)))
     return runs
+
+
+def _source(options: ExtractOptions) -> "ImageSource":
+    """The images to describe: ``--images``, or those that a dataset folder lists or names in a frame table."""
+    from opticornet.datasets.folder.reading import table_images
+    from opticornet.datasets.images.sources import open_images
+
+    path = Path(options.images)
+    if options.dataset and path.is_file() and path.suffix != ".txt":
+        if options.fps:
+            raise UserError(f"`fps` is for videos and {path} names images: leave it out")
+        return table_images(Path(options.dataset), path, options.bayer)
+    return open_images(path, options.fps or None, options.bayer)
 
 
 def _extract(

@@ -84,8 +84,10 @@ def gather(
         if has_images(result.answers.reference, result.answers.query):
             album.add_images(result.answers, result.length, order)
         elif scene is not None:
-            descriptors = {"reference": scene.split.reference.descriptors, "query": scene.split.query.descriptors}
-            album.add_strips(descriptors, result.answers, result.length, order)
+            sides = (("reference", scene.split.reference), ("query", scene.split.query))
+            descriptors = {name: side.descriptors for name, side in sides if side.descriptors is not None}
+            if len(descriptors) == len(sides):
+                album.add_strips(descriptors, result.answers, result.length, order)
     notes = []
     for album in pictures.values():
         if album.missing:

@@ -16,6 +16,7 @@ from opticornet.datasets.catalogue import load_dataset
 from opticornet.evaluation.answers import (
     Described,
     describe,
+    frames_needed,
     match_frames,
     read_predictions,
     rerank_answer,
@@ -52,7 +53,8 @@ def test(options: TestOptions) -> ResultRecord | None:
     device = choose_device(options.device, options.nocuda, options.threads)
     dataset = load_dataset(options.dataset, **options.source(), splits=(options.split,))
     split = dataset.splits[options.split]
-    scene = Scene.of(dataset.name, split, options.sequence_length, options.filter_length, device)
+    needs = frames_needed(options, run)
+    scene = Scene.of(dataset.name, split, options.sequence_length, options.filter_length, device, needs)
     check_sizes(options, scene)
     shown = ()
     if options.pooling in MATCHED:

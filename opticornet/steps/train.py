@@ -5,6 +5,7 @@ from pathlib import Path
 
 from opticornet.datasets.catalogue import load_dataset
 from opticornet.evaluation.scene import Scene
+from opticornet.inference.load import frames_taken
 from opticornet.inference.runs import find_run, new_run, read_flags, run_name, write_flags
 from opticornet.learning.training import EpochReport, Progress, Trainer
 from opticornet.options.config import OPTIONS_TOML, write_config
@@ -44,8 +45,9 @@ def train(options: TrainOptions) -> Path:
     check_training_options(options)
     device = choose_device(options.device, options.nocuda, options.threads)
     dataset = load_dataset(options.dataset, **options.source(), splits=("train", "val"))
+    needs = frozenset({frames_taken(options.pooling)})
     scenes = (
-        Scene.of(dataset.name, dataset.splits[name], options.sequence_length, options.filter_length, device)
+        Scene.of(dataset.name, dataset.splits[name], options.sequence_length, options.filter_length, device, needs)
         for name in ("train", "val")
     )
     trainer = Trainer(options, *scenes)
