@@ -159,7 +159,7 @@ def test_street_tiles_are_asked_for_only_once_wanted_and_missed_without_harm(pag
     assert _requests(driver, "https:") == []
     (button,) = [b for b in driver.find_elements("css selector", "#map-tools button") if "Street" in b.text]
     driver.execute_script("arguments[0].click()", button)
-    WebDriverWait(driver, 10).until(lambda _: _text(driver, "#map .attribution") == ["street tiles cannot be loaded"])
+    WebDriverWait(driver, 10).until(lambda _: "cannot be loaded" in _text(driver, "#map .leaflet-control-attribution")[0])
     driver.execute_cdp_cmd("Network.emulateNetworkConditions", network | {"offline": False})
     asked = _requests(driver, "https:")
     assert asked
