@@ -84,7 +84,7 @@ def payload(
     matrices: list[SimilarityMatrix | str],
     pictures: dict[str, FramePictures],
 ) -> dict[str, Any]:
-    """What the page's scripts draw. Places and pictures are held once a scene, however many results share it."""
+    """What the page's scripts draw. Places and pictures are held once per scene, however many results share it."""
     scenes: dict[str, Any] = {}
     pairs = combinations(range(len(results)), 2)
     for result in results:

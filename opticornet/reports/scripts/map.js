@@ -24,9 +24,9 @@ function drawMap() {
       const act = (on) => { shown[what] = on; view.paint(); };
       byId("map-legend").append(toggle(`${OUTCOME_TEXT[what]} ${counts[what]}`, shown[what], act, dot(OUTCOME_COLOURS[what])));
     }
-    if (scene.map !== "line") byId("map-tools").append(toggle("Lines", ways.lines, (on) => { ways.lines = on; view.paint(); }));
-    if (scene.map === "lat-lon") byId("map-tools").append(toggle("Street tiles (online)", ways.streets, (on) => { ways.streets = on; view.paint(); }));
-    byId("map-tools").append(...planeButtons(view.map));
+    const choices = { line: [], metres: [["lines", "Lines"]], "lat-lon": [["lines", "Lines"], ["streets", "Street tiles (online)"]] };
+    const toggles = choices[scene.map].map(([way, label]) => toggle(label, ways[way], (on) => { ways[way] = on; view.paint(); }));
+    byId("map-tools").append(...toggles, ...planeButtons(view.map));
     byId("map-caption").textContent = mapCaption(scene, answers, counts);
   };
   panels.push((what) => {
@@ -84,21 +84,25 @@ function ring(place) {
   return L.circleMarker(place, { radius: 7, weight: 2, color: colour("ink"), fill: false, interactive: false });
 }
 
+function line(places, ink, style = {}) {
+  return L.polyline(places, { color: colour(ink), weight: 1, interactive: false, ...style });
+}
+
 function placeMap(shown, ways) {
   const { answers, scene } = current();
-  const stage = byId("map-stage");
   const bounds = extent([...scene.reference.points, ...scene.query.points]);
   const isLatLon = scene.map === "lat-lon";
-  const tall = (bounds[3] - bounds[1]) / (bounds[2] - bounds[0] || 1) / (isLatLon ? Math.cos((bounds[1] * Math.PI) / 180) : 1);
-  const height = besideSummary(Math.max(260, Math.min(560, stage.clientWidth * Math.max(tall, 0.45))));
-  const map = plane(stage, { bounds, crs: isLatLon ? L.CRS.EPSG3857 : L.CRS.Simple, height, label: "Map of the queries" });
-  const [query, reference] = [scene.query.points.map(at), scene.reference.points.map(at)];
+  const shrink = isLatLon ? Math.cos((bounds[1] * Math.PI) / 180) : 1; // of a degree of longitude
+  const tall = (bounds[3] - bounds[1]) / (shrink * (bounds[2] - bounds[0]) || 1);
+  const height = (width) => besideSummary(Math.max(260, Math.min(560, width * Math.max(tall, 0.45))));
+  const crs = isLatLon ? L.CRS.EPSG3857 : L.CRS.Simple;
+  const map = plane(byId("map-stage"), { bounds, crs, height, label: "Map of the queries" });
+  const [query, reference] = [scene.query.points.map(latLng), scene.reference.points.map(latLng)];
   const tiles = streetTiles(map);
   const [layers, chosen] = [L.layerGroup().addTo(map), L.layerGroup().addTo(map)];
   L.control.scale({ imperial: false }).addTo(map);
-  for (const place of reference) {
-    L.circleMarker(place, { radius: 1.2, stroke: false, fillOpacity: 1, fillColor: colour("road"), interactive: false }).addTo(map);
-  }
+  const road = { radius: 1.2, stroke: false, fillOpacity: 1, fillColor: colour("road"), interactive: false };
+  for (const place of reference) L.circleMarker(place, road).addTo(map);
   const match = (i) => [query[i], reference[answers.predictions[i][0]]];
   const isOff = (i) => answers.predictions[i][0] >= 0 && answers.outcome[i] !== 0;
   const view = {
@@ -110,7 +114,7 @@ function placeMap(shown, ways) {
       for (const what of ways.lines ? [1, 2].filter((kind) => shown[kind]) : []) {
         const pairs = [...query.keys()].filter((i) => answers.outcome[i] === what && isOff(i)).map(match);
         const opacity = Math.max(0.12, Math.min(0.5, 40 / query.length));
-        layers.addLayer(L.polyline(pairs, { color: colour(OUTCOME_COLOURS[what]), weight: 1, opacity, interactive: false }));
+        layers.addLayer(line(pairs, OUTCOME_COLOURS[what], { opacity }));
       }
       layers.addLayer(queryDots(query, answers, shown));
       view.choose();
@@ -118,7 +122,7 @@ function placeMap(shown, ways) {
     choose() {
       chosen.clearLayers();
       if (state.query === null) return;
-      if (isOff(state.query)) chosen.addLayer(L.polyline(match(state.query), { color: colour("ink"), weight: 1.8, interactive: false }));
+      if (isOff(state.query)) chosen.addLayer(line(match(state.query), "ink", { weight: 1.8 }));
       chosen.addLayer(ring(query[state.query]));
     },
   };
@@ -133,7 +137,8 @@ function placeMap(shown, ways) {
 function streetTiles(map) {
   const theme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark_all" : "light_all";
   const attribution = "© OpenStreetMap contributors © CARTO";
-  const tiles = L.tileLayer(`https://basemaps.cartocdn.com/${theme}/{z}/{x}/{y}.png`, { attribution, maxNativeZoom: 19, maxZoom: 40 });
+  const address = `https://basemaps.cartocdn.com/${theme}/{z}/{x}/{y}.png`;
+  const tiles = L.tileLayer(address, { attribution, maxNativeZoom: 19, maxZoom: 40 });
   tiles.on("tileerror", () => map.attributionControl.setPrefix("street tiles cannot be loaded"));
   return tiles.on("remove", () => map.attributionControl.setPrefix(false));
 }
@@ -146,16 +151,17 @@ function matchPlot(shown) {
   const reference = scene.reference.points.map(([x]) => x);
   const [low, , high] = extent([...query, ...reference].map((x) => [x, x]));
   const room = (high - low) / 50;
-  const height = besideSummary(Math.max(280, Math.min(500, stage.clientWidth * 0.75)));
-  const stretch = (stage.clientWidth - PLOT_INSET[0] - 14) / (height - PLOT_INSET[1] - 14);
+  const height = (width) => besideSummary(Math.max(280, Math.min(500, width * 0.75)));
+  const stretch = (stage.clientWidth - PLOT_INSET[0] - 14) / (height(stage.clientWidth) - PLOT_INSET[1] - 14);
   const map = plane(stage, {
     bounds: [low - room, low - room, high + room, high + room], crs: rowsDown(stretch), height,
     label: "Queries against matched references", inset: PLOT_INSET,
   });
   plotAxes(map, result.units);
-  const weight = Math.max(3, 2 * (result.radius ?? 0) * map.options.crs.scale(map.getZoom()));
-  L.polyline([[low, low], [high, high]], { color: colour("road"), weight, interactive: false }).addTo(map);
-  const places = query.map((y, i) => (answers.predictions[i][0] < 0 ? null : [y, reference[answers.predictions[i][0]]]));
+  const radius = result.radius ?? 0;
+  const band = [[low, low - radius], [low, low + radius], [high, high + radius], [high, high - radius]];
+  L.polygon(band, { color: colour("road"), fillOpacity: 1, interactive: false }).addTo(map);
+  const places = answers.predictions.map(([first], i) => (first < 0 ? null : [query[i], reference[first]]));
   const [layers, chosen] = [L.layerGroup().addTo(map), L.layerGroup().addTo(map)];
   const view = {
     map,
@@ -172,28 +178,27 @@ function matchPlot(shown) {
   return view;
 }
 
-/** Lines and numbers of both axes at the plane's edges, and the axes' names. */
+/** Lines of both axes behind the points; numbers and names cover what is moved out at the left and below. */
 function plotAxes(map, units) {
-  const axes = L.featureGroup().addTo(map);
-  const number = (value, place, className, anchor) => {
-    const icon = L.divIcon({ className, html: String(value), iconSize: [48, 14], iconAnchor: anchor });
-    return L.marker(place, { icon, interactive: false, keyboard: false });
-  };
+  const grid = L.featureGroup().addTo(map);
+  const edge = element("div", { class: "axes" });
+  map.getContainer().append(edge);
+  const place = (property, pixels, more) => ({ style: { [property]: `${pixels}px` }, ...more });
   const paint = () => {
-    axes.clearLayers();
     const { x: width, y: tall } = map.getSize();
-    const [from, to] = [[PLOT_INSET[0], 10], [width - 10, tall - PLOT_INSET[1]]].map((corner) => map.containerPointToLatLng(corner));
-    const line = (a, b) => L.polyline([a, b], { color: colour("rule"), weight: 1, interactive: false });
-    for (const x of ticks({ low: from.lng, high: to.lng })) {
-      axes.addLayer(line([from.lat, x], [to.lat, x])).addLayer(number(x, [to.lat, x], "tick across", [24, -4]));
-    }
-    for (const y of ticks({ low: from.lat, high: to.lat })) {
-      axes.addLayer(line([y, from.lng], [y, to.lng])).addLayer(number(y, [y, from.lng], "tick", [54, 7]));
-    }
-    axes.bringToBack();
+    const corners = [[PLOT_INSET[0], 10], [width - 10, tall - PLOT_INSET[1]]];
+    const [from, to] = corners.map((corner) => map.containerPointToLatLng(corner));
+    const across = ticks({ low: from.lng, high: to.lng });
+    const down = ticks({ low: from.lat, high: to.lat });
+    const upright = across.map((x) => [[from.lat, x], [to.lat, x]]);
+    const level = down.map((y) => [[y, from.lng], [y, to.lng]]);
+    grid.clearLayers().addLayer(line([...upright, ...level], "rule")).bringToBack();
+    edge.replaceChildren(
+      element("div", place("width", PLOT_INSET[0], { class: "down" }), element("b", {}, `query, ${units}`),
+        ...down.map((y) => element("span", place("top", map.latLngToContainerPoint([y, 0]).y), String(y)))),
+      element("div", place("height", PLOT_INSET[1], { class: "across" }), element("b", {}, `matched reference, ${units}`),
+        ...across.map((x) => element("span", place("left", map.latLngToContainerPoint([0, x]).x), String(x)))));
   };
-  map.getContainer().append(
-    element("div", { class: "axis-name across" }, `matched reference, ${units}`), element("div", { class: "axis-name down" }, `query, ${units}`));
-  map.on("moveend resize", paint);
+  map.on("move zoomend resize", paint);
   paint();
 }

@@ -41,18 +41,20 @@ function matrixCaption({ shape, factor, what, low, high }) {
 
 function matrixView(result, answers, shown) {
   const { shape: [queries, references], factor, picture } = result.matrix;
-  const stage = byId("matrix-stage");
-  const height = Math.max(160, Math.min(680, (stage.clientWidth * queries) / references));
-  const map = plane(stage, { bounds: [0, 0, references, queries], crs: rowsDown(), height, label: "Similarity matrix" });
+  const height = (width) => Math.max(160, Math.min(680, (width * queries) / references));
+  const bounds = [0, 0, references, queries];
+  const map = plane(byId("matrix-stage"), { bounds, crs: rowsDown(), height, label: "Similarity matrix" });
   const edge = (pairs) => Math.ceil(pairs / factor) * factor;
   const image = L.imageOverlay(picture, [[0, 0], [edge(queries), edge(references)]]).addTo(map).getElement();
-  const sharpen = () => (image.style.imageRendering = factor * map.options.crs.scale(map.getZoom()) < 1 ? "auto" : "pixelated");
+  const isReduced = () => factor * map.options.crs.scale(map.getZoom()) < 1;
+  const sharpen = () => (image.style.imageRendering = isReduced() ? "auto" : "pixelated");
   map.on("zoomend", sharpen);
   sharpen();
   const matched = answers.predictions.map(([first]) => first);
+  const changed = answers.before?.map((first, i) => (first === matched[i] ? -1 : first)) ?? [];
   const layers = {
     truth: truePlaces(answers),
-    before: rings(answers.before?.map((first, i) => (first === matched[i] ? -1 : first)) ?? [], map, MATRIX_COLOURS.before, 4.2),
+    before: rings(changed, map, MATRIX_COLOURS.before, 4.2),
     match: rings(matched, map, MATRIX_COLOURS.match, 2.6),
   };
   const row = L.polyline([], { color: MATRIX_COLOURS.match, weight: 1, opacity: 0.6, interactive: false }).addTo(map);
