@@ -25,10 +25,10 @@ class Map:
 
 def place_map(answers: Answers) -> Map:
     """Coordinates of both sides, ready for street tiles where latitude and longitude are known."""
-    sides = (answers.reference, answers.query)
-    if all(side.lat_lon is not None for side in sides):
-        return Map("lat-lon", *(side.lat_lon[:, ::-1] for side in sides))
-    return local_map(answers)
+    reference, query = answers.reference.lat_lon, answers.query.lat_lon
+    if reference is None or query is None:
+        return local_map(answers)
+    return Map("lat-lon", reference[:, ::-1], query[:, ::-1])
 
 
 def local_map(answers: Answers) -> Map:
