@@ -129,6 +129,7 @@ def test_every_source_takes_options_that_exist_with_the_defaults_that_help_shows
     assert taken == set(flags) - {"source", "root", "output", "name", "overwrite", "quiet"}
 
 
+@pytest.mark.slow
 def test_the_benchmark_times_every_source(root):
     command = [sys.executable, str(root / "benchmarks" / "prepare.py"), "--frames", "1000"]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
