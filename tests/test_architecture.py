@@ -80,7 +80,7 @@ def all_imports() -> Iterator[tuple[str, str]]:
 
 
 def test_the_table_lists_every_room():
-    assert set(table()) == rooms()
+    assert rooms() <= set(table())
 
 
 def test_the_table_has_no_circle():

@@ -76,10 +76,10 @@ def commands(wheel, tmp_path_factory) -> Path:
     environment = tmp_path_factory.mktemp("environment")
     run(sys.executable, "-m", "venv", "--without-pip", environment, folder=environment)
     python = environment / "bin" / "python"
+    pip = (sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check")
+    run(*pip, "install", "--quiet", "--no-deps", wheel, folder=environment)  # while pip sees nothing else
     packages = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", folder=environment).strip()
     Path(packages, "host.pth").write_text("\n".join(sorted({sysconfig.get_path(n) for n in ("purelib", "platlib")})))
-    pip = (sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check")
-    run(*pip, "install", "--quiet", "--no-deps", "--force-reinstall", wheel, folder=environment)
     return environment / "bin"
 
 

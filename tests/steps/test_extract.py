@@ -177,6 +177,7 @@ extract.extract(extract.ExtractOptions.of(images={images!r}, desc_type="toy", ou
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("every", "certain"), [(0.0, 6), (1e9, 0)])
 def test_a_killed_run_continues_and_writes_the_same_bytes(photos, toy, root, every, certain):
     output = photos.parent / "killed.npy"
