@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from opticornet.inference.runs import FLAGS, read_flags
+from opticornet.learning.history import read_epochs
 from opticornet.models.sequences import SEQUENCE_ENCODERS
 from opticornet.models.sequences.base import SequenceEncoder
 from opticornet.options.modes import CompareOptions
@@ -18,7 +19,7 @@ from opticornet.reports.results import read_results
 from opticornet.utils.checkpoints import BEST, load_checkpoint
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import write_text
-from opticornet.utils.logs import duration, read_epochs
+from opticornet.utils.logs import duration
 
 # Flags that say where and how fast, or that have a column of their own: never a difference worth a column.
 _UNTOLD = {
