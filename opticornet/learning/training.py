@@ -16,12 +16,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from opticornet.datasets.frames import Frames
 from opticornet.evaluation.metrics import recall_at
 from opticornet.evaluation.scene import Scene, encode_side, side_of
 from opticornet.evaluation.validated import Validated
 from opticornet.inference.encode import encode
-from opticornet.inference.load import build_encoder, check_dims
+from opticornet.inference.load import build_encoder, check_dims, frames_taken
 from opticornet.learning.losses import LOSSES, TupleLoss, Tuples
 from opticornet.learning.mining import MinedTuples, Miner, Neighbours
 from opticornet.matching.search import search
@@ -90,8 +89,6 @@ class Trainer:
     def __init__(self, options: TrainOptions, scene: Scene, validation: Scene) -> None:
         self.options, self.scene, self.validation, self.device = options, scene, validation, scene.device
         query, reference = scene.query, scene.reference
-        self.query_frames = Frames(query.traverse.descriptors, self.device)
-        self.reference_frames = Frames(reference.traverse.descriptors, self.device)
         self.query_starts = torch.from_numpy(query.starts)
         self.reference_starts = torch.from_numpy(reference.starts)
         in_rows = scene.split.positives is not None  # a table counts in reference rows, and so does the radius
@@ -101,7 +98,9 @@ class Trainer:
         self.generator = torch.Generator().manual_seed(options.seed)
         with torch.random.fork_rng(devices=[]):  # weights are drawn on the CPU, whatever the device
             torch.manual_seed(options.seed)
-            self.encoder = build_encoder(options, reference.traverse.dims).to(self.device)
+            in_dims = scene.in_dims(frames_taken(options.pooling))
+            self.encoder = build_encoder(options, in_dims).to(self.device)
+        self.reference_frames, self.query_frames = scene.frames(self.encoder)
         self.loss = LOSSES[options.loss](options.margin, options.margin2)
         self.optimizer = make_optimizer(self.encoder, options)
         self.miner = make_miner(scene, options, self.loss)
@@ -115,7 +114,7 @@ class Trainer:
         Raises:
             UserError: they cannot be worked out from the data.
         """
-        if self.options.init == "whitening":
+        if self.options.init == "whitening" and self.encoder.takes == "descriptors":
             try:
                 self.encoder.initialise(*same_places(self.scene))
             except ValueError as error:
@@ -344,7 +343,8 @@ def same_places(scene: Scene) -> tuple[Tensor, Tensor]:
     queries = queries[np.unique(np.linspace(0, len(queries) - 1, min(len(queries), INITIAL_PAIRS)).astype(int))]
     rows = ((scene.query, queries), (scene.reference, nearest[queries]))
     query, reference = (
-        torch.from_numpy(np.asarray(side.traverse.descriptors[side.rows[chosen]], np.float32)) for side, chosen in rows
+        torch.from_numpy(np.asarray(side.traverse.need_descriptors()[side.rows[chosen]], np.float32))
+        for side, chosen in rows
     )
     return query, reference
 
