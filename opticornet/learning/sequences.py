@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from opticornet.datasets.frames import FrameSource
 from opticornet.datasets.windows import Windows
 from opticornet.evaluation.metrics import recall_at
 from opticornet.evaluation.scene import Scene, side_of
 from opticornet.evaluation.validated import Validated
-from opticornet.inference.encode import encode, frames_of
+from opticornet.inference.encode import encode
 from opticornet.inference.load import check_dims
 from opticornet.learning.history import recall_name
 from opticornet.learning.losses.base import TupleLoss, Tuples
@@ -58,9 +59,8 @@ class Mining:
 class Side:
     """The windows of one drive and their frames, which are read, or kept on the device, for as long as this lives."""
 
-    def __init__(self, windows: Windows, encoder: SequenceEncoder, device: torch.device) -> None:
-        self.windows = windows
-        self.frames = frames_of(windows.traverse, encoder, device)
+    def __init__(self, windows: Windows, frames: FrameSource) -> None:
+        self.windows, self.frames = windows, frames
         self.starts = torch.from_numpy(windows.starts)
 
     def __len__(self) -> int:
@@ -89,6 +89,16 @@ class Side:
             if len(part)
         ]
         return torch.cat(encoded)[place.argsort().to(encoded[0].device)]
+
+
+def sides_of(scene: Scene, encoder: SequenceEncoder) -> tuple[Side, Side]:
+    """Reference and query of a scene, with the frames that the encoder takes.
+
+    Raises:
+        UserError: there are no such frames, or those of the two drives differ in shape.
+    """
+    reference, query = scene.frames(encoder)
+    return Side(scene.reference, reference), Side(scene.query, query)
 
 
 @dataclass(frozen=True)
@@ -143,10 +153,8 @@ class SequenceTask(LearningTask[MinedTuples]):
         self.method, self.tuple_loss, self.settings = method, loss, settings
         self.scene, self.validation, self.device = scene, validation, scene.device
         self.module = encoder.to(self.device)
-        self.query, self.reference, self.validation_query, self.validation_reference = (
-            Side(windows, self.module, self.device)
-            for windows in (scene.query, scene.reference, validation.query, validation.reference)
-        )
+        self.reference, self.query = sides_of(scene, self.module)
+        self.validation_reference, self.validation_query = sides_of(validation, self.module)
         in_rows = scene.split.positives is not None  # a table counts in reference rows, and so does the radius
         places = scene.reference.rows[:, None].astype(np.float64) if in_rows else scene.reference.positions
         self.reference_places = torch.from_numpy(places)  # (N, P)
