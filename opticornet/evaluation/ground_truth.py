@@ -1,6 +1,7 @@
 """Which reference is the right place for a query."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -42,8 +43,12 @@ class GroundTruth:
         """(M, K) bool: reference rows ``indices`` (M, K) within ``radius`` (inclusive) of their query."""
         return self.errors(indices) <= (radius if self.table is None else 0)
 
+    @cached_property
     def nearest_reference(self) -> np.ndarray:
-        """(M,) int64 reference row nearest to each query; with a table the middle of its range, -1 where empty."""
+        """(M,) int64 reference row nearest to each query; with a table the middle of its range, -1 where empty.
+
+        Worked out once: a training run asks after each of its validations.
+        """
         if self.table is None:
             return _nearest(self.reference_positions, self.query_positions)
         first, stop = self.table.T
@@ -51,7 +56,7 @@ class GroundTruth:
 
     def has_positive(self, radius: float) -> np.ndarray:
         """(M,) bool: queries with at least one reference within ``radius`` (inclusive)."""
-        return self.correct(self.nearest_reference()[:, None], radius)[:, 0]
+        return self.correct(self.nearest_reference[:, None], radius)[:, 0]
 
 
 def _nearest(reference: np.ndarray, query: np.ndarray) -> np.ndarray:

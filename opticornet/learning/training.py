@@ -332,7 +332,7 @@ def validate(encoder: SequenceEncoder, scene: Scene, amp: bool) -> Validated:
     ranking = search(reference.vectors, query.vectors, max(ks), device=scene.device)
     correct = scene.truth.correct(ranking.indices, scene.radius)
     recalls = recall_at(correct, scene.has_positive(), ks)
-    nearest = scene.truth.nearest_reference()
+    nearest = scene.truth.nearest_reference
     return Validated(reference, query, ranking.distances[:, 0], correct[:, 0], nearest, recalls)
 
 
@@ -341,7 +341,7 @@ def same_places(scene: Scene) -> tuple[Tensor, Tensor]:
 
     Queries without a positive are left out, and of very many queries only evenly spaced ones are taken.
     """
-    nearest = scene.truth.nearest_reference()
+    nearest = scene.truth.nearest_reference
     queries = np.flatnonzero(scene.has_positive())
     queries = queries[np.unique(np.linspace(0, len(queries) - 1, min(len(queries), INITIAL_PAIRS)).astype(int))]
     rows = ((scene.query, queries), (scene.reference, nearest[queries]))

@@ -89,7 +89,7 @@ class Answers:
     @cached_property
     def nearest(self) -> np.ndarray:
         """(M,) int64 reference window nearest to the query's place; -1 where a table knows none."""
-        return GroundTruth(self.reference.positions, self.query.positions, self.positives).nearest_reference()
+        return GroundTruth(self.reference.positions, self.query.positions, self.positives).nearest_reference
 
 
 @dataclass(frozen=True)

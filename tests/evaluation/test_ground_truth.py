@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import spatial
 
 from opticornet.evaluation.ground_truth import GroundTruth
 
@@ -28,7 +29,7 @@ def test_the_radius_is_inclusive(metres):
 
 
 def test_has_positive_and_nearest(metres):
-    assert metres.nearest_reference().tolist() == [0, 0, 2]
+    assert metres.nearest_reference.tolist() == [0, 0, 2]
     assert metres.has_positive(3).tolist() == [True, True, False]
     assert metres.has_positive(2.999).tolist() == [True, False, False]
     assert metres.has_positive(90).tolist() == [True, True, True]
@@ -55,7 +56,7 @@ def test_a_table_overrules_positions_and_radius(table):
             [False, False],
         ]
         assert table.has_positive(radius).tolist() == [True, True, False]
-    assert table.nearest_reference().tolist() == [1, 4, -1]
+    assert table.nearest_reference.tolist() == [1, 4, -1]
 
 
 @pytest.mark.parametrize("dims", [1, 2])
@@ -64,4 +65,14 @@ def test_nearest_reference_equals_the_plain_minimum(dims, count):
     rng = np.random.default_rng(count)
     reference, query = rng.uniform(-9, 9, (count, dims)), rng.uniform(-12, 12, (70, dims))
     expected = np.linalg.norm(query[:, None] - reference, axis=2).argmin(axis=1)
-    assert np.array_equal(GroundTruth(reference, query).nearest_reference(), expected)
+    assert np.array_equal(GroundTruth(reference, query).nearest_reference, expected)
+
+
+def test_the_nearest_references_are_found_once(monkeypatch, metres):
+    trees = []
+    plain = spatial.cKDTree
+    monkeypatch.setattr(spatial, "cKDTree", lambda *arguments: trees.append(1) or plain(*arguments))
+    for radius in (1, 5, 100):
+        metres.has_positive(radius)
+    assert metres.nearest_reference is metres.nearest_reference
+    assert len(trees) == 1
