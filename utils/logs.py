@@ -7,17 +7,17 @@ import shlex
 import sys
 import time
 from dataclasses import asdict
-from importlib import metadata
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
 from opticornet.utils.files import write_json, write_text, writing
+from opticornet.utils.versions import versions
 
 LOG = "log.txt"
 ENVIRONMENT = "environment.json"
 EPOCHS = "epochs.jsonl"
-_PACKAGES = ("torch", "numpy", "scipy", "faiss-cpu", "tensorboardX", "torchvision")
+_PACKAGES = ("torch", "numpy", "scipy", "faiss", "tensorboardX", "torchvision")
 _COLOURS = {"green": "32", "bold": "1"}
 
 
@@ -96,17 +96,12 @@ def environment() -> dict[str, Any]:
     """What the program runs on and how it was called."""
     import torch
 
-    packages = {}
-    for name in _PACKAGES:
-        try:
-            packages[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
+    packages = versions(*_PACKAGES)
     cuda = torch.cuda.is_available()
     return {
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "command": shlex.join(sys.argv),
-        "python": platform.python_version(),
+        "python": packages.pop("python"),
         "platform": platform.platform(),
         "processor": platform.machine(),
         "cores": os.cpu_count(),
