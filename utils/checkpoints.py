@@ -4,18 +4,23 @@ import errno
 import hashlib
 import pickle
 import re
+import threading
 import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import atomic_path
 
 LATEST = "checkpoint.pth.tar"
 BEST = "model_best.pth.tar"
+Module = TypeVar("Module", bound=torch.nn.Module)
 
 
 def save_checkpoint(state: dict[str, Any], path: Path) -> None:
@@ -111,3 +116,37 @@ def fit_state(module: torch.nn.Module, state: dict[str, torch.Tensor], source: s
             "delta-lstm, --seqL"
         )
     module.load_state_dict({key: value.to(own[key].dtype) for key, value in state.items()}, assign=assign)
+
+
+def build_empty(build: Callable[[], Module]) -> Module:
+    """What ``build`` returns, with parameters that take neither memory nor time: those of a file become the module's.
+
+    They are on the meta device. All other tensors are real, as a state dict does not bring each of them (it leaves out
+    non-persistent buffers and plain attributes). A module that works with its parameters' values while it is built is
+    built with real ones.
+    """
+    try:
+        with _parameters_on_meta():
+            module = build()
+    except UserError:
+        raise
+    except Exception:  # whatever reading the value of a meta tensor ends in; a true fault is raised again below
+        return build()
+    return build() if any(buffer.is_meta for buffer in module.buffers()) else module
+
+
+@contextmanager
+def _parameters_on_meta() -> Iterator[None]:
+    """Parameters that this thread gives to modules lose their values before they are initialised."""
+    thread = threading.get_ident()
+
+    def drop_value(_: torch.nn.Module, __: str, parameter: torch.nn.Parameter) -> torch.nn.Parameter | None:
+        if parameter.is_meta or threading.get_ident() != thread:
+            return None  # as it is: also one that two modules share
+        return torch.nn.Parameter(parameter.to("meta"), requires_grad=parameter.requires_grad)
+
+    handle = register_module_parameter_registration_hook(drop_value)
+    try:
+        yield
+    finally:
+        handle.remove()

@@ -4,14 +4,15 @@ Wang et al., "Focus on Local: Finding Reliable Discriminative Regions for Visual
 2025. Module names are those of the published checkpoints (`FoL_base.pth`, `FoL_large.pth`).
 """
 
-import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from opticornet.models.images.base import ImageEncoder, Preprocess
+from opticornet.models.heads.optimal_transport import transport
+from opticornet.models.images.base import ImageEncoder, Preprocess, Published, ResizingOptions
 from opticornet.models.images.dinov2 import PATCH, VARIANTS, DinoV2, patch_map
 
 SIZES = {"base": "vitb14", "large": "vitl14"}
@@ -27,28 +28,6 @@ class Aggregated:
     descriptor: Tensor  # (B, token_dim + cluster_dim * K), unit rows
     assignment: Tensor  # (B, K, N), mass of each patch in each cluster; the rest of its mass is discarded
     confidence: Tensor  # (B, N), a distribution over the patches: how much of each one is kept
-
-
-def transport(scores: Tensor, dustbin: Tensor, iterations: int = 3) -> Tensor:
-    """Log optimal-transport plan between K clusters plus a dustbin and N patches, by Sinkhorn's iteration.
-
-    scores (B, K, N), dustbin (B, N) -> (B, K + 1, N), the dustbin last; each column of its exponential sums
-    to 1. A cluster is to take one patch's mass, the dustbin that of the other N - K; ValueError unless N > K.
-    SALAD (Izquierdo and Civera, CVPR 2024) with a dustbin score per patch in place of one learnt scalar.
-    """
-    _, clusters, patches = scores.shape
-    if patches <= clusters:
-        raise ValueError(f"expected more than {clusters} patches, got {patches}: use larger images")
-    z = torch.cat([scores, dustbin.unsqueeze(1)], dim=1).float()
-    log_total = math.log(clusters + patches)
-    rows = z.new_zeros(clusters + 1)
-    rows[-1] = math.log(patches - clusters)
-    rows = rows - log_total
-    v = z.new_zeros(1, patches)
-    for _ in range(iterations):
-        u = rows - (z + v.unsqueeze(1)).logsumexp(2)  # (B, K + 1)
-        v = -log_total - (z + u.unsqueeze(2)).logsumexp(1)  # (B, N)
-    return z + u.unsqueeze(2) + v.unsqueeze(1) + log_total
 
 
 def cap_top(values: Tensor, count: int = 3, rank: float = 0.05) -> Tensor:
@@ -197,3 +176,21 @@ def build_fol(*, size: str = "large", image_size: tuple[int, int] = (504, 504)) 
     """
     model = DinoV2(*VARIANTS[SIZES[size]])
     return FoL(model, GuidedAggregator(model.dim), image_size=image_size).eval()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoLOptions(ResizingOptions):
+    """``fol``."""
+
+    size: ClassVar[str] = "large"
+    published: ClassVar[Published | None] = Published("FoL_large.pth", "FoL", "github.com/chenshunpeng/FoL")
+
+    def build(self) -> FoL:
+        return build_fol(size=self.size, **self.resizing())
+
+
+class FoLBaseOptions(FoLOptions):
+    """``fol-base``."""
+
+    size = "base"
+    published = Published("FoL_base.pth", "FoL", "github.com/chenshunpeng/FoL")

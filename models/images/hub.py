@@ -6,6 +6,7 @@ Loading it runs the repository's code: name only repositories you trust.
 """
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl
 
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from opticornet.models.images.base import ImageEncoder, Preprocess
+from opticornet.models.images.base import ImageEncoder, Preprocess, ResizingOptions
 from opticornet.utils.errors import UserError
 
 PREFIX = "hub:"
@@ -132,3 +133,11 @@ def state_sha256(model: nn.Module) -> str:
             else repr(tensor.item()).encode()
         )
     return digest.hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubOptions(ResizingOptions):
+    """``hub:<repository>:<entry>``: the name itself says what to build, see :func:`build_hub`."""
+
+    def build(self) -> ImageEncoder:
+        raise NotImplementedError("a hub model is built from its address")

@@ -5,15 +5,16 @@ those of the public PyTorch checkpoints (pytorch-NetVlad, Patch-NetVLAD): ``enco
 ``pool.centroids`` and, where they hold the whitening, ``WPCA.0.*``.
 """
 
-import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from opticornet.models.images.base import ImageEncoder, Preprocess, load_state
+from opticornet.models.heads.vlad import NetVLADLayer
+from opticornet.models.images.base import ImageEncoder, Preprocess, Published, ResizingOptions, load_state
 from opticornet.utils.errors import UserError
 
 # VGG16 up to conv5_3, without the ReLU behind it: output channels of the 3x3 convolutions, M a 2x2 max pooling.
@@ -31,44 +32,6 @@ def vgg16_layers() -> nn.Sequential:
             layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(inplace=True)]
             channels = width
     return nn.Sequential(*layers[:-1])
-
-
-class NetVLADLayer(nn.Module):
-    """Residuals of local features to learnt centroids, summed under a soft assignment: (B, D, h, w) -> (B, K * D).
-
-    Features are brought to unit length first, then each cluster's residual sum, then the whole vector (cluster by
-    cluster). Equation 4 of the paper; the assignment has no bias, as in its public PyTorch versions.
-    """
-
-    def __init__(self, clusters: int = 64, dim: int = 512) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(dim, clusters, 1, bias=False)
-        self.centroids = nn.Parameter(torch.rand(clusters, dim))
-
-    def forward(self, features: Tensor) -> Tensor:
-        features = functional.normalize(features, dim=1)
-        assignment = self.conv(features).flatten(2).softmax(1)  # (B, K, N)
-        # sum_n a_kn (x_n - c_k) without the (B, K, D, N) residuals
-        sums = assignment @ features.flatten(2).transpose(1, 2)  # (B, K, D)
-        residuals = sums - assignment.sum(2, keepdim=True) * self.centroids
-        return functional.normalize(functional.normalize(residuals, dim=2).flatten(1), dim=1)
-
-    def initialise(self, centroids: Tensor, descriptors: Tensor) -> float:
-        """Set the layer from k-means ``centroids`` (K, D) and unit sample ``descriptors`` (M, D).
-
-        The sharpness alpha is such that a typical sample is assigned 100 times more to its nearest centroid than to
-        the second.
-
-        Returns:
-            alpha.
-        """
-        directions = functional.normalize(centroids, dim=1)
-        nearest_two = (directions @ descriptors.T).topk(2, dim=0).values  # (2, M)
-        alpha = math.log(100) / (nearest_two[0] - nearest_two[1]).mean().item()
-        with torch.no_grad():
-            self.centroids.copy_(centroids)
-            self.conv.weight.copy_((alpha * directions)[:, :, None, None])
-        return alpha
 
 
 class NetVLAD(ImageEncoder):
@@ -113,3 +76,15 @@ class NetVLAD(ImageEncoder):
 def build_netvlad(*, image_size: tuple[int, int] | None = (480, 640)) -> NetVLAD:
     """NetVLAD, 4096-D, weights random. Images are resized to 480x640, bilinear, antialiased, as published."""
     return NetVLAD(image_size=image_size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetVLADOptions(ResizingOptions):
+    """``netvlad``."""
+
+    published: ClassVar[Published | None] = Published(
+        "pittsburgh_WPCA4096.pth.tar", "Patch-NetVLAD", "github.com/QVPR/Patch-NetVLAD"
+    )
+
+    def build(self) -> NetVLAD:
+        return build_netvlad(**self.resizing())

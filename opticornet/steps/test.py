@@ -16,6 +16,7 @@ from opticornet.datasets.catalogue import load_dataset
 from opticornet.evaluation.answers import (
     Described,
     describe,
+    frames_needed,
     match_frames,
     read_predictions,
     rerank_answer,
@@ -44,13 +45,16 @@ def test(options: TestOptions) -> ResultRecord | None:
     options, run = resolve(options)
     options = options.completed()
     check_test_options(options)
+    if options.report:
+        import opticornet.steps.report  # noqa: F401 - now, so that a missing library is said before the work
     for folder in filter(None, (options.results_path, options.report)):
         with writing(folder):  # now, rather than when everything is computed
             Path(folder).mkdir(parents=True, exist_ok=True)
     device = choose_device(options.device, options.nocuda, options.threads)
     dataset = load_dataset(options.dataset, **options.source(), splits=(options.split,))
     split = dataset.splits[options.split]
-    scene = Scene.of(dataset.name, split, options.sequence_length, options.filter_length, device)
+    needs = frames_needed(options, run)
+    scene = Scene.of(dataset.name, split, options.sequence_length, options.filter_length, device, needs)
     check_sizes(options, scene)
     shown = ()
     if options.pooling in MATCHED:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from opticornet.datasets.catalogue import load_dataset
 from opticornet.evaluation.scene import Scene
+from opticornet.inference.load import frames_taken
 from opticornet.inference.runs import find_run, new_run, read_flags, run_name, write_flags
 from opticornet.learning.training import EpochReport, Progress, Trainer
 from opticornet.options.config import OPTIONS_TOML, write_config
@@ -15,6 +16,7 @@ from opticornet.utils.checkpoints import LATEST, load_checkpoint, save_checkpoin
 from opticornet.utils.device import choose_device
 from opticornet.utils.errors import UserError
 from opticornet.utils.logs import RunLog, duration, write_environment
+from opticornet.utils.program import program
 from opticornet.utils.signals import StopRequest
 
 # What may differ between a run and its resumption: where things are and how fast, never what is computed.
@@ -43,8 +45,9 @@ def train(options: TrainOptions) -> Path:
     check_training_options(options)
     device = choose_device(options.device, options.nocuda, options.threads)
     dataset = load_dataset(options.dataset, **options.source(), splits=("train", "val"))
+    needs = frozenset({frames_taken(options.pooling)})
     scenes = (
-        Scene.of(dataset.name, dataset.splits[name], options.sequence_length, options.filter_length, device)
+        Scene.of(dataset.name, dataset.splits[name], options.sequence_length, options.filter_length, device, needs)
         for name in ("train", "val")
     )
     trainer = Trainer(options, *scenes)
@@ -62,7 +65,7 @@ def train(options: TrainOptions) -> Path:
     place = shlex.quote(str(run))
     if "save_path" in options.given:
         place += f" --savePath {shlex.quote(options.save_path)}"
-    stop = StopRequest(f"python main.py --mode train --resume {place}")
+    stop = StopRequest(f"{program()} --mode train --resume {place}")
     with log, TrainingLog(run, options, first_epoch=progress.epoch) as events, stop:
         trainer.observer = events
         for report in trainer.epochs(run, stop):
@@ -73,7 +76,7 @@ def train(options: TrainOptions) -> Path:
     if progress.learned:
         log.say(f"epoch {progress.epoch} found no tuple that violates the margin: there is nothing left to learn")
     log.say(f"best: epoch {progress.best_epoch}, validation R@1 {progress.best[1]:.3f}, R@5 {progress.best[0]:.3f}")
-    log.say(f"next: python main.py --mode test --resume {place}")
+    log.say(f"next: {program()} --mode test --resume {place}")
     return run
 
 

@@ -31,6 +31,7 @@ def tested(tmp_path, capsys):
     return list(results.glob("*.json"))
 
 
+@pytest.mark.slow
 def test_report_of_a_test(tested, tmp_path, capsys):
     out = tmp_path / "report"
     assert main(["--mode", "report", "--results", *map(str, tested), "--output", str(out)]) == 0
@@ -72,6 +73,7 @@ def test_errors_are_one_line(tmp_path, capsys):
         report(ReportOptions.of(results=("a.json",), matrix_side=-1))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peak memory is read from /proc")
 def test_three_thousand_queries_fit_into_time_and_size(tmp_path):
     """3000 x 3000 places with 4096-D frames: under 10 MB of page and 2 GB of memory."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from opticornet.utils.checkpoints import fit_state, load_checkpoint, save_checkpoint
+from opticornet.utils.checkpoints import build_empty, fit_state, load_checkpoint, save_checkpoint
 from opticornet.utils.errors import UserError
 
 
@@ -66,3 +66,49 @@ def test_a_misfit_lists_the_first_key_of_each_kind():
     expected = r"1 missing \(first: bias\).*1 unexpected \(first: extra\).*weight is \(2, 4\)"
     with pytest.raises(UserError, match=expected):
         fit_state(module, {"weight": torch.zeros(2, 4), "extra": torch.zeros(1)}, "FILE")
+
+
+class Frugal(torch.nn.Module):
+    """Parameters, some of them shared or frozen, beside what no state dict holds."""
+
+    def __init__(self):
+        super().__init__()
+        self.map, self.tied = torch.nn.Linear(3, 3), torch.nn.Linear(3, 3)
+        self.tied.weight = self.map.weight
+        self.frozen = torch.nn.Parameter(torch.ones(2), requires_grad=False)
+        self.register_buffer("kept", torch.ones(2))
+        self.register_buffer("left_out", torch.arange(3), persistent=False)
+        self.plain = torch.ones(2)
+
+
+def test_an_empty_module_has_all_but_its_parameters():
+    module = build_empty(Frugal)
+    assert all(parameter.is_meta for parameter in module.parameters())
+    assert module.tied.weight is module.map.weight
+    assert not module.frozen.requires_grad
+    assert not any(tensor.is_meta for tensor in (module.kept, module.left_out, module.plain))
+    wanted = {key: torch.full(value.shape, 2.0) for key, value in module.state_dict().items()}
+    fit_state(module, wanted, "file", assign=True)
+    assert all(torch.equal(value, wanted[key]) for key, value in module.state_dict().items())
+    assert not torch.nn.Linear(2, 2).weight.is_meta  # modules built afterwards are whole
+
+
+@pytest.mark.parametrize("kind", ["reads", "derives"])
+def test_a_module_that_works_with_its_parameters_is_built_whole(kind):
+    class Working(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.ones(3))
+            if kind == "reads":
+                self.scale = self.weight.sum().item()
+            else:
+                self.register_buffer("scale", self.weight.detach().sum(), persistent=False)
+
+    module = build_empty(Working)
+    assert module.scale == 3
+    assert not module.weight.is_meta
+
+
+def test_a_module_that_cannot_be_built_says_so():
+    with pytest.raises(ZeroDivisionError):
+        build_empty(lambda: 1 / 0)

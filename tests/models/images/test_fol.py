@@ -13,7 +13,6 @@ from opticornet.models.images.fol import (
     cap_top,
     select_local,
     top_cells,
-    transport,
     upsample_mask,
 )
 
@@ -32,23 +31,6 @@ def golden_net(fill):
     net = fill(tiny(), 5000)
     net.backbone.model.blocks[-1].attn.qkv.weight.data *= 3
     return net
-
-
-def test_transport_matches_original(golden):
-    arrays = golden("fol/fol_ot")
-    scores, dustbin = arrays["in_scores"].requires_grad_(), arrays["in_alpha"].requires_grad_()
-    plan = transport(scores, dustbin)
-    torch.testing.assert_close(plan, arrays["out_logP"], **CLOSE)
-    (plan * arrays["in_G"]).sum().backward()
-    torch.testing.assert_close(scores.grad, arrays["grad_scores"], **GRADIENT)
-    torch.testing.assert_close(dustbin.grad, arrays["grad_alpha"], **GRADIENT)
-
-
-def test_transport_gives_every_patch_away_whole(normal):
-    plan = transport(normal(1, 2, 5, 12), normal(2, 2, 12)).exp()
-    torch.testing.assert_close(plan.sum(1), torch.ones(2, 12))
-    with pytest.raises(ValueError, match="more than 5 patches, got 5"):
-        transport(normal(1, 2, 5, 5), normal(2, 2, 5))
 
 
 def test_cap_matches_original(golden):

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from opticornet.models.images import build_image_encoder
+from opticornet.models.images.build import build_image_encoder
 from opticornet.models.images.hub import _value, state_sha256
 from opticornet.utils.errors import UserError
 
