@@ -3,11 +3,10 @@
 import importlib
 import platform
 import sys
-import tomllib
 from importlib import metadata
-from pathlib import Path
 
-_OWN = "opticornet"
+from opticornet import __version__
+
 _DISTRIBUTIONS = {"faiss": "faiss-cpu", "PIL": "pillow", "cv2": "opencv-python-headless"}  # usual names, where others
 _KEYED_BY_DISTRIBUTION = {"faiss"}  # its builds differ by more than a number: faiss-cpu, faiss-gpu
 
@@ -19,7 +18,7 @@ def versions(*modules: str) -> dict[str, str]:
         modules: packages by the name they are imported by, which is their name in the answer too; faiss is named by
             its distribution, where it has one.
     """
-    found = {"python": platform.python_version(), _OWN: _own_version()}
+    found = {"python": platform.python_version(), "opticornet": __version__}
     for module in modules:
         distribution, version = _installed(module)
         if version:
@@ -47,11 +46,3 @@ def _distribution_version(distribution: str) -> str | None:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _own_version() -> str:
-    """A checkout's pyproject.toml is asked before the metadata, which may be of another copy."""
-    project = Path(__file__).resolve().parent.parent / "pyproject.toml"
-    if project.is_file():
-        return str(tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"])
-    return _distribution_version(_OWN) or "unknown"
