@@ -31,7 +31,7 @@ def choose_device(name: str, nocuda: bool, threads: int) -> torch.device:
     return torch.device("cpu")
 
 
-def peak_memory_mb() -> float:
+def peak_memory_mib() -> float:
     """The process's peak resident memory so far, in MiB."""
     status = Path("/proc/self/status")
     if status.is_file():  # getrusage would also count the process that started this one

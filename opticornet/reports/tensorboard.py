@@ -14,7 +14,7 @@ from torch import Tensor
 
 from opticornet.evaluation.validated import EncodedSide, Validated
 from opticornet.options.base import Options
-from opticornet.utils.device import peak_memory_mb
+from opticornet.utils.device import peak_memory_mib
 from opticornet.utils.logs import EpochHistory
 
 FIGURE_EVERY = 5  # validations between two similarity matrices
@@ -97,9 +97,9 @@ class TrainingLog:
                 self._histogram(f"train/distance_{name}", counts, self._sums[name], self._squares[name], step)
         self.writer.add_scalar("speed/seconds_an_epoch", report.seconds, step)
         self.writer.add_scalar("speed/tuples_a_second", report.tuples / max(report.seconds, 1e-9), step)
-        self.writer.add_scalar("memory/peak_mb", peak_memory_mb(), step)
+        self.writer.add_scalar("memory/peak_mib", peak_memory_mib(), step)
         if torch.cuda.is_initialized():
-            self.writer.add_scalar("memory/cuda_peak_mb", torch.cuda.max_memory_allocated() / 2**20, step)
+            self.writer.add_scalar("memory/cuda_peak_mib", torch.cuda.max_memory_allocated() / 2**20, step)
         self.history.add(report)
         self._reset()
 
