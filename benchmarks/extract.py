@@ -184,9 +184,9 @@ def children_seconds() -> float:
 MEASURED = """
 import sys
 from opticornet.steps.extract import ExtractOptions, extract
-from opticornet.utils.device import peak_memory_mb
+from opticornet.utils.device import peak_memory_mib
 extract(ExtractOptions(images=sys.argv[1], desc_type="thumbnail", output=sys.argv[2], threads=2, quiet=True))
-print(peak_memory_mb())
+print(peak_memory_mib())
 """
 
 
@@ -205,9 +205,9 @@ def report_memory(folder: Path, few: int = 500, many: int = 10_000) -> bool:
         root = Path(__file__).resolve().parent.parent
         out = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout
         peaks[count] = float(out.split()[-1])
-        size_mb = (folder / f"{count}.npy").stat().st_size / 2**20
-        print(f"thumbnail, {count} images: peak {peaks[count]:.0f} MiB ({size_mb:.0f} MiB of descriptors)")
-    return peaks[many] - peaks[few] < size_mb / 2
+        size_mib = (folder / f"{count}.npy").stat().st_size / 2**20
+        print(f"thumbnail, {count} images: peak {peaks[count]:.0f} MiB ({size_mib:.0f} MiB of descriptors)")
+    return peaks[many] - peaks[few] < size_mib / 2
 
 
 if __name__ == "__main__":

@@ -40,11 +40,11 @@ sys.path.insert(0, sys.argv[1])
 import torch
 import opticornet.steps.test
 from opticornet.cli import main
-from opticornet.utils.device import peak_memory_mb
+from opticornet.utils.device import peak_memory_mib
 begun = time.perf_counter()
 status = main(sys.argv[2:])
 seconds = time.perf_counter() - begun
-print(json.dumps([status, seconds, peak_memory_mb() * 2**20 / 1e6]))
+print(json.dumps([status, seconds, peak_memory_mib() * 2**20 / 1e6]))
 """
 
 
@@ -57,7 +57,7 @@ def main() -> int:
             make_run(Path(folder), name, arguments.dims)
         floor = float(
             run_python(
-                "import torch; from opticornet.utils.device import peak_memory_mb as p; print(p() * 2**20 / 1e6)"
+                "import torch; from opticornet.utils.device import peak_memory_mib as p; print(p() * 2**20 / 1e6)"
             )
         )
         print(f"{arguments.frames} x {arguments.frames} frames of {arguments.dims}-D, L = {LENGTH}; torch alone "

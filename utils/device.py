@@ -57,7 +57,7 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
         yield
 
 
-def peak_memory_mb() -> float:
+def peak_memory_mib() -> float:
     """The process's peak resident memory so far, in MiB."""
     status = Path("/proc/self/status")
     if status.is_file():  # getrusage would also count the process that started this one

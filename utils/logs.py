@@ -6,16 +6,16 @@ import platform
 import shlex
 import sys
 import time
-from importlib import metadata
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
 from opticornet.utils.files import write_json, writing
+from opticornet.utils.versions import versions
 
 LOG = "log.txt"
 ENVIRONMENT = "environment.json"
-_PACKAGES = ("torch", "numpy", "scipy", "faiss-cpu", "tensorboardX", "torchvision")
+_PACKAGES = ("torch", "numpy", "scipy", "faiss", "tensorboardX", "torchvision")
 _COLOURS = {"green": "32", "bold": "1"}
 
 
@@ -94,17 +94,12 @@ def environment() -> dict[str, Any]:
     """What the program runs on and how it was called."""
     import torch
 
-    packages = {}
-    for name in _PACKAGES:
-        try:
-            packages[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
+    packages = versions(*_PACKAGES)
     cuda = torch.cuda.is_available()
     return {
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "command": shlex.join(sys.argv),
-        "python": platform.python_version(),
+        "python": packages.pop("python"),
         "platform": platform.platform(),
         "processor": platform.machine(),
         "cores": os.cpu_count(),

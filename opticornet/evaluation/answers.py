@@ -222,7 +222,7 @@ def rerank_locally(scene: Scene, options: TestOptions, answer: Answer) -> Answer
             rows,
             query_rows=scene.query.rows[first:last],
             device=scene.device,
-            memory_bytes=options.match_memory_mb << 20,
+            memory_bytes=options.match_memory_mib << 20,
         )
         windows = np.where(found.indices < 0, -1, np.searchsorted(scene.reference.rows, found.indices))
         return Ranking(windows, np.where(windows < 0, np.inf, -found.scores).astype(np.float32))
@@ -306,7 +306,7 @@ def matching(options: TestOptions, device: torch.device) -> tuple[SequenceMatche
     else:
         matcher = MATCHERS[options.matcher]()
     return matcher, {
-        "memory_bytes": options.match_memory_mb << 20,
+        "memory_bytes": options.match_memory_mib << 20,
         "reverse": options.reverse,
         "device": device,
     }

@@ -19,6 +19,7 @@ from opticornet.utils.errors import UserError
 from opticornet.utils.files import atomic_path, write_json, writing
 
 FORMAT = 1
+_RENAMED = {"peak_memory_mb": "peak_memory_mib"}  # fields that earlier versions wrote under another name
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ class ResultRecord:
     average_precision: float  # area under precision-recall
     recall_at_full_precision: float
     timing: TimingRecord
-    peak_memory_mb: float
+    peak_memory_mib: float
     versions: dict[str, str]
     created: str  # local time, ISO 8601
     predictions: str  # file name of the .npz beside the record
@@ -180,7 +181,7 @@ def _reserved(folder: Path, name: str) -> Path:
 
 
 def load_record(path: Path) -> dict[str, Any]:
-    """A result record as the plain dict its JSON is.
+    """A result record as the plain dict its JSON is, fields of earlier versions by their names of today.
 
     Raises:
         UserError: not a record, or one of a newer format.
@@ -195,4 +196,4 @@ def load_record(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} is not a result record: wanted the .json that --mode test writes to --resultsPath")
     if record["format"] > FORMAT:
         raise UserError(f"{path} has format {record['format']}, newer than {FORMAT}; update the program to read it")
-    return record
+    return {_RENAMED.get(name, name): value for name, value in record.items()}

@@ -20,7 +20,7 @@ from opticornet.inference.runs import run_name
 from opticornet.matching.ranking import Ranking
 from opticornet.options.modes import TestOptions
 from opticornet.options.shared import MATCHED, DataOptions
-from opticornet.utils.device import peak_memory_mb
+from opticornet.utils.device import peak_memory_mib
 
 WINDOW_RULE = "centred on the frame, shifted back inside its sequence"
 
@@ -116,7 +116,7 @@ def score(scene: Scene, options: TestOptions, answer: Answer) -> tuple[records.R
             device=str(scene.device),
             threads=torch.get_num_threads(),
         ),
-        peak_memory_mb=peak_memory_mb(),
+        peak_memory_mib=peak_memory_mib(),
         versions=records.versions(),
         created=time.strftime("%Y-%m-%dT%H:%M:%S"),
         predictions=f"{name}.npz",
@@ -191,7 +191,7 @@ def summary(record: records.ResultRecord) -> str:
         lines.append(f"  index {method.index}: R@1 {lost:+.3f} lost against exact search")
     if record.timing.latency_ms:
         parts = ", ".join(f"{step} {t.median:.2f} (p95 {t.p95:.2f})" for step, t in record.timing.latency_ms.items())
-        lines.append(f"  ms a query: {parts}; peak memory {record.peak_memory_mb:.0f} MiB")
+        lines.append(f"  ms a query: {parts}; peak memory {record.peak_memory_mib:.0f} MiB")
     return "\n".join(lines)
 
 

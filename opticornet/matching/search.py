@@ -23,6 +23,7 @@ def search(
     index: str = EXACT,
     device: str | torch.device = "cpu",
     seed: int = 0,
+    probes: int | None = None,
 ) -> Ranking:
     """The ``k`` references nearest to each query, by Euclidean distance.
 
@@ -36,21 +37,36 @@ def search(
         index: a faiss ``index_factory`` string, e.g. "IVF1024,Flat" or "HNSW32"; trained on the reference.
         device: where exact search runs; every other index runs on the CPU.
         seed: of an index' clustering.
+        probes: lists of an inverted file that are visited per query, faiss' nprobe; None: :func:`default_probes`.
 
     Raises:
-        ValueError: k out of range, or an index string that faiss does not know, that does not fit O, or that needs
-            more references than there are to be trained.
+        ValueError: k or probes out of range, or an index string that faiss does not know, that does not fit O, or that
+            needs more references than there are to be trained.
     """
-    return Index(reference, index, device=device, seed=seed).search(query, k)
+    return Index(reference, index, device=device, seed=seed, probes=probes).search(query, k)
 
 
 class Index:
-    """References ready to be searched by one block of queries after another. Arguments as :func:`search`."""
+    """References ready to be searched by one block of queries after another. Arguments as :func:`search`.
 
-    def __init__(self, reference: np.ndarray, index: str = EXACT, *, device: str | torch.device = "cpu", seed: int = 0):
+    Attributes:
+        settings: what decides how thoroughly an approximate index searches, by faiss' names: ``nlist`` and ``nprobe``
+            of an inverted file, ``efSearch`` of a graph; empty where there is no such setting.
+    """
+
+    def __init__(
+        self,
+        reference: np.ndarray,
+        index: str = EXACT,
+        *,
+        device: str | torch.device = "cpu",
+        seed: int = 0,
+        probes: int | None = None,
+    ):
         self._reference = np.ascontiguousarray(reference, dtype=np.float32)
         self._device = torch.device(device)
-        self._index = None if index == EXACT else _build(self._reference, index, seed)
+        self._index = None if index == EXACT else _build(self._reference, index, seed, probes)
+        self.settings = {} if self._index is None else _settings(self._index)
         if self._device.type == "cuda" and self._index is None:  # uploaded once, not for every block of queries
             self._reference = torch.as_tensor(self._reference, device=self._device)
 
@@ -75,7 +91,7 @@ def search_tiles(
     Args:
         reference_chunks: (n, O) float32 arrays; together at least ``k`` rows.
         query: (M, O) float32.
-        k: references a query.
+        k: references per query.
         device: where the distances are computed.
 
     Returns:
@@ -116,11 +132,16 @@ def _ranking(squared: np.ndarray, indices: np.ndarray) -> Ranking:
     return sort_candidates(torch.from_numpy(distances), torch.from_numpy(indices))
 
 
-def _build(reference: np.ndarray, description: str, seed: int) -> faiss.Index:
+def default_probes(lists: int) -> int:
+    """Lists of an inverted file to visit per query: a sixteenth of them, at least one (faiss visits one)."""
+    return max(1, lists // 16)
+
+
+def _build(reference: np.ndarray, description: str, seed: int, probes: int | None) -> faiss.Index:
     """A trained and filled faiss index."""
     try:
         index = faiss.index_factory(reference.shape[1], description)
-        _seed(index, seed)
+        _prepare_inverted_file(index, seed, probes)
         with _one_thread(description):
             index.train(reference)
             index.add(reference)
@@ -133,12 +154,24 @@ def _build(reference: np.ndarray, description: str, seed: int) -> faiss.Index:
     return index
 
 
-def _seed(index: faiss.Index, seed: int) -> None:
-    """Seed the clustering of an inverted file, and visit a sixteenth of its lists a query (faiss visits one)."""
+def _prepare_inverted_file(index: faiss.Index, seed: int, probes: int | None) -> None:
+    """Seed the clustering of an inverted file and set how many of its lists are visited per query."""
+    inverted_file = faiss.try_extract_index_ivf(index)
+    if inverted_file is None:
+        return
+    if probes is not None and not 1 <= probes <= inverted_file.nlist:
+        raise ValueError(f"probes is {probes}, but there are {inverted_file.nlist} lists")
+    inverted_file.cp.seed = seed
+    inverted_file.nprobe = default_probes(inverted_file.nlist) if probes is None else probes
+
+
+def _settings(index: faiss.Index) -> dict[str, int]:
+    """See :attr:`Index.settings`."""
     inverted_file = faiss.try_extract_index_ivf(index)
     if inverted_file is not None:
-        inverted_file.cp.seed = seed
-        inverted_file.nprobe = max(1, inverted_file.nlist // 16)
+        return {"nlist": inverted_file.nlist, "nprobe": inverted_file.nprobe}
+    graph = getattr(index, "hnsw", None)
+    return {} if graph is None else {"efSearch": graph.efSearch}
 
 
 @contextmanager

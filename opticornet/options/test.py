@@ -16,7 +16,7 @@ class TestOptions(MethodOptions):
     ckpt: str = option("--ckpt", "best", "which checkpoint of the run", choices=("best", "latest"))
     index: str = option("--index", "Flat", "faiss index_factory string; Flat is exact")
     matcher: str = option("--matcher", "diagonal", "sequence matcher", choices=("diagonal", "seqslam", "dtw"))
-    match_memory_mb: int = option("--matchMemory", 1024, "memory the sequence matcher may fill, in MiB")
+    match_memory_mib: int = option("--matchMemory", 1024, "memory the sequence matcher may fill, in MiB")
     velocities: tuple[float, ...] = option(
         "--velocities", (0.8, 1.2, 0.1), "seqslam: slowest and fastest speed of the reference, and the step between"
     )

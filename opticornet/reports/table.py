@@ -71,10 +71,10 @@ COLUMNS: tuple[Column, ...] = (
         min,
     ),
     Column(
-        "peak_memory_mb",
-        "MB",
+        "peak_memory_mib",
+        "MiB",
         "peak memory of the whole process, data included",
-        lambda result: result.get("peak_memory_mb"),
+        lambda result: result.get("peak_memory_mib"),
         lambda value: f"{value:,.0f}",
         None,
     ),

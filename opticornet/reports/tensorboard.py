@@ -16,7 +16,7 @@ from opticornet.evaluation.validated import EncodedSide, Validated
 from opticornet.learning.history import EpochHistory, EpochReport
 from opticornet.learning.task import Validation
 from opticornet.options.base import Options
-from opticornet.utils.device import peak_memory_mb
+from opticornet.utils.device import peak_memory_mib
 
 FIGURE_EVERY = 5  # validations between two similarity matrices
 _SIDE = 500  # longest side of a similarity matrix
@@ -100,9 +100,9 @@ class TrainingLog:
                 histogram.write(self.writer, f"train/distance_{name}", step)
         self.writer.add_scalar("speed/seconds_an_epoch", report.seconds, step)
         self.writer.add_scalar("speed/tuples_a_second", report.samples / max(report.seconds, 1e-9), step)
-        self.writer.add_scalar("memory/peak_mb", peak_memory_mb(), step)
+        self.writer.add_scalar("memory/peak_mib", peak_memory_mib(), step)
         if torch.cuda.is_initialized():
-            self.writer.add_scalar("memory/cuda_peak_mb", torch.cuda.max_memory_allocated() / 2**20, step)
+            self.writer.add_scalar("memory/cuda_peak_mib", torch.cuda.max_memory_allocated() / 2**20, step)
         self.history.add(report)
         self._reset()
 

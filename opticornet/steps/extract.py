@@ -1,7 +1,6 @@
 """Step: images to frame descriptors."""
 
 import os
-import platform
 import shutil
 import sys
 import time
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from opticornet.options.modes import ExtractOptions
 from opticornet.utils.errors import UserError
 from opticornet.utils.extras import needs_extra
+from opticornet.utils.versions import versions
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -162,7 +162,7 @@ def _extract(
             "rows": progress.rows,
             "source": options.images,
             "skipped": progress.skipped,
-            "versions": _versions(),
+            "versions": versions("torch", "numpy", "PIL", "cv2"),
             "names": [name for name in source.names if name not in skipped],
         },
         standardised=options.standardise == "traverse",
@@ -422,17 +422,6 @@ def _check_space(output: Path, needed: int) -> None:
 def _workers(threads: int) -> int:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return {0: min(8, cores), -1: 0}.get(threads, threads)
-
-
-def _versions() -> dict[str, str]:
-    import cv2
-    import numpy as np
-    import PIL
-    import torch
-
-    return {"python": platform.python_version()} | {
-        module.__name__: str(module.__version__) for module in (torch, np, PIL, cv2)
-    }
 
 
 def _say(options: ExtractOptions, line: str) -> None:

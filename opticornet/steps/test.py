@@ -159,7 +159,7 @@ def check_test_options(options: TestOptions) -> None:
         raise UserError("--rerank local compares single frames: leave out --rerankSeqL")
     if options.rerank == "s1+seqmatch" and not options.rerank_resume:
         raise UserError("--rerank s1+seqmatch needs the run of a single-frame encoder: --rerankResume RUN")
-    for name in ("top_k", "match_memory_mb"):
+    for name in ("top_k", "match_memory_mib"):
         if getattr(options, name) < 1:
             raise UserError(f"{options.flags()[name].metadata['flag']} {getattr(options, name)}: must be at least 1")
     if len(options.velocities) != 3:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import spatial
 
 from opticornet.evaluation.ground_truth import GroundTruth
 
@@ -65,3 +66,13 @@ def test_nearest_reference_equals_the_plain_minimum(dims, count):
     reference, query = rng.uniform(-9, 9, (count, dims)), rng.uniform(-12, 12, (70, dims))
     expected = np.linalg.norm(query[:, None] - reference, axis=2).argmin(axis=1)
     assert np.array_equal(GroundTruth(reference, query).nearest_reference, expected)
+
+
+def test_the_nearest_references_are_found_once(monkeypatch, metres):
+    trees = []
+    plain = spatial.cKDTree
+    monkeypatch.setattr(spatial, "cKDTree", lambda *arguments: trees.append(1) or plain(*arguments))
+    for radius in (1, 5, 100):
+        metres.has_positive(radius)
+    assert metres.nearest_reference is metres.nearest_reference
+    assert len(trees) == 1

@@ -1,5 +1,6 @@
 """Search against the plain loop, for every way to search."""
 
+import faiss
 import numpy as np
 import pytest
 import torch
@@ -73,6 +74,38 @@ def test_an_approximate_index_finds_most_and_repeats_itself(descriptors, index):
     assert (ours.indices[60:, 0] == exact.indices[60:, 0]).mean() > 0.4  # queries that are references
     assert np.array_equal(ours.indices, again.indices)
     assert np.all(np.diff(ours.distances, axis=1) >= 0)
+
+
+def test_an_inverted_file_visits_a_sixteenth_of_its_lists(descriptors):
+    reference, query = descriptors
+    plain = faiss.index_factory(DIMS, "IVF40,Flat")
+    faiss.extract_index_ivf(plain).cp.seed = 3
+    plain.train(reference)
+    plain.add(reference)
+    found = {}
+    for probes in (1, 2, 40):
+        plain.nprobe = probes
+        found[probes] = plain.search(query, 5)[1]
+        ours = search(reference, query, 5, index="IVF40,Flat", seed=3, probes=probes)
+        np.testing.assert_array_equal(np.sort(ours.indices), np.sort(found[probes]))
+    assert not np.array_equal(found[1], found[2])
+    index = Index(reference, "IVF40,Flat", seed=3)
+    assert index.settings == {"nlist": 40, "nprobe": 2}
+    np.testing.assert_array_equal(np.sort(index.search(query, 5).indices), np.sort(found[2]))
+
+
+def test_what_decides_an_index_thoroughness_is_known(descriptors):
+    reference, _ = descriptors
+    settings = {index: Index(reference, index).settings for index in ("Flat", "IVF8,Flat", "HNSW16", "PQ8x4")}
+    assert settings["Flat"] == settings["PQ8x4"] == {}
+    assert settings["IVF8,Flat"] == {"nlist": 8, "nprobe": 1}
+    assert settings["HNSW16"]["efSearch"] > 1
+
+
+@pytest.mark.parametrize("probes", [0, 9])
+def test_more_probes_than_lists(descriptors, probes):
+    with pytest.raises(ValueError, match=f"probes is {probes}, but there are 8 lists"):
+        search(*descriptors, 5, index="IVF8,Flat", probes=probes)
 
 
 def test_missing_neighbours_are_marked(descriptors):

@@ -101,7 +101,7 @@ def make_record(
             device="cpu",
             threads=1,
         ),
-        peak_memory_mb=123.0,
+        peak_memory_mib=123.0,
         versions={"python": "3.11"},
         created="2026-01-01T00:00:00",
         predictions=f"{name}.npz",

@@ -11,8 +11,8 @@ FEW, MANY, QUERIES, DIMS = 1000, 8000, 100, 2048
 STEP = """
 import json, sys
 from opticornet.cli import main
-from opticornet.utils.device import peak_memory_mb
-print(json.dumps([main(sys.argv[1:]), peak_memory_mb()]))
+from opticornet.utils.device import peak_memory_mib
+print(json.dumps([main(sys.argv[1:]), peak_memory_mib()]))
 """
 
 

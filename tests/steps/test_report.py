@@ -76,7 +76,7 @@ def test_errors_are_one_line(tmp_path, capsys):
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peak memory is read from /proc")
 def test_three_thousand_queries_fit_into_time_and_size(tmp_path):
-    """3000 x 3000 places with 4096-D frames: under 10 MB of page and 2 GB of memory."""
+    """3000 x 3000 places with 4096-D frames: under 10 MB of page and 2000 MiB of memory."""
     import json
     import subprocess
 
@@ -104,11 +104,11 @@ def test_three_thousand_queries_fit_into_time_and_size(tmp_path):
     script = (
         "import json, sys\nfrom opticornet.cli import main\n"
         "status = main(sys.argv[1:])\n"
-        "from opticornet.utils.device import peak_memory_mb\n"
-        "print(json.dumps([status, peak_memory_mb()]))"
+        "from opticornet.utils.device import peak_memory_mib\n"
+        "print(json.dumps([status, peak_memory_mib()]))"
     )
     done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True)
-    status, megabytes = json.loads(done.stdout)
+    status, mebibytes = json.loads(done.stdout)
     assert status == 0
-    assert megabytes < 2000
+    assert mebibytes < 2000
     assert (tmp_path / "out" / "index.html").stat().st_size < 10e6

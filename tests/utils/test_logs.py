@@ -49,6 +49,8 @@ def test_environment_keeps_every_start(tmp_path):
     first, second = json.loads((tmp_path / "environment.json").read_text())["starts"]
     assert first["packages"]["torch"] == second["packages"]["torch"]
     assert first["cores"] >= 1
+    assert "opticornet" in first["packages"]
+    assert "python" in first
 
 
 def test_the_log_keeps_the_line_that_stops_a_step(tmp_path):

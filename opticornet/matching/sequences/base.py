@@ -7,7 +7,7 @@ import torch
 
 
 @dataclass(frozen=True)
-class Room:
+class FramesAround:
     """Frames that a reference window's own sequence still has ``before`` and ``after`` it: int64 of any shape that
     broadcasts against the scores."""
 
@@ -38,14 +38,14 @@ class SequenceMatcher(ABC):
         return distances
 
     @abstractmethod
-    def score(self, local: torch.Tensor, room: Room) -> torch.Tensor:
+    def score(self, local: torch.Tensor, around: FramesAround) -> torch.Tensor:
         """Score many window pairs.
 
         Args:
             local: (A, B, L, L + 2 * margin) float32 prepared distances of the frames of A x B window pairs: query
                 frame by reference frame, the first ``margin`` of which lie before the window. Usually a view with
                 much overlap: read ``local[:, :, t, u]``, never copy or write it.
-            room: of the reference windows, (B,) or (A, B).
+            around: of the reference windows, (B,) or (A, B).
 
         Returns:
             (A, B) float32.

@@ -12,7 +12,7 @@ import torch
 
 from opticornet.matching.distances import euclidean
 from opticornet.matching.ranking import Ranking, TopK, concatenate, sort_candidates
-from opticornet.matching.sequences.base import Room, SequenceMatcher
+from opticornet.matching.sequences.base import FramesAround, SequenceMatcher
 from opticornet.matching.sequences.diagonal import Diagonal
 from opticornet.matching.sequences.seqslam import SeqSlam
 from opticornet.matching.sequences.warping import Warping
@@ -42,7 +42,7 @@ def match(
     Args:
         matcher: e.g. ``Diagonal()``; see :data:`MATCHERS`.
         reference, query: windows of the same length over frames of the same dimension.
-        k: references a query, 1 to ``len(reference)``.
+        k: references per query, 1 to ``len(reference)``.
         memory_bytes: bound on what is held besides the frames, the result and its (M, k) int64 keys.
         reverse: the query was driven the other way: its windows are read backwards.
         device: where the distances are computed.
@@ -63,7 +63,7 @@ def match(
     for column in range(0, len(by_start), columns):
         windows = by_start[column : column + columns]
         strip = read_strip(reference, reference.starts[windows], margin=margin, device=device)
-        room = _room_at_positions(reference, windows, strip, margin)
+        around = _frames_around_positions(reference, windows, strip, margin)
         numbers = torch.from_numpy(windows).to(device)
         for row in range(0, len(query_starts), rows):
             query_strip = read_strip(query, query_starts[row : row + rows], reverse=reverse, device=device)
@@ -71,7 +71,7 @@ def match(
             for block in _blocks(query_strip.positions, local):
                 positions = query_strip.positions[block]
                 low = int(positions.min())
-                scores = matcher.score(local[low : int(positions.max()) + 1], room)
+                scores = matcher.score(local[low : int(positions.max()) + 1], around)
                 scores = _take(_take(scores, positions - low, 0), strip.positions, 1)
                 best.update(slice(row + block.start, row + block.stop), scores, numbers)
         release(reference.frames)
@@ -113,8 +113,10 @@ def rerank(
         strip = read_strip(reference, reference.starts[windows], margin=margin, device=device)
         local = _local_distances(matcher, query_strip, strip, query.length, margin)
         pairs = torch.from_numpy(query_strip.positions[:, None]), torch.from_numpy(strip.positions[place])
-        room = Room(*(torch.from_numpy(frames).to(device) for frames in reference.room(windows[place])))
-        scores = matcher.score(local[pairs[0].to(device), pairs[1].to(device)], room)  # (c, K)
+        around = FramesAround(
+            *(torch.from_numpy(frames).to(device) for frames in reference.frames_around(windows[place]))
+        )
+        scores = matcher.score(local[pairs[0].to(device), pairs[1].to(device)], around)  # (c, K)
         numbers = torch.from_numpy(wanted).to(device)
         parts.append(sort_candidates(scores.masked_fill(numbers < 0, torch.inf), numbers))
     return concatenate(parts)
@@ -130,14 +132,14 @@ def _local_distances(
     return matcher.prepare(distances, reference.real).unfold(0, length, 1).unfold(1, length + 2 * margin, 1)
 
 
-def _room_at_positions(reference: SequenceSet, windows: np.ndarray, strip: Strip, margin: int) -> Room:
-    """Room at every position of a strip; none where no window begins."""
+def _frames_around_positions(reference: SequenceSet, windows: np.ndarray, strip: Strip, margin: int) -> FramesAround:
+    """Frames around every position of a strip; none where no window begins."""
     sides = []
-    for frames in reference.room(windows):
+    for frames in reference.frames_around(windows):
         side = np.zeros(len(strip.frames) - reference.length - 2 * margin + 1, dtype=np.int64)
         side[strip.positions] = frames
         sides.append(torch.from_numpy(side).to(strip.frames.device))
-    return Room(*sides)
+    return FramesAround(*sides)
 
 
 def _blocks(positions: np.ndarray, local: torch.Tensor) -> Iterator[slice]:

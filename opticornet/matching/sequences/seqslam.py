@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch.nn.functional import pad
 
-from opticornet.matching.sequences.base import Room, SequenceMatcher
+from opticornet.matching.sequences.base import FramesAround, SequenceMatcher
 
 _SMALLEST_DEVIATION = 1e-6
 
@@ -58,7 +58,7 @@ class SeqSlam(SequenceMatcher):
     def prepare(self, distances: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
         return enhance_contrast(distances, real, self.contrast // 2) if self.contrast else distances
 
-    def score(self, local: torch.Tensor, room: Room) -> torch.Tensor:
+    def score(self, local: torch.Tensor, around: FramesAround) -> torch.Tensor:
         length = local.shape[2]
         margin = (local.shape[3] - length) // 2
         best = torch.full(local.shape[:2], torch.inf, device=local.device)
@@ -66,7 +66,7 @@ class SeqSlam(SequenceMatcher):
             total = local[:, :, 0, margin + line[0]].clone()
             for position in range(1, length):
                 total += local[:, :, position, margin + line[position]]
-            outside = (room.before < -line.min()) | (room.after < line.max() - length + 1)
+            outside = (around.before < -line.min()) | (around.after < line.max() - length + 1)
             torch.minimum(best, total.div_(length).masked_fill_(outside, torch.inf), out=best)
         return best
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from opticornet.matching.sequences.base import Room, SequenceMatcher
+from opticornet.matching.sequences.base import FramesAround, SequenceMatcher
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Warping(SequenceMatcher):
         if self.band is not None and self.band < 0:
             raise ValueError(f"the band must not be negative, found {self.band}")
 
-    def score(self, local: torch.Tensor, room: Room) -> torch.Tensor:
+    def score(self, local: torch.Tensor, around: FramesAround) -> torch.Tensor:
         length = local.shape[2]
         band = length if self.band is None else self.band
         above: dict[int, torch.Tensor] = {}  # cost of the best path to each reference position, one query frame ago

@@ -52,7 +52,12 @@ class SequenceSet:
             release(self.frames)
         return replace(self, squared=torch.cat(norms))
 
-    def room(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def window(self, i: int) -> "SequenceSet":
+        """The ``i``-th window alone."""
+        bounds = None if self.bounds is None else self.bounds[i : i + 1]
+        return replace(self, starts=self.starts[i : i + 1], bounds=bounds)
+
+    def frames_around(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Frames of its own sequence before and after each of the ``windows`` (any shape of window numbers)."""
         starts = self.starts[windows]
         if self.bounds is None:
