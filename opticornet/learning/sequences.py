@@ -12,13 +12,14 @@ from torch import Tensor
 from opticornet.datasets.frames import FrameSource
 from opticornet.datasets.windows import Windows
 from opticornet.evaluation.metrics import recall_at
+from opticornet.evaluation.neighbours import Neighbours
 from opticornet.evaluation.scene import Scene, side_of
 from opticornet.evaluation.validated import Validated
 from opticornet.inference.encode import encode
 from opticornet.inference.load import check_dims
 from opticornet.learning.history import recall_name
 from opticornet.learning.losses.base import TupleLoss, Tuples
-from opticornet.learning.mining import MinedTuples, Miner, Neighbours
+from opticornet.learning.mining import MinedTuples, Miner
 from opticornet.learning.task import LearningTask, StepTerms, Validation
 from opticornet.matching.search import search
 from opticornet.models.sequences.base import SequenceEncoder
@@ -57,7 +58,7 @@ class Mining:
 
 
 class Side:
-    """The windows of one drive and their frames, which are read, or kept on the device, for as long as this lives."""
+    """The windows of one drive and the source of their frames, which may keep them on the device."""
 
     def __init__(self, windows: Windows, frames: FrameSource) -> None:
         self.windows, self.frames = windows, frames
@@ -91,14 +92,14 @@ class Side:
         return torch.cat(encoded)[place.argsort().to(encoded[0].device)]
 
 
-def sides_of(scene: Scene, encoder: SequenceEncoder) -> tuple[Side, Side]:
-    """Reference and query of a scene, with the frames that the encoder takes.
+def sides(scene: Scene, encoder: SequenceEncoder) -> tuple[Side, Side]:
+    """Queries and references of a scene, with frames as the encoder takes them.
 
     Raises:
-        UserError: there are no such frames, or those of the two drives differ in shape.
+        UserError: a traverse has no such frames, or frames of the two drives differ in size.
     """
     reference, query = scene.frames(encoder)
-    return Side(scene.reference, reference), Side(scene.query, query)
+    return Side(scene.query, query), Side(scene.reference, reference)
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ class SequenceTask(LearningTask[MinedTuples]):
         settings: of mining and batches.
 
     Raises:
-        UserError: the split says nothing of negatives.
+        UserError: the split says nothing of negatives, or a traverse has no frames that the encoder takes.
     """
 
     module: SequenceEncoder
@@ -153,8 +154,8 @@ class SequenceTask(LearningTask[MinedTuples]):
         self.method, self.tuple_loss, self.settings = method, loss, settings
         self.scene, self.validation, self.device = scene, validation, scene.device
         self.module = encoder.to(self.device)
-        self.reference, self.query = sides_of(scene, self.module)
-        self.validation_reference, self.validation_query = sides_of(validation, self.module)
+        self.query, self.reference = sides(scene, self.module)
+        self.validation_query, self.validation_reference = sides(validation, self.module)
         in_rows = scene.split.positives is not None  # a table counts in reference rows, and so does the radius
         places = scene.reference.rows[:, None].astype(np.float64) if in_rows else scene.reference.positions
         self.reference_places = torch.from_numpy(places)  # (N, P)

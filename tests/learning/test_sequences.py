@@ -9,7 +9,6 @@ from opticornet.datasets.traverse import Split, Traverse
 from opticornet.datasets.windows import Windows
 from opticornet.evaluation import ground_truth
 from opticornet.evaluation.scene import Scene
-from opticornet.learning import sequences
 from opticornet.learning.losses.base import TupleLoss
 from opticornet.learning.losses.quadruplet import QuadrupletLoss
 from opticornet.learning.losses.triplet import TripletLoss
@@ -113,7 +112,7 @@ def long_side(count: int = 700) -> Side:
     bounds = np.repeat([[0, count // 2], [count // 2, count]], count // 2, axis=0)
     rows = np.random.default_rng(1).standard_normal((count, 4)).astype(np.float32)
     traverse = Traverse("drive", rows, np.arange(float(count))[:, None], "frames", bounds)
-    return Side(Windows.of(traverse, 3, 0), DescriptorFrames(traverse.descriptors, CPU))
+    return Side(Windows.of(traverse, 3, 0), DescriptorFrames(rows, CPU))
 
 
 def test_some_windows_are_encoded_as_among_all():
@@ -160,7 +159,7 @@ def test_what_validation_reads_is_prepared_once(monkeypatch):
     trees = []
     nearest = ground_truth._nearest
     monkeypatch.setattr(ground_truth, "_nearest", lambda *places: trees.append(1) or nearest(*places))
-    monkeypatch.setattr(sequences, "sides_of", lambda *_: pytest.fail("frames were prepared again"))
+    monkeypatch.setattr(Scene, "frames", lambda *_: pytest.fail("frames were prepared again"))
     one.validation.truth.__dict__.pop("nearest_reference", None)
     object.__setattr__(one.validation.truth, "table", None)
     scores = {one.validate().score for _ in range(3)}
