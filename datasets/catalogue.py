@@ -1,4 +1,4 @@
-"""``--dataset``: a built-in name or a dataset folder, opened and checked.
+"""``dataset``: a built-in name or a dataset folder, opened and checked.
 
 Adding a built-in dataset is one function that gives a :class:`Dataset` and one line in :data:`BUILT_IN`.
 """
@@ -42,7 +42,7 @@ class Source:
 
 
 def _synthetic(source: Source, split_names: tuple[str, ...] | None) -> Dataset:
-    """Always the same world: a ``--seed`` of training that also changed the data could not be compared."""
+    """Always the same world: a ``seed`` of training that also changed the data could not be compared."""
     dataset = synthetic.simulate()
     return Dataset(dataset.name, {name: dataset.splits[name] for name in split_names or dataset.splits})
 

@@ -1,4 +1,4 @@
-"""What is in a dataset, and what is wrong with it: the work of ``--mode check``."""
+"""What is in a dataset, and what is wrong with it: what the check step prints."""
 
 import re
 from contextlib import suppress

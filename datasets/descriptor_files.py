@@ -86,14 +86,14 @@ class DescriptorFiles:
         if not self.output.exists() and not self.local.exists():
             if self.record.exists() and "encoder" not in (_read_json(self.record) or {}):
                 raise UserError(
-                    f"{self.record} exists and is no record of descriptors: choose another --output, or "
-                    "give --overwrite to replace it"
+                    f"{self.record} exists and is no record of descriptors: choose another `output`, or "
+                    "give `overwrite` to replace it"
                 )
             return False
         if difference := self._difference(_read_json(self.record)):
             raise UserError(
-                f"{self.output} exists and was made otherwise ({difference}): choose another --output, or "
-                "give --overwrite to replace it"
+                f"{self.output} exists and was made otherwise ({difference}): choose another `output`, or "
+                "give `overwrite` to replace it"
             )
         if not all(path.exists() for path in self.arrays):
             return False  # killed while publishing
@@ -117,7 +117,7 @@ class DescriptorFiles:
             return Progress()
         raise UserError(
             f"{self.output} was begun otherwise and never finished ({difference}): choose another "
-            "--output, or give --overwrite to start anew"
+            "`output`, or give `overwrite` to start anew"
         )
 
     def save_progress(self, progress: Progress) -> None:

@@ -34,7 +34,7 @@ def window_indices(starts: np.ndarray, length: int) -> np.ndarray:
 def inside(bounds: np.ndarray, length: int) -> np.ndarray:
     """(N,) bool: frames whose unshifted window of ``length`` stays within their own sequence.
 
-    These are the frames ``--seqL_filterData length`` keeps.
+    These are the frames that a filter of ``length`` keeps.
     """
     first = np.arange(len(bounds)) - length // 2
     return (first >= bounds[:, 0]) & (first + length <= bounds[:, 1])
@@ -66,27 +66,27 @@ class Windows:
         rows = np.flatnonzero(inside(traverse.bounds, filter_length)) if filter_length else np.arange(len(traverse))
         if not len(rows):
             raise UserError(
-                f"--seqL_filterData {filter_length} leaves no frame of {traverse.name}: its {len(traverse)} frames "
+                f"`filter_length` {filter_length} leaves no frame of {traverse.name}: its {len(traverse)} frames "
                 f"lie in sequences too short for it; choose a smaller one"
             )
         return cls._placed(traverse, length, rows)
 
-    def with_length(self, length: int, flag: str) -> "Windows":
-        """The same frames' windows of another length, which ``flag`` asked for.
+    def with_length(self, length: int, argument: str = "length") -> "Windows":
+        """The same frames' windows of another length, which ``argument`` asked for.
 
         Raises:
             UserError: a sequence is shorter than ``length``.
         """
-        return self._placed(self.traverse, length, self.rows, flag)
+        return self._placed(self.traverse, length, self.rows, argument)
 
     @classmethod
-    def _placed(cls, traverse: Traverse, length: int, rows: np.ndarray, flag: str = "--seqL") -> "Windows":
+    def _placed(cls, traverse: Traverse, length: int, rows: np.ndarray, argument: str = "sequence_length") -> "Windows":
         bounds = traverse.bounds[rows]
         shortest = int(np.diff(bounds, axis=1).min())
         if shortest < length:
             raise UserError(
-                f"{flag} {length} is above the shortest sequence of {traverse.name}, which has {shortest} frames; "
-                f"choose {flag} {shortest} or less, or drop short sequences with --seqL_filterData {length}"
+                f"`{argument}` {length} is above the shortest sequence of {traverse.name}, which has {shortest} "
+                f"frames; choose `{argument}` {shortest} or less, or drop short sequences with `filter_length` {length}"
             )
         return cls(traverse, length, rows, window_starts(rows, bounds, length))
 

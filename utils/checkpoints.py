@@ -42,7 +42,7 @@ def load_checkpoint(path: Path, *, mapped: bool = False) -> dict[str, Any]:
         UserError: no such file, not a checkpoint, or one that holds anything but tensors and plain values.
     """
     if not path.is_file():
-        raise UserError(f"no checkpoint {path}; train first, or give --resume another run folder")
+        raise UserError(f"no checkpoint {path}; train first, or give `resume` another run folder")
     try:
         state = load_plain(path, mapped=mapped and zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
@@ -112,8 +112,8 @@ def fit_state(module: torch.nn.Module, state: dict[str, torch.Tensor], source: s
             if keys
         ]
         raise UserError(
-            f"{source} does not fit this encoder: {', '.join(faults)}; check --pooling, --outDims, --w and, for "
-            "delta-lstm, --seqL"
+            f"{source} does not fit this encoder: {', '.join(faults)}; check `pooling`, its options and, for "
+            "delta-lstm, `sequence_length`"
         )
     module.load_state_dict({key: value.to(own[key].dtype) for key, value in state.items()}, assign=assign)
 

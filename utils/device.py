@@ -14,7 +14,7 @@ from opticornet.utils.errors import UserError
 
 
 def choose_device(name: str, nocuda: bool) -> torch.device:
-    """The device that ``--device`` and ``--nocuda`` mean.
+    """The device that ``device`` and ``nocuda`` mean.
 
     Raises:
         UserError: CUDA is asked for and there is none.
@@ -25,7 +25,7 @@ def choose_device(name: str, nocuda: bool) -> torch.device:
         torch.backends.cudnn.allow_tf32 = False  # convolutions are as exact as products, and the same in any batch
         return torch.device("cuda")
     if name == "cuda":
-        raise UserError("--device cuda: PyTorch sees no CUDA device; use --device cpu, or auto")
+        raise UserError("`device` cuda: PyTorch sees no CUDA device; use `device` cpu, or auto")
     return torch.device("cpu")
 
 
@@ -40,7 +40,7 @@ def cpu_threads(threads: int) -> Iterator[None]:
         UserError: more than 1024.
     """
     if threads > 1024:
-        raise UserError(f"--threads {threads}: wanted at most 1024; 0 takes all cores")
+        raise UserError(f"`threads` {threads}: wanted at most 1024; 0 takes all cores")
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
     try:

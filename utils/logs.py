@@ -48,11 +48,11 @@ class RunLog:
         self._write(line, shown=True)
 
     def say(self, line: str, colour: str | None = None) -> None:
-        """How the step comes along: not shown with ``--quiet``. ``colour``: "green" or "bold", where colours are."""
+        """How the step comes along: not shown with ``quiet``. ``colour``: "green" or "bold", where colours are."""
         self._write(line, shown=not self.quiet, colour=colour)
 
     def detail(self, line: str) -> None:
-        """What helps to find out why: shown with ``--verbose``."""
+        """What helps to find out why: shown with ``verbose``."""
         self._write(line, shown=self.verbose and not self.quiet)
 
     def _write(self, line: str, shown: bool, colour: str | None = None) -> None:

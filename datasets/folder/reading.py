@@ -277,7 +277,7 @@ class _Reader:
     def _check_same_images(self, path: Path, images: tuple[str, ...], listed_in: str | None) -> None:
         """Whether descriptors were extracted from these very images, where a record beside them names those.
 
-        A record written by ``--mode extract`` names images as its list does, which is how a prepared table does, or
+        A record written by an extraction names images as its list does, which is how a prepared table does, or
         relative to a folder of images, which the paths then end in.
         """
         extracted = (read_identity(path) or {}).get("names")
@@ -287,7 +287,7 @@ class _Reader:
         if other := next((pair for pair in pairs if not f"/{pair[1]}".endswith(f"/{pair[0]}")), None):
             raise UserError(
                 f"{path}: extracted from other images than {listed_in} lists (first {other[0]}, not {other[1]}); "
-                "extract again with --overwrite"
+                "extract again with `overwrite`"
             )
 
     def _origin(self, name: str) -> np.ndarray | None:
@@ -319,7 +319,7 @@ class _Reader:
         )
 
     def _local_features(self, descriptors: str, count: int) -> np.ndarray | None:
-        """What ``--mode extract --local`` wrote beside a ``.npy``; None where it did not."""
+        """What extracting with ``local``` wrote beside a ``.npy``; None where it did not."""
         path = local_of(self._folder / descriptors)
         if path.suffix != ".npy" or not path.is_file():
             return None

@@ -126,7 +126,7 @@ def image_batches(
         if "DataLoader worker" in str(error) or "shared memory" in str(error):
             raise UserError(
                 "a decoding worker was stopped by the system, most often for lack of (shared) memory: "
-                "use a smaller --batchSize, fewer --threads, or --threads -1"
+                "use a smaller `batch_size`, fewer `threads`, or `threads` -1"
             ) from error
         raise
 

@@ -85,7 +85,7 @@ def _as_16_bits(pixels: np.ndarray) -> np.ndarray:
 
 def _from_raw(pixels: np.ndarray, bayer: str) -> np.ndarray:
     if pixels.ndim != 2 or pixels.dtype.kind not in "iu" or min(pixels.shape) < 2:
-        raise BadImageError("it is no raw frame, which has one channel of 8 or 16 bits; leave out --bayer")
+        raise BadImageError("it is no raw frame, which has one channel of 8 or 16 bits; leave out `bayer`")
     if pixels.dtype == np.uint8:
         return demosaic(pixels, bayer)
     return _to_8_bits(demosaic(_as_16_bits(pixels), bayer))

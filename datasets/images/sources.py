@@ -60,11 +60,11 @@ def open_images(path: str | Path, fps: float | None = None, bayer: str = "") -> 
     path = Path(path)
     is_video = path.suffix.lower() in VIDEO_SUFFIXES
     if not path.exists():
-        raise UserError(f"no images at {path}: give --images a folder, a list.txt or a video file that exists")
+        raise UserError(f"no images at {path}: give `images` a folder, a list.txt or a video file that exists")
     if fps is not None and (path.is_dir() or not is_video):
-        raise UserError(f"--fps is for videos and {path} is none: leave it out")
+        raise UserError(f"`fps` is for videos and {path} is none: leave it out")
     if bayer and path.is_file() and is_video:
-        raise UserError(f"--bayer is for image files of raw frames and {path} is a video: leave it out")
+        raise UserError(f"`bayer` is for image files of raw frames and {path} is a video: leave it out")
     if path.is_dir():
         return ImageFiles(path, find_images(path), bayer)
     if is_video:

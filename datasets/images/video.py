@@ -26,7 +26,7 @@ def open_video(path: Path, fps: float | None) -> "VideoFrames":
         UserError: it cannot be opened, holds no frame, ``fps`` is not positive, or its frames have no times.
     """
     if fps is not None and not fps > 0:
-        raise UserError(f"--fps {fps:g}: wanted more than 0 frames a second")
+        raise UserError(f"`fps` {fps:g}: wanted more than 0 frames a second")
     capture = _open_capture(path)
     if capture is None:
         raise UserError(f"cannot open the video {path}: it is damaged or its codec is unknown")
@@ -43,7 +43,7 @@ def open_video(path: Path, fps: float | None) -> "VideoFrames":
         count += 1
     capture.release()
     if fps is not None and count > 1 and not seconds > first:
-        raise UserError(f"the video {path} does not say when its frames were taken: leave out --fps, which takes all")
+        raise UserError(f"the video {path} does not say when its frames were taken: leave out `fps`, which takes all")
     if not chosen:
         raise UserError(f"the video {path} has no frames that can be decoded")
     return VideoFrames(path, tuple(chosen))

@@ -64,7 +64,7 @@ def read_columns(path: Path, needed: tuple[str, ...] = ()) -> Columns:
         with open(path, newline="", encoding="utf-8-sig") as file:
             header, *rows = [row for row in csv.reader(file) if row] or [[]]
     except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file; check --root, or unpack the dataset again") from error
+        raise UserError(f"{path}: no such file; check `root`, or unpack the dataset again") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: cannot be read as a UTF-8 CSV table ({error})") from error
     header = [name.strip() for name in header]

@@ -108,7 +108,7 @@ def _pair(root: Path, reference: str, query: str) -> tuple[str, str]:
     if not reference or not query:
         raise UserError(
             f"{root}: which folder is the reference and which the query? it has {', '.join(found) or 'none'}; give "
-            "--reference and --query"
+            "`reference` and `query`"
         )
     return reference, query
 

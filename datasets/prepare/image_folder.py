@@ -78,7 +78,7 @@ def listed_rows(pattern: str, traverse: str, images: tuple[str, ...]) -> np.ndar
     """
     path = Path(pattern.replace("{traverse}", traverse))
     if not path.is_file():
-        raise UserError(f"{path}: no such list of image names; check --frameList")
+        raise UserError(f"{path}: no such list of image names; check `frame_list`")
     wanted = [stem(line) for line in read_image_names(path)]
     rows = rows_by_stem(path, images)
     if missing := [name for name in wanted if name not in rows]:

@@ -65,7 +65,7 @@ class Msls(Source):
         """
         cities = {"train": self.train_city, "val": self.val_city, "test": self.test_city}
         if not any(cities.values()):
-            raise UserError("msls needs a city: give --trainCity, --valCity, --testCity, one or more of them")
+            raise UserError("msls needs a city: give `train_city`, `val_city`, `test_city`, one or more of them")
         traverses: dict[str, PreparedTraverse] = {}
         notes: list[str] = []
         splits = []
@@ -126,7 +126,7 @@ def _traverse(
     if missing := [image for image in images if image not in found]:
         raise UserError(
             f"{folder / 'seq_info.csv'}: {len(missing)} of {len(images)} rows match no image, first {missing[0]}; "
-            "unpack all parts of the dataset, or give --frameList with the frames there are"
+            "unpack all parts of the dataset, or give `frame_list` with the frames there are"
         )
     labels = sequence[rows]
     if break_gaps:

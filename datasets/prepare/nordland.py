@@ -82,7 +82,7 @@ def _chosen(images: dict[str, tuple[str, ...]], frame_list: str) -> dict[str, np
         lone = sorted(set(first) ^ set(second)) or [next(a or b for a, b in zip_longest(first, second) if a != b)]
         raise UserError(
             f"{' and '.join(images)} do not hold the same frames, for instance {lone[0]}; remove what has no partner, "
-            "or give --frameList"
+            "or give `frame_list`"
         )
     return {season: np.arange(len(names)) for season, names in images.items()}
 
@@ -113,7 +113,7 @@ def _split_rows(table: Path, labels: list[str]) -> dict[str, np.ndarray]:
 def _seqnet_rows(count: int) -> dict[str, np.ndarray]:
     if count != CLEAN_FRAMES:
         raise UserError(
-            f"found {count} frames; seqNet's split is by rows of the {CLEAN_FRAMES} clean frames: give --frameList "
-            "with the list of their names (nordland_clean_imageNames.txt), or use --source folders"
+            f"found {count} frames; seqNet's split is by rows of the {CLEAN_FRAMES} clean frames: give `frame_list` "
+            "with the list of their names (nordland_clean_imageNames.txt), or use `source` folders"
         )
     return {name: np.arange(*NORDLAND_ROWS[name]) for name in ALL_SPLITS}

@@ -52,7 +52,10 @@ class Oxford(Source):
             UserError: missing traverse or poses, times that do not overlap, a split that is not known for a traverse.
         """
         pattern = "gbrg" if self.camera.startswith("stereo") else "rggb"
-        notes = [f"RobotCar ships raw frames: extract with --bayer {pattern}, unless you made colour of them already"]
+        notes = [
+            f"RobotCar ships raw frames: extract with the Bayer pattern {pattern}, unless you made colour of them "
+            "already"
+        ]
         both = {
             name: _traverse(root, name, self.camera, self.poses, self.spacing, self.frame_list, notes)
             for name in (self.reference, self.query)
@@ -137,7 +140,7 @@ def _rows_in(splits: str, part: str, name: str, times_us: np.ndarray) -> np.ndar
     """Rows of a traverse whose image was taken in one of the split's intervals."""
     if name not in INTERVALS[splits][part]:
         raise UserError(
-            f"seqNet's split {splits} is of {' and '.join(INTERVALS[splits][part])}, not of {name}; give --splits all"
+            f"seqNet's split {splits} is of {' and '.join(INTERVALS[splits][part])}, not of {name}; give `splits` all"
         )
     first, last = np.array(INTERVALS[splits][part][name]).T
     index = np.searchsorted(first, times_us, side="right") - 1

@@ -34,7 +34,7 @@ def partition(
     """
     if len(fractions) != 3 or min(fractions) < 0 or not 0 < sum(fractions) <= 1 + 1e-9:
         raise UserError(
-            f"--fractions {' '.join(f'{f:g}' for f in fractions)}: wanted three numbers from 0, for train, val and "
+            f"`fractions` {' '.join(f'{f:g}' for f in fractions)}: wanted three numbers from 0, for train, val and "
             "test, in all at most 1"
         )
     labels = _stretches(len(reference), np.asarray(fractions), generator)
@@ -54,7 +54,7 @@ def partition(
         if not len(of_reference) or not len(of_query):
             raise UserError(
                 f"the {name} split is left with {len(of_reference)} reference and {len(of_query)} query frames; choose "
-                "a larger fraction for it, a smaller --gap or another --seed"
+                "a larger fraction for it, a smaller `gap` or another `seed`"
             )
     return rows
 

@@ -143,13 +143,13 @@ def write_prepared(folder: Path, name: str, prepared: Prepared, overwrite: bool 
         existing = [file for file in changed if (folder / file).exists()]
         if existing and not overwrite:
             raise UserError(
-                f"{folder / existing[0]} exists and would change: choose another --output, or give --overwrite to "
+                f"{folder / existing[0]} exists and would change: choose another `output`, or give `overwrite` to "
                 "replace it"
             )
         for file in changed:
             os.replace(Path(staging.name, file), folder / file)
     stale = tuple(
-        f"{folder / name}.npy: extracted from other images than it now belongs to; extract with --overwrite"
+        f"{folder / name}.npy: extracted from other images than it now belongs to; extract with `overwrite`"
         for name in (traverse.name for traverse in prepared.traverses)
         if f"{name}.txt" in existing and (folder / f"{name}.npy").exists()
     )

@@ -139,7 +139,7 @@ def _only(folder: Path, pattern: str) -> Path:
     found = sorted(folder.glob(pattern))
     if len(found) != 1:
         several = f"{len(found)} files match" if found else "no file matches"
-        raise UserError(f"{folder}: {several} {pattern}; wanted seqNet's struct file there (--structPath)")
+        raise UserError(f"{folder}: {several} {pattern}; wanted seqNet's struct file there (`struct_path`)")
     return found[0]
 
 

@@ -109,7 +109,7 @@ def read_split_indices(path: Path, key: str) -> tuple[np.ndarray, np.ndarray]:
                 raise UserError(f"{path}:{key}: {dtype} of shape {shape}; wanted two arrays, of reference and query")
             value = _IntegerArrayUnpickler(member, encoding="latin1").load()
     except FileNotFoundError as error:
-        raise UserError(f"{path}: no such split-index file; check --structPath") from error
+        raise UserError(f"{path}: no such split-index file; check `struct_path`") from error
     except UserError:
         raise
     except Exception as error:  # a hostile or broken pickle may raise anything at all
@@ -156,7 +156,7 @@ def _lines(path: Path) -> list[str]:
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file; check --structPath") from error
+        raise UserError(f"{path}: no such file; check `struct_path`") from error
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as UTF-8 text ({error})") from error
     if not (lines := [line for line in lines if line]):
@@ -224,7 +224,7 @@ def _load_fields(path: Path) -> dict[str, Any]:
     from scipy.io import loadmat
 
     if not path.is_file():
-        raise UserError(f"{path}: no such struct file; check --structPath")
+        raise UserError(f"{path}: no such struct file; check `struct_path`")
     try:
         struct = loadmat(path, variable_names=["dbStruct"])["dbStruct"][0, 0]
         return {name: struct[name] for name in struct.dtype.names}

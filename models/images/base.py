@@ -161,7 +161,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"no weights at {path}: give --weights an existing checkpoint file")
+        raise UserError(f"no weights at {path}: give `weights` an existing checkpoint file")
     try:
         content = load_plain(path)
     except Exception as error:  # torch raises UnpicklingError, RuntimeError, EOFError or KeyError, as the damage goes

@@ -38,7 +38,7 @@ class HubEncoder(ImageEncoder):
                 alone = torch.cat([self._describe(image[None]) for image in pair])
                 together = self._describe(pair)
             except ValueError as error:
-                raise UserError(f"{error}; try another --imageSize") from error
+                raise UserError(f"{error}; try another `image_size`") from error
         self.out_dims = alone.shape[1]
         self.one_by_one = not torch.allclose(alone, together, rtol=0, atol=1e-5)
 

@@ -52,7 +52,7 @@ class Projection:
             UserError: missing, or not a projection.
         """
         if not path.is_file():
-            raise UserError(f"no projection at {path}: fit one with --pca and --pcaFrom")
+            raise UserError(f"no projection at {path}: fit one with `pca` and `pca_from`")
         try:
             with np.load(path, allow_pickle=False) as stored:
                 if str(stored["format"]) != FORMAT:
@@ -60,7 +60,7 @@ class Projection:
                 mean, components = stored["mean"], stored["components"]
                 projection = cls(mean, components, bool(stored["whiten"]), str(stored["fitted_on"]))
         except Exception as error:  # zipfile, zlib and NumPy each raise their own on damage
-            raise UserError(f"{path} is not a projection written by --pca: {error}") from error
+            raise UserError(f"{path} is not a projection written by `pca`: {error}") from error
         if components.ndim != 2 or mean.shape != components.shape[1:] or not np.isfinite(components).all():
             raise UserError(f"{path} is damaged: mean {mean.shape}, components {components.shape}")
         return projection
@@ -118,7 +118,7 @@ def check_dims(dims: int, rows: int, width: int) -> None:
     """Refuse more components than ``rows`` descriptors of ``width`` dimensions have."""
     if not 0 < dims <= min(rows, width):
         raise UserError(
-            f"--pca {dims}: the descriptors to fit on are {rows} rows of {width} dimensions; "
+            f"`pca` {dims}: the descriptors to fit on are {rows} rows of {width} dimensions; "
             f"wanted 1 to {min(rows, width)}"
         )
 

@@ -70,8 +70,8 @@ def fetch_weights(*, network: str) -> Path:
     except (OSError, RuntimeError) as error:
         raise UserError(
             f"cannot download {network}'s ImageNet weights: wanted {path.name}, published by torchvision "
-            f"(its page 'Models and pre-trained weights'); put it at {path} or name it with --weights, "
-            "or try things out with --weights random"
+            f"(its page 'Models and pre-trained weights'); put it at {path} or name it with `weights`, "
+            "or try things out with `weights` random"
         ) from error
     return path
 

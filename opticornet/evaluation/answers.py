@@ -173,7 +173,7 @@ def rerank_answer(scene: Scene, options: TestOptions, answer: Answer) -> Answer:
         run = find_run(options.rerank_resume, options.runs_path, options.save_path)
     seconds = dict(answer.seconds)
     if options.rerank_length:
-        scene = scene.with_length(options.rerank_length, "--rerankSeqL")
+        scene = scene.with_length(options.rerank_length, "rerank_length")
     weights, reference, query = frame_sets(scene, options, options.rerank, run, seconds)
     matcher, settings = matching(options, scene.device)
     candidates = answer.ranking.first(options.top_k)

@@ -14,8 +14,8 @@ def recall_at(correct: np.ndarray, counted: np.ndarray, ks: Sequence[int]) -> di
 
     Args:
         correct: (M, K) bool, ranked references within the radius.
-        counted: (M,) bool, queries that enter the mean: those with a positive (``--noPositive drop``) or all of them
-            (``--noPositive count``; one without a positive is then always a failure).
+        counted: (M,) bool, queries that enter the mean: those with a positive (``no_positive`` drop) or all of them
+            (``no_positive`` count; one without a positive is then always a failure).
         ks: the K wanted, each at most ``correct.shape[1]``.
 
     Raises:

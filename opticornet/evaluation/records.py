@@ -24,7 +24,7 @@ _RENAMED = {"peak_memory_mb": "peak_memory_mib"}  # fields that earlier versions
 
 @dataclass(frozen=True)
 class DescriptorRecord:
-    """What made a traverse's frame descriptors, as the ``.json`` that ``--mode extract`` writes beside them says."""
+    """What made a traverse's frame descriptors, as the ``.json`` that an extraction writes beside them says."""
 
     encoder: str
     pool: str | None
@@ -47,7 +47,7 @@ class SideRecord:
     name: str
     source: str  # of the descriptors; of the images where the method took those
     frames: int
-    kept: int  # windows that take part, after --seqL_filterData
+    kept: int  # windows that take part, after `filter_length`
     descriptors: DescriptorRecord | None = None  # None: nothing beside them says
 
 
@@ -177,7 +177,7 @@ def _reserved(folder: Path, name: str) -> Path:
                 continue
             with suppress(FileExistsError), open(path, "x"):
                 return path
-    raise UserError(f"{folder} holds too many results named {name}; choose another --resultsPath")
+    raise UserError(f"{folder} holds too many results named {name}; choose another `results_path`")
 
 
 def load_record(path: Path) -> dict[str, Any]:
@@ -189,11 +189,11 @@ def load_record(path: Path) -> dict[str, Any]:
     try:
         record = json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{path}: no such result record; --mode test --resultsPath DIR writes them") from None
+        raise UserError(f"{path}: no such result record; a test writes them to `results_path`") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path} is not a readable result record: {error}") from error
     if not isinstance(record, dict) or "recall" not in record or "format" not in record:
-        raise UserError(f"{path} is not a result record: wanted the .json that --mode test writes to --resultsPath")
+        raise UserError(f"{path} is not a result record: wanted the .json that a test writes to `results_path`")
     if record["format"] > FORMAT:
         raise UserError(f"{path} has format {record['format']}, newer than {FORMAT}; update the program to read it")
     return {_RENAMED.get(name, name): value for name, value in record.items()}

@@ -66,7 +66,7 @@ class Scene:
         scene = cls(dataset, split, reference, query, GroundTruth(reference.positions, query.positions, table), device)
         if not scene.has_positive().any():
             within = "in its table" if table is not None else f"within {scene.radius:g} {split.units}"
-            raise UserError(f"no query of split {split.name} of {dataset} has a reference {within}; see --mode check")
+            raise UserError(f"no query of split {split.name} of {dataset} has a reference {within}; check the dataset")
         return scene
 
     @property
@@ -110,13 +110,13 @@ class Scene:
             return Neighbours.of_ranges(self.truth.table)
         return Neighbours.within(self.query.positions, self.reference.positions, self.radius)
 
-    def with_length(self, length: int, flag: str) -> "Scene":
-        """The same frames with windows of another length, which ``flag`` asked for.
+    def with_length(self, length: int, argument: str = "length") -> "Scene":
+        """The same frames with windows of another length, which ``argument`` asked for.
 
         Raises:
             UserError: a sequence is shorter.
         """
-        reference, query = (side.with_length(length, flag) for side in (self.reference, self.query))
+        reference, query = (side.with_length(length, argument) for side in (self.reference, self.query))
         return replace(self, reference=reference, query=query)
 
 

@@ -59,7 +59,7 @@ def write_flags(run: Path, flags: dict[str, Any], save_path: str = SAVE_PATH) ->
 
 
 def find_run(resume: str, runs_path: str, save_path: str) -> Path:
-    """The run folder ``--resume`` means: that folder, or the newest run in it; without a value the newest of all.
+    """The run folder ``resume`` means: that folder, or the newest run in it; without a value the newest of all.
 
     Raises:
         UserError: the folder is missing, is no run and holds none; there is no run yet.
@@ -67,16 +67,16 @@ def find_run(resume: str, runs_path: str, save_path: str) -> Path:
     if resume == NEWEST:
         newest = _newest(Path(runs_path), save_path)
         if newest is None:
-            raise UserError(f"--resume: no run in {runs_path} yet; train one, or name a run folder")
+            raise UserError(f"`resume`: no run in {runs_path} yet; train one, or name a run folder")
         return newest
     run = Path(resume)
     if not run.is_dir():
-        raise UserError(f"--resume {resume}: no such folder; runs are in {runs_path}")
+        raise UserError(f"`resume` {resume}: no such folder; runs are in {runs_path}")
     if (run / save_path / FLAGS).is_file():
         return run
     newest = _newest(run, save_path)
     if newest is None:
-        raise UserError(f"--resume {resume} is not a run: no {save_path}/{FLAGS} in it; runs are in {runs_path}")
+        raise UserError(f"`resume` {resume} is not a run: no {save_path}/{FLAGS} in it; runs are in {runs_path}")
     return newest
 
 

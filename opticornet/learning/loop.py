@@ -184,7 +184,7 @@ class Loop(Generic[Batch]):
         rate = self.optimizer.param_groups[0]["lr"]
         return UserError(
             f"{what} in epoch {self.progress.epoch + 1}, batch {self.progress.step + 1}, at learning rate {rate:g}; "
-            "the last good checkpoint is kept; try a smaller --lr" + (", or leave out --amp" * self.settings.amp)
+            "the last good checkpoint is kept; try a smaller `lr`" + (", or leave out `amp`" * self.settings.amp)
         )
 
     def check_weights(self) -> None:

@@ -149,7 +149,7 @@ def read_results(paths: tuple[str, ...] | list[Path]) -> tuple[list[Result], lis
         UserError: none is readable, or none was named.
     """
     if not paths:
-        raise UserError("no result records named; give --results with the .json files that --mode test wrote")
+        raise UserError("no result records named; give `results` with the .json files that a test wrote")
     results, failures = [], []
     for path in _files(paths):
         try:
@@ -171,7 +171,7 @@ def _files(paths: tuple[str, ...] | list[Path]) -> list[Path]:
     for path in map(Path, paths):
         inside = sorted(path.glob("*.json")) if path.is_dir() else [path]
         if not inside:
-            raise UserError(f"no result record (.json) in {path}: --mode test --resultsPath {path} writes them there")
+            raise UserError(f"no result record (.json) in {path}: a test with `results_path` {path} writes them there")
         files |= dict.fromkeys(inside)
     return list(files)
 

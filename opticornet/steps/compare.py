@@ -61,7 +61,7 @@ def compare(options: CompareOptions) -> None:
     """
     if options.diff:
         if len(options.diff) != 2:
-            raise UserError(f"--diff takes two result records, found {len(options.diff)}")
+            raise UserError(f"`diff` takes two result records, found {len(options.diff)}")
         results, failures = read_results(options.diff)
         if failures:
             raise UserError(failures[0])
@@ -143,10 +143,10 @@ def sort_runs(runs: list[Run], column: str) -> list[Run]:
     if column.startswith("R@") and column[2:].isdigit():
         k = int(column[2:])
         if not any(k in run.recalls for run in runs):
-            raise UserError(f"--sort {column}: no run has validated it; there are {_known(runs)}")
+            raise UserError(f"`sort` {column}: no run has validated it; there are {_known(runs)}")
         return sorted(runs, key=lambda run: -run.recalls.get(k, -1.0))
     if not any(column in run.flags for run in runs):
-        raise UserError(f'--sort {column}: choose "newest", "time", {_known(runs)}, or a flag without its dashes')
+        raise UserError(f'`sort` {column}: choose "newest", "time", {_known(runs)}, or a flag without its dashes')
     return sorted(runs, key=lambda run: (column not in run.flags, _order(run.flags.get(column))))
 
 

@@ -56,7 +56,7 @@ def extract(options: ExtractOptions) -> Path:
     sources = [_source(traverse) for traverse in traverses]
     encoder = build_from_options(options.desc_type, options.part("desc_type"), options.weights)
     if options.local and encoder.local_shape is None:
-        raise UserError(f"--local: {options.desc_type} has no local features; fol has")
+        raise UserError(f"`local`: {options.desc_type} has no local features; fol has")
     if encoder.weights.kind == "random":
         print(
             f"{options.desc_type}: weights are random, its descriptors tell nothing about trained ones", file=sys.stderr
@@ -71,27 +71,27 @@ def extract(options: ExtractOptions) -> Path:
 
 def _check(options: ExtractOptions) -> None:
     if not options.desc_type:
-        raise UserError("--descType is missing: extract needs to know the image encoder, for example hog")
+        raise UserError("`desc_type` is missing: extract needs to know the image encoder, for example hog")
     if options.dataset and (options.images or options.output):
-        raise UserError("--dataset says what to read and where to write: leave out --images and --output")
+        raise UserError("`dataset` says what to read and where to write: leave out `images` and `output`")
     if not options.dataset and not (options.images and options.output):
-        raise UserError("extract needs --images and --output, or --dataset")
+        raise UserError("extract needs `images` and `output`, or `dataset`")
     if not options.dataset and not options.output.endswith(".npy"):
-        raise UserError(f"--output {options.output}: wanted a file name ending in .npy")
+        raise UserError(f"`output` {options.output}: wanted a file name ending in .npy")
     if options.dataset and options.skip_bad_images:
         raise UserError(
-            "--skipBadImages would leave rows that do not match the dataset's frame tables: take such "
+            "`skip_bad_images` would leave rows that do not match the dataset's frame tables: take such "
             "images out of the source and prepare it again"
         )
     options.refuse_unused()
     if options.batch_size < 1 or options.threads < -1 or options.pca < 0 or options.fps < 0:
-        raise UserError("--batchSize must be 1 or more, --threads -1 or more, --pca and --fps 0 or more")
+        raise UserError("`threads` must be -1 or more")
     if options.pca and options.pca_file:
-        raise UserError("--pca fits a projection and --pcaFile reuses one: give one of them")
+        raise UserError("`pca` fits a projection and `pca_file` reuses one: give one of them")
     if bool(options.pca) != bool(options.pca_from):
-        raise UserError("--pca and --pcaFrom go together: how many components, and what to fit them on")
+        raise UserError("`pca` and `pca_from` go together: how many components, and what to fit them on")
     if options.whiten and not options.pca:
-        raise UserError("--whiten belongs to --pca; a --pcaFile whitens if it was fitted so")
+        raise UserError("`whiten` belongs to `pca`; a `pca_file` whitens if it was fitted so")
 
 
 def _traverses(options: ExtractOptions) -> list[ExtractOptions]:
@@ -112,7 +112,7 @@ def _traverses(options: ExtractOptions) -> list[ExtractOptions]:
         elif output.suffix != ".npy" or not images.is_file():
             raise UserError(
                 f"traverse {name} of {folder} has no image list {images.name}: prepare the folder with "
-                "--mode prepare, or give --images and --output"
+                "the prepare step, or give `images` and `output`"
             )
         if output.suffix != ".npy":
             raise UserError(f"{output}: wanted descriptors that end in .npy; change them in dataset.toml")
@@ -121,7 +121,7 @@ def _traverses(options: ExtractOptions) -> list[ExtractOptions]:
 
 
 def _source(options: ExtractOptions) -> "ImageSource":
-    """The images to describe: ``--images``, or those that a dataset folder lists or names in a frame table."""
+    """The images to describe: ``images``, or those that a dataset folder lists or names in a frame table."""
     from opticornet.datasets.folder.reading import table_images
     from opticornet.datasets.images.sources import open_images
 
@@ -302,7 +302,7 @@ def _described(
             except torch.OutOfMemoryError as error:
                 raise UserError(
                     f"the device's memory is too small for {len(batch.images)} images of "
-                    f"{tuple(batch.images.shape[1:])} at once: use a smaller --batchSize"
+                    f"{tuple(batch.images.shape[1:])} at once: use a smaller `batch_size`"
                 ) from error
             except ValueError as error:  # an encoder's word on image sizes it cannot take
                 raise UserError(f"{options.desc_type}: {error}") from error
@@ -313,7 +313,7 @@ def _described(
                 row = int((~outputs[0].isfinite()).any(1).nonzero()[0])
                 raise UserError(
                     f"the descriptor of {batch.names[row]} has NaN or infinity: wanted finite numbers; "
-                    "check the weights, and run without --amp"
+                    "check the weights, and run without `amp`"
                 )
         yield batch, outputs
 
@@ -324,7 +324,7 @@ def _check_batch(batch: "ImageBatch", options: ExtractOptions, progress: "Progre
         advice = (
             "repair it, or take it out of the source and prepare again"
             if options.dataset
-            else "repair or remove it, or leave such images out with --skipBadImages"
+            else "repair or remove it, or leave such images out with `skip_bad_images`"
         )
         raise UserError(f"cannot decode the image {bad.name}: {bad.reason}; {advice}")
     shape = list(batch.images.shape[1:])
@@ -335,14 +335,14 @@ def _check_batch(batch: "ImageBatch", options: ExtractOptions, progress: "Progre
         size = " x ".join(map(str, progress.shape[-2:]))
         raise UserError(
             f"the image {odd} is not {size} pixels as those before it, and {options.desc_type} needs one "
-            "size: choose it with --imageSize"
+            "size: choose it with `image_size`"
         )
 
 
 def _projection(
     options: ExtractOptions, base: Path, encoder: "ImageEncoder", stop: "StopRequest"
 ) -> "Projection | None":
-    """The projection to use: none, that of ``--pcaFile``, or one fitted here (or by this run before it was killed).
+    """The projection to use: none, that of ``pca_file``, or one fitted here (or by this run before it was killed).
 
     What is fitted here is stored beside ``base``, under its name.
     """
@@ -379,15 +379,15 @@ def _projection(
             stop,
         )
     elif not training.is_file():
-        raise UserError(f"no descriptors at {training}: give --pcaFrom images or a .npy that exists")
+        raise UserError(f"no descriptors at {training}: give `pca_from` images or a .npy that exists")
     fitted_on = f"sha256 {sha256(training)}"
     path = base.with_suffix(".pca.npz")
     if path.exists() and not options.overwrite:
         stored = Projection.load(path)
         if (len(stored.components), stored.whiten, stored.fitted_on) != (options.pca, options.whiten, fitted_on):
             raise UserError(
-                f"{path} holds another projection: reuse it with --pcaFile, choose another --output, or "
-                "give --overwrite to replace it"
+                f"{path} holds another projection: reuse it with `pca_file`, choose another `output`, or "
+                "give `overwrite` to replace it"
             )
         return _fitting(stored, path, encoder)
     descriptors = open_descriptors(training)
@@ -415,7 +415,7 @@ def _check_space(output: Path, needed: int) -> None:
     if needed > free:
         raise UserError(
             f"cannot write {output}: it needs {needed / 1e9:.1f} GB more and the disk has "
-            f"{free / 1e9:.1f} GB free; free some space, or use --half or --pca"
+            f"{free / 1e9:.1f} GB free; free some space, or use `half` or `pca`"
         )
 
 

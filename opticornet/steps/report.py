@@ -30,7 +30,7 @@ def report(options: ReportOptions) -> Path:
         UserError: no readable record, or the folder is not writable.
     """
     if options.matrix_side < 0:
-        raise UserError(f"--matrixSide {options.matrix_side}: must be 0 or more")
+        raise UserError(f"`matrix_side` {options.matrix_side}: must be 0 or more")
     results, notes = read_results(options.results)
     protocols = group_by_protocol(results)
     matrices, pictures, more = gather(results, options.matrix_side)

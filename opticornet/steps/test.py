@@ -174,7 +174,7 @@ def check_sizes(options: TestOptions, scene: Scene) -> None:
     if reranks and options.top_k > len(scene.reference):
         raise UserError(f"--topK {options.top_k} is above the {len(scene.reference)} references; choose fewer")
     if options.rerank_length:
-        scene.with_length(options.rerank_length, "--rerankSeqL")
+        scene.with_length(options.rerank_length, "rerank_length")
 
 
 def extract_only(options: TestOptions, scene: Scene, described: Described) -> None:

@@ -157,7 +157,7 @@ def epoch_line(report: EpochReport, progress: Progress) -> str:
 
 
 def epoch_details(report: EpochReport) -> str:
-    """What ``--verbose`` adds to an epoch's line."""
+    """What ``verbose`` adds to an epoch's line."""
     means = ", ".join(f"{name} {value:.4f}" for name, value in report.means.items())
     speed = report.samples / max(report.seconds, 1e-9)
     return f"    {report.samples} tuples, {speed:.0f} a second, lr {report.lr:.2e}, {means}"

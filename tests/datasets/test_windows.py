@@ -49,12 +49,14 @@ def test_windows_take_only_the_frames_that_pass_the_filter():
 
 
 def test_length_above_a_sequence_is_refused():
-    with pytest.raises(UserError, match=r"--seqL 3 is above the shortest sequence of drive, which has 2 frames"):
+    with pytest.raises(
+        UserError, match=r"`sequence_length` 3 is above the shortest sequence of drive, which has 2 frames"
+    ):
         Windows.of(traverse_of([2, 5]), length=3)
 
 
 def test_filter_that_leaves_nothing_is_refused():
-    with pytest.raises(UserError, match=r"--seqL_filterData 6 leaves no frame of drive"):
+    with pytest.raises(UserError, match=r"`filter_length` 6 leaves no frame of drive"):
         Windows.of(traverse_of([2, 5]), length=3, filter_length=6)
 
 

@@ -238,9 +238,9 @@ def test_a_loss_that_is_not_finite_stops_with_the_last_checkpoint_kept(tmp_path,
 
     loop = make_loop(Exploding(), amp=amp)
     loop.start()
-    with pytest.raises(UserError, match=r"the loss became inf in epoch 2, batch 3, .*smaller --lr") as raised:
+    with pytest.raises(UserError, match=r"the loss became inf in epoch 2, batch 3, .*smaller `lr`") as raised:
         run(loop, tmp_path)
-    assert ("--amp" in str(raised.value)) == amp
+    assert ("`amp`" in str(raised.value)) == amp
     kept = load_checkpoint(tmp_path / LATEST)
     assert kept["epoch"] == 1
     assert kept["state_dict"]["weight"].isfinite().all()

@@ -77,7 +77,7 @@ def test_unreadable_records_are_named_and_the_rest_is_read(record, tmp_path):
     assert "newer" in failures[1]
     with pytest.raises(UserError, match=r"bad\.json"):
         read_results([bad])
-    with pytest.raises(UserError, match="--results"):
+    with pytest.raises(UserError, match="`results`"):
         read_results([])
 
 

@@ -240,7 +240,7 @@ def test_a_corrupt_image_stops_with_its_name_or_is_left_out(photos):
     content = (photos / "4.png").read_bytes()
     (photos / "4.png").write_bytes(content[: len(content) // 2])
     (photos / "8.png").write_bytes(b"")
-    with pytest.raises(UserError, match=r"cannot decode the image 4\.png: .*truncated.*--skipBadImages") as error:
+    with pytest.raises(UserError, match=r"cannot decode the image 4\.png: .*truncated.*`skip_bad_images`") as error:
         extract(options(photos))
     assert "\n" not in str(error.value)
     path = extract(options(photos, skip_bad_images=True))  # continues
@@ -262,7 +262,7 @@ def test_nothing_but_corrupt_images(photos):
 def test_images_of_different_sizes_need_a_size(photos, toy, odd):
     Image.new("RGB", (20, 20)).save(photos / f"{odd}.png")
     toy()
-    with pytest.raises(UserError, match=rf"image {odd}\.png is not 48 x 64 pixels .*--imageSize"):
+    with pytest.raises(UserError, match=rf"image {odd}\.png is not 48 x 64 pixels .*`image_size`"):
         extract(options(photos))
 
 
@@ -388,7 +388,7 @@ def test_projections_that_do_not_fit(photos):
 
 @pytest.mark.parametrize("dims", [11, 4000])
 def test_more_components_than_there_can_be_are_refused_before_any_work(photos, dims):
-    with pytest.raises(UserError, match=f"--pca {dims}: the descriptors to fit on are 10 rows of 3136 dimensions"):
+    with pytest.raises(UserError, match=f"`pca` {dims}: the descriptors to fit on are 10 rows of 3136 dimensions"):
         extract(options(photos, pca=dims, pca_from=str(photos)))
     with pytest.raises(UserError, match="no images at nowhere"):
         extract(options(photos, images="nowhere", pca=4, pca_from=str(photos)))
@@ -478,19 +478,19 @@ def test_a_video(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"images": ""}, "extract needs --images and --output, or --dataset"),
-        ({"desc_type": ""}, "--descType is missing"),
-        ({"dataset": "data"}, "leave out --images and --output"),
+        ({"images": ""}, "extract needs `images` and `output`, or `dataset`"),
+        ({"desc_type": ""}, "`desc_type` is missing"),
+        ({"dataset": "data"}, "leave out `images` and `output`"),
         ({"dataset": "data", "images": "", "output": "", "skip_bad_images": True}, "prepare it again"),
         ({"output": "out.h5"}, "wanted a file name ending in .npy"),
         ({"image_size": (3,)}, "`image_size` 3: wanted height and width"),
         ({"image_size": (0, 3)}, "`image_size` 0 3: wanted height and width"),
         ({"batch_size": 0}, "`batch_size` 0: wanted a number of at least 1"),
-        ({"pca": 3}, "--pca and --pcaFrom go together"),
+        ({"pca": 3}, "`pca` and `pca_from` go together"),
         ({"pca": 3, "pca_from": "a", "pca_file": "b"}, "give one of them"),
-        ({"whiten": True}, "--whiten belongs to --pca"),
+        ({"whiten": True}, "`whiten` belongs to `pca`"),
         ({"local": True}, "hog has no local features"),
-        ({"fps": 3.0}, "--fps is for videos"),
+        ({"fps": 3.0}, "`fps` is for videos"),
         ({"images": "nowhere"}, "no images at nowhere"),
         ({"pca_file": "nowhere.npz"}, "no projection at nowhere.npz"),
     ],

@@ -112,7 +112,7 @@ def test_every_method_equals_seqnets_evaluation(golden, case, suffix):
     options = golden.options(case, **({"filter_length": 10} if suffix else {}))
     length = METHODS[case]["sequence_length"]
     if length > 5 and "seqBounds_db" in golden.values and not suffix:  # seqNet silently takes shorter windows there
-        with pytest.raises(UserError, match=f"--seqL {length} is above the shortest sequence of reference"):
+        with pytest.raises(UserError, match=f"`sequence_length` {length} is above the shortest sequence of reference"):
             run_test(options)
         return
     record = run_test(options)

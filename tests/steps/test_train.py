@@ -303,7 +303,7 @@ def test_a_model_trained_at_ten_is_tested_at_five(route, capsys):
 def test_weights_made_for_one_length_name_the_flag_that_says_it(route, capsys):
     run = train(TrainOptions.of(**given(route, pooling="delta-lstm", sequence_length=6, n_epochs=1)))
     assert main(["--mode", "test", "--resume", str(run), "--pooling", "delta-lstm", "--seqL", "5"]) == 2
-    assert "weight is (6,), wanted (5,)); check --pooling, --outDims, --w and, for delta-lstm, --seqL" in (
+    assert "weight is (6,), wanted (5,)); check --pooling, its options and, for delta-lstm, --seqL" in (
         capsys.readouterr().err
     )
 

@@ -236,7 +236,7 @@ def test_descriptors_of_other_images_than_the_table_lists(tmp_path):
         extracted(folder, names)
         message = refused(folder)
         assert "summer.npy: extracted from other images than s.csv lists (first " in message
-        assert message.endswith("; extract again with --overwrite")
+        assert message.endswith("; extract again with `overwrite`")
     extracted(folder, images[:9], rows=9)  # of other descriptors
     assert len(load_folder(folder).splits["test"].reference) == 10
     (folder / "s.csv").write_text(column("frame", range(10)))  # names no images

@@ -76,7 +76,7 @@ def test_nothing_there_and_nothing_understood(tmp_path):
     with pytest.raises(UserError, match=r"neither a folder, nor a .txt list"):
         open_images(tmp_path / "a.zip")
     save(tmp_path / "1.png")
-    with pytest.raises(UserError, match="--fps is for videos"):
+    with pytest.raises(UserError, match="`fps` is for videos"):
         open_images(tmp_path, fps=2)
 
 
@@ -177,9 +177,9 @@ def test_raw_frames_become_colour(tmp_path):
     source = open_images(tmp_path / "raw", bayer="rggb")
     for index in (0, 1):
         np.testing.assert_array_equal(source.read(index)[2:-2, 2:-2], np.full((4, 4, 3), (200, 100, 50)))
-    with pytest.raises(BadImageError, match=r"it is no raw frame.*leave out --bayer"):
+    with pytest.raises(BadImageError, match=r"it is no raw frame.*leave out `bayer`"):
         decode(save(tmp_path / "colour.png"), "rggb")
-    with pytest.raises(UserError, match="--bayer is for image files"):
+    with pytest.raises(UserError, match="`bayer` is for image files"):
         open_images(write_video(tmp_path / "v.avi", [1], fps=10, codec="MJPG"), bayer="rggb")
 
 
@@ -251,7 +251,7 @@ def test_frames_are_taken_by_their_own_times(tmp_path, monkeypatch, times, fps, 
 def test_a_video_without_times_has_no_rate(tmp_path, monkeypatch):
     (tmp_path / "v.mp4").touch()
     monkeypatch.setattr(video, "_open_capture", lambda _: Played([0, 0, 0]))
-    with pytest.raises(UserError, match="does not say when its frames were taken: leave out --fps"):
+    with pytest.raises(UserError, match="does not say when its frames were taken: leave out `fps`"):
         open_images(tmp_path / "v.mp4", fps=1)
     assert open_images(tmp_path / "v.mp4").chosen == (0, 1, 2)
 

@@ -154,7 +154,7 @@ def test_list_of_frames(tmp_path):
 def test_which_is_the_reference(tmp_path):
     for name in ("monday", "sunday"):
         images(tmp_path, name, numbered(60))
-    with pytest.raises(UserError, match="it has monday, sunday; give --reference and --query"):
+    with pytest.raises(UserError, match="it has monday, sunday; give `reference` and `query`"):
         read(tmp_path)
     assert [t.name for t in read(tmp_path, reference="sunday", query="monday").traverses] == ["sunday", "monday"]
     with pytest.raises(UserError, match=r"tuesday: no such folder of images; .* has monday, sunday"):

@@ -177,7 +177,7 @@ def refused(root, **arguments):
 def test_bad_cities(tmp_path):
     both(tmp_path)
     (tmp_path / "test" / "miami").mkdir(parents=True)
-    assert "give --trainCity" in refused(tmp_path, test_city="")
+    assert "give `train_city`" in refused(tmp_path, test_city="")
     assert "no city 'y' in train_val; found x" in refused(tmp_path, test_city="y")
     assert "ship without positions" in refused(tmp_path, test_city="miami")
 

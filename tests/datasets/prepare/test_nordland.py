@@ -142,7 +142,7 @@ def test_bad_seasons(tmp_path):
     (tmp_path / "winter" / "images-00004.jpg").unlink()
     (tmp_path / "summer" / "images-00004.png").unlink()
     (tmp_path / "winter" / "images-00004.png").unlink()
-    with pytest.raises(UserError, match=r"found 3 frames; .* 27592 clean frames: give --frameList"):
+    with pytest.raises(UserError, match=r"found 3 frames; .* 27592 clean frames: give `frame_list`"):
         read(tmp_path)
 
 

@@ -15,7 +15,7 @@ def read(root, **options):
 
 
 START = 1_400_000_000_000_000
-RAW = "RobotCar ships raw frames: extract with --bayer gbrg, unless you made colour of them already"
+RAW = "RobotCar ships raw frames: extract with the Bayer pattern gbrg, unless you made colour of them already"
 
 
 def poses(path, times_us, easting, northing):

@@ -53,10 +53,10 @@ def test_what_fractions_leave_over_is_in_no_split():
 
 @pytest.mark.parametrize("fractions", [(0.5, 0.5), (0.8, 0.2, 0.2), (-0.1, 0.5, 0.5), (0, 0, 0)])
 def test_impossible_fractions(fractions):
-    with pytest.raises(UserError, match=r"--fractions .* in all at most 1"):
+    with pytest.raises(UserError, match=r"`fractions` .* in all at most 1"):
         partition(line(10), line(10), fractions, 0.0, np.random.default_rng(0))
 
 
 def test_nothing_left():
-    with pytest.raises(UserError, match=r"train split is left with 0 reference and 0 query frames; .* smaller --gap"):
+    with pytest.raises(UserError, match=r"train split is left with 0 reference and 0 query frames; .* smaller `gap`"):
         partition(line(10), line(10), (0.4, 0.3, 0.3), 50.0, np.random.default_rng(0))

@@ -111,7 +111,7 @@ def test_finished_work_is_skipped_and_other_work_refused(tmp_path):
     (tmp_path / "a.npy").write_bytes(b"descriptors")
     before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in tmp_path.iterdir()}
     assert not write_prepared(tmp_path, "tiny", make(tmp_path))[1]
-    with pytest.raises(UserError, match=r"dataset\.toml exists and would change: .*--overwrite"):
+    with pytest.raises(UserError, match=r"dataset\.toml exists and would change: .*`overwrite`"):
         write_prepared(tmp_path, "tiny", make(tmp_path, range(5)))
     assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in tmp_path.iterdir()} == before
     assert write_prepared(tmp_path, "tiny", make(tmp_path, range(5)), overwrite=True)[1]

@@ -139,7 +139,7 @@ def test_wrong_structs(tmp_path, changes, message):
 
 
 def test_files_that_are_no_structs(tmp_path):
-    with pytest.raises(UserError, match="no such struct file; check --structPath"):
+    with pytest.raises(UserError, match="no such struct file; check `struct_path`"):
         read_struct(tmp_path / "none.db")
     whole = struct_file(tmp_path).read_bytes()
     for name, data in (("empty", b""), ("noise", b"\x07" * 400), ("short", whole[: len(whole) // 2])):
@@ -279,5 +279,5 @@ def test_a_byte_order_mark_is_no_text(tmp_path):
 
 def test_missing_text_files(tmp_path):
     for read in (read_bounds, read_image_names):
-        with pytest.raises(UserError, match="no such file; check --structPath"):
+        with pytest.raises(UserError, match="no such file; check `struct_path`"):
             read(tmp_path / "none.txt")

@@ -47,7 +47,7 @@ def test_a_projection_is_stored_without_pickles(rows, tmp_path):
 
 
 def test_bad_fits_and_files(rows, tmp_path):
-    with pytest.raises(UserError, match=r"--pca 13: .* 300 rows of 12 dimensions; wanted 1 to 12"):
+    with pytest.raises(UserError, match=r"`pca` 13: .* 300 rows of 12 dimensions; wanted 1 to 12"):
         fit_projection(rows, 13, whiten=False, fitted_on="")
     rows[3, 3] = np.nan
     with pytest.raises(UserError, match="NaN or infinity"):
@@ -55,8 +55,8 @@ def test_bad_fits_and_files(rows, tmp_path):
     with pytest.raises(UserError, match="no projection at"):
         Projection.load(tmp_path / "none.npz")
     (tmp_path / "bad.npz").write_bytes(b"PK\x03\x04")
-    with pytest.raises(UserError, match="not a projection written by --pca"):
+    with pytest.raises(UserError, match="not a projection written by `pca`"):
         Projection.load(tmp_path / "bad.npz")
     np.savez(tmp_path / "other.npz", mean=np.zeros(3))
-    with pytest.raises(UserError, match="not a projection written by --pca"):
+    with pytest.raises(UserError, match="not a projection written by `pca`"):
         Projection.load(tmp_path / "other.npz")

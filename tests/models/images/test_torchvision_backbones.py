@@ -47,4 +47,4 @@ def test_without_a_network_the_weights_to_get_are_named(monkeypatch):
     with pytest.raises(UserError) as error:
         fetch_weights(network="resnet18")
     assert "cannot download resnet18's ImageNet weights: wanted resnet18-" in str(error.value)
-    assert str(error.value).endswith("or name it with --weights, or try things out with --weights random")
+    assert str(error.value).endswith("or name it with `weights`, or try things out with `weights` random")
