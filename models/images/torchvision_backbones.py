@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision import models as networks
 
-from opticornet.models.heads.gem import global_pool
+from opticornet.models.heads.gem import check_pool, global_pool
 from opticornet.models.images.base import ImageEncoder, Preprocess, load_state
 from opticornet.utils.errors import UserError
 
@@ -27,6 +27,7 @@ class PooledBackbone(ImageEncoder):
 
     def __init__(self, layers: nn.Sequential, out_dims: int, *, pool: str, image_size: tuple[int, int] | None) -> None:
         super().__init__()
+        check_pool(pool)
         self.layers = layers
         self.pool = pool
         self.out_dims = out_dims
