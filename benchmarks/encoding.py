@@ -41,7 +41,7 @@ def measure(name: str, frames: int, length: int, repeats: int):
     import numpy as np
     import torch
 
-    from opticornet.datasets.frames import Frames
+    from opticornet.datasets.frames import DescriptorFrames
     from opticornet.inference.encode import encode
     from opticornet.models.sequences import SEQUENCE_ENCODERS
     from opticornet.utils.options import option_fields
@@ -52,7 +52,7 @@ def measure(name: str, frames: int, length: int, repeats: int):
     encoder = kind(**{key: options[key] for key in options if key in option_fields(kind)}).build(DIMS, length)
     rows = torch.nn.functional.normalize(torch.randn(frames, DIMS, generator=torch.Generator().manual_seed(0)), dim=1)
     starts = np.clip(np.arange(frames) - length // 2, 0, frames - length)
-    source = Frames(rows.numpy(), torch.device("cpu"))
+    source = DescriptorFrames(rows.numpy(), torch.device("cpu"))
     taps = encoder.conv.weight.detach().permute(2, 1, 0).contiguous()  # (w, D, O)
 
     @torch.inference_mode()

@@ -66,8 +66,9 @@ def main() -> int:
 def measure(name: str, folder: Path, arguments: argparse.Namespace) -> dict[str, np.ndarray]:
     """Seconds and processor seconds an image takes, rows of (repeats, 2); of the bounds (repeats + 1, 2)."""
     from opticornet.models.images import IMAGE_ENCODERS
+    from opticornet.utils.registry import entry
 
-    has_network = IMAGE_ENCODERS[name].published is not None
+    has_network = entry(IMAGE_ENCODERS, name).published is not None
     count = arguments.images * (1 if has_network else 8)
     photos = make_photos(folder / str(count), count)
     seconds: dict[str, list[tuple[float, float]]] = {"extract": [], "decoding": []}
@@ -99,7 +100,7 @@ def network_seconds(name: str, batch: int, seconds: float = 4.0) -> tuple[float,
     """Seconds and processor seconds an image takes in the encoder alone, on one ready batch."""
     import torch
 
-    from opticornet.models.images import build_image_encoder
+    from opticornet.models.images.build import build_image_encoder
 
     encoder = build_image_encoder(name, weights="random", image_size=NETWORK_SIZE)
     images = torch.randn(batch, 3, *NETWORK_SIZE)
@@ -141,6 +142,7 @@ def extract_seconds(name: str, photos: Path, output: Path, arguments: argparse.N
     from opticornet.models.images import IMAGE_ENCODERS
     from opticornet.steps.extract import ExtractOptions, extract
     from opticornet.utils import rows
+    from opticornet.utils.registry import entry
 
     written: list[tuple[float, float, int]] = []
     append = rows.RowWriter.append
@@ -149,7 +151,7 @@ def extract_seconds(name: str, photos: Path, output: Path, arguments: argparse.N
         append(writer, block)
         written.append((time.perf_counter(), time.process_time(), writer.rows))
 
-    network = {"weights": "random", "image_size": NETWORK_SIZE} if IMAGE_ENCODERS[name].published else {}
+    network = {"weights": "random", "image_size": NETWORK_SIZE} if entry(IMAGE_ENCODERS, name).published else {}
     rows.RowWriter.append = timed
     workers_before = children_seconds()
     try:

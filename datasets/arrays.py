@@ -125,10 +125,10 @@ def check_finite(traverse: Traverse) -> None:
     """Read every descriptor of a traverse, in blocks, and refuse NaN, infinity and rows of zeros.
 
     Raises:
-        UserError: names the first row (and frame) that holds one, and how many rows do.
+        UserError: there are none; or names the first row (and frame) that holds one, and how many rows do.
     """
     bad, zero = [], []
-    for start, block in iterate_blocks(traverse.descriptors):
+    for start, block in iterate_blocks(traverse.need_descriptors()):
         bad.extend(start + _bad_rows(block))
         zero.extend(start + np.flatnonzero(~block.any(axis=1)))
     for what, rows in (("NaN or infinity", bad), ("nothing but zeros", zero)):

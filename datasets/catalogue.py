@@ -91,7 +91,8 @@ def load_dataset(name: str, *, splits: tuple[str, ...] | None = None, **source: 
 
     Raises:
         UserError: unknown name, or anything wrong with the files, in one line. NaN in descriptors is not looked
-            for here (that would read them): see :func:`opticornet.datasets.arrays.check_finite`.
+            for here (that would read them): see :func:`opticornet.datasets.arrays.check_finite`. Nor is whether image
+            files are there: see :func:`opticornet.datasets.images.frames.check_image_files`.
     """
     where = Source.of(**source)
     if name in BUILT_IN:
@@ -141,8 +142,9 @@ def check_split(dataset_name: str, split: Split) -> None:
     """What every split must satisfy, whichever reader made it.
 
     Raises:
-        UserError: different D, units or position dimensions; an empty traverse; a radius that is not finite and
-            positive, or a negative radius below the positive one; malformed bounds.
+        UserError: different D, units or position dimensions; an empty traverse, or one of neither descriptors nor
+            images; a radius that is not finite and positive, or a negative radius below the positive one; malformed
+            bounds.
     """
     where = f"dataset {dataset_name}, split {split.name}"
     reference, query = split.reference, split.query
@@ -150,13 +152,17 @@ def check_split(dataset_name: str, split: Split) -> None:
         count = len(traverse)
         if not count:
             raise UserError(f"{where}: traverse {traverse.name} has no frames; check its rows")
-        if traverse.positions.shape[:1] != (count,) or traverse.bounds.shape != (count, 2):
-            raise UserError(f"{where}: traverse {traverse.name} has {count} descriptors but other position rows")
+        if traverse.descriptors is None and traverse.images is None:
+            raise UserError(f"{where}: traverse {traverse.name} has neither descriptors nor images; give one of them")
+        for what, frames in (("descriptors", traverse.descriptors), ("images", traverse.images)):
+            if frames is not None and (len(frames) != count or traverse.bounds.shape != (count, 2)):
+                raise UserError(f"{where}: traverse {traverse.name} has {len(frames)} {what} but other position rows")
         rows = np.arange(count)
         low, high = traverse.bounds.T
         if (low < 0).any() or (low > rows).any() or (rows >= high).any() or (high > count).any():
             raise UserError(f"{where}: sequence bounds of traverse {traverse.name} do not hold their own frames")
-    if reference.dims != query.dims:
+    described = reference.descriptors is not None and query.descriptors is not None
+    if described and reference.dims != query.dims:
         raise UserError(
             f"{where}: {reference.name} has {reference.dims}-D descriptors and {query.name} {query.dims}-D; "
             "extract both with the same method"

@@ -17,13 +17,36 @@ _RADII_IN_NAME = re.compile(r"_d-(?P<radius>[\d.]+)_d2-(?P<positive>\d+(?:\.\d+)
 _SPLIT_IN_NAME = re.compile(r"_(train|val|test)_")
 
 
+SAMPLED_IMAGES = 16  # of each traverse that are decoded
+
+
+@dataclass(frozen=True)
+class ImagesReport:
+    """The images of a traverse.
+
+    Attributes:
+        source: the folder or table that names them.
+        missing: paths that are no files.
+        sizes: "width x height" of those decoded, :data:`SAMPLED_IMAGES` spread over the traverse, to how many have it.
+        bad: path and fault of those that cannot be decoded.
+    """
+
+    source: str
+    missing: tuple[str, ...]
+    sizes: dict[str, int]
+    bad: tuple[tuple[str, str], ...]
+
+
 @dataclass(frozen=True)
 class TraverseReport:
     """One side of a split.
 
     Attributes:
-        role: "reference" or "query"; name, source, frames, dims, dtype: of the traverse.
-        norms: least, median and greatest length of the finite descriptors.
+        role: "reference" or "query"; name, source, frames: of the traverse.
+        dims, dtype: of the descriptors; None where there are none.
+        undescribed: why there are no descriptors and what to do; empty where there are.
+        images: of its images; None where it names none.
+        norms: least, median and greatest length of the finite descriptors; None without.
         non_finite_rows, zero_rows: how many descriptors hold NaN or infinity; how many are all zero.
         first_bad_row: the first of either kind, None where all are sound.
         duplicate_positions: frames whose position an earlier frame has, exactly.
@@ -37,9 +60,11 @@ class TraverseReport:
     name: str
     source: str
     frames: int
-    dims: int
-    dtype: str
-    norms: tuple[float, float, float]
+    dims: int | None
+    dtype: str | None
+    undescribed: str
+    images: ImagesReport | None
+    norms: tuple[float, float, float] | None
     non_finite_rows: int
     zero_rows: int
     first_bad_row: int | None
@@ -54,7 +79,7 @@ class TraverseReport:
 @dataclass(frozen=True)
 class SplitReport:
     """One split. ``without_positive``: queries that have no correct reference. ``same_data``: the reference and the
-    query descriptors are equal, every one."""
+    query descriptors (without any: their images) are equal, every one."""
 
     name: str
     units: str
@@ -83,7 +108,7 @@ class _Findings:
 
 
 def check_dataset(name: str, **source: str | Path) -> CheckReport:
-    """Open every file of a dataset and read every descriptor, in blocks.
+    """Open every file of a dataset and read every descriptor, in blocks; decode some of the images.
 
     A split that cannot be opened is an error in the report; the others are still looked at.
 
@@ -146,17 +171,32 @@ def _side_lines(side: TraverseReport, units: str) -> list[str]:
     spacing = "none"
     if side.spacing:
         spacing = "median {1:.4g} (p5 {0:.4g}, p95 {2:.4g}) {units}".format(*side.spacing, units=units)
-    low, median, high = side.norms
     lengths = _count(side.longest, "frame")
     if side.shortest < side.longest:
         lengths = f"{side.shortest} to {lengths}"
-    return [
-        f"    {side.role} {side.name}: {_count(side.frames, 'frame')}, {side.dims}-D {side.dtype}, {side.source}",
-        f"      norms {low:.4g} to {high:.4g}, median {median:.4g}; "
-        f"rows with NaN or infinity: {side.non_finite_rows}; all-zero rows: {side.zero_rows}",
+    what = "images only" if side.norms is None else f"{side.dims}-D {side.dtype}"
+    lines = [f"    {side.role} {side.name}: {_count(side.frames, 'frame')}, {what}, {side.source}"]
+    if side.norms is None:
+        lines.append(f"      no descriptors: methods that take images work; for all others, {side.undescribed}")
+    else:
+        low, median, high = side.norms
+        lines.append(
+            f"      norms {low:.4g} to {high:.4g}, median {median:.4g}; "
+            f"rows with NaN or infinity: {side.non_finite_rows}; all-zero rows: {side.zero_rows}"
+        )
+    if side.images is not None:
+        images = side.images
+        sizes = ", ".join(f"{size} ({count})" for size, count in images.sizes.items()) or "unknown"
+        sampled = sum(images.sizes.values()) + len(images.bad)
+        lines.append(
+            f"      images: {len(images.missing)} missing; of {sampled} sampled {len(images.bad)} cannot be decoded, "
+            f"sizes {sizes}"
+        )
+    lines += [
         f"      spacing {spacing}; duplicate positions: {side.duplicate_positions}",
         f"      sequences: {side.sequences}, of {lengths}",
     ]
+    return lines
 
 
 def _count(number: int, what: str) -> str:
@@ -176,9 +216,42 @@ def _split_report(split: Split) -> SplitReport:
     )
 
 
-def _traverse_report(role: str, traverse: Traverse, split: Split) -> TraverseReport:
+def _norms(descriptors: np.ndarray | None) -> np.ndarray:
+    """(N,) lengths; (0,) without descriptors."""
+    if descriptors is None:
+        return np.empty(0)
     with np.errstate(over="ignore", invalid="ignore"):
-        norms = np.concatenate([np.linalg.norm(block, axis=1) for _, block in iterate_blocks(traverse.descriptors)])
+        return np.concatenate([np.linalg.norm(block, axis=1) for _, block in iterate_blocks(descriptors)])
+
+
+def _images_report(traverse: Traverse) -> ImagesReport | None:
+    """Which images are there, and what some of them are."""
+    if traverse.images is None:
+        return None
+    from opticornet.datasets.images.decoding import BadImageError, decode, without_warnings
+    from opticornet.datasets.images.frames import missing_images
+
+    missing = missing_images(traverse.images)
+    gone = set(missing)
+    there = [path for path in traverse.images if path not in gone]
+    sizes: dict[str, int] = {}
+    bad = []
+    chosen = np.unique(np.linspace(0, len(there) - 1, min(len(there), SAMPLED_IMAGES)).astype(int)).tolist()
+    with without_warnings():
+        for path in (there[number] for number in chosen):
+            try:
+                height, width = decode(Path(path)).shape[:2]
+            except BadImageError as error:
+                bad.append((path, str(error)))
+                continue
+            size = f"{width} x {height}"
+            sizes[size] = sizes.get(size, 0) + 1
+    return ImagesReport(traverse.images_source, tuple(missing), sizes, tuple(bad))
+
+
+def _traverse_report(role: str, traverse: Traverse, split: Split) -> TraverseReport:
+    descriptors = traverse.descriptors
+    norms = _norms(descriptors)
     finite = np.isfinite(norms)
     bad = np.flatnonzero(~finite | (norms == 0))
     sound = norms[finite] if finite.any() else np.full(1, np.nan)
@@ -196,9 +269,11 @@ def _traverse_report(role: str, traverse: Traverse, split: Split) -> TraverseRep
         name=traverse.name,
         source=traverse.source,
         frames=len(traverse),
-        dims=traverse.dims,
-        dtype=str(traverse.descriptors.dtype),
-        norms=(float(sound.min()), float(np.median(sound)), float(sound.max())),
+        dims=None if descriptors is None else traverse.dims,
+        dtype=None if descriptors is None else str(descriptors.dtype),
+        undescribed=traverse.undescribed,
+        images=_images_report(traverse),
+        norms=None if descriptors is None else (float(sound.min()), float(np.median(sound)), float(sound.max())),
         non_finite_rows=int((~finite).sum()),
         zero_rows=int((norms == 0).sum()),
         first_bad_row=int(bad[0]) if len(bad) else None,
@@ -225,6 +300,8 @@ def _nearest(reference: Traverse, query: Traverse) -> np.ndarray:
 
 
 def _same_data(reference: Traverse, query: Traverse) -> bool:
+    if reference.descriptors is None or query.descriptors is None:
+        return reference.images is not None and reference.images == query.images
     if (len(reference), reference.dims) != (len(query), query.dims):
         return False
     pairs = zip(iterate_blocks(reference.descriptors), iterate_blocks(query.descriptors), strict=True)
@@ -239,7 +316,9 @@ def _judge(split: SplitReport, findings: _Findings) -> None:
             findings.errors.append(f"{where}: NaN or infinity in {_count(side.non_finite_rows, 'descriptor')}, {row}")
         if side.zero_rows:
             findings.errors.append(f"{where}: {_count(side.zero_rows, 'descriptor')} all zero, {row}")
-        if not all(0.99 <= norm <= 1.01 for norm in side.norms) and np.isfinite(side.norms[0]):
+        if side.images is not None:
+            _judge_images(where, side, side.images, findings)
+        if side.norms and not all(0.99 <= norm <= 1.01 for norm in side.norms) and np.isfinite(side.norms[0]):
             low, _, high = side.norms
             findings.warnings.append(f"{where}: descriptors are not of unit length ({low:.4g} to {high:.4g})")
         if side.duplicate_positions > 0.05 * side.frames:
@@ -264,6 +343,19 @@ def _judge(split: SplitReport, findings: _Findings) -> None:
         findings.errors.append(f"{split.name}: reference and query are the same data, so every query finds itself")
     if split.name == "train" and split.negative_radius is None:
         findings.warnings.append("train: no negative_radius, which training needs")
+
+
+def _judge_images(where: str, side: TraverseReport, images: ImagesReport, findings: _Findings) -> None:
+    """Images that cannot be used are errors where there is nothing else."""
+    faults = findings.errors if side.norms is None else findings.warnings
+    if images.missing:
+        what = _count(len(images.missing), "image")
+        faults.append(f"{where}: {what} missing, first {images.missing[0]}; correct the paths in {images.source}")
+    if images.bad:
+        path, reason = images.bad[0]
+        faults.append(f"{where}: {_count(len(images.bad), 'image')} cannot be decoded, first {path}: {reason}")
+    if len(images.sizes) > 1 and side.norms is None:
+        findings.warnings.append(f"{where}: images of {len(images.sizes)} sizes, which some methods cannot take")
 
 
 def _judge_overlap(train: Split, other: Split, findings: _Findings) -> None:

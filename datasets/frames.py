@@ -1,4 +1,9 @@
-"""Frame descriptors as float32 tensors on a device, read from the memory map only as they are needed."""
+"""How a traverse serves its frames: as float32 tensors on a device, read only as they are needed.
+
+Here are the contract of every source and the source of descriptors; that of images is ``images/frames.py``.
+"""
+
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -7,12 +12,50 @@ from torch import Tensor
 from opticornet.utils.mapped import as_tensor, release
 
 
-class Frames:
-    """The (N, D) descriptors of a traverse, served in rows and windows.
+class FrameSource(Protocol):
+    """The N frames of a traverse, each of one shape F: (D,) descriptors, (3, H, W) prepared images.
+
+    Attributes:
+        frame_shape: F.
+        block: how many windows to ask for at a time, which bounds the memory they take.
+    """
+
+    @property
+    def frame_shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def block(self) -> int: ...
+
+    def __len__(self) -> int: ...
+
+    def rows(self, start: int, stop: int) -> Tensor:
+        """Frames ``[start, stop)``: (stop - start, *F) float32."""
+        ...
+
+    def windows(self, starts: Tensor, length: int) -> Tensor:
+        """The windows ``[starts, starts + length)``: (B,) int64 on the CPU to (B, length, *F) float32."""
+        ...
+
+    def around(self, starts: np.ndarray, length: int) -> tuple[Tensor, Tensor]:
+        """Frames that hold the windows ``[starts, starts + length)``, and where among them each begins.
+
+        Args:
+            starts: (B,) int64, non-decreasing.
+
+        Returns:
+            (M, *F) float32 and (B,) int64, both on the device.
+        """
+        ...
+
+
+class DescriptorFrames:
+    """The (N, D) descriptors of a traverse, served in rows and windows: a :class:`FrameSource`.
 
     On the CPU every request reads the memory map. On a GPU the descriptors are uploaded once if they take at most
     half of its free memory, so that gathering windows costs memory bandwidth there and no transfer.
     """
+
+    block = 128
 
     def __init__(self, descriptors: np.ndarray, device: torch.device) -> None:
         self.descriptors = descriptors
@@ -24,6 +67,11 @@ class Frames:
 
     def __len__(self) -> int:
         return len(self.descriptors)
+
+    @property
+    def frame_shape(self) -> tuple[int, ...]:
+        """(D,)."""
+        return self.descriptors.shape[1:]
 
     def rows(self, start: int, stop: int) -> Tensor:
         """Frames ``[start, stop)``: (stop - start, D) float32."""
@@ -42,3 +90,9 @@ class Frames:
         block = np.asarray(self.descriptors[index.numpy()], np.float32)  # (B, L, D)
         release(self.descriptors)
         return torch.from_numpy(block).to(self.device)
+
+    def around(self, starts: np.ndarray, length: int) -> tuple[Tensor, Tensor]:
+        """All frames from the first window's to the last one's: (M, D), and (B,) starts among them."""
+        low = int(starts[0])
+        rows = self.rows(low, int(starts[-1]) + length)
+        return rows, torch.from_numpy(starts - low).to(rows.device)

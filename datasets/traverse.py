@@ -1,7 +1,7 @@
 """What a traverse is: one drive along a route, and what a split of two of them is.
 
-Nothing here reads a file. Readers (``folder.py``, ``seqnet_layout.py``, ``synthetic.py``) make these objects;
-every step takes them.
+Nothing here reads a file. Readers (``folder/``, ``seqnet/layout.py``, ``synthetic.py``) make these objects; every step
+takes them.
 """
 
 from dataclasses import dataclass, replace
@@ -9,30 +9,37 @@ from typing import Literal
 
 import numpy as np
 
+from opticornet.utils.errors import UserError
+
 Units = Literal["metres", "frames"]
+FrameKind = Literal["descriptors", "images"]
 
 
 @dataclass(frozen=True)
 class Traverse:
-    """Frames of one drive, in order.
+    """Frames of one drive, in order: their descriptors, their images, or both.
 
     Attributes:
         name: what the user calls it ("summer").
-        descriptors: (N, D) float16 or float32, usually memory-mapped; never copied whole.
+        descriptors: (N, D) float16 or float32, usually memory-mapped; never copied whole. None where there are images
+            only.
         positions: (N, P) float64 in ``units``; P is 1 (frame numbers) or 2 or 3 (metres).
         units: "metres" or "frames".
         bounds: (N, 2) int64, half-open range ``[lo, hi)`` of rows of each frame's own sequence.
         names: N frame names, or None (then a frame's name is its row number).
         timestamps: (N,) float64 seconds, or None.
         images: N image paths, or None.
-        source: where the descriptors came from (a path or "synthetic"), for messages and records.
+        source: where the descriptors (without any: the images) came from, a path or "synthetic", for messages and
+            records.
         local_features: (N, R, C) float16 or float32 local features of each frame, R unit rows, unused ones zero,
             memory-mapped; or None.
         lat_lon: (N, 2) float64 degrees, where positions were made from them; or None.
+        images_source: the folder of the images or the table that lists them, for messages and records.
+        undescribed: why there are no descriptors and what to do, for messages; empty where there are.
     """
 
     name: str
-    descriptors: np.ndarray
+    descriptors: np.ndarray | None
     positions: np.ndarray
     units: Units
     bounds: np.ndarray
@@ -42,21 +49,49 @@ class Traverse:
     source: str = ""
     local_features: np.ndarray | None = None
     lat_lon: np.ndarray | None = None
+    images_source: str = ""
+    undescribed: str = ""
 
     def __len__(self) -> int:
-        return len(self.descriptors)
+        return len(self.positions)
 
     @property
     def dims(self) -> int:
-        """D, the length of a frame descriptor."""
-        return self.descriptors.shape[1]
+        """D, the length of a frame descriptor; raises as :meth:`need_descriptors` does."""
+        return self.need_descriptors().shape[1]
+
+    def need_descriptors(self) -> np.ndarray:
+        """The descriptors.
+
+        Raises:
+            UserError: there are images only.
+        """
+        if self.descriptors is None:
+            raise UserError(
+                f"traverse {self.name} has images only, and this needs frame descriptors: "
+                f"{self.undescribed or 'extract them, or choose a method that takes images'}"
+            )
+        return self.descriptors
+
+    def need_images(self) -> tuple[str, ...]:
+        """The image paths.
+
+        Raises:
+            UserError: there are descriptors only.
+        """
+        if self.images is None:
+            raise UserError(
+                f"traverse {self.name} has descriptors only ({self.source or 'an array'}), and this needs images: name "
+                "them in the dataset.toml (docs/datasets.md), or choose a method that takes descriptors"
+            )
+        return self.images
 
     def cut(self, start: int, stop: int) -> "Traverse":
         """Rows ``[start, stop)`` as a traverse of their own: a view, whose bounds are clipped to the cut."""
         rows = slice(start, stop)
         return replace(
             self,
-            descriptors=self.descriptors[rows],
+            descriptors=None if self.descriptors is None else self.descriptors[rows],
             positions=self.positions[rows],
             bounds=np.clip(self.bounds[rows], start, stop) - start,
             names=self.names and self.names[rows],
@@ -73,7 +108,8 @@ class Split:
 
     Attributes:
         name: "train", "val" or "test".
-        reference, query: the traverses, already cut to the split's rows, in the same ``units`` and dimensions.
+        reference, query: the traverses, already cut to the split's rows, in the same ``units``; descriptors of the same
+            dimension.
         positive_radius: test: a match within it (inclusive) is correct; training: positives lie within it. None
             where ``positives`` says what is correct instead.
         negative_radius: training: negatives lie beyond it (exclusive); of ``positives``, in reference rows. None where

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["--help"], ["--mode", "check", "--dataset", "synthetic"]])
 def test_output_that_nobody_reads_ends_quietly(root, arguments):
     """As after ``| head``, whose end of the pipe is closed."""

@@ -113,6 +113,7 @@ def run(command: str) -> int:
     return main(words)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_of_a_page_runs(page, user_folder, capsys):
     lines = commands(page)
@@ -140,6 +141,7 @@ python main.py --mode test --pooling dsdnet --dataset nordland-sf --seqL 5 --spl
 """
 
 
+@pytest.mark.slow
 def test_the_commands_of_opticornets_own_page_run(user_folder, shared, capsys):
     structs = shared / "data" / "seqnet-structs"
     for path in structs.rglob("*.*"):  # all but Nordland's list of names, which is as long as the full dataset

@@ -6,6 +6,7 @@ the command line. Nothing heavy is imported here.
 
 import math
 import types
+from collections.abc import Mapping
 from dataclasses import Field, field, fields
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -69,6 +70,16 @@ def check_value(options: type, name: str, value: Any) -> Any:
         if not (math.isfinite(number) and number >= minimum):
             raise UserError(f"`{name}` {number:g}: wanted a number of at least {minimum:g}")
     return value
+
+
+def from_flags(options: type, flags: Mapping[str, Any]) -> Any:
+    """A dataclass of options with the values that saved flags (without dashes) hold for it; defaults for the rest.
+
+    Raises:
+        UserError: a value has another type, or is not among the choices.
+    """
+    found = {name: flags.get(flag_of(f)[2:]) for name, f in option_fields(options).items()}
+    return options(**{name: check_value(options, name, value) for name, value in found.items() if value is not None})
 
 
 def _is_prefixed(value: str, names: tuple[str, ...]) -> bool:

@@ -1,7 +1,6 @@
 """Dataset folders: ``dataset.toml`` and the files it names. The format is described in docs/datasets.md."""
 
 import os
-import re
 import tomllib
 from dataclasses import dataclass, field, fields
 from itertools import zip_longest
@@ -14,6 +13,7 @@ from opticornet.datasets.arrays import open_descriptors, split_key
 from opticornet.datasets.descriptor_files import local_of, read_identity
 from opticornet.datasets.folder.tables import FrameTable, read_frames, read_positives, write_frames
 from opticornet.datasets.geodesy import local_metres
+from opticornet.datasets.images.sources import ImageFiles, find_images
 from opticornet.datasets.traverse import Dataset, Split, Traverse, Units
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import atomic_path, write_text
@@ -24,10 +24,15 @@ SPLIT_NAMES = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class TraverseEntry:
-    """``[traverses.NAME]``: paths relative to the folder."""
+    """``[traverses.NAME]``: paths relative to the folder.
 
-    descriptors: str
+    At least one of ``descriptors``, ``images`` (a folder of them) and an ``image`` column in ``frames`` says what the
+    frames are.
+    """
+
+    descriptors: str | None = None
     frames: str | None = None
+    images: str | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,12 @@ def read_toml(folder: Path) -> FolderEntry:
         name: _entry(path, f"splits.{name}", table, SplitEntry)
         for name, table in _table(path, "splits", document.get("splits")).items()
     }
+    for name, traverse in traverses.items():
+        if traverse == TraverseEntry():
+            raise UserError(
+                f"{path}: traverses.{name} has no key 'descriptors', nor 'images', nor 'frames' with an image column; "
+                "give what there is"
+            )
     for name, split in splits.items():
         if name not in SPLIT_NAMES:
             raise UserError(f"{path}: splits.{name} is unknown; splits are {', '.join(SPLIT_NAMES)}")
@@ -123,12 +134,69 @@ def inside_folder(folder: Path, relative: str) -> Path:
     return path
 
 
+def images_of(folder: Path, entry: TraverseEntry, frames: FrameTable) -> tuple[str, ...] | None:
+    """The image paths of a traverse, in order; None where it names none.
+
+    They may lie outside of the folder, which often holds descriptors of images that stay where they are.
+
+    Raises:
+        UserError: both the table and ``images`` name some; the folder of images is missing or holds none.
+    """
+    if entry.images is None:
+        return frames.images and tuple(os.path.join(folder, image) for image in frames.images)
+    if frames.images is not None:
+        raise UserError(
+            f"{folder / TOML_NAME}: images = {entry.images!r}, but {entry.frames} has an image column; leave one out"
+        )
+    place = os.path.join(folder, entry.images)
+    if not os.path.isdir(place):
+        raise UserError(f"{folder / TOML_NAME}: images = {entry.images!r} is no folder; check the path")
+    return tuple(os.path.join(place, name) for name in find_images(Path(place)))
+
+
+def names_images(folder: Path, entry: TraverseEntry) -> bool:
+    """Whether a traverse names its images, by a folder or by its frame table."""
+    return entry.images is not None or (
+        entry.frames is not None and read_frames(inside_folder(folder, entry.frames)).images is not None
+    )
+
+
+def table_images(folder: Path, table: Path, bayer: str = "") -> ImageFiles:
+    """The images that a frame table names, as a source for extraction.
+
+    Raises:
+        UserError: the table has no image column, or some files do not exist.
+    """
+    images = read_frames(table).images
+    if images is None:
+        raise UserError(f"{table}: no image column; wanted one, or a folder of images in {folder / TOML_NAME}")
+    missing = [image for image in images if not (folder / image).is_file()]
+    if missing:
+        raise UserError(
+            f"{table} names {len(missing)} images that do not exist, first {missing[0]!r}: names are taken relative to "
+            f"{folder}"
+        )
+    return ImageFiles(folder, images, bayer)
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A traverse as its files have it: ``count`` frames, descriptors and images where there are some."""
+
+    count: int
+    frames: FrameTable
+    descriptors: Any | None
+    images: tuple[str, ...] | None
+    images_source: str
+    undescribed: str
+
+
 class _Reader:
     """Opens each traverse of a folder once, however many splits use it."""
 
     def __init__(self, folder: Path, entry: FolderEntry):
         self._folder, self._entry = folder, entry
-        self._opened: dict[str, tuple[Any, FrameTable]] = {}
+        self._opened: dict[str, _Opened] = {}
 
     def split(self, name: str) -> Split:
         entry = self._entry.splits[name]
@@ -154,65 +222,98 @@ class _Reader:
             positives=positives,
         )
 
-    def _open(self, name: str) -> tuple[Any, FrameTable]:
+    def _open(self, name: str) -> _Opened:
         if name not in self._opened:
             entry = self._entry.traverses[name]
-            path, key = split_key(entry.descriptors)
-            location = inside_folder(self._folder, str(path))
-            descriptors = open_descriptors(f"{location}:{key}" if key else location)
             frames = FrameTable()
             if entry.frames is not None:
                 frames = read_frames(inside_folder(self._folder, entry.frames))
-                self._check_rows(entry, len(descriptors), frames)
-            self._opened[name] = descriptors, frames
+            images = images_of(self._folder, entry, frames)
+            descriptors, undescribed = self._descriptors(name, entry, images is not None)
+            self._check_rows(entry, descriptors, images, frames)
+            self._opened[name] = _Opened(
+                count=len(images) if descriptors is None else len(descriptors),
+                frames=frames,
+                descriptors=descriptors,
+                images=images,
+                images_source="" if images is None else str(self._folder / (entry.images or entry.frames or "")),
+                undescribed=undescribed,
+            )
         return self._opened[name]
 
-    def _check_rows(self, entry: TraverseEntry, count: int, frames: FrameTable) -> None:
-        """Whether descriptors and table have as many rows and, where both name their images, of the same ones.
+    def _descriptors(self, name: str, entry: TraverseEntry, has_images: bool) -> tuple[Any | None, str]:
+        """The descriptors, or None and why: with images they may be extracted later."""
+        if entry.descriptors is None:
+            if has_images:
+                return None, f"give [traverses.{name}] of {self._folder / TOML_NAME} a key descriptors and extract them"
+            raise UserError(
+                f"{self._folder / TOML_NAME}: traverses.{name} has no key 'descriptors', and {entry.frames} no image "
+                "column; wanted one of them"
+            )
+        path, key = split_key(entry.descriptors)
+        location = inside_folder(self._folder, str(path))
+        if has_images and not location.exists():
+            return None, f"{location} is not there; extract it first (mode extract, dataset {self._folder})"
+        return open_descriptors(f"{location}:{key}" if key else location), ""
+
+    def _check_rows(
+        self, entry: TraverseEntry, descriptors: Any | None, images: tuple[str, ...] | None, frames: FrameTable
+    ) -> None:
+        """Whether descriptors, images and table have as many rows and, where a record names the images that the
+        descriptors were extracted from, of the same ones.
 
         A record written by ``--mode extract`` names images as its list does, which is how a prepared table does, or
         relative to a folder of images, which the table's paths then end in.
         """
-        for what in (frames.positions, frames.bounds, frames.names, frames.timestamps, frames.images):
-            if what is not None and len(what) != count:
+        wanted, noun, whose = (
+            (len(images or ()), "images", entry.images)
+            if descriptors is None
+            else (len(descriptors), "descriptors", entry.descriptors)
+        )
+        pairs = ((frames.count, "frames", entry.frames), (images and len(images), "images", entry.images))
+        for count, what, path in pairs:
+            if path is not None and count not in (None, wanted):
                 raise UserError(
-                    f"{self._folder / entry.frames}: {len(what)} frames, but {entry.descriptors} has {count} "
-                    "descriptors; wanted one row each"
+                    f"{self._folder / path}: {count} {what}, but {whose} has {wanted} {noun}; wanted one row each"
                 )
+        if descriptors is None:
+            return
         path = self._folder / entry.descriptors
         extracted = (read_identity(path) or {}).get("names")
-        if extracted is None or frames.images is None:
+        if extracted is None or images is None:
             return
-        pairs = zip_longest(extracted, frames.images)
+        pairs = zip_longest(extracted, frames.images or images)
         if other := next((pair for pair in pairs if not f"/{pair[1]}".endswith(f"/{pair[0]}")), None):
             raise UserError(
-                f"{path}: extracted from other images than {entry.frames} lists (first {other[0]}, not {other[1]}); "
-                "extract again with --overwrite"
+                f"{path}: extracted from other images than {entry.images or entry.frames} lists (first {other[0]}, not "
+                f"{other[1]}); extract again with --overwrite"
             )
 
     def _origin(self, name: str) -> np.ndarray | None:
         """Where the local metres of a split are counted from: the first frame of its reference traverse."""
-        frames = self._open(name)[1]
+        frames = self._open(name).frames
         return frames.positions[0] if frames.position_columns == ("lat", "lon") else None
 
     def _traverse(self, name: str, origin: np.ndarray | None) -> Traverse:
-        descriptors, frames = self._open(name)
-        entry, count = self._entry.traverses[name], len(descriptors)
+        opened = self._open(name)
+        entry, count, frames = self._entry.traverses[name], opened.count, opened.frames
         bounds = frames.bounds
         if bounds is None:
             bounds = np.tile(np.array([0, count]), (count, 1))
         return Traverse(
             name=name,
-            descriptors=descriptors,
+            descriptors=opened.descriptors,
             positions=self._positions(name, frames, count, origin),
             units=self._entry.units,
             bounds=bounds,
             names=frames.names,
             timestamps=frames.timestamps,
-            images=frames.images and self._image_paths(frames.images),
-            source=str(self._folder / entry.descriptors),
-            local_features=self._local_features(entry.descriptors, count),
+            images=opened.images,
+            source=opened.images_source if opened.descriptors is None else str(self._folder / entry.descriptors),
+            local_features=None if opened.descriptors is None else self._local_features(entry.descriptors, count),
             lat_lon=frames.positions if frames.position_columns == ("lat", "lon") else None,
+            images_source=opened.images_source,
+            undescribed=opened.undescribed,
         )
 
     def _local_features(self, descriptors: str, count: int) -> np.ndarray | None:
@@ -248,10 +349,6 @@ class _Reader:
             )
         return frames.positions if origin is None else local_metres(frames.positions, origin)
 
-    def _image_paths(self, images: tuple[str, ...]) -> tuple[str, ...]:
-        """Images may lie outside of the folder, which often holds descriptors of images that stay where they are."""
-        return tuple(os.path.join(self._folder, image) for image in images)
-
     def _rows(self, split: str, key: str, rows: tuple[int, int] | None, traverse: Traverse) -> tuple[int, int]:
         start, stop = rows or (0, len(traverse))
         if not 0 <= start < stop <= len(traverse):
@@ -264,15 +361,13 @@ class _Reader:
 
 def format_toml(entry: FolderEntry) -> str:
     """The text of a ``dataset.toml`` that :func:`read_toml` reads back to an equal entry."""
-    lines = [f"name = {_quoted(entry.name)}", f"units = {_quoted(entry.units)}"]
-    for table, entries in (("traverses", entry.traverses), ("splits", entry.splits)):
-        for name, item in entries.items():
-            lines += ["", f"[{table}.{_key(name)}]"]
-            for attribute in fields(item):
-                value = getattr(item, attribute.name)
-                if value is not None:
-                    lines.append(f"{attribute.name} = {_formatted(value)}")
-    return "\n".join(lines) + "\n"
+    import tomlkit
+
+    return tomlkit.dumps(
+        {"name": entry.name, "units": entry.units}
+        | {"traverses": {name: _given(traverse) for name, traverse in entry.traverses.items()}}
+        | {"splits": {name: _given(split) for name, split in entry.splits.items()}}
+    )
 
 
 def write_toml(folder: Path, entry: FolderEntry) -> None:
@@ -283,7 +378,8 @@ def write_toml(folder: Path, entry: FolderEntry) -> None:
 def write_dataset(folder: str | Path, dataset: Dataset) -> None:
     """Write a whole dataset as a folder: descriptors, frames, positives, and last of all ``dataset.toml``.
 
-    Every split gets files of its own (``test-query.npy``), holding just its rows. Descriptors are copied in blocks.
+    Every split gets files of its own (``test-query.npy``), holding just its rows. Descriptors are copied in blocks;
+    images stay where they are.
 
     Raises:
         UserError: the folder holds a dataset already, or cannot be written.
@@ -311,13 +407,14 @@ def write_dataset(folder: str | Path, dataset: Dataset) -> None:
 
 
 def _write_traverse(folder: Path, name: str, traverse: Traverse) -> TraverseEntry:
-    with atomic_path(folder / f"{name}.npy") as temporary:
-        shape = (len(traverse), traverse.dims)
-        copy = np.lib.format.open_memmap(temporary, "w+", traverse.descriptors.dtype, shape)
-        step = max(1, (16 << 20) // (4 * traverse.dims))
-        for start in range(0, len(traverse), step):
-            copy[start : start + step] = traverse.descriptors[start : start + step]
-        copy.flush()
+    descriptors = traverse.descriptors
+    if descriptors is not None:
+        with atomic_path(folder / f"{name}.npy") as temporary:
+            copy = np.lib.format.open_memmap(temporary, "w+", descriptors.dtype, (len(traverse), traverse.dims))
+            step = max(1, (16 << 20) // (4 * traverse.dims))
+            for start in range(0, len(traverse), step):
+                copy[start : start + step] = descriptors[start : start + step]
+            copy.flush()
     position_names = ("frame",) if traverse.units == "frames" else ("x", "y", "z")
     columns: dict[str, Any] = {}
     if traverse.names:
@@ -326,8 +423,10 @@ def _write_traverse(folder: Path, name: str, traverse: Traverse) -> TraverseEntr
     columns["sequence"] = np.unique(traverse.bounds[:, 0], return_inverse=True)[1].tolist()
     if traverse.timestamps is not None:
         columns["timestamp"] = traverse.timestamps.tolist()
+    if traverse.images:
+        columns["image"] = [os.path.abspath(image) for image in traverse.images]
     write_frames(folder / f"{name}.csv", columns)
-    return TraverseEntry(f"{name}.npy", f"{name}.csv")
+    return TraverseEntry(None if descriptors is None else f"{name}.npy", f"{name}.csv")
 
 
 def _write_positives(path: Path, split: Split) -> None:
@@ -342,21 +441,9 @@ def _write_positives(path: Path, split: Split) -> None:
     write_frames(path, columns)
 
 
-def _formatted(value: str | float | tuple[int, int]) -> str:
-    if isinstance(value, str):
-        return _quoted(value)
-    return str(list(value)) if isinstance(value, tuple) else repr(value)
-
-
-def _key(name: str) -> str:
-    """A TOML key: bare where it may be."""
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _quoted(name)
-
-
-def _quoted(text: str) -> str:
-    """A TOML basic string: backslash, quote and control characters escaped."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(c if c >= " " and c != "\x7f" else f"\\u{ord(c):04x}" for c in escaped) + '"'
+def _given(entry: TraverseEntry | SplitEntry) -> dict[str, Any]:
+    """The keys that have a value."""
+    return {key: value for key, value in vars(entry).items() if value is not None}
 
 
 def _table(path: Path, key: str, value: Any) -> dict[str, Any]:

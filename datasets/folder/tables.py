@@ -36,6 +36,12 @@ class FrameTable:
     timestamps: np.ndarray | None = None
     images: tuple[str, ...] | None = None
 
+    @property
+    def count(self) -> int | None:
+        """How many frames the table lists; None without a table."""
+        columns = (self.positions, self.bounds, self.names, self.timestamps, self.images)
+        return next((len(column) for column in columns if column is not None), None)
+
 
 def read_frames(path: Path) -> FrameTable:
     """Read a frames table: CSV with a header, columns by name from :data:`FRAME_COLUMNS`, in any order.

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from opticornet.datasets.images.decoding import BadImageError
+from opticornet.datasets.images.decoding import BadImageError, without_warnings
 from opticornet.datasets.images.sources import ImageSource
 from opticornet.utils.errors import UserError
 
@@ -66,6 +66,10 @@ class _Batches(Dataset):
         return -(-(len(self.source.names) - self.start) // self.size)
 
     def __getitem__(self, k: int) -> ImageBatch:
+        with without_warnings():
+            return self._batch(k)
+
+    def _batch(self, k: int) -> ImageBatch:
         start = self.start + k * self.size
         stop = min(start + self.size, len(self.source.names))
         batch = ImageBatch(start, stop, torch.empty(0), [])

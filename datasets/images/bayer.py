@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from opticornet.utils.extras import needs_extra
+
 # Colours of the first two pixels of the first two rows. Oxford RobotCar: stereo gbrg, mono rggb.
 PATTERNS = ("rggb", "bggr", "grbg", "gbrg")
 
@@ -19,7 +21,8 @@ def demosaic(raw: np.ndarray, pattern: str) -> np.ndarray:
     Raises:
         ValueError: another shape, type or pattern.
     """
-    import cv2
+    with needs_extra("images"):
+        import cv2
 
     if raw.ndim != 2 or min(raw.shape) < 2 or raw.dtype not in (np.uint8, np.uint16) or pattern not in PATTERNS:
         raise ValueError(f"raw frame of shape {raw.shape}, {raw.dtype}, pattern {pattern}; wanted one colour a pixel")

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from opticornet.datasets.images.bayer import demosaic
+from opticornet.utils.extras import needs_extra
 
 
 class BadImageError(Exception):
@@ -18,18 +19,20 @@ def decode(path: Path, bayer: str = "", grey: bool = False) -> np.ndarray:
 
     Grey is repeated, palettes are looked up, an alpha channel is dropped, 16 bits are scaled to 8. With ``bayer``
     (one of ``bayer.PATTERNS``) the image is a raw frame, one colour a pixel, of which colour is made. Of a JPEG only
-    luma is decoded where that is all that is wanted: a third of the work.
+    luma is decoded where that is all that is wanted: a third of the work. Pillow warns of odd metadata; see
+    :func:`without_warnings`.
 
     Raises:
         BadImageError: empty, truncated, unknown format, pixels without a known range (32-bit), or a raw frame that
             is none.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    with needs_extra("images"):
+        from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         if path.stat().st_size == 0:
             raise BadImageError("the file is empty")
-        with warnings.catch_warnings(action="ignore"), Image.open(path) as image:  # of odd metadata
+        with Image.open(path) as image:
             if bayer:
                 pixels = _from_raw(np.asarray(image), bayer)
                 return to_grey(pixels) if grey else pixels
@@ -53,9 +56,18 @@ def decode(path: Path, bayer: str = "", grey: bool = False) -> np.ndarray:
         raise BadImageError(reason or type(error).__name__) from error
 
 
+def without_warnings() -> warnings.catch_warnings:
+    """Silence Pillow's warnings of odd metadata while images are decoded.
+
+    Around the whole loop over images, in its own thread: what it sets holds for all threads of the process.
+    """
+    return warnings.catch_warnings(action="ignore")
+
+
 def to_grey(image: np.ndarray) -> np.ndarray:
     """Luma of Rec. 601, the grey that JPEG stores: uint8 (H, W, 3) RGB -> uint8 (H, W)."""
-    import cv2
+    with needs_extra("images"):
+        import cv2
 
     return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
 

@@ -3,6 +3,7 @@
 import os
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -28,8 +29,10 @@ class ImageSource(Protocol):
     """
 
     names: tuple[str, ...]
-    digest: str
     max_workers: int
+
+    @property
+    def digest(self) -> str: ...
 
     def read(self, index: int, grey: bool = False) -> np.ndarray:
         """Decode image ``index``: uint8 (H, W, 3) RGB, or with ``grey`` its luma (H, W).
@@ -133,17 +136,17 @@ def read_list(path: Path) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """Image files below ``root``. The digest covers names, sizes and a few bytes of each (:func:`fingerprint`)."""
+    """Image files below ``root``."""
 
     root: Path
     names: tuple[str, ...]
     bayer: str = ""
-    digest: str = field(init=False)
     max_workers: int = field(init=False, default=64)
 
-    def __post_init__(self) -> None:
-        lines = (f"{name}\t{fingerprint(self.root / name)}" for name in self.names)
-        object.__setattr__(self, "digest", digest_of(lines))
+    @cached_property
+    def digest(self) -> str:
+        """Of names, sizes and a few bytes of each file (:func:`fingerprint`); asked for first, it reads them all."""
+        return digest_of(f"{name}\t{fingerprint(self.root / name)}" for name in self.names)
 
     def read(self, index: int, grey: bool = False) -> np.ndarray:
         return decode(self.root / self.names[index], self.bayer, grey)

@@ -10,6 +10,7 @@ import numpy as np
 from opticornet.datasets.images.decoding import BadImageError, to_grey
 from opticornet.datasets.images.digest import digest_of, fingerprint
 from opticornet.utils.errors import UserError
+from opticornet.utils.extras import needs_extra
 
 ROUNDING_S = 1e-3  # containers give times in milliseconds
 
@@ -50,7 +51,8 @@ def open_video(path: Path, fps: float | None) -> "VideoFrames":
 
 def _open_capture(path: Path) -> Any:
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # what is wrong is said in one line of our own
-    import cv2
+    with needs_extra("images"):
+        import cv2
 
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     return capture if capture.isOpened() else None

@@ -1,9 +1,10 @@
 """What every image encoder is, how an image is prepared for it, and how weights get into it."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -12,6 +13,8 @@ from torch.nn import functional
 
 from opticornet.utils.checkpoints import load_plain, refused_name
 from opticornet.utils.errors import UserError
+from opticornet.utils.extras import needs_extra
+from opticornet.utils.options import option
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -60,7 +63,8 @@ def resize(image: np.ndarray, size: tuple[int, int], interpolation: str, antiali
         planes = torch.from_numpy(image).permute(2, 0, 1)[None]  # (1, 3, H, W)
         resized = functional.interpolate(planes, size, mode=interpolation, antialias=True)
         return resized[0].permute(1, 2, 0).numpy()
-    import cv2
+    with needs_extra("images"):
+        import cv2
 
     method = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}[interpolation]
     return cv2.resize(image.astype(np.float32), size[::-1], interpolation=method)
@@ -68,7 +72,8 @@ def resize(image: np.ndarray, size: tuple[int, int], interpolation: str, antiali
 
 def average(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resize uint8 (H, W) to ``size`` = (H', W'): each new pixel is the mean of those whose centres it covers."""
-    from PIL import Image
+    with needs_extra("images"):
+        from PIL import Image
 
     return np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BOX))
 
@@ -221,3 +226,59 @@ def load_state(model: nn.Module, state: Mapping[str, Tensor], source: str | Path
 def load_weights(model: nn.Module, path: str | Path) -> None:
     """Load the checkpoint ``path`` into ``model``, strictly; see :func:`read_state_dict` and :func:`load_state`."""
     load_state(model, read_state_dict(path), path)
+
+
+@dataclass(frozen=True)
+class Published:
+    """A checkpoint that an encoder's authors publish: its file name, their project, the page that links it."""
+
+    file: str
+    project: str
+    page: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageEncoderOptions(ABC):
+    """What an image encoder may be told: the entry of an encoder in ``IMAGE_ENCODERS``.
+
+    A subclass is a frozen dataclass, whose fields are declared by :func:`opticornet.utils.options.option`.
+
+    Attributes:
+        published: the weights its authors publish; None where it has none.
+    """
+
+    published: ClassVar[Published | None] = None
+
+    @abstractmethod
+    def build(self) -> ImageEncoder:
+        """The encoder, its weights random. Raises ValueError for an image size that it cannot take."""
+
+    def fetch(self) -> Path | None:
+        """The path of weights that a library brings itself, fetched where need be; None where none does."""
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResizingOptions(ImageEncoderOptions):
+    """What encoders share that take images of several sizes."""
+
+    keeps_size: ClassVar[bool] = True  # whether images may keep their own size
+    image_size: tuple[int, ...] = option(
+        "--imageSize",
+        (),
+        "height and width in pixels to resize to; 0 0: keep the images' own; default: as the encoder's published "
+        "evaluation",
+    )
+
+    def __post_init__(self) -> None:
+        size = self.image_size
+        if size and size != (0, 0) and (len(size) != 2 or min(size) < 1):
+            raise UserError(f"`image_size` {' '.join(map(str, size))}: wanted height and width in pixels, or 0 0")
+        if size == (0, 0) and not self.keeps_size:
+            raise UserError("`image_size` 0 0: this encoder has to resize images; give a height and a width")
+
+    def resizing(self) -> dict[str, Any]:
+        """The builder's argument: nothing for its default, None for images as they are."""
+        if not self.image_size:
+            return {}
+        return {"image_size": None if self.image_size == (0, 0) else self.image_size}

@@ -5,16 +5,17 @@ of the authors' checkpoints (`dinov2_vit{s,b,l}14_pretrain.pth`), so a checkpoin
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
-from timm.layers import PatchEmbed
-from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from opticornet.models.heads.gem import signed_gem
-from opticornet.models.images.base import ImageEncoder, Preprocess
+from opticornet.models.images.base import ImageEncoder, Preprocess, Published, ResizingOptions
+from opticornet.utils.options import option
 
 PATCH = 14
 # name: (embedding dimension, blocks, heads)
@@ -30,6 +31,9 @@ class DinoV2(nn.Module):
 
     def __init__(self, dim: int, depth: int, heads: int, trained_size: int = 518):
         super().__init__()
+        from timm.layers import PatchEmbed
+        from timm.models.vision_transformer import Block
+
         norm = partial(nn.LayerNorm, eps=1e-6)
         self.dim = dim
         self.trained_grid = trained_size // PATCH
@@ -125,3 +129,39 @@ def build_dinov2(
     Images are resized as DINOv2's own evaluation does: bicubic, antialiased.
     """
     return DinoV2Encoder(*VARIANTS[variant], pool=pool, image_size=image_size).eval()
+
+
+@dataclass(frozen=True, kw_only=True)
+class DinoV2Options(ResizingOptions):
+    """DINOv2 of one size."""
+
+    variant: ClassVar[str]
+    pool: str = option("--pool", "cls", "the CLS token, or GeM of the patches", choices=("cls", "gem"))
+
+    def build(self) -> DinoV2Encoder:
+        return build_dinov2(variant=self.variant, pool=self.pool, **self.resizing())
+
+
+def _published(variant: str) -> Published:
+    return Published(f"dinov2_{variant}_pretrain.pth", "DINOv2", "github.com/facebookresearch/dinov2")
+
+
+class DinoV2SmallOptions(DinoV2Options):
+    """``dinov2_vits14``."""
+
+    variant = "vits14"
+    published = _published("vits14")
+
+
+class DinoV2BaseOptions(DinoV2Options):
+    """``dinov2_vitb14``."""
+
+    variant = "vitb14"
+    published = _published("vitb14")
+
+
+class DinoV2LargeOptions(DinoV2Options):
+    """``dinov2_vitl14``."""
+
+    variant = "vitl14"
+    published = _published("vitl14")

@@ -5,13 +5,14 @@ Wang et al., "Focus on Local: Finding Reliable Discriminative Regions for Visual
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from opticornet.models.heads.optimal_transport import transport
-from opticornet.models.images.base import ImageEncoder, Preprocess
+from opticornet.models.images.base import ImageEncoder, Preprocess, Published, ResizingOptions
 from opticornet.models.images.dinov2 import PATCH, VARIANTS, DinoV2, patch_map
 
 SIZES = {"base": "vitb14", "large": "vitl14"}
@@ -175,3 +176,21 @@ def build_fol(*, size: str = "large", image_size: tuple[int, int] = (504, 504)) 
     """
     model = DinoV2(*VARIANTS[SIZES[size]])
     return FoL(model, GuidedAggregator(model.dim), image_size=image_size).eval()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoLOptions(ResizingOptions):
+    """``fol``."""
+
+    size: ClassVar[str] = "large"
+    published: ClassVar[Published | None] = Published("FoL_large.pth", "FoL", "github.com/chenshunpeng/FoL")
+
+    def build(self) -> FoL:
+        return build_fol(size=self.size, **self.resizing())
+
+
+class FoLBaseOptions(FoLOptions):
+    """``fol-base``."""
+
+    size = "base"
+    published = Published("FoL_base.pth", "FoL", "github.com/chenshunpeng/FoL")

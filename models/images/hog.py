@@ -11,7 +11,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from opticornet.models.images.base import PrecomputedEncoder, average
+from opticornet.models.images.base import PrecomputedEncoder, ResizingOptions, average
+from opticornet.utils.extras import needs_extra
 
 CELL = 8
 BLOCK = 2
@@ -37,7 +38,8 @@ def cell_histograms(grey: np.ndarray) -> np.ndarray:
 
     Each pixel's magnitude is shared between the two bins whose centres enclose its direction.
     """
-    import cv2
+    with needs_extra("images"):
+        import cv2
 
     height, width = grey.shape
     tap = np.array([-1, 0, 1], np.float32)
@@ -83,3 +85,13 @@ def build_hog(*, image_size: tuple[int, int] = (64, 64)) -> PrecomputedEncoder:
         raise ValueError(f"HOG is made of {CELL}x{CELL} cells, at least {BLOCK} a side: got {height}x{width} pixels")
     blocks = (height // CELL - BLOCK + 1) * (width // CELL - BLOCK + 1)
     return PrecomputedEncoder(Hog(image_size), blocks * BLOCK**2 * BINS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HogOptions(ResizingOptions):
+    """``hog``."""
+
+    keeps_size: ClassVar[bool] = False
+
+    def build(self) -> PrecomputedEncoder:
+        return build_hog(**self.resizing())

@@ -7,6 +7,7 @@ repositories in the same process too: each repository imports in private.
 """
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl
 
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from opticornet.models.images.base import ImageEncoder, Preprocess
+from opticornet.models.images.base import ImageEncoder, Preprocess, ResizingOptions
 from opticornet.utils.errors import UserError
 from opticornet.utils.private_imports import PrivateImports
 
@@ -154,3 +155,11 @@ def state_sha256(model: nn.Module) -> str:
             else repr(tensor.item()).encode()
         )
     return digest.hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubOptions(ResizingOptions):
+    """``hub:<repository>:<entry>``: the name itself says what to build, see :func:`build_hub`."""
+
+    def build(self) -> ImageEncoder:
+        raise NotImplementedError("a hub model is built from its address")

@@ -6,13 +6,15 @@ those of the public PyTorch checkpoints (pytorch-NetVlad, Patch-NetVLAD): ``enco
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 from opticornet.models.heads.vlad import NetVLADLayer
-from opticornet.models.images.base import ImageEncoder, Preprocess, load_state
+from opticornet.models.images.base import ImageEncoder, Preprocess, Published, ResizingOptions, load_state
 from opticornet.utils.errors import UserError
 
 # VGG16 up to conv5_3, without the ReLU behind it: output channels of the 3x3 convolutions, M a 2x2 max pooling.
@@ -87,3 +89,15 @@ class NetVLAD(ImageEncoder):
 def build_netvlad(*, image_size: tuple[int, int] | None = (480, 640)) -> NetVLAD:
     """NetVLAD, 4096-D, weights random. Images are resized to 480x640, bilinear, antialiased, as published."""
     return NetVLAD(image_size=image_size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetVLADOptions(ResizingOptions):
+    """``netvlad``."""
+
+    published: ClassVar[Published | None] = Published(
+        "pittsburgh_WPCA4096.pth.tar", "Patch-NetVLAD", "github.com/QVPR/Patch-NetVLAD"
+    )
+
+    def build(self) -> NetVLAD:
+        return build_netvlad(**self.resizing())

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from opticornet.utils.errors import UserError
+from opticornet.utils.extras import needs_extra
 from opticornet.utils.files import atomic_path
 
 IN_MEMORY_BYTES = 4 << 30  # above this, the fit goes through the rows in blocks
@@ -90,8 +91,9 @@ def fit_projection(
     Raises:
         UserError: too few rows or dimensions for that many components, or values that are not finite.
     """
-    from sklearn.decomposition import PCA, IncrementalPCA
-    from sklearn.utils import gen_batches
+    with needs_extra("images"):
+        from sklearn.decomposition import PCA, IncrementalPCA
+        from sklearn.utils import gen_batches
 
     rows, width = descriptors.shape
     check_dims(dims, rows, width)

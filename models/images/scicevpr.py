@@ -8,13 +8,15 @@ student is the case of one encoder layer and a context of one image.
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from opticornet.models.images.base import ImageEncoder, Preprocess, load_state
+from opticornet.models.images.base import ImageEncoder, ImageEncoderOptions, Preprocess, Published, load_state
 from opticornet.models.images.dinov2 import VARIANTS, DinoV2
 
 SIDE = 16  # patches along each side of the 224-pixel input
@@ -171,3 +173,43 @@ def _build(size: str, mixers: int, mixer_ratio: int, encoder_layers: int, contex
         encoder_layers=encoder_layers,
         context=context,
     ).eval()
+
+
+def _published(file: str) -> Published:
+    return Published(file, "SciceVPR", "github.com/shuimushan/SciceVPR")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SciceVPROptions(ImageEncoderOptions):
+    """``scicevpr``."""
+
+    size: ClassVar[str] = "base"
+    published: ClassVar[Published | None] = _published("SciceVPR_base.pth")
+
+    def build(self) -> SciceVPR:
+        return build_scicevpr(size=self.size)
+
+
+class SciceVPRLargeOptions(SciceVPROptions):
+    """``scicevpr-large``."""
+
+    size = "large"
+    published = _published("SciceVPR_large.pth")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuperCricaVPROptions(ImageEncoderOptions):
+    """``super-cricavpr``."""
+
+    size: ClassVar[str] = "base"
+    published: ClassVar[Published | None] = _published("Super-CricaVPR_base.pth")
+
+    def build(self) -> SciceVPR:
+        return build_super_cricavpr(size=self.size)
+
+
+class SuperCricaVPRLargeOptions(SuperCricaVPROptions):
+    """``super-cricavpr-large``."""
+
+    size = "large"
+    published = _published("Super-CricaVPR_large.pth")

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from opticornet.models.images.base import PrecomputedEncoder, average
+from opticornet.models.images.base import PrecomputedEncoder, ResizingOptions, average
 
 PATCH = 8
 
@@ -49,3 +49,13 @@ def build_thumbnail(*, image_size: tuple[int, int] = (32, 64)) -> PrecomputedEnc
     if height % PATCH or width % PATCH:
         raise ValueError(f"thumbnails are cut into {PATCH}x{PATCH} patches: {height}x{width} is no multiple of that")
     return PrecomputedEncoder(Thumbnail(image_size), height * width)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThumbnailOptions(ResizingOptions):
+    """``thumbnail``."""
+
+    keeps_size: ClassVar[bool] = False
+
+    def build(self) -> PrecomputedEncoder:
+        return build_thumbnail(**self.resizing())

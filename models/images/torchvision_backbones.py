@@ -2,23 +2,20 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torchvision import models as networks
 
-from opticornet.models.heads.gem import check_pool, global_pool
-from opticornet.models.images.base import ImageEncoder, Preprocess, load_state
+from opticornet.models.heads.gem import POOLS, check_pool, global_pool
+from opticornet.models.images.base import ImageEncoder, Preprocess, Published, ResizingOptions, load_state
 from opticornet.utils.errors import UserError
+from opticornet.utils.options import option
 
-# name: (constructor, torchvision's weights, channels of the last feature map)
-NETWORKS = {
-    "resnet18": (networks.resnet18, networks.ResNet18_Weights.IMAGENET1K_V1, 512),
-    "resnet50": (networks.resnet50, networks.ResNet50_Weights.IMAGENET1K_V1, 2048),
-    "vgg16": (networks.vgg16, networks.VGG16_Weights.IMAGENET1K_V1, 512),
-}
+CHANNELS = {"resnet18": 512, "resnet50": 2048, "vgg16": 512}  # of the last feature map, by torchvision's names
 CLASSIFIERS = ("fc.", "classifier.")
 
 
@@ -49,13 +46,14 @@ def build_backbone(
     Images are resized to 480x640, bilinear, antialiased (the common protocol of the deep visual geo-localization
     benchmark, CVPR 2022); None keeps their own size.
     """
-    constructor, _, channels = NETWORKS[network]
-    whole = constructor(weights=None)
+    from torchvision import models as networks
+
+    whole = networks.get_model(network, weights=None)
     if network == "vgg16":
         layers = nn.Sequential(OrderedDict(features=whole.features[:-1]))  # without the last max pooling
     else:
         layers = nn.Sequential(OrderedDict(list(whole.named_children())[:-2]))  # without average pooling and fc
-    return PooledBackbone(layers, channels, pool=pool, image_size=image_size)
+    return PooledBackbone(layers, CHANNELS[network], pool=pool, image_size=image_size)
 
 
 def fetch_weights(*, network: str) -> Path:
@@ -64,7 +62,9 @@ def fetch_weights(*, network: str) -> Path:
     Raises:
         UserError: the download fails.
     """
-    weights = NETWORKS[network][1]
+    from torchvision import models as networks
+
+    weights = networks.get_model_weights(network)["IMAGENET1K_V1"]
     path = Path(torch.hub.get_dir(), "checkpoints", Path(weights.url).name)
     try:
         weights.get_state_dict(progress=False, check_hash=True)
@@ -75,3 +75,42 @@ def fetch_weights(*, network: str) -> Path:
             "or try things out with --weights random"
         ) from error
     return path
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneOptions(ResizingOptions):
+    """A network of torchvision, cut before its classifier."""
+
+    network: ClassVar[str]
+    pool: str = option("--pool", "gem", "pooling of the last feature map", choices=POOLS)
+
+    def build(self) -> PooledBackbone:
+        return build_backbone(network=self.network, pool=self.pool, **self.resizing())
+
+    def fetch(self) -> Path:
+        return fetch_weights(network=self.network)
+
+
+def _published(file: str) -> Published:
+    return Published(file, "torchvision", "its page 'Models and pre-trained weights'")
+
+
+class ResNet18Options(BackboneOptions):
+    """``resnet18``."""
+
+    network = "resnet18"
+    published = _published("resnet18-f37072fd.pth")
+
+
+class ResNet50Options(BackboneOptions):
+    """``resnet50``."""
+
+    network = "resnet50"
+    published = _published("resnet50-0676ba61.pth")
+
+
+class Vgg16Options(BackboneOptions):
+    """``vgg16``."""
+
+    network = "vgg16"
+    published = _published("vgg16-397923af.pth")

@@ -1,11 +1,15 @@
 """The contract of every sequence encoder."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+
+IMAGES_AT_ONCE = 64  # that an encoder of images is given in one batch while a traverse is encoded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +20,7 @@ class SequenceEncoderOptions(ABC):
     """
 
     learned: ClassVar[bool] = True  # whether it has weights to learn
+    takes: ClassVar[Literal["descriptors", "images"]] = "descriptors"  # which frames of a traverse
 
     @abstractmethod
     def build(self, in_dims: int, length: int) -> "SequenceEncoder":
@@ -25,6 +30,14 @@ class SequenceEncoderOptions(ABC):
             in_dims: D, of a frame descriptor.
             length: L, frames per window, for methods whose weights depend on it.
         """
+
+    def frame_dims(self, state: Mapping[str, Tensor]) -> int:
+        """D, told by a state dict whose checkpoint does not say it, as other projects' do not.
+
+        Raises:
+            ValueError: the state dict is no such method's.
+        """
+        raise ValueError("the checkpoint does not say for how many dimensions it was trained")
 
     def weights(self, in_dims: int) -> int:
         """About how many numbers :meth:`build` has to hold, where that may be too many; else 0."""
@@ -37,26 +50,34 @@ class SequenceEncoderOptions(ABC):
 
 
 class SequenceEncoder(nn.Module, ABC):
-    """Turns a window of frame descriptors into one vector.
+    """Turns a window of frames into one vector: of frame descriptors, or, a :class:`ImageSequenceEncoder`, of images.
 
     A subclass implements :meth:`forward`. Where consecutive windows share work it also overrides
     :meth:`encode_traverse`, which must agree with :meth:`forward` up to rounding.
 
     Attributes:
-        in_dims: D, dimensions of a frame descriptor.
+        takes: which frames of a traverse the encoder takes; the shape of one, (D,) or (3, H, W), is F below.
+        in_dims: D, dimensions of a frame descriptor; 0 where it takes images.
         out_dims: O, dimensions of the encoding. Where it depends on the window, see :meth:`encoding_dims`.
         min_length: the shortest window the encoder takes.
     """
 
+    takes: ClassVar[Literal["descriptors", "images"]] = "descriptors"
+
     def __init__(self, in_dims: int, out_dims: int, min_length: int = 1) -> None:
         super().__init__()
-        if min(in_dims, out_dims, min_length) < 1:
+        if min(out_dims, min_length) < 1 or (self.takes == "descriptors") != (in_dims > 0):
             raise ValueError(f"dimensions and lengths must be positive: {in_dims}, {out_dims}, {min_length}")
         self.in_dims, self.out_dims, self.min_length = in_dims, out_dims, min_length
 
+    @property
+    def frame_shape(self) -> tuple[int | str, ...]:
+        """F, a letter for each size that may be any."""
+        return (self.in_dims,)
+
     @abstractmethod
     def forward(self, windows: Tensor) -> Tensor:
-        """Encode windows (B, L, D) as unit rows (B, O).
+        """Encode windows (B, L, *F) as unit rows (B, O).
 
         Raises:
             ValueError: the windows have another shape, or fewer than ``min_length`` frames.
@@ -66,7 +87,7 @@ class SequenceEncoder(nn.Module, ABC):
         """Encode the windows ``[start, start + length)`` of consecutive frames.
 
         Args:
-            frames: (N, D).
+            frames: (N, *F).
             starts: (M,) int64, each in ``[0, N - length]``.
             length: frames a window, L.
 
@@ -77,23 +98,77 @@ class SequenceEncoder(nn.Module, ABC):
         return self(frames[starts[:, None] + torch.arange(length, device=starts.device)])
 
     def initialise(self, queries: Tensor, references: Tensor) -> None:
-        """Prepare the weights, before training, from training frames (P, D) of which rows i show the same place."""
+        """Prepare the weights, before training, from training frames (P, D) of which rows i show the same place.
+
+        Not called where the encoder takes images.
+        """
 
     def check(self, windows: Tensor) -> None:
-        """Raise :class:`ValueError` unless windows are (B, L, D) with L at least ``min_length``."""
-        if windows.ndim != 3 or windows.shape[1] < self.min_length or windows.shape[2] != self.in_dims:
+        """Raise :class:`ValueError` unless windows are (B, L, *F) with L at least ``min_length``."""
+        if not _fits(windows.shape[2:], self.frame_shape) or windows.shape[1] < self.min_length:
             raise ValueError(
-                f"windows of shape {tuple(windows.shape)}; wanted (B, L, {self.in_dims}) with L >= {self.min_length}"
+                f"windows of shape {tuple(windows.shape)}; wanted (B, L, {_written(self.frame_shape)}) with "
+                f"L >= {self.min_length}"
             )
 
 
+class Preprocess(Protocol):
+    """What makes a frame of a decoded image: uint8 (H, W, 3) RGB, or (H, W) luma if ``grey`` -> float32 (3, H', W').
+
+    It is called from several threads. The image encoders' (``models/images/base.py``) is one.
+    """
+
+    grey: bool
+
+    def __call__(self, image: np.ndarray) -> np.ndarray: ...
+
+
+class ImageSequenceEncoder(SequenceEncoder):
+    """Turns a window of images into one vector: a :class:`SequenceEncoder` whose frames are (3, H, W) float32.
+
+    :meth:`encode_traverse` by default encodes a few windows at a time; one that encodes each image once is L times as
+    fast.
+
+    Attributes:
+        preprocess: what makes a frame of a decoded image.
+    """
+
+    takes: ClassVar[Literal["descriptors", "images"]] = "images"
+    preprocess: Preprocess
+
+    def __init__(self, preprocess: Preprocess, out_dims: int, min_length: int = 1) -> None:
+        super().__init__(0, out_dims, min_length)
+        self.preprocess = preprocess
+
+    @property
+    def frame_shape(self) -> tuple[int | str, ...]:
+        """(3, H, W) of any size; a subclass whose weights take one size only says so here."""
+        return (3, "H", "W")
+
+    def encode_traverse(self, frames: Tensor, starts: Tensor, length: int) -> Tensor:
+        """As in :class:`SequenceEncoder`, about :data:`IMAGES_AT_ONCE` images in a batch."""
+        check_traverse(self, frames, length)
+        steps = torch.arange(length, device=starts.device)
+        parts = starts.split(max(1, IMAGES_AT_ONCE // length))
+        return torch.cat([self(frames[part[:, None] + steps]) for part in parts])
+
+
 def check_traverse(encoder: SequenceEncoder, frames: Tensor, length: int) -> None:
-    """Raise :class:`ValueError` unless frames are (N, D) and windows of ``length`` fit both them and the encoder."""
-    if frames.ndim != 2 or frames.shape[1] != encoder.in_dims or not encoder.min_length <= length <= len(frames):
+    """Raise :class:`ValueError` unless frames are (N, *F) and windows of ``length`` fit both them and the encoder."""
+    if not _fits(frames.shape[1:], encoder.frame_shape) or not encoder.min_length <= length <= len(frames):
         raise ValueError(
-            f"frames of shape {tuple(frames.shape)} in windows of {length}; wanted (N, {encoder.in_dims}) with "
-            f"{encoder.min_length} <= L <= N"
+            f"frames of shape {tuple(frames.shape)} in windows of {length}; wanted "
+            f"(N, {_written(encoder.frame_shape)}) with {encoder.min_length} <= L <= N"
         )
+
+
+def _fits(shape: tuple[int, ...], wanted: tuple[int | str, ...]) -> bool:
+    sizes = zip(shape, wanted, strict=False)
+    return len(shape) == len(wanted) and all(isinstance(want, str) or size == want for size, want in sizes)
+
+
+def _written(shape: tuple[int | str, ...]) -> str:
+    return ", ".join(map(str, shape))
 
 
 def moving_mean(rows: Tensor, length: int) -> Tensor:

@@ -1,5 +1,6 @@
 """SeqNet (Garg and Milford, RA-L 2021, arXiv 2102.11603): a convolution over the frames, its mean over time, L2."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -54,6 +55,10 @@ def convolve(frames: Tensor, conv: nn.Conv1d) -> Tensor:
 @dataclass(frozen=True, kw_only=True)
 class SeqNetOptions(WhitenedConvolutionOptions):
     """``seqnet``."""
+
+    def frame_dims(self, state: Mapping[str, Tensor]) -> int:
+        weight = state.get("pool.0.conv.weight", state.get("module.pool.0.conv.weight"))
+        return super().frame_dims(state) if weight is None else weight.shape[1]  # (O, D, w)
 
     def build(self, in_dims: int, length: int) -> SeqNet:
         return SeqNet(in_dims, self.channels(in_dims), self.w)

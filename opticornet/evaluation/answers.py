@@ -11,12 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from opticornet.datasets.frames import Frames
+from opticornet.datasets.traverse import FrameKind
 from opticornet.datasets.windows import Windows
-from opticornet.evaluation.records import WeightsRecord
 from opticornet.evaluation.scene import Scene, encode_side
-from opticornet.inference.encode import encode
-from opticornet.inference.load import LoadedEncoder, load_encoder
+from opticornet.inference.encode import encode, frames_of
+from opticornet.inference.load import LoadedEncoder, WeightsRecord, frames_taken, load_encoder
 from opticornet.inference.runs import find_run, read_flags
 from opticornet.matching.ranking import Ranking
 from opticornet.matching.rerankers import local_features
@@ -64,6 +63,22 @@ class Answer:
     exact: Ranking | None = None
 
 
+def frames_needed(options: TestOptions, run: Path | None) -> frozenset[FrameKind]:
+    """The kinds of frames that a test reads: those its method takes, and those that are matched to re-rank.
+
+    Raises:
+        UserError: a run that is to describe single frames is missing.
+    """
+    methods = [options.pooling]
+    if options.rerank == "single+seqmatch":
+        methods.append(options.rerank)
+    if options.rerank == "s1+seqmatch":
+        run = find_run(options.rerank_resume, options.runs_path, options.save_path)
+    if run is not None and "s1+seqmatch" in (options.pooling, options.rerank):
+        methods.append(str(read_flags(run, options.save_path).get("pooling")))
+    return frozenset(frames_taken(method) for method in methods if method != "s1+seqmatch")
+
+
 def describe(scene: Scene, options: TestOptions, run: Path | None) -> Described:
     """Encode every window of both sides."""
     loaded = load_method(scene, options, run)
@@ -80,7 +95,7 @@ def load_method(scene: Scene, options: TestOptions, run: Path | None) -> LoadedE
     return load_encoder(
         options.part("pooling"),
         options.pooling,
-        scene.split.reference.dims,
+        scene.in_dims(frames_taken(options.pooling)),
         options.sequence_length,
         run=run,
         save_path=options.save_path,
@@ -101,7 +116,7 @@ def search_descriptors(scene: Scene, options: TestOptions, described: Described)
         exact = Index(described.reference, EXACT, device=scene.device).search(described.query, k)
 
     encoder = described.encoder.encoder
-    frames = Frames(scene.query.traverse.descriptors, scene.device)
+    frames = frames_of(scene.query.traverse, encoder, scene.device)
     length = scene.query.length
     return Answer(
         ranking=ranking,
@@ -251,7 +266,7 @@ def frame_sets(
     """The windows of both sides as frames to be matched: raw (``single+seqmatch``) or encoded (``s1+seqmatch``)."""
     sides = (("reference", scene.reference), ("query", scene.query))
     if method == "single+seqmatch":
-        raw = [sequence_set(side, side.traverse.descriptors, normalise=True) for _, side in sides]
+        raw = [sequence_set(side, side.traverse.need_descriptors(), normalise=True) for _, side in sides]
         return None, *raw
     flags = read_flags(run, options.save_path)
     typed = options.given - {"sequence_length", "pooling"} if method == options.pooling else frozenset()
@@ -266,7 +281,7 @@ def frame_sets(
     encoder, sets = loaded.encoder.to(scene.device), []
     for name, side in sides:
         with timed(seconds, f"encode_{name}"):
-            frames = Frames(side.traverse.descriptors, scene.device)
+            frames = frames_of(side.traverse, encoder, scene.device)
             sets.append(sequence_set(side, encode(encoder, frames, np.arange(len(frames)), 1, amp=options.amp)))
     return loaded.weights, *sets
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from opticornet.inference.load import WeightsRecord
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import atomic_path, write_json, writing
 
@@ -43,7 +44,7 @@ class SideRecord:
     """One traverse of the split."""
 
     name: str
-    source: str
+    source: str  # of the descriptors; of the images where the method took those
     frames: int
     kept: int  # windows that take part, after --seqL_filterData
     descriptors: DescriptorRecord | None = None  # None: nothing beside them says
@@ -57,22 +58,11 @@ class DataRecord:
     split: str
     reference: SideRecord
     query: SideRecord
-    dims: int
+    dims: int  # D, of the frame descriptors; 0 where the method took images
     units: str  # of positions, radii and errors: "metres" or "frames"
     positive_radius: float | None  # None: the split has a table of positives
     options: dict[str, Any]  # the data options, by flag
-
-
-@dataclass(frozen=True)
-class WeightsRecord:
-    """Learned weights that shaped the result."""
-
-    path: str
-    sha256: str
-    epoch: int
-    trained_on: str
-    parameters: int
-    flags: dict[str, Any]
+    frames: str = "descriptors"  # or "images": what the method took
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,13 @@ import numpy as np
 import torch
 
 from opticornet.datasets.arrays import check_finite
-from opticornet.datasets.frames import Frames
-from opticornet.datasets.traverse import Split
+from opticornet.datasets.frames import FrameSource
+from opticornet.datasets.images.frames import check_image_files
+from opticornet.datasets.traverse import FrameKind, Split
 from opticornet.datasets.windows import Windows, kept_ranges
 from opticornet.evaluation.ground_truth import GroundTruth
 from opticornet.evaluation.validated import EncodedSide
-from opticornet.inference.encode import encode
+from opticornet.inference.encode import encode, frames_of
 from opticornet.learning.mining import Neighbours
 from opticornet.models.sequences.base import SequenceEncoder
 from opticornet.utils.errors import UserError
@@ -37,14 +38,29 @@ class Scene:
     device: torch.device
 
     @classmethod
-    def of(cls, dataset: str, split: Split, length: int, filter_length: int, device: torch.device) -> "Scene":
+    def of(
+        cls,
+        dataset: str,
+        split: Split,
+        length: int,
+        filter_length: int,
+        device: torch.device,
+        needs: frozenset[FrameKind] = frozenset({"descriptors"}),
+    ) -> "Scene":
         """A split's windows of ``length`` frames.
 
+        Args:
+            needs: the kinds of frames that will be read; they are checked, others are not touched.
+
         Raises:
-            UserError: NaN or infinity in descriptors; a sequence too short; no query with a positive.
+            UserError: a traverse lacks such frames; NaN or infinity in descriptors; image files that do not exist; a
+                sequence too short; no query with a positive.
         """
         for traverse in (split.reference, split.query):
-            check_finite(traverse)
+            if "descriptors" in needs:
+                check_finite(traverse)
+            if "images" in needs:
+                check_image_files(traverse)
         reference, query = (Windows.of(traverse, length, filter_length) for traverse in (split.reference, split.query))
         table = None if split.positives is None else kept_ranges(split.positives, reference, query)
         scene = cls(dataset, split, reference, query, GroundTruth(reference.positions, query.positions, table), device)
@@ -57,6 +73,32 @@ class Scene:
     def radius(self) -> float:
         """The split's positive radius; 0, and meaning nothing, where a table decides."""
         return self.split.positive_radius or 0.0
+
+    def in_dims(self, takes: FrameKind) -> int:
+        """What an encoder of such frames is built for: D of descriptors; 0 of images, whose size is its own choice.
+
+        Raises:
+            UserError: a traverse has no descriptors, and they are wanted.
+        """
+        if takes == "images":
+            return 0
+        self.split.query.need_descriptors()
+        return self.split.reference.dims
+
+    def frames(self, encoder: SequenceEncoder) -> tuple[FrameSource, FrameSource]:
+        """Reference and query frames as the encoder takes them, of one shape, so that both fit into one batch.
+
+        Raises:
+            UserError: a traverse has no such frames, or images of the two become frames of different sizes.
+        """
+        reference, query = (frames_of(side, encoder, self.device) for side in (self.split.reference, self.split.query))
+        if reference.frame_shape != query.frame_shape:
+            sizes = (" x ".join(map(str, frames.frame_shape)) for frames in (reference, query))
+            raise UserError(
+                f"frames of {self.split.reference.name} are {next(sizes)}, those of {self.split.query.name} "
+                f"{next(sizes)}: give images of one size, or choose a method that resizes them"
+            )
+        return reference, query
 
     def has_positive(self) -> np.ndarray:
         """(M,) bool: queries with a correct reference."""
@@ -80,7 +122,7 @@ class Scene:
 
 def encode_side(encoder: SequenceEncoder, side: Windows, device: torch.device, amp: bool) -> np.ndarray:
     """The windows of one side as sequence descriptors, (M, O) float32 unit rows on the CPU."""
-    frames = Frames(side.traverse.descriptors, device)
+    frames = frames_of(side.traverse, encoder, device)
     return encode(encoder, frames, side.starts, side.length, amp=amp).cpu().numpy()
 
 

@@ -9,11 +9,13 @@ import numpy as np
 import torch
 
 from opticornet.datasets.descriptor_files import read_identity
+from opticornet.datasets.traverse import FrameKind
 from opticornet.datasets.windows import Windows
 from opticornet.evaluation import records
 from opticornet.evaluation.answers import KS, Answer
 from opticornet.evaluation.metrics import precision_recall, recall_at, recall_at_radii, recall_intervals
 from opticornet.evaluation.scene import Scene
+from opticornet.inference.load import frames_taken
 from opticornet.inference.runs import run_name
 from opticornet.matching.ranking import Ranking
 from opticornet.options.modes import TestOptions
@@ -50,17 +52,19 @@ def score(scene: Scene, options: TestOptions, answer: Answer) -> tuple[records.R
         return {str(k): value for k, value in recall_at(found, counted, ks).items()}
 
     name = run_name(options.sequence_length, options.exp_name)
-    sides = (side_record(scene.reference), side_record(scene.query))
+    takes = frames_taken(str(answer.weights.flags.get("pooling")) if answer.weights else options.pooling)
+    sides = (side_record(scene.reference, takes), side_record(scene.query, takes))
     record = records.ResultRecord(
         data=records.DataRecord(
             dataset=scene.dataset,
             split=scene.split.name,
             reference=sides[0],
             query=sides[1],
-            dims=scene.split.reference.dims,
+            dims=scene.in_dims(takes),
             units=scene.split.units,
             positive_radius=scene.split.positive_radius,
             options={f.metadata["flag"][2:]: getattr(options, key) for key, f in DataOptions.flags().items()},
+            frames=takes,
         ),
         method=records.MethodRecord(
             label=label(options, sides),
@@ -229,9 +233,11 @@ def rerank_length(options: TestOptions) -> int:
     return 1 if options.rerank else 0
 
 
-def side_record(side: Windows) -> records.SideRecord:
-    """One traverse in the record."""
+def side_record(side: Windows, takes: FrameKind = "descriptors") -> records.SideRecord:
+    """One traverse in the record, of which the method took such frames."""
     traverse = side.traverse
+    if takes == "images":
+        return records.SideRecord(traverse.name, traverse.images_source, len(traverse), len(side))
     identity = read_identity(Path(traverse.source))
     descriptors = None
     if identity is not None:

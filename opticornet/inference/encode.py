@@ -1,18 +1,25 @@
 """Encoding many windows of a traverse: each frame's matrix products once, in blocks bounded by a memory budget."""
 
-from typing import Protocol
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from opticornet.models.sequences.base import SequenceEncoder
+from opticornet.datasets.frames import DescriptorFrames, FrameSource
+from opticornet.datasets.traverse import Traverse
+from opticornet.models.sequences.base import ImageSequenceEncoder, SequenceEncoder
 
 
-class FrameSource(Protocol):
-    """Whatever serves consecutive frames as a float32 tensor (``opticornet.datasets.frames.Frames`` does)."""
+def frames_of(traverse: Traverse, encoder: SequenceEncoder, device: torch.device) -> FrameSource:
+    """The frames of a traverse as the encoder takes them: descriptors, or images that it has prepared.
 
-    def rows(self, start: int, stop: int) -> Tensor: ...
+    Raises:
+        UserError: the traverse has no such frames.
+    """
+    if isinstance(encoder, ImageSequenceEncoder):
+        from opticornet.datasets.images.frames import ImageFrames
+
+        return ImageFrames.of(traverse, encoder.preprocess, device)
+    return DescriptorFrames(traverse.need_descriptors(), device)
 
 
 @torch.inference_mode()
@@ -23,7 +30,7 @@ def encode(
     length: int,
     *,
     amp: bool = False,
-    block: int = 128,
+    block: int | None = None,
 ) -> Tensor:
     """Encode the windows ``[starts, starts + length)``.
 
@@ -33,7 +40,11 @@ def encode(
         starts: (M,) int64, non-decreasing.
         length: frames a window, L.
         amp: compute matrix products in bfloat16.
-        block: windows encoded at a time; bounds the memory, never changes the result beyond rounding.
+        block: windows encoded at a time, by default as many as ``frames`` advises; bounds the memory, never changes the
+            result beyond rounding.
+
+    Raises:
+        UserError: a frame cannot be read.
 
     Returns:
         (M, O) float32 unit rows on the encoder's device.
@@ -41,15 +52,14 @@ def encode(
     training = encoder.training
     encoder.eval()
     encoded = None
+    block = block or frames.block
     for first in range(0, len(starts), block):
-        part = starts[first : first + block]
-        low, high = int(part[0]), int(part[-1]) + length
-        rows = frames.rows(low, high)
+        rows, begins = frames.around(starts[first : first + block], length)
         with torch.autocast(rows.device.type, torch.bfloat16, enabled=amp):
-            vectors = encoder.encode_traverse(rows, torch.from_numpy(part - low).to(rows.device), length).float()
+            vectors = encoder.encode_traverse(rows, begins, length).float()
         if encoded is None:
             encoded = vectors.new_empty(len(starts), vectors.shape[1])
-        encoded[first : first + len(part)] = vectors
+        encoded[first : first + len(begins)] = vectors
     encoder.train(training)
     if encoded is None:
         raise ValueError("no windows to encode")

@@ -4,12 +4,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from opticornet.evaluation.records import WeightsRecord
+import numpy as np
+import torch
+from torch import Tensor
+
+from opticornet.datasets.traverse import FrameKind
+from opticornet.datasets.windows import window_starts
 from opticornet.inference.runs import SAVE_PATH, read_flags
+from opticornet.models.sequences import SEQUENCE_ENCODERS
 from opticornet.models.sequences.base import SequenceEncoder, SequenceEncoderOptions
 from opticornet.utils.checkpoints import BEST, LATEST, build_empty, fit_state, load_checkpoint, sha256
 from opticornet.utils.device import physical_memory
 from opticornet.utils.errors import UserError
+from opticornet.utils.options import from_flags
+from opticornet.utils.registry import entry
 
 
 def build_encoder(method: SequenceEncoderOptions, name: str, in_dims: int, length: int) -> SequenceEncoder:
@@ -18,7 +26,7 @@ def build_encoder(method: SequenceEncoderOptions, name: str, in_dims: int, lengt
     Args:
         method: what it is and its options.
         name: what it is called, for messages.
-        in_dims: D, of the frame descriptors.
+        in_dims: D, of the frame descriptors; 0 for a method that takes images.
         length: L, frames per window.
 
     Raises:
@@ -37,6 +45,23 @@ def build_encoder(method: SequenceEncoderOptions, name: str, in_dims: int, lengt
             "options; take longer windows or a narrower kernel"
         )
     return encoder
+
+
+def frames_taken(pooling: str) -> FrameKind:
+    """Which frames of a traverse a method takes; those that match frames directly take descriptors."""
+    return entry(SEQUENCE_ENCODERS, pooling).takes if pooling in SEQUENCE_ENCODERS else "descriptors"
+
+
+@dataclass(frozen=True)
+class WeightsRecord:
+    """Learned weights that shaped a result."""
+
+    path: str
+    sha256: str
+    epoch: int
+    trained_on: str
+    parameters: int
+    flags: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -100,3 +125,76 @@ def check_dims(state: dict[str, Any], in_dims: int, source: str, dataset: str) -
             f"{source} was trained on {trained}-D descriptors and {dataset} has {in_dims}-D ones; extract them with "
             "the same image encoder, or train on these"
         )
+
+
+@dataclass(frozen=True)
+class TrainedEncoder:
+    """A trained sequence encoder at work.
+
+    Attributes:
+        encoder: in evaluation mode; windows (B, L, *F) to unit rows (B, O).
+        method: its name in ``SEQUENCE_ENCODERS``.
+        options: of the method.
+        sequence_length: L that it was trained with.
+        weights: where they come from.
+    """
+
+    encoder: SequenceEncoder
+    method: str
+    options: SequenceEncoderOptions
+    sequence_length: int
+    weights: WeightsRecord
+
+    def encode(self, frames: np.ndarray | Tensor, length: int = 0) -> np.ndarray:
+        """The sequence descriptor of every frame of one drive.
+
+        Args:
+            frames: (N, *F) frames in the order driven, one sequence: descriptors (N, D), or prepared images.
+            length: frames per window; 0: :attr:`sequence_length`. Frame i looks at frames ``[i - L // 2, i + L - L //
+                2)``, shifted back inside the drive.
+
+        Returns:
+            (N, O) float32 unit rows.
+
+        Raises:
+            UserError: fewer frames than a window has, or windows too short for the encoder.
+            ValueError: frames of another shape.
+        """
+        length = length or self.sequence_length
+        if not self.encoder.min_length <= length <= len(frames):
+            raise UserError(
+                f"{len(frames)} frames in windows of {length}: wanted windows of at least {self.encoder.min_length} and "
+                "as many frames as one has"
+            )
+        rows = np.arange(len(frames))
+        bounds = np.tile([0, len(frames)], (len(frames), 1))
+        starts = torch.from_numpy(window_starts(rows, bounds, length))
+        device = next(self.encoder.parameters()).device
+        with torch.inference_mode():
+            tensor = torch.as_tensor(np.asarray(frames) if isinstance(frames, np.ndarray) else frames)
+            encoded = self.encoder.encode_traverse(tensor.to(device, torch.float32), starts.to(device), length)
+        return encoded.float().cpu().numpy()
+
+
+def load_run(run: Path, *, checkpoint: str = "best", save_path: str = SAVE_PATH) -> TrainedEncoder:
+    """The sequence encoder that a run trained, ours or seqNet's.
+
+    Args:
+        run: run folder.
+        checkpoint: "best" or "latest".
+        save_path: folder of the checkpoints inside it.
+
+    Raises:
+        UserError: no checkpoint, a method that is not known here, or weights that do not fit it.
+    """
+    flags = read_flags(run, save_path)
+    method = str(flags.get("pooling"))
+    kind = entry(SEQUENCE_ENCODERS, method)
+    options, length = from_flags(kind, flags), int(flags.get("seqL", 0))
+    state = load_checkpoint(run / save_path / (BEST if checkpoint == "best" else LATEST), mapped=True)
+    in_dims = state.get("in_dims")
+    if in_dims is None:  # seqNet does not write it
+        in_dims = options.frame_dims(state["state_dict"])
+    loaded = load_encoder(options, method, in_dims, length, run=run, save_path=save_path, checkpoint=checkpoint)
+    assert loaded.weights is not None
+    return TrainedEncoder(loaded.encoder, method, options, length, loaded.weights)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from opticornet.models.images.base import ImageEncoder, find_state_dict, load_state, read_state_dict
 from opticornet.utils.checkpoints import build_empty
 from opticornet.utils.errors import UserError
+from opticornet.utils.extras import needs_extra
 from opticornet.utils.registry import nearest
 
 HEAD_WIDTH = 64  # channels of an attention head in every vision transformer that was published here
@@ -55,8 +56,10 @@ def load_published(method: str, file_or_state_dict: str | Path | Mapping[str, An
         if name not in known:
             choice = f"it has {', '.join(known)}" if known else "it has none"
             raise UserError(f"unknown option {name!r} of {method}{nearest(name, known)}: {choice}")
+    weights = Weights.of(method, file_or_state_dict)
     try:
-        return load(Weights.of(method, file_or_state_dict), **options).eval()
+        with needs_extra("images"):
+            return load(weights, **options).eval()
     except ValueError as error:  # how a network refuses an option's value
         raise UserError(f"{method}: {error}") from error
 

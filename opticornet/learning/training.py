@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from opticornet.datasets.frames import Frames
+from opticornet.datasets.frames import DescriptorFrames as Frames
 from opticornet.evaluation.metrics import recall_at
 from opticornet.evaluation.scene import Scene, encode_side, side_of
 from opticornet.evaluation.validated import Validated

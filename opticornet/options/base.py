@@ -11,6 +11,7 @@ what nobody said.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import Field, dataclass, field, replace
+from pathlib import Path
 from typing import Any, Self
 
 from opticornet.options.config import read_config
@@ -22,7 +23,7 @@ from opticornet.utils.registry import Registry, entry, nearest
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Where options and additions come from
+    """Where options and additions come from.
 
     Attributes:
         given: names of the options that were given.
@@ -45,9 +46,14 @@ class Options:
                 ``config`` or ``plugin`` that cannot be read.
         """
         if given.get("config"):
-            given = read_config(given["config"]) | given
-        plugins = check_value(cls, "plugin", given.get("plugin", ()))
-        load_plugins(plugins)
+            from_file = {key: value for key, value in read_config(given["config"]).items() if key != "mode"}
+            given = {cls.locate(key, from_file)[1]: value for key, value in from_file.items()} | {
+                cls.locate(key, from_file)[1]: value for key, value in given.items()
+            }
+        if given.get("plugin"):
+            plugins = check_value(cls, "plugin", given["plugin"])
+            given["plugin"] = tuple(str(Path(path).absolute()) for path in plugins)
+            load_plugins(given["plugin"])
         values: dict[str, Any] = {}
         for key, value in given.items():
             owner, name = cls.locate(key, given)
@@ -92,8 +98,13 @@ class Options:
             for name, f in fields.items():
                 if key == flag_of(f)[2:]:
                     return owner, name
-        known = [*cls.flags(), *(name for _, _, owner in cls.entries() for name in option_fields(owner))]
-        raise UserError(f"unknown option {key}{nearest(key, known)}; there are {', '.join(dict.fromkeys(known))}")
+        known = [
+            known
+            for owner in cls._owners({})
+            for name, f in option_fields(owner).items()
+            for known in (name, flag_of(f)[2:])
+        ]
+        raise UserError(f"unknown option {key}{nearest(key, known)}")
 
     @classmethod
     def _owners(cls, given: Mapping[str, Any]) -> Iterator[type]:

@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import tomli_w
+import tomlkit
 
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import write_text
@@ -39,4 +39,4 @@ def write_config(path: Path, record: dict[str, Any]) -> None:
     Raises:
         UserError: the file cannot be written.
     """
-    write_text(path, tomli_w.dumps(record))
+    write_text(path, tomlkit.dumps(record))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from opticornet.models.images import IMAGE_ENCODERS
 from opticornet.options.base import Options
 from opticornet.utils.options import option
 
@@ -16,19 +17,14 @@ class ExtractOptions(Options):
         "",
         "instead of --images and --output: every traverse of a dataset folder that --mode prepare wrote",
     )
-    desc_type: str = option("--descType", "", "image encoder, see models/images; or hub:<repository>:<entry>")
+    desc_type: str = option(
+        "--descType", "", "image encoder; hub:<repository>:<entry> takes any of torch.hub", choices=IMAGE_ENCODERS
+    )
     weights: str = option("--weights", "", "checkpoint file; random: untrained; default: the one in data/weights")
-    pool: str = option("--pool", "", "pooling where the encoder has a choice: gem, gmp, avg or cls")
     output: str = option("--output", "", "descriptors to write (.npy); a .json of the same name says what they are")
     half: bool = option("--half", False, "write float16 instead of float32")
     local: bool = option("--local", False, "also write local features (<output>-local.npy), where the encoder has them")
-    image_size: tuple[int, ...] = option(
-        "--imageSize",
-        (),
-        "height and width in pixels to resize to; 0 0: keep "
-        "the images' own; default: as the encoder's published evaluation",
-    )
-    batch_size: int = option("--batchSize", 16, "images the network takes at once")
+    batch_size: int = option("--batchSize", 16, "images the network takes at once", minimum=1)
     threads: int = option(
         "--threads", 0, "decoding processes; 0: one a core, 8 at most; -1: the main process alone", minimum=-1
     )

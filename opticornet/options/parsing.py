@@ -3,10 +3,8 @@
 import argparse
 import os
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import Field
-from pathlib import Path
 from typing import Any, NoReturn, get_type_hints
 
 from opticornet.options.base import Options
@@ -15,6 +13,7 @@ from opticornet.options.modes import MODES
 from opticornet.options.plugins import load_installed, load_plugins
 from opticornet.utils.errors import UserError
 from opticornet.utils.options import flag_of, is_tuple, option_fields, plain_type
+from opticornet.utils.program import program
 
 
 def parse(arguments: Sequence[str]) -> tuple[str, Options]:
@@ -24,7 +23,7 @@ def parse(arguments: Sequence[str]) -> tuple[str, Options]:
         UserError: an unknown mode or flag, a missing or malformed value.
     """
     load_installed()
-    first = _Parser(prog=_program(), add_help=False, allow_abbrev=False)
+    first = _Parser(prog=program(), add_help=False, allow_abbrev=False)
     first.add_argument("--mode", choices=tuple(MODES))
     first.add_argument("--plugin", action="append", default=[])
     first.add_argument("--config", default="")
@@ -34,19 +33,18 @@ def parse(arguments: Sequence[str]) -> tuple[str, Options]:
         raise SystemExit(0)
 
     config = read_config(known.config) if known.config else {}
-    mode = known.mode or config.pop("mode", None) or "train"
+    mode = known.mode or config.get("mode") or "train"
     if mode not in MODES:
         raise UserError(f"`config` {known.config}: there is no mode {mode}; choose one of {', '.join(MODES)}")
-    if known.mode and config.pop("mode", known.mode) != known.mode:
-        raise UserError(f"`config` {known.config} is for another --mode than {known.mode}")
+    if config.get("mode", mode) != mode:
+        raise UserError(f"`config` {known.config} is for another mode than {mode}")
     options = MODES[mode]
     load_plugins([*config.get("plugin", ()), *known.plugin])
     given = _own_flags(mode, options, arguments)
     if given is None:  # some belong to what is chosen by name
         given = vars(_parser(mode, options, with_entries=True).parse_args(arguments))
     given.pop("mode", None)
-    from_file = {options.locate(key, config)[1]: value for key, value in config.items()}
-    return mode, options.of(**from_file | given)
+    return mode, options.of(**given)
 
 
 def in_flags(message: str, options: type[Options] | None) -> str:
@@ -73,7 +71,7 @@ def _own_flags(mode: str, options: type[Options], arguments: Sequence[str]) -> d
 
 def _parser(mode: str, options: type[Options], with_entries: bool) -> "_Parser":
     parser = _Parser(
-        prog=f"{_program()} --mode {mode}",
+        prog=f"{program()} --mode {mode}",
         description=_plain(options.__doc__ or ""),
         allow_abbrev=False,
         formatter_class=_formatter,
@@ -108,7 +106,7 @@ def _add_entries(parser: argparse.ArgumentParser, options: type[Options]) -> Non
     for choice, name, kind in options.entries():
         for field_name, f in option_fields(kind).items():
             if flag_of(f) in own:
-                raise UserError(f"{name}: its option {flag_of(f)} is also one of --mode; rename it")
+                raise UserError(f"{name}: its option {flag_of(f)} is taken by the mode itself; rename it")
             owners.setdefault((choice, field_name), []).append(name)
             declared.setdefault((choice, field_name), (kind, f))
     sections: dict[tuple[str, tuple[str, ...]], Any] = {}
@@ -168,11 +166,6 @@ class _Parser(argparse.ArgumentParser):
         raise UserError(f"{message}; see {self.prog} --help")
 
 
-def _program() -> str:
-    """How the command was called."""
-    return "opticornet" if Path(sys.argv[0]).name == "opticornet" else "python main.py"
-
-
 def _formatter(prog: str) -> argparse.HelpFormatter:
     columns = os.environ.get("COLUMNS", "")
     width = max(60, int(columns)) if columns.isdecimal() else 110
@@ -185,8 +178,7 @@ def _plain(text: str) -> str:
 
 def _overview() -> str:
     """What ``--help`` without a mode says."""
-    program = _program()
-    lines = [f"usage: {program} --mode MODE [flags]", "", "Sequence-based visual place recognition. Modes:", ""]
+    lines = [f"usage: {program()} --mode MODE [flags]", "", "Sequence-based visual place recognition. Modes:", ""]
     lines += [f"  {(options.__doc__ or '').splitlines()[0].replace('``', '')}" for options in MODES.values()]
-    lines += ["", f"The flags of a mode: {program} --mode MODE --help"]
+    lines += ["", f"The flags of a mode: {program()} --mode MODE --help"]
     return "\n".join(lines)

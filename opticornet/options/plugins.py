@@ -10,7 +10,8 @@ Installed packages announce the module that holds them as an entry point of the 
 import hashlib
 import importlib.util
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import is_dataclass
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +20,7 @@ from opticornet.options.registries import REGISTRIES
 from opticornet.utils.errors import UserError
 
 GROUP = "opticornet.plugins"
+_installed: set[str] = set()  # once per process, as imports are
 
 
 def load_plugins(paths: Iterable[str | Path]) -> None:
@@ -39,8 +41,10 @@ def load_plugin(path: Path) -> ModuleType:
     """
     if not path.is_file():
         raise UserError(f"`plugin` {path}: no such file")
-    name = f"opticornet_plugin_{path.stem}_{plugin_sha256(path)[:12]}"
+    state = hashlib.sha256(bytes(path.absolute()) + path.read_bytes()).hexdigest()
+    name = f"opticornet_plugin_{path.stem}_{state[:12]}"
     if name in sys.modules:
+        add_registries(sys.modules[name], str(path))
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -65,11 +69,14 @@ def load_installed() -> None:
         UserError: one of them fails when it is imported, adds nothing, or adds a name that is taken.
     """
     for point in metadata.entry_points(group=GROUP):
+        if point.value in _installed:
+            continue
         try:
             module = point.load()
         except Exception as error:  # whatever foreign code raises
             raise UserError(f"the installed plugin {point.value} fails: {type(error).__name__}: {error}") from error
         add_registries(module, point.value)
+        _installed.add(point.value)
 
 
 def add_registries(module: ModuleType, source: str) -> None:
@@ -82,11 +89,46 @@ def add_registries(module: ModuleType, source: str) -> None:
     if not found:
         raise UserError(f"the plugin {source} adds nothing: wanted a dictionary named {' or '.join(REGISTRIES)}")
     for registry, additions in found.items():
-        known = REGISTRIES[registry]
-        if taken := [name for name in additions if name in known and known[name] is not additions[name]]:
-            raise UserError(f"the plugin {source} adds {taken[0]!r} to {registry}, which has one; choose another name")
+        for name, kind in additions.items():
+            if name in REGISTRIES[registry] and not _is_of(REGISTRIES[registry][name], module):
+                raise UserError(f"the plugin {source} adds {name!r} to {registry}, which has one; choose another name")
+            if not isinstance(kind, str) and not (isinstance(kind, type) and is_dataclass(kind)):
+                raise UserError(f"the plugin {source} adds {name!r} to {registry}, which is no dataclass of options")
     for registry, additions in found.items():
         REGISTRIES[registry].update(additions)
+
+
+def _is_of(kind: str | type, module: ModuleType) -> bool:
+    """Whether an entry comes from an earlier state of a plugin file: what it added then may be replaced."""
+    file = getattr(sys.modules.get(getattr(kind, "__module__", "")), "__file__", None)
+    return file is not None and file == getattr(module, "__file__", None)
+
+
+def remembered(plugins: Iterable[str | Path]) -> dict[str, str]:
+    """Plugin files, as absolute paths, with their SHA-256: what a run remembers of them."""
+    return {str(Path(path).resolve()): plugin_sha256(Path(path)) for path in plugins}
+
+
+def load_remembered(plugins: Mapping[str, str], loaded: Iterable[str | Path], run: str) -> None:
+    """Load the plugins that a run remembers, unless they are loaded already.
+
+    Args:
+        plugins: from :func:`remembered`.
+        loaded: plugin files given now; one of the same file name stands for the remembered one.
+        run: the run, for messages.
+
+    Raises:
+        UserError: one is not there any more, or is not what it was; or as :func:`load_plugins`.
+    """
+    names = {Path(path).name for path in loaded}
+    for path, sha256 in plugins.items():
+        if Path(path).name in names:
+            continue
+        if not Path(path).is_file():
+            raise UserError(f"{run} needs the plugin {path}, which is not there; give it with `plugin`")
+        if plugin_sha256(Path(path)) != sha256:
+            raise UserError(f"{run} needs the plugin {path}, which has changed since; give it with `plugin` to use it")
+        load_plugin(Path(path))
 
 
 def plugin_sha256(path: Path) -> str:

@@ -55,7 +55,7 @@ def recall_at_radius(result: Result) -> Curve | None:
 
 
 def latency(result: Result) -> tuple[float, float] | None:
-    """(milliseconds a query, recall@1), where both are known."""
+    """(milliseconds per query, recall@1), where both are known."""
     milliseconds, recall = result.get("timing", "latency_ms", "total", "median"), result.recall(1)
     return None if milliseconds is None or recall is None or milliseconds <= 0 else (float(milliseconds), recall)
 

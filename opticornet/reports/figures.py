@@ -62,7 +62,7 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
 
 
 def recall_at_k(results: list[Result], protocols: list[Protocol]) -> Figure:
-    """Recall@K of all methods, a panel a protocol, with 95 % intervals at the recorded K."""
+    """Recall@K of all methods, one panel per protocol, with 95 % intervals at the recorded K."""
 
     def draw(axes: Axes, result: Result, style: dict) -> None:
         curve = curves.recall_at_k(result)
@@ -122,7 +122,7 @@ def recall_radius(results: list[Result], protocols: list[Protocol]) -> Figure:
 
 
 def recall_latency(results: list[Result], protocols: list[Protocol]) -> Figure | None:
-    """Recall@1 against time a query, the methods no other beats in both joined; None where no time is known."""
+    """Recall@1 against time per query, the methods no other beats in both joined; None where no time is known."""
     if not any(curves.latency(result) for result in results):
         return None
 
@@ -131,7 +131,7 @@ def recall_latency(results: list[Result], protocols: list[Protocol]) -> Figure |
         if point:
             axes.plot(*point, **style | {"linestyle": "none", "markersize": 6})
 
-    figure = _panels(results, protocols, draw, "Milliseconds a query (median)", "Recall@1")
+    figure = _panels(results, protocols, draw, "Milliseconds per query (median)", "Recall@1")
     for axes, protocol in zip(figure.axes, protocols, strict=True):
         points = [p for i in protocol.results if (p := curves.latency(results[i]))]
         front = np.array([points[i] for i in curves.pareto(points)]).reshape(-1, 2)
@@ -150,7 +150,7 @@ def _log_scale(axes: Axes) -> None:
 
 
 def _panels(results: list[Result], protocols: list[Protocol], draw, x_label: str, y_label: str) -> Figure:
-    """One panel a protocol, the methods drawn by ``draw(axes, result, style)``."""
+    """One panel per protocol, the methods drawn by ``draw(axes, result, style)``."""
     columns = min(3, len(protocols))
     rows = -(-len(protocols) // columns)
     most = max(len(protocol.results) for protocol in protocols)

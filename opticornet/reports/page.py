@@ -22,7 +22,9 @@ from opticornet.reports.results import OUTCOMES, Answers, Result
 from opticornet.reports.route import failure_text, place_map, route
 
 HERE = Path(__file__).parent
-SCRIPTS = ("core", "chart", "canvas", "headline", "table", "curves", "map", "matrix", "atlas", "difference")
+SCRIPTS = ("core", "chart", "plane", "headline", "table", "curves", "map", "route", "matrix", "atlas", "difference")
+LIBRARIES = ("scripts/vendor/leaflet.js",)
+STYLES = ("scripts/vendor/leaflet.css", "templates/page.css")
 SHOWN_RANKS = 5  # ranked places of a query that the atlas lists
 
 
@@ -47,10 +49,10 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    scripts = "\n".join((HERE / "scripts" / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
     return environment.get_template("page.html").render(
-        style=Markup((HERE / "templates" / "page.css").read_text(encoding="utf-8")),
-        scripts=Markup(scripts),
+        style=_inlined(STYLES),
+        libraries=_inlined(LIBRARIES),
+        scripts=_inlined(f"scripts/{name}.js" for name in SCRIPTS),
         payload=Markup(embedded(payload(results, protocols, matrices, pictures))),
         results=results,
         protocols=protocols,
@@ -62,6 +64,12 @@ def render(
         created=time.strftime("%Y-%m-%d %H:%M"),
         datasets=list(dict.fromkeys(result.dataset for result in results)),
     )
+
+
+def _inlined(paths: Iterable[str]) -> Markup:
+    """Text files of this folder, one after the other; a library's hint where its source map lies is left out."""
+    texts = ((HERE / path).read_text(encoding="utf-8") for path in paths)
+    return Markup("\n".join(text.split("//# sourceMappingURL")[0] for text in texts))
 
 
 def embedded(value: Any) -> str:
@@ -76,7 +84,7 @@ def payload(
     matrices: list[SimilarityMatrix | str],
     pictures: dict[str, FramePictures],
 ) -> dict[str, Any]:
-    """What the page's scripts draw. Places and pictures are held once a scene, however many results share it."""
+    """What the page's scripts draw. Places and pictures are held once per scene, however many results share it."""
     scenes: dict[str, Any] = {}
     pairs = combinations(range(len(results)), 2)
     for result in results:
@@ -104,13 +112,14 @@ def scene_key(answers: Answers) -> str:
 
 def _scene(answers: Answers, pictures: FramePictures | None) -> dict[str, Any]:
     where = place_map(answers)
+    digits = 7 if where.kind == "lat-lon" else 2  # a centimetre
     sides = {}
     for name, side, points in (
         ("reference", answers.reference, where.reference),
         ("query", answers.query, where.query),
     ):
         sides[name] = {
-            "points": numbers(points, 2),
+            "points": numbers(points, digits),
             "rows": side.rows.tolist(),
             "names": None if side.names is None else side.names.tolist(),
             "images": pictures.images[name] if pictures else {},

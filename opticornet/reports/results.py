@@ -132,7 +132,7 @@ class Result:
 
     @property
     def length(self) -> int:
-        """Frames a window."""
+        """Frames per window."""
         return int(self.get("method", "sequence_length", default=1))
 
     def recall(self, k: int) -> float | None:

@@ -7,16 +7,14 @@ import numpy as np
 from opticornet.reports.protocols import unit
 from opticornet.reports.results import NO_POSITIVE, RIGHT, Answers, Result
 
-EARTH_RADIUS_M = 6378137.0  # of the sphere that web maps project
-
 
 @dataclass(frozen=True)
 class Map:
     """Places in the plane.
 
     Attributes:
-        kind: "lat-lon" (web Mercator metres), "metres" (x, y) or "line": places have one coordinate only, so a
-            query is drawn at its own coordinate and, across, that of the place it was matched to.
+        kind: "lat-lon" (longitude, latitude; degrees), "metres" (x, y) or "line": places have one coordinate only, so
+            a query is drawn at its own coordinate and, across, that of the place it was matched to.
         reference, query: (N, 2) and (M, 2) float64; with "line" (N, 1) and (M, 1).
     """
 
@@ -27,22 +25,16 @@ class Map:
 
 def place_map(answers: Answers) -> Map:
     """Coordinates of both sides, ready for street tiles where latitude and longitude are known."""
-    sides = (answers.reference, answers.query)
-    if all(side.lat_lon is not None for side in sides):
-        return Map("lat-lon", *(mercator(side.lat_lon) for side in sides))
-    return local_map(answers)
+    reference, query = answers.reference.lat_lon, answers.query.lat_lon
+    if reference is None or query is None:
+        return local_map(answers)
+    return Map("lat-lon", reference[:, ::-1], query[:, ::-1])
 
 
 def local_map(answers: Answers) -> Map:
-    """Coordinates of both sides as their radii measure them: never "lat-lon", whose metres grow with the latitude."""
+    """Coordinates of both sides as their radii measure them: never "lat-lon"."""
     planar = answers.query.positions.shape[1] >= 2
     return Map("metres" if planar else "line", *(s.positions[:, :2] for s in (answers.reference, answers.query)))
-
-
-def mercator(lat_lon: np.ndarray) -> np.ndarray:
-    """(N, 2) degrees to (N, 2) web Mercator metres, x east and y north (EPSG:3857)."""
-    latitude, longitude = np.radians(lat_lon).T
-    return EARTH_RADIUS_M * np.stack([longitude, np.arcsinh(np.tan(latitude))], axis=1)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import torch
 from opticornet.datasets.catalogue import load_dataset
 from opticornet.evaluation.answers import describe, frame_sets
 from opticornet.evaluation.scene import Scene
+from opticornet.inference.load import frames_taken
 from opticornet.options.modes import TestOptions
 from opticornet.options.shared import MATCHED
 from opticornet.reports.results import Result
@@ -31,7 +32,10 @@ def reopen(result: Result) -> Scene:
     try:
         dataset = load_dataset(options.dataset, **options.source(), splits=(options.split,))
         filter_length = int(result.get("method", "filter_length", default=0))
-        scene = Scene.of(dataset.name, dataset.splits[options.split], result.length, filter_length, torch.device("cpu"))
+        needs = frozenset({frames_taken(result.get("method", "weights", "flags", "pooling", default=options.pooling))})
+        scene = Scene.of(
+            dataset.name, dataset.splits[options.split], result.length, filter_length, torch.device("cpu"), needs
+        )
     except (UserError, KeyError) as error:
         raise Unavailable(f"the dataset cannot be opened any more ({error})") from error
     for side, windows in ((result.answers.reference, scene.reference), (result.answers.query, scene.query)):

@@ -1,4 +1,4 @@
-"""The comparison table: one row a result, one block a protocol; as CSV, Markdown and LaTeX."""
+"""The comparison table: one row per result, one block per protocol; as CSV, Markdown and LaTeX."""
 
 import csv
 import io
@@ -146,7 +146,7 @@ def _harmless(value: object) -> object:
 
 
 def as_markdown(results: list[Result], protocols: list[Protocol]) -> str:
-    """One table a protocol; best values bold."""
+    """One table per protocol; best values bold."""
     blocks = []
     for protocol in protocols:
         lines = [f"**{_markdown(protocol.dataset)}**: {_markdown(protocol.text)}", ""]
@@ -164,7 +164,7 @@ def as_markdown(results: list[Result], protocols: list[Protocol]) -> str:
 
 
 def as_latex(results: list[Result], protocols: list[Protocol]) -> str:
-    """One ``table`` a protocol, with booktabs rules; best values bold."""
+    """One ``table`` per protocol, with booktabs rules; best values bold."""
     blocks = []
     for protocol in protocols:
         rows = []

@@ -62,7 +62,8 @@ class TrainingLog:
         self._norms.append(gradient_norm)
 
     def validation(self, epoch: int, validated: Validated) -> None:
-        """Write a validation's recalls, its precision-recall curve and, every few of them, its similarity matrix.
+        """Write a validation's recalls, its precision-recall curve and, every few of them, its similarity matrix
+        where pictures can be drawn.
 
         Args:
             epoch: -1 for what training starts from.
@@ -75,7 +76,7 @@ class TrainingLog:
             self.writer.add_scalar(f"val/recall_at_{k}", recall, step)
         confidence = np.clip(1 - validated.distances / 2, 0, 1)
         self.writer.add_pr_curve("val/first_match", validated.correct.astype(np.int64), confidence, step)
-        if self._validations % FIGURE_EVERY == 0:
+        if self._validations % FIGURE_EVERY == 0 and can_draw():
             picture = similarity_picture(validated)
             self.writer.add_image("val/similarity", picture, step, dataformats="HWC")
         self._validations += 1
@@ -184,6 +185,16 @@ def confidences(distances: np.ndarray) -> np.ndarray:
     return np.where(finite, (high - np.where(finite, distances, high)) / max(float(high - low), 1e-12), 0.0)
 
 
+def can_draw() -> bool:
+    """Whether what draws pictures is installed: it comes with the extra ``report``, and training does without."""
+    try:
+        import matplotlib  # noqa: F401
+        import PIL  # noqa: F401
+    except ModuleNotFoundError:
+        return False
+    return True
+
+
 def similarity_picture(validated: Validated) -> np.ndarray:
     """(H, W, 3) uint8: cosine similarity of queries (down) and references (across), at most 500 of each, evenly
     chosen; true places green, first matches are the brightest pixel of their row."""
@@ -216,7 +227,7 @@ def write_projector(
         for i in rows
     ]
     images = None
-    if all(side.images for side in sides):
+    if all(side.images for side in sides) and can_draw():
         images = _sprites([side.images[i] for side, rows in zip(sides, chosen, strict=True) for i in rows])
     writer.add_embedding(
         vectors, metadata, label_img=images, global_step=step, tag=split, metadata_header=["place", "traverse", *axes]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from opticornet.options.modes import ExtractOptions
 from opticornet.utils.errors import UserError
+from opticornet.utils.extras import needs_extra
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,19 +42,19 @@ def extract(options: ExtractOptions) -> Path:
             else, a full disk.
         Interrupted: the user stopped it; what was done is saved.
     """
-    from opticornet.datasets.images.sources import open_images
-    from opticornet.models.images import build_image_encoder
+    from opticornet.models.images.build import build_from_options
     from opticornet.utils.signals import StopRequest
 
     _check(options)
+    with needs_extra("images"):
+        import cv2  # noqa: F401 - of what every extraction needs, missing is said before any work is done
+        import PIL  # noqa: F401
     traverses = _traverses(options) if options.dataset else [options]
     for traverse in traverses:
         if Path(traverse.output).is_dir():
             raise UserError(f"cannot write {traverse.output}: a folder of that name exists; choose another path")
-    sources = [open_images(traverse.images, options.fps or None, options.bayer) for traverse in traverses]
-    encoder = build_image_encoder(
-        options.desc_type, weights=options.weights, pool=options.pool, image_size=options.image_size or None
-    )
+    sources = [_source(traverse) for traverse in traverses]
+    encoder = build_from_options(options.desc_type, options.part("desc_type"), options.weights)
     if options.local and encoder.local_shape is None:
         raise UserError(f"--local: {options.desc_type} has no local features; fol has")
     if encoder.weights.kind == "random":
@@ -82,9 +83,7 @@ def _check(options: ExtractOptions) -> None:
             "--skipBadImages would leave rows that do not match the dataset's frame tables: take such "
             "images out of the source and prepare it again"
         )
-    size = options.image_size
-    if size and size != (0, 0) and (len(size) != 2 or min(size) < 1):
-        raise UserError(f"--imageSize {' '.join(map(str, size))}: wanted height and width in pixels, or 0 0")
+    options.refuse_unused()
     if options.batch_size < 1 or options.threads < -1 or options.pca < 0 or options.fps < 0:
         raise UserError("--batchSize must be 1 or more, --threads -1 or more, --pca and --fps 0 or more")
     if options.pca and options.pca_file:
@@ -96,21 +95,42 @@ def _check(options: ExtractOptions) -> None:
 
 
 def _traverses(options: ExtractOptions) -> list[ExtractOptions]:
-    """The options for each traverse of a prepared dataset folder."""
-    from opticornet.datasets.folder.reading import inside_folder, read_toml
+    """The options for each traverse of a dataset folder: prepared, or one that names its images."""
+    from opticornet.datasets.folder.reading import inside_folder, names_images, read_toml
 
     folder = Path(options.dataset)
     runs = []
     for name, traverse in read_toml(folder).traverses.items():
+        if traverse.descriptors is None:
+            raise UserError(
+                f"traverse {name} of {folder} names no descriptors to write: give it a key descriptors in dataset.toml"
+            )
         output = inside_folder(folder, traverse.descriptors)
         images = output.with_suffix(".txt")
-        if output.suffix != ".npy" or not images.is_file():
+        if not images.is_file() and names_images(folder, traverse):
+            images = folder / (traverse.images or traverse.frames or "")
+        elif output.suffix != ".npy" or not images.is_file():
             raise UserError(
                 f"traverse {name} of {folder} has no image list {images.name}: prepare the folder with "
                 "--mode prepare, or give --images and --output"
             )
+        if output.suffix != ".npy":
+            raise UserError(f"{output}: wanted descriptors that end in .npy; change them in dataset.toml")
         runs.append(replace(options, images=str(images), output=str(output)))
     return runs
+
+
+def _source(options: ExtractOptions) -> "ImageSource":
+    """The images to describe: ``--images``, or those that a dataset folder lists or names in a frame table."""
+    from opticornet.datasets.folder.reading import table_images
+    from opticornet.datasets.images.sources import open_images
+
+    path = Path(options.images)
+    if options.dataset and path.is_file() and path.suffix != ".txt":
+        if options.fps:
+            raise UserError(f"`fps` is for videos and {path} names images: leave it out")
+        return table_images(Path(options.dataset), path, options.bayer)
+    return open_images(path, options.fps or None, options.bayer)
 
 
 def _extract(
@@ -156,12 +176,12 @@ def _identity(
     options: ExtractOptions, encoder: "ImageEncoder", projection: "Projection | None", source: "ImageSource"
 ) -> dict[str, Any]:
     """Everything a descriptor depends on, in JSON's types: two runs that agree in it write the same rows."""
-    from opticornet.models.images import IMAGE_ENCODERS
-
-    pools = IMAGE_ENCODERS[options.desc_type].pools if options.desc_type in IMAGE_ENCODERS else ()
+    own = vars(options.part("desc_type"))
+    more = {name: value for name, value in own.items() if name not in ("pool", "image_size")}
     return {
         "encoder": options.desc_type,
-        "pool": options.pool or (pools[0] if pools else None),
+        "pool": own.get("pool"),
+        **({"options": more} if more else {}),
         "weights": asdict(encoder.weights),
         "preprocess": {"kind": type(encoder.preprocess).__name__}
         | {

@@ -9,6 +9,7 @@ from opticornet.datasets.prepare import SOURCES
 from opticornet.datasets.prepare.prepared import Prepared, Source, write_prepared
 from opticornet.options.modes import PrepareOptions
 from opticornet.utils.errors import UserError
+from opticornet.utils.program import program
 
 FOLDER_NAMES = ("reference", "query", "train_city", "val_city", "test_city")
 
@@ -86,5 +87,5 @@ def _summary(output: Path, prepared: Prepared, written: bool) -> str:
         for split in prepared.splits
     ]
     lines.append("next, with an image encoder of your choice:")
-    lines.append(f"  python main.py --mode extract --dataset {shlex.quote(str(output))} --descType hog")
+    lines.append(f"  {program()} --mode extract --dataset {shlex.quote(str(output))} --descType hog")
     return "\n".join(lines)

@@ -4,16 +4,20 @@ import sys
 from pathlib import Path
 
 from opticornet.options.modes import ReportOptions
-from opticornet.reports import figures, table
+from opticornet.reports import table
 from opticornet.reports.matrix import SimilarityMatrix, similarity_matrix
-from opticornet.reports.page import render, scene_key
-from opticornet.reports.pictures import FramePictures, has_images, order_of_interest
 from opticornet.reports.protocols import Protocol, group_by_protocol
 from opticornet.reports.results import Result, read_results
 from opticornet.reports.route import route
 from opticornet.reports.scenes import Unavailable, reopen, vectors
 from opticornet.utils.errors import UserError
+from opticornet.utils.extras import needs_extra
 from opticornet.utils.files import write_text
+
+with needs_extra("report"):
+    from opticornet.reports import figures
+    from opticornet.reports.page import render, scene_key
+    from opticornet.reports.pictures import FramePictures, has_images, order_of_interest
 
 PICTURE_BYTES = 3 << 20  # of thumbnails and strips in a page, all scenes together
 MATRIX_PIXELS = 4_000_000  # of all matrices in a page together
@@ -80,8 +84,10 @@ def gather(
         if has_images(result.answers.reference, result.answers.query):
             album.add_images(result.answers, result.length, order)
         elif scene is not None:
-            descriptors = {"reference": scene.split.reference.descriptors, "query": scene.split.query.descriptors}
-            album.add_strips(descriptors, result.answers, result.length, order)
+            sides = (("reference", scene.split.reference), ("query", scene.split.query))
+            descriptors = {name: side.descriptors for name, side in sides if side.descriptors is not None}
+            if len(descriptors) == len(sides):
+                album.add_strips(descriptors, result.answers, result.length, order)
     notes = []
     for album in pictures.values():
         if album.missing:

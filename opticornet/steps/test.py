@@ -16,6 +16,7 @@ from opticornet.datasets.catalogue import load_dataset
 from opticornet.evaluation.answers import (
     Described,
     describe,
+    frames_needed,
     match_frames,
     read_predictions,
     rerank_answer,
@@ -28,6 +29,7 @@ from opticornet.evaluation.scoring import score, summary
 from opticornet.evaluation.validated import EncodedSide
 from opticornet.inference.runs import find_run, read_flags, run_name
 from opticornet.options.modes import ReportOptions, TestOptions
+from opticornet.options.plugins import load_remembered
 from opticornet.options.shared import DATA_FIELDS, MATCHED
 from opticornet.utils.device import choose_device
 from opticornet.utils.errors import UserError
@@ -43,13 +45,16 @@ def test(options: TestOptions) -> ResultRecord | None:
     options, run = resolve(options)
     options = options.completed()
     check_test_options(options)
+    if options.report:
+        import opticornet.steps.report  # noqa: F401 - now, so that a missing library is said before the work
     for folder in filter(None, (options.results_path, options.report)):
         with writing(folder):  # now, rather than when everything is computed
             Path(folder).mkdir(parents=True, exist_ok=True)
     device = choose_device(options.device, options.nocuda, options.threads)
     dataset = load_dataset(options.dataset, **options.source(), splits=(options.split,))
     split = dataset.splits[options.split]
-    scene = Scene.of(dataset.name, split, options.sequence_length, options.filter_length, device)
+    needs = frames_needed(options, run)
+    scene = Scene.of(dataset.name, split, options.sequence_length, options.filter_length, device, needs)
     check_sizes(options, scene)
     shown = ()
     if options.pooling in MATCHED:
@@ -115,6 +120,7 @@ def resolve(options: TestOptions) -> tuple[TestOptions, Path | None]:
         return options, None
     run = find_run(options.resume, options.runs_path, options.save_path)
     flags = read_flags(run, options.save_path)
+    load_remembered(flags.get("plugins", {}), options.plugin, str(run))
     if not wants_weights:
         raise UserError(f"--pooling {options.pooling} has no weights, so --resume {run} contradicts it; leave one out")
     decided = ("pooling",) if options.pooling != "s1+seqmatch" else ()

@@ -5,21 +5,24 @@ from pathlib import Path
 
 from opticornet.datasets.catalogue import load_dataset
 from opticornet.evaluation.scene import Scene
+from opticornet.inference.load import frames_taken
 from opticornet.inference.runs import find_run, new_run, read_flags, run_name, write_flags
 from opticornet.learning.training import EpochReport, Progress, Trainer
 from opticornet.options.config import OPTIONS_TOML, write_config
 from opticornet.options.modes import TrainOptions
+from opticornet.options.plugins import load_remembered, remembered
 from opticornet.reports.tensorboard import TrainingLog
 from opticornet.utils.checkpoints import LATEST, load_checkpoint, save_checkpoint
 from opticornet.utils.device import choose_device
 from opticornet.utils.errors import UserError
 from opticornet.utils.logs import RunLog, duration, write_environment
+from opticornet.utils.program import program
 from opticornet.utils.signals import StopRequest
 
 # What may differ between a run and its resumption: where things are and how fast, never what is computed.
 # Where nothing else is given, the run's own values hold for the first of them too.
 KEPT = ("data_path", "struct_path", "device", "nocuda", "threads")
-FREE = {*KEPT, "runs_path", "save_path", "resume", "quiet", "verbose"}
+FREE = {*KEPT, "runs_path", "save_path", "resume", "quiet", "verbose", "config", "plugin"}
 
 
 def train(options: TrainOptions) -> Path:
@@ -34,14 +37,17 @@ def train(options: TrainOptions) -> Path:
         run = find_run(options.resume, options.runs_path, options.save_path)
         shaping = tuple(name for name in options.flags() if name not in FREE)
         kept = tuple(name for name in KEPT if name not in options.given)
-        options = options.restored(read_flags(run, options.save_path), shaping + kept, str(run))
+        flags = read_flags(run, options.save_path)
+        load_remembered(flags.get("plugins", {}), options.plugin, str(run))
+        options = options.restored(flags, shaping + kept, str(run))
     else:
         options = options.completed()
     check_training_options(options)
     device = choose_device(options.device, options.nocuda, options.threads)
     dataset = load_dataset(options.dataset, **options.source(), splits=("train", "val"))
+    needs = frozenset({frames_taken(options.pooling)})
     scenes = (
-        Scene.of(dataset.name, dataset.splits[name], options.sequence_length, options.filter_length, device)
+        Scene.of(dataset.name, dataset.splits[name], options.sequence_length, options.filter_length, device, needs)
         for name in ("train", "val")
     )
     trainer = Trainer(options, *scenes)
@@ -52,14 +58,14 @@ def train(options: TrainOptions) -> Path:
         run = new_run(Path(options.runs_path), run_name(options.sequence_length, options.exp_name))
         save_checkpoint(trainer.state(), run / options.save_path / LATEST)
         write_config(run / OPTIONS_TOML, options.repeatable())
-        write_flags(run, options.record(), options.save_path)
+        write_flags(run, options.record() | {"plugins": remembered(options.plugin)}, options.save_path)
     write_environment(run)
     progress, log = trainer.progress, RunLog(run, quiet=options.quiet, verbose=options.verbose)
     log.say(f"{run}: {trainer.describe()}")
     place = shlex.quote(str(run))
     if "save_path" in options.given:
         place += f" --savePath {shlex.quote(options.save_path)}"
-    stop = StopRequest(f"python main.py --mode train --resume {place}")
+    stop = StopRequest(f"{program()} --mode train --resume {place}")
     with log, TrainingLog(run, options, first_epoch=progress.epoch) as events, stop:
         trainer.observer = events
         for report in trainer.epochs(run, stop):
@@ -70,7 +76,7 @@ def train(options: TrainOptions) -> Path:
     if progress.learned:
         log.say(f"epoch {progress.epoch} found no tuple that violates the margin: there is nothing left to learn")
     log.say(f"best: epoch {progress.best_epoch}, validation R@1 {progress.best[1]:.3f}, R@5 {progress.best[0]:.3f}")
-    log.say(f"next: python main.py --mode test --resume {place}")
+    log.say(f"next: {program()} --mode test --resume {place}")
     return run
 
 

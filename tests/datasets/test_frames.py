@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from opticornet.datasets.arrays import open_descriptors, take_rows
-from opticornet.datasets.frames import Frames
+from opticornet.datasets.frames import DescriptorFrames
 
 ROWS = np.random.default_rng(0).standard_normal((40, 3)).astype(np.float32)
 STARTS = torch.tensor([30, 2, 2, 0, 35])  # any order, repeated, overlapping
@@ -34,7 +34,7 @@ def descriptors(request, tmp_path: Path):
     return open_descriptors(tmp_path / "a.npy"), rows.astype(np.float32)
 
 
-def assert_served(frames: Frames, rows: np.ndarray) -> None:
+def assert_served(frames: DescriptorFrames, rows: np.ndarray) -> None:
     assert len(frames) == len(rows)
     np.testing.assert_array_equal(frames.rows(3, 9), rows[3:9])
     windows = frames.windows(STARTS, 5)
@@ -44,7 +44,7 @@ def assert_served(frames: Frames, rows: np.ndarray) -> None:
 
 def test_rows_and_windows_are_those_of_the_file(descriptors):
     opened, rows = descriptors
-    assert_served(Frames(opened, torch.device("cpu")), rows)
+    assert_served(DescriptorFrames(opened, torch.device("cpu")), rows)
 
 
 def test_frames_held_by_a_gpu_are_the_same_and_uploaded_without_a_warning(descriptors, monkeypatch):
@@ -53,7 +53,7 @@ def test_frames_held_by_a_gpu_are_the_same_and_uploaded_without_a_warning(descri
     monkeypatch.setattr(torch.Tensor, "to", lambda self, device: self)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        frames = Frames(opened, torch.device("cuda"))
+        frames = DescriptorFrames(opened, torch.device("cuda"))
     assert frames.resident is not None
     assert_served(frames, rows)
 
@@ -62,6 +62,6 @@ def test_frames_beyond_half_of_a_gpus_free_memory_are_streamed(descriptors, monk
     opened, rows = descriptors
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (8 * ROWS.size - 1, 0))
     monkeypatch.setattr(torch.Tensor, "to", lambda self, device: self)
-    frames = Frames(opened, torch.device("cuda"))
+    frames = DescriptorFrames(opened, torch.device("cuda"))
     assert frames.resident is None
     assert_served(frames, rows)

@@ -1,4 +1,4 @@
-"""Result records made by hand: places on a line or a circle, answers whose outcomes are told."""
+"""Result records made by hand: places on a line or a circle, answers whose outcomes are given."""
 
 from dataclasses import asdict
 from pathlib import Path

@@ -89,8 +89,7 @@ def test_opens_from_disk_without_errors_and_without_the_network(page, record):
     driver = page(record("a"), record("b", label="other", wrong=(1,)), record("c", planar=False))
     assert driver.get_log("browser") == []
     requests = _requests(driver, "")
-    assert requests
-    assert all(url.startswith(("file:", "data:", "blob:")) for url in requests)
+    assert {url for url in requests if not url.startswith(("data:", "blob:"))} == {driver.current_url}
 
 
 def test_first_glance(page, record):
@@ -159,12 +158,80 @@ def test_street_tiles_are_asked_for_only_once_wanted_and_missed_without_harm(pag
     assert _requests(driver, "https:") == []
     (button,) = [b for b in driver.find_elements("css selector", "#map-tools button") if "Street" in b.text]
     driver.execute_script("arguments[0].click()", button)
-    WebDriverWait(driver, 10).until(lambda _: _text(driver, "#map .attribution") == ["street tiles cannot be loaded"])
+    WebDriverWait(driver, 10).until(
+        lambda _: "cannot be loaded" in _text(driver, "#map .leaflet-control-attribution")[0]
+    )
     driver.execute_cdp_cmd("Network.emulateNetworkConditions", network | {"offline": False})
     asked = _requests(driver, "https:")
     assert asked
     assert all(url.startswith("https://basemaps.cartocdn.com/light_all/") for url in asked)
     assert _colours(driver, "#map canvas") > 20
+
+
+def _scale(driver) -> str:
+    """What the map's scale bar says."""
+    return _text(driver, "#map .leaflet-control-scale-line")[0]
+
+
+def _key(driver, key):
+    driver.execute_script(
+        "document.querySelector('#map .plane').dispatchEvent(new KeyboardEvent('keydown', "
+        "{key: arguments[0], code: arguments[0], keyCode: arguments[1], bubbles: true}))",
+        key, ord(key) if key == "0" else {"+": 187, "-": 189}[key],
+    )  # fmt: skip
+
+
+def test_map_is_enlarged_by_keys_and_by_the_wheel_only_with_ctrl(page, record):
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    driver = page(record("a"))
+    driver.execute_script("document.querySelector('#map .plane').focus()")
+    until = WebDriverWait(driver, 5).until
+    whole = _scale(driver)
+    assert driver.execute_script("return document.querySelector('#map .leaflet-grab')") is None  # a finger scrolls
+    _key(driver, "+")
+    until(lambda _: _scale(driver) != whole)
+    assert driver.execute_script("return document.querySelector('#map .leaflet-grab')") is not None
+    _key(driver, "0")
+    until(lambda _: _scale(driver) == whole)
+
+    wheel = (
+        "return document.querySelector('#map canvas').dispatchEvent(new WheelEvent('wheel', "
+        "{deltaY: -200, ctrlKey: arguments[0], bubbles: true, cancelable: true, clientX: 700, clientY: 300}))"
+    )
+    assert driver.execute_script(wheel, False)  # left to the page
+    assert not driver.execute_script(wheel, True)
+    until(lambda _: _scale(driver) != whole)
+
+
+def test_a_point_of_the_map_names_its_query_and_leads_to_it(page, record):
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    driver = page(record("a", names=[f"{NASTY}{i}" for i in range(20)]))
+    plane = driver.find_element("css selector", "#map .plane")
+    # Query 0 lies at the right end of a circle that fills the height but for 14 pixels on either side.
+    ActionChains(driver).move_to_element_with_offset(plane, plane.size["height"] // 2 - 15, 0).perform()
+    (text,) = _text(driver, "#map .leaflet-tooltip")
+    assert text.startswith(f"query {NASTY}0 (row 0): right\nmatched to")
+    assert driver.execute_script("return window.broken") is None
+    assert f"{NASTY}0 " not in _text(driver, "#atlas-body .window")[0]
+    ActionChains(driver).click().perform()
+    assert f"{NASTY}0 " in _text(driver, "#atlas-body .window")[0]
+
+
+def _hover_and_click_row(driver, row, of):
+    """A row of the matrix under the pointer is named; a click shows its query."""
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    plane = driver.find_element("css selector", "#matrix .leaflet-image-layer")
+    driver.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", plane)
+    down = int(plane.size["height"] * ((row + 0.5) / of - 0.5))
+    ActionChains(driver).move_to_element_with_offset(plane, 0, down).perform()
+    (text,) = _text(driver, "#matrix .leaflet-tooltip")
+    assert text.startswith(f"query frame {row}:")
+    assert "under the pointer: frame" in text
+    ActionChains(driver).click().perform()
+    assert f"frame {row}" in _text(driver, "#atlas-body .window")[0]
 
 
 def test_matrix_is_drawn_from_the_dataset_as_it_was(page, tmp_path, monkeypatch):
@@ -190,6 +257,8 @@ def test_matrix_is_drawn_from_the_dataset_as_it_was(page, tmp_path, monkeypatch)
     (path,) = results.glob("*.json")
     driver = page(path)
     assert _colours(driver, "#matrix canvas") > 30
+    assert driver.execute_script("return document.querySelector('#matrix .leaflet-image-layer').naturalWidth") == 30
+    _hover_and_click_row(driver, 7, of=30)
     assert "30 queries (down) against 30 references" in _text(driver, "#matrix-caption")[0]
     assert "first match before re-ranking, where it changed" in _text(driver, "#matrix-legend button")
     assert len(_text(driver, "#atlas canvas.strip")) == 3

@@ -1,6 +1,9 @@
 import json
+import re
 
-from opticornet.reports.page import embedded, flattened
+from opticornet.reports.page import HERE, LIBRARIES, STYLES, embedded, flattened, render
+from opticornet.reports.protocols import group_by_protocol
+from opticornet.reports.results import read_results
 
 
 def test_fields_of_a_record_by_section():
@@ -25,3 +28,19 @@ def test_embedded_text_cannot_end_its_script_element():
     text = embedded({"name": "</script><!--&"})
     assert "<" not in text
     assert json.loads(text) == {"name": "</script><!--&"}
+
+
+def test_page_names_no_address_to_load_from(record):
+    results, notes = read_results([record("a", lat_lon=True)])
+    page = render(results, group_by_protocol(results), ["left out"], {}, notes)
+    assert not re.findall(r"""(?:src|action)\s*=\s*["']?(?:https?:)?//""", page)
+    assert not re.findall(r"""(?:url\(|@import)\s*["']?(?:https?:)?//""", page)
+    assert "sourceMappingURL" not in page
+    assert "default-src 'none'" in page
+    assert re.findall(r"https://[^/\s\"'`]+/\$\{theme\}", page) == ["https://basemaps.cartocdn.com/${theme}"]
+
+
+def test_every_library_comes_with_its_licence():
+    for path in (path for path in (*LIBRARIES, *STYLES) if "vendor" in path):
+        licence = (HERE / path).with_name((HERE / path).stem + "-LICENSE")
+        assert "Copyright" in licence.read_text(encoding="utf-8"), path

@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +14,10 @@ import torch
 from PIL import Image
 from torch import nn
 
-import opticornet.models.images
+import opticornet.models.images.build
 import opticornet.steps.extract as step
 from opticornet.datasets.images.decoding import decode
-from opticornet.models.images.base import ImageEncoder, Preprocess, WeightsRecord
+from opticornet.models.images.base import ImageEncoder, ImageEncoderOptions, Preprocess, WeightsRecord
 from opticornet.steps.extract import ExtractOptions, extract
 from opticornet.utils.errors import UserError
 from opticornet.utils.signals import Interrupted
@@ -35,7 +35,7 @@ def photos(tmp_path):
 
 
 def options(photos, name="out.npy", **changes):
-    return ExtractOptions(
+    return ExtractOptions.of(
         **{
             "images": str(photos),
             "desc_type": "hog",
@@ -76,11 +76,18 @@ class Toy(ImageEncoder):
         return self.forward_with_local(images)[0]
 
 
+@dataclass(frozen=True, kw_only=True)
+class ToyOptions(ImageEncoderOptions):
+    def build(self):
+        return Toy()
+
+
 @pytest.fixture
 def toy(monkeypatch):
     def install(misbehave=None):
         encoder = Toy(misbehave)
-        monkeypatch.setattr(opticornet.models.images, "build_image_encoder", lambda *_, **__: encoder)
+        monkeypatch.setitem(opticornet.models.images.IMAGE_ENCODERS, "toy", ToyOptions)
+        monkeypatch.setattr(opticornet.models.images.build, "build_from_options", lambda *_: encoder)
         return encoder
 
     return install
@@ -98,7 +105,7 @@ def test_each_image_becomes_the_row_of_its_place(photos):
     assert record["preprocess"] == {"kind": "Hog", "size": [64, 64]}
     assert record["weights"]["kind"] == "none"
     assert record["versions"].keys() >= {"python", "torch", "numpy", "PIL", "cv2"}
-    encoder = opticornet.models.images.build_image_encoder("hog")
+    encoder = opticornet.models.images.build.build_image_encoder("hog")
     alone = encoder(torch.from_numpy(encoder.preprocess(decode(photos / "7.png", grey=True)))[None])
     np.testing.assert_allclose(rows[7], alone[0], atol=1e-6)
     assert sorted(file.name for file in photos.parent.iterdir()) == ["out.json", "out.npy", "photos"]
@@ -156,19 +163,21 @@ def test_finished_work_is_skipped(photos, toy):
 KILLED = """
 import os, signal, sys
 sys.path[:0] = [{root!r}, {tests!r}]
-import opticornet.models.images
+import opticornet.models.images.build
 import opticornet.steps.extract as extract
-from test_extract import Toy
+from test_extract import Toy, ToyOptions
 def kill(batch):
     if batch == 3:
         os.kill(os.getpid(), signal.SIGKILL)
 extract.SAVE_EVERY_S = {every}
-opticornet.models.images.build_image_encoder = lambda *_, **__: Toy(kill)
-extract.extract(extract.ExtractOptions(images={images!r}, desc_type="toy", output={output!r}, batch_size=3, threads=-1,
-                                       quiet=True, local=True))
+opticornet.models.images.IMAGE_ENCODERS["toy"] = ToyOptions
+opticornet.models.images.build.build_from_options = lambda *_: Toy(kill)
+extract.extract(extract.ExtractOptions.of(images={images!r}, desc_type="toy", output={output!r}, batch_size=3,
+                                          threads=-1, quiet=True, local=True))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("every", "certain"), [(0.0, 6), (1e9, 0)])
 def test_a_killed_run_continues_and_writes_the_same_bytes(photos, toy, root, every, certain):
     output = photos.parent / "killed.npy"
@@ -474,9 +483,9 @@ def test_a_video(tmp_path):
         ({"dataset": "data"}, "leave out --images and --output"),
         ({"dataset": "data", "images": "", "output": "", "skip_bad_images": True}, "prepare it again"),
         ({"output": "out.h5"}, "wanted a file name ending in .npy"),
-        ({"image_size": (3,)}, "--imageSize 3: wanted height and width"),
-        ({"image_size": (0, 3)}, "--imageSize 0 3: wanted height and width"),
-        ({"batch_size": 0}, "--batchSize must be 1 or more"),
+        ({"image_size": (3,)}, "`image_size` 3: wanted height and width"),
+        ({"image_size": (0, 3)}, "`image_size` 0 3: wanted height and width"),
+        ({"batch_size": 0}, "`batch_size` 0: wanted a number of at least 1"),
         ({"pca": 3}, "--pca and --pcaFrom go together"),
         ({"pca": 3, "pca_from": "a", "pca_file": "b"}, "give one of them"),
         ({"whiten": True}, "--whiten belongs to --pca"),
@@ -488,7 +497,7 @@ def test_a_video(tmp_path):
 )
 def test_options_that_cannot_be_meant(photos, changes, message):
     with pytest.raises(UserError, match=message):
-        extract(replace(options(photos), **changes))
+        extract(options(photos, **changes))
     assert [file.name for file in photos.parent.iterdir()] == ["photos"]
 
 

@@ -83,6 +83,7 @@ def test_a_corridor_whose_ground_truth_is_a_table(corridor, standardise, floors)
     assert all(recall >= floor for recall, floor in zip(recalls, floors, strict=True)), recalls
 
 
+@pytest.mark.slow
 def test_summer_finds_winter(nordland):
     recalls = [recall_at_1(nordland, *row) for row in ROWS]
     assert all(recall >= floor for recall, floor in zip(recalls, (0.37, 0.87, 0.94), strict=True)), recalls
@@ -94,6 +95,7 @@ def test_a_corridor_has_nothing_to_train_on(corridor, capsys):
     assert "no split 'train'; it has test" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_trained_on_one_route_and_tested_on_it_and_on_another(nordland, corridor, tmp_path):
     """A narrow encoder and one epoch: that the four commands fit together, not how good training gets."""
     extract(corridor, "--overwrite")

@@ -31,6 +31,7 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pooling", ["single", "smooth", "single+seqmatch"])
 def test_peak_memory_of_a_test_grows_with_the_encodings_alone(folder, root, pooling):
     peaks = []

@@ -128,6 +128,7 @@ def test_every_source_is_a_choice_whose_options_become_flags(capsys):
         assert all(flag_of(f) in shown for f in option_fields(kind).values()), name
 
 
+@pytest.mark.slow
 def test_the_benchmark_times_every_source(root):
     command = [sys.executable, str(root / "benchmarks" / "prepare.py"), "--frames", "1000"]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout

@@ -31,6 +31,7 @@ def tested(tmp_path, capsys):
     return list(results.glob("*.json"))
 
 
+@pytest.mark.slow
 def test_report_of_a_test(tested, tmp_path, capsys):
     out = tmp_path / "report"
     assert main(["--mode", "report", "--results", *map(str, tested), "--output", str(out)]) == 0
@@ -68,10 +69,11 @@ def test_errors_are_one_line(tmp_path, capsys):
     line = capsys.readouterr().err
     assert line.count("\n") == 1
     assert "none.json" in line
-    with pytest.raises(UserError, match="--matrixSide"):
+    with pytest.raises(UserError, match="`matrix_side`"):
         report(ReportOptions.of(results=("a.json",), matrix_side=-1))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peak memory is read from /proc")
 def test_three_thousand_queries_fit_into_time_and_size(tmp_path):
     """3000 x 3000 places with 4096-D frames: under 10 MB of page and 2 GB of memory."""

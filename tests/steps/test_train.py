@@ -98,6 +98,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(route):
     assert any(not torch.equal(v, latest(c)["state_dict"][k]) for k, v in latest(a)["state_dict"].items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kills", "extra"), [(2, {}), (1, {"cache_refresh_rate": 20, "n_neg_sample": 30, "schedule": "step"})]
 )

@@ -1,4 +1,4 @@
-// The field's curves, a row of panels a protocol.
+// The field's curves, one row of panels per protocol.
 
 function drawCharts() {
   for (const protocol of DATA.protocols) {
@@ -67,7 +67,7 @@ function recallLatency(members) {
     name: result.name, style, x: [result.latency[0]], y: [result.latency[1]], points: true,
   }));
   const times = known.map(({ result }) => result.latency[0]);
-  const x = { label: "milliseconds a query (median)", low: Math.min(...times) / 1.6, high: Math.max(...times) * 1.6, log: true };
+  const x = { label: "milliseconds per query (median)", low: Math.min(...times) / 1.6, high: Math.max(...times) * 1.6, log: true };
   return lineChart("Recall@1 against time", series, { x: { ...x, text: milliseconds }, front: front(series) });
 }
 

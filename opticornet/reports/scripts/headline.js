@@ -38,7 +38,7 @@ function facts(result, answers) {
   if (result.latency) {
     const steps = Object.entries(result.latencyParts).filter(([name]) => name !== "total");
     const parts = steps.map(([name, value]) => `${name} ${milliseconds(value)}`).join(", ");
-    made.push(fact("time a query (median)", `${milliseconds(result.latency[0])}${steps.length > 1 ? ` (${parts})` : ""}`, true));
+    made.push(fact("time per query (median)", `${milliseconds(result.latency[0])}${steps.length > 1 ? ` (${parts})` : ""}`, true));
   }
   return made;
 }

@@ -7,10 +7,11 @@ function drawMatrix() {
   let view = null;
   const build = () => {
     const { result, answers } = current();
+    view?.map.remove();
+    view = null;
     byId("matrix-tools").replaceChildren();
     byId("matrix-legend").replaceChildren();
     if (result.matrix.reason) {
-      view = null;
       byId("matrix-stage").replaceChildren(element("p", { class: "empty" }, `Left out for ${result.name}: ${result.matrix.reason}.`));
       byId("matrix-caption").textContent = "";
       return;
@@ -20,14 +21,14 @@ function drawMatrix() {
     if (answers.before) layers.push(["before", "first match before re-ranking, where it changed"]);
     for (const [key, label] of layers) {
       const mark = element("i", { class: key === "truth" ? "" : "ring", style: { background: MATRIX_COLOURS[key], borderColor: MATRIX_COLOURS[key] } });
-      byId("matrix-legend").append(toggle(label, shown[key], (on) => { shown[key] = on; view.redraw(); }, mark));
+      byId("matrix-legend").append(toggle(label, shown[key], (on) => { shown[key] = on; view.paint(); }, mark));
     }
-    byId("matrix-tools").append(...view.buttons());
+    byId("matrix-tools").append(...planeButtons(view.map));
     byId("matrix-caption").textContent = matrixCaption(result.matrix);
   };
   panels.push((what) => {
-    if (what === "result") build();
-    else if (view) view.redraw();
+    if (what === "query") view?.choose();
+    else build();
   });
 }
 
@@ -39,67 +40,57 @@ function matrixCaption({ shape, factor, what, low, high }) {
 }
 
 function matrixView(result, answers, shown) {
-  const [queries, references] = result.matrix.shape;
-  const picture = new Image();
-  const side = result.matrix.factor;
+  const { shape: [queries, references], factor, picture } = result.matrix;
+  const height = (width) => Math.max(160, Math.min(680, (width * queries) / references));
+  const bounds = [0, 0, references, queries];
+  const map = plane(byId("matrix-stage"), { bounds, crs: rowsDown(), height, label: "Similarity matrix" });
+  const edge = (pairs) => Math.ceil(pairs / factor) * factor;
+  const image = L.imageOverlay(picture, [[0, 0], [edge(queries), edge(references)]]).addTo(map).getElement();
+  const isReduced = () => factor * map.options.crs.scale(map.getZoom()) < 1;
+  const sharpen = () => (image.style.imageRendering = isReduced() ? "auto" : "pixelated");
+  map.on("zoomend", sharpen);
+  sharpen();
   const matched = answers.predictions.map(([first]) => first);
-  const changed = answers.before?.map((first, i) => (first === matched[i] ? -1 : first));
-  let view = null;
-  picture.onload = () => view.redraw();
-  picture.src = result.matrix.picture;
-  view = new View(byId("matrix-stage"), {
-    bounds: [0, 0, references, queries], equal: true, north: false, label: "Similarity matrix", margin: 8,
-    height: (width) => Math.max(160, Math.min(680, (width * queries) / references)),
-    draw(context, view) {
-      if (!picture.complete) return;
-      const [x0, y0] = view.toPixel(0, 0);
-      const [sx, sy] = view.scales;
-      context.imageSmoothingEnabled = sx * side < 1;
-      context.drawImage(picture, x0, y0, picture.naturalWidth * side * sx, picture.naturalHeight * side * sy);
-      drawTruth(context, view, answers, shown.truth);
-      if (answers.before && shown.before) drawRings(context, view, changed, MATRIX_COLOURS.before, 4.2);
-      if (shown.match) drawRings(context, view, matched, MATRIX_COLOURS.match, 2.6);
-      if (state.query === null) return;
-      const [, y] = view.toPixel(0, state.query + 0.5);
-      context.fillStyle = MATRIX_COLOURS.match;
-      context.globalAlpha = 0.6;
-      context.fillRect(x0, y - 0.5, references * sx, 1);
-      context.globalAlpha = 1;
-    },
-    hit(px, py, view) {
-      const [x, y] = view.toPlace(px, py).map(Math.floor);
-      if (x < 0 || y < 0 || x >= references || y >= queries) return null;
-      return { query: y, text: `${queryText(y)}\nunder the pointer: ${windowName(current().scene.reference, x)}` };
-    },
+  const changed = answers.before?.map((first, i) => (first === matched[i] ? -1 : first)) ?? [];
+  const layers = {
+    truth: truePlaces(answers),
+    before: rings(changed, map, MATRIX_COLOURS.before, 4.2),
+    match: rings(matched, map, MATRIX_COLOURS.match, 2.6),
+  };
+  const row = L.polyline([], { color: MATRIX_COLOURS.match, weight: 1, opacity: 0.6, interactive: false }).addTo(map);
+  const view = {
+    map,
+    paint: () => Object.entries(layers).forEach(([key, layer]) => layer.remove() && shown[key] && layer.addTo(map)),
+    choose: () => row.setLatLngs(state.query === null ? [] : [[state.query + 0.5, 0], [state.query + 0.5, references]]),
+  };
+  const tip = L.tooltip();
+  map.on("mousemove click", ({ type, latlng }) => {
+    const [x, y] = [Math.floor(latlng.lng), Math.floor(latlng.lat)];
+    if (x < 0 || y < 0 || x >= references || y >= queries) return tip.remove();
+    if (type === "click") return showQuery(y, true);
+    const under = `under the pointer: ${windowName(current().scene.reference, x)}`;
+    tip.setContent(tipText(`${queryText(y)}\n${under}`)).setLatLng(latlng).addTo(map);
   });
+  map.on("mouseout", () => tip.remove());
+  view.paint();
+  view.choose();
   return view;
 }
 
 /** True places: the table's ranges as bars, else the nearest reference of every query that has a positive. */
-function drawTruth(context, view, answers, on) {
-  if (!on) return;
-  const thick = Math.max(1.5, view.scales[1]);
-  context.fillStyle = MATRIX_COLOURS.truth;
-  context.globalAlpha = 0.75;
-  answers.nearest.forEach((place, i) => {
-    if (place < 0 || answers.outcome[i] === 3) return;
+function truePlaces(answers) {
+  const bars = answers.nearest.map((place, i) => {
+    if (place < 0 || answers.outcome[i] === 3) return null;
     const [from, to] = answers.positives ? answers.positives[i] : [place, place + 1];
-    const [x, y] = view.toPixel(from, i);
-    context.fillRect(x, y, Math.max(1.5, (to - from) * view.scales[0]), thick);
+    return [[[i, from], [i, to], [i + 1, to], [i + 1, from]]];
   });
-  context.globalAlpha = 1;
+  const ink = { color: MATRIX_COLOURS.truth, weight: 1, opacity: 0.75, fillOpacity: 0.75 };
+  return L.polygon(bars.filter(Boolean), { ...ink, smoothFactor: 0, interactive: false });
 }
 
-function drawRings(context, view, matches, ink, size) {
-  const radius = Math.max(Math.min(size, view.scales[0] * 2), 1.3);
-  context.strokeStyle = ink;
-  context.lineWidth = 1;
-  context.beginPath();
-  matches.forEach((place, i) => {
-    if (place < 0) return;
-    const [x, y] = view.toPixel(place + 0.5, i + 0.5);
-    context.moveTo(x + radius, y);
-    context.arc(x, y, radius, 0, 7);
-  });
-  context.stroke();
+function rings(matches, map, ink, size) {
+  const radius = Math.max(Math.min(size, map.options.crs.scale(map.getZoom()) * 2), 1.3);
+  const style = { radius, color: ink, weight: 1, fill: false, interactive: false };
+  const found = [...matches.keys()].filter((i) => matches[i] >= 0);
+  return L.layerGroup(found.map((i) => L.circleMarker([i + 0.5, matches[i] + 0.5], style)));
 }

@@ -4,7 +4,7 @@ import sys
 import pytest
 import torch
 
-from opticornet.models.images import build_image_encoder
+from opticornet.models.images.build import build_image_encoder
 from opticornet.models.images.hub import _value, state_sha256
 from opticornet.utils.errors import UserError
 

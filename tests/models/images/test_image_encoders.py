@@ -4,8 +4,12 @@ import sys
 import pytest
 import torch
 
-from opticornet.models.images import IMAGE_ENCODERS, build_image_encoder
+from opticornet.models.images import IMAGE_ENCODERS
+from opticornet.models.images.build import build_image_encoder
 from opticornet.utils.errors import UserError
+from opticornet.utils.registry import entry
+
+NAMES = [name for name in IMAGE_ENCODERS if name != "hub:"]
 
 
 def test_the_registry_is_read_without_the_libraries_of_its_encoders(root):
@@ -17,17 +21,17 @@ def test_the_registry_is_read_without_the_libraries_of_its_encoders(root):
     assert out.strip() == "[]"
 
 
-@pytest.mark.parametrize("name", IMAGE_ENCODERS)
+@pytest.mark.parametrize("name", NAMES)
 def test_every_encoder_can_be_built(name):
     with torch.device("meta"):  # shapes without the memory
-        encoder = build_image_encoder(name, weights="random" if IMAGE_ENCODERS[name].published else "")
+        encoder = build_image_encoder(name, weights="random" if entry(IMAGE_ENCODERS, name).published else "")
     assert encoder.out_dims > 0
     assert callable(encoder.preprocess)
     assert not encoder.training
-    assert encoder.weights.kind == ("random" if IMAGE_ENCODERS[name].published else "none")
+    assert encoder.weights.kind == ("random" if entry(IMAGE_ENCODERS, name).published else "none")
 
 
-@pytest.mark.parametrize("name", [name for name, entry in IMAGE_ENCODERS.items() if entry.published])
+@pytest.mark.parametrize("name", [name for name in NAMES if entry(IMAGE_ENCODERS, name).published])
 def test_missing_weights_say_what_who_and_where(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
@@ -36,7 +40,7 @@ def test_missing_weights_say_what_who_and_where(name, tmp_path, monkeypatch):
         raise OSError("no network")
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
-    published = IMAGE_ENCODERS[name].published
+    published = entry(IMAGE_ENCODERS, name).published
     with pytest.raises(UserError) as error:
         build_image_encoder(name)
     message = str(error.value)
@@ -73,13 +77,13 @@ def test_a_file_is_loaded_and_recorded(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"name": "vlad"}, "unknown image encoder 'vlad': choose one of thumbnail, hog"),
-        ({"name": "hog", "pool": "gem"}, "--pool gem is unknown to hog: it has no choice"),
+        ({"name": "vlad"}, "unknown name 'vlad'.*; choose one of thumbnail, hog"),
+        ({"name": "hog", "pool": "gem"}, "`pool` is no option of hog, which has image_size"),
         ({"name": "resnet18", "pool": "cls", "weights": "random"}, "choose one of gem, gmp, avg"),
         ({"name": "hog", "weights": "a.pth"}, "hog has no weights"),
         ({"name": "hog", "image_size": (30, 30)}, "hog: HOG is made of 8x8 cells"),
-        ({"name": "hog", "image_size": (0, 0)}, "hog has to resize images"),
-        ({"name": "scicevpr", "image_size": (322, 322)}, "images of one size only"),
+        ({"name": "hog", "image_size": (0, 0)}, "this encoder has to resize images"),
+        ({"name": "scicevpr", "image_size": (322, 322)}, "`image_size` is no option of scicevpr, which has none"),
         ({"name": "netvlad", "weights": "nowhere.pth"}, "no weights at nowhere.pth"),
     ],
 )

@@ -1,0 +1,129 @@
+"""The steps as plain functions, and the ways to what they made.
+
+Each step takes either its options object or options by name: a field of its options, or a flag without its dashes::
+
+    train(dataset="synthetic", sequence_length=5, pooling="dsdnet", w=3)
+    train(dataset="synthetic", seqL=5)
+    train(config="data/runs/.../options.toml", lr=1e-3)
+"""
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from opticornet.datasets.catalogue import load_dataset
+from opticornet.datasets.traverse import Dataset
+from opticornet.evaluation.records import ResultRecord
+from opticornet.inference.load import TrainedEncoder, load_run
+from opticornet.inference.runs import NEWEST, SAVE_PATH, find_run, read_flags
+from opticornet.options.modes import (
+    CheckOptions,
+    CompareOptions,
+    DemoOptions,
+    ExtractOptions,
+    PrepareOptions,
+    ReportOptions,
+    TestOptions,
+    TrainOptions,
+)
+from opticornet.options.plugins import load_plugin, load_remembered
+
+
+def train(options: TrainOptions | None = None, **given: Any) -> Path:
+    """Learn a sequence encoder. Returns the run folder. See :func:`opticornet.steps.train.train`."""
+    from opticornet.steps.train import train as step
+
+    return step(options or TrainOptions.of(**given))
+
+
+def test(options: TestOptions | None = None, **given: Any) -> ResultRecord | None:  # noqa: PT028 - not a test
+    """Score a method on a split. Returns the result record. See :func:`opticornet.steps.test.test`."""
+    from opticornet.steps.test import test as step
+
+    return step(options or TestOptions.of(**given))
+
+
+test.__test__ = False  # type: ignore[attr-defined]  # not a test, whatever pytest makes of its name
+
+
+def extract(options: ExtractOptions | None = None, **given: Any) -> Path:
+    """Images to frame descriptors. Returns their path. See :func:`opticornet.steps.extract.extract`."""
+    from opticornet.steps.extract import extract as step
+
+    return step(options or ExtractOptions.of(**given))
+
+
+def prepare(options: PrepareOptions | None = None, **given: Any) -> Path:
+    """A public dataset, or one's own drives, to a dataset folder, which is returned. See
+    :func:`opticornet.steps.prepare.prepare`."""
+    from opticornet.steps.prepare import prepare as step
+
+    return step(options or PrepareOptions.of(**given))
+
+
+def check(options: CheckOptions | None = None, **given: Any) -> None:
+    """Print what is in a dataset and what is wrong with it. See :func:`opticornet.steps.check.check`."""
+    from opticornet.steps.check import check as step
+
+    step(options or CheckOptions.of(**given))
+
+
+def report(options: ReportOptions | None = None, **given: Any) -> Path:
+    """Result records to a page and figures. Returns the page. See :func:`opticornet.steps.report.report`."""
+    from opticornet.steps.report import report as step
+
+    return step(options or ReportOptions.of(**given))
+
+
+def compare(options: CompareOptions | None = None, **given: Any) -> None:
+    """Print runs side by side, or the difference of two results. See :func:`opticornet.steps.compare.compare`."""
+    from opticornet.steps.compare import compare as step
+
+    step(options or CompareOptions.of(**given))
+
+
+def demo(options: DemoOptions | None = None, **given: Any) -> None:
+    """Train and test against every baseline on built-in data. See :func:`opticornet.steps.demo.demo`."""
+    from opticornet.steps.demo import demo as step
+
+    step(options or DemoOptions.of(**given))
+
+
+def load(
+    run: str | Path = NEWEST,
+    *,
+    checkpoint: str = "best",
+    runs_path: str | Path = "data/runs",
+    save_path: str = SAVE_PATH,
+) -> TrainedEncoder:
+    """A trained sequence encoder, in evaluation mode on the CPU, and what it needs.
+
+    Args:
+        run: a run folder, ours or seqNet's; a folder of runs for its newest; by default the newest run.
+        checkpoint: "best" or "latest".
+        runs_path: where the newest run is looked for.
+        save_path: folder of the checkpoints inside the run.
+
+    Raises:
+        UserError: no such run, a checkpoint that is damaged or does not fit, or a plugin that is gone.
+    """
+    folder = find_run(str(run), str(runs_path), save_path)
+    load_remembered(read_flags(folder, save_path).get("plugins", {}), (), str(folder))
+    return load_run(folder, checkpoint=checkpoint, save_path=save_path)
+
+
+def open_dataset(name: str | Path, *, splits: tuple[str, ...] | None = None, **source: str | Path) -> Dataset:
+    """A dataset by its built-in name or its folder. See :func:`opticornet.datasets.catalogue.load_dataset`."""
+    return load_dataset(str(name), splits=splits, **source)
+
+
+def plugin(path: str | Path) -> ModuleType:
+    """Add the registries of a plugin file: methods, losses, sources, ... See :mod:`opticornet.options.plugins`."""
+    return load_plugin(Path(path))
+
+
+def load_published(method: str, weights: Any, **options: Any) -> Any:
+    """A method with its author's weights. See :func:`opticornet.inference.published.load_published`."""
+    from opticornet.inference.published import load_published as load
+
+    return load(method, weights, **options)

@@ -1,0 +1,77 @@
+"""Options from a file: flags override them, unknown keys are refused, a run can be repeated by its own."""
+
+import json
+import tomllib
+
+import pytest
+import torch
+
+from opticornet.cli import main
+from opticornet.options.modes import TrainOptions
+from opticornet.options.parsing import parse
+from opticornet.utils.checkpoints import load_checkpoint
+from opticornet.utils.errors import UserError
+
+
+def write(tmp_path, text):
+    path = tmp_path / "options.toml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_flags_override_the_file_and_both_count_as_given(tmp_path):
+    path = write(tmp_path, 'pooling = "seqnet"\nseqL = 7\nw = 2\nlr = 1\nplugin = []\n')
+    mode, options = parse(["--config", path, "--seqL", "9"])
+    assert mode == "train"
+    assert (options.pooling, options.sequence_length, options.lr, options.part("pooling").w) == ("seqnet", 9, 1.0, 2)
+    assert {"pooling", "sequence_length", "w", "lr"} <= options.given
+    assert TrainOptions.of(config=path, seqL=9).record() == options.record()
+
+
+def test_the_file_may_name_the_mode(tmp_path):
+    path = write(tmp_path, 'mode = "test"\nradii = [1, 2.5]\n')
+    mode, options = parse(["--config", path])
+    assert (mode, options.radii) == ("test", (1.0, 2.5))
+    with pytest.raises(UserError, match="is for another mode than train"):
+        parse(["--mode", "train", "--config", path])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("nEpoch = 5", "unknown option nEpoch (did you mean nEpochs?)"),
+        ('lr = "fast"', "--lr 'fast': wanted a number"),
+        ("seqL = 2.5", "--seqL 2.5: wanted a whole number"),
+        ("amp = 1", "--amp 1: wanted true or false"),
+        ('loss = "none"', "--loss none"),
+        ("[train]\nlr = 1", "[train] is a table"),
+        ("lr = = 1", "is not TOML"),
+        ('mode = "fly"', "there is no mode fly"),
+        ('pooling = "delta-lstm"\nnoLstm = true', "--noLstm changes nothing here: it is an option of --pooling dsdnet"),
+    ],
+)
+def test_a_bad_file_is_one_line(tmp_path, capsys, text, message):
+    assert main(["--config", write(tmp_path, text)]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_a_missing_file_is_one_line(tmp_path, capsys):
+    assert main(["--config", str(tmp_path / "none.toml")]) == 2
+    assert "none.toml cannot be read" in capsys.readouterr().err
+
+
+def test_a_run_is_repeated_by_its_own_options(tmp_path, capsys):
+    line = ["--mode", "train", "--nEpochs", "1", "--w", "2", "--outDims", "24", "--seqL", "4", "--quiet"]
+    assert main([*line, "--runsPath", str(tmp_path / "first"), "--device", "cpu", "--threads", "1"]) == 0
+    (run,) = (tmp_path / "first").iterdir()
+    stored = tomllib.loads((run / "options.toml").read_text())
+    flags = json.loads((run / "checkpoints" / "flags.json").read_text())
+    assert {key: flags[key] for key in stored} == stored
+    assert main(["--config", str(run / "options.toml"), "--runsPath", str(tmp_path / "again")]) == 0
+    (again,) = (tmp_path / "again").iterdir()
+    one, other = (load_checkpoint(r / "checkpoints" / "checkpoint.pth.tar")["state_dict"] for r in (run, again))
+    assert all(torch.equal(one[key], other[key]) for key in one)
+    changed = [(run / "options.toml").read_text(), (again / "options.toml").read_text()]
+    assert changed[0].replace(str(tmp_path / "first"), str(tmp_path / "again")) == changed[1]

@@ -1,0 +1,154 @@
+"""Plugins: files that add methods, losses and sources without touching the repository."""
+
+import json
+import textwrap
+
+import pytest
+
+from opticornet.cli import main
+from opticornet.models.sequences import SEQUENCE_ENCODERS
+from opticornet.options import plugins
+from opticornet.options.modes import TrainOptions
+from opticornet.options.plugins import load_plugin
+from opticornet.options.registries import REGISTRIES
+from opticornet.utils.errors import UserError
+
+WEIGHTED = """
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from opticornet.models.sequences.base import SequenceEncoder, SequenceEncoderOptions
+from opticornet.utils.options import option
+
+
+class Weighted(SequenceEncoder):
+    def __init__(self, in_dims, width):
+        super().__init__(in_dims, in_dims)
+        self.width = nn.Parameter(torch.tensor(width))
+
+    def forward(self, windows):
+        self.check(windows)
+        place = torch.linspace(-1, 1, windows.shape[1])
+        weights = torch.softmax(-(self.width * place).square(), dim=0)
+        return nn.functional.normalize(torch.einsum("bld,l->bd", windows, weights), dim=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightedOptions(SequenceEncoderOptions):
+    width: float = option("--bellWidth", 1.0, "width of the bell")
+
+    def build(self, in_dims, length):
+        return Weighted(in_dims, self.width)
+
+
+SEQUENCE_ENCODERS = {"weighted": WeightedOptions}
+"""
+
+
+@pytest.fixture(autouse=True)
+def registries_as_before():
+    """Every registry holds after a test what it held before."""
+    before = {name: dict(registry) for name, registry in REGISTRIES.items()}
+    yield
+    for name, entries in before.items():
+        REGISTRIES[name].clear()
+        REGISTRIES[name].update(entries)
+
+
+@pytest.fixture
+def weighted(tmp_path):
+    path = tmp_path / "weighted.py"
+    path.write_text(WEIGHTED)
+    return path
+
+
+def test_a_plugin_adds_a_choice_and_its_flags(weighted, capsys):
+    options = TrainOptions.of(plugin=(str(weighted),), pooling="weighted", width=2.0)
+    assert options.part("pooling").width == 2.0
+    assert options.record()["bellWidth"] == 2.0
+    with pytest.raises(SystemExit):
+        main(["--mode", "train", "--plugin", str(weighted), "--help"])
+    shown = capsys.readouterr().out
+    assert "delta-lstm,weighted" in shown
+    assert "--bellWidth FLOAT" in shown
+
+
+def test_it_trains_and_a_run_remembers_it(weighted, tmp_path, capsys):
+    runs = tmp_path / "runs"
+    line = ["--plugin", str(weighted), "--pooling", "weighted", "--bellWidth", "1.5", "--nEpochs", "1"]
+    assert main(["--mode", "train", *line, "--runsPath", str(runs), "--quiet", "--device", "cpu"]) == 0
+    (run,) = runs.iterdir()
+    flags = json.loads((run / "checkpoints" / "flags.json").read_text())
+    assert flags["plugin"] == [str(weighted)]
+    assert flags["bellWidth"] == 1.5
+
+    del SEQUENCE_ENCODERS["weighted"]
+    tested = ["--mode", "test", "--resume", str(run), "--latencyQueries", "0", "--bootstrap", "0"]
+    assert main(tested) == 0
+    assert "weighted S5" in capsys.readouterr().out
+
+    weighted.write_text(WEIGHTED + "\n# changed\n")
+    assert main(tested) == 2
+    assert f"{weighted}, which has changed since" in capsys.readouterr().err
+    weighted.unlink()
+    assert main(tested) == 2
+    assert f"plugin {weighted}, which is not there" in capsys.readouterr().err
+
+
+def test_a_plugin_that_changed_replaces_what_it_added(weighted):
+    first = load_plugin(weighted)
+    assert load_plugin(weighted) is first
+    weighted.write_text(WEIGHTED.replace("1.0, ", "3.0, "))
+    load_plugin(weighted)
+    assert TrainOptions.of(pooling="weighted").part("pooling").width == 3.0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "no such file"),
+        ("1 / 0", "fails: ZeroDivisionError"),
+        ("x = (", "fails: SyntaxError"),
+        ("x = 1", "adds nothing: wanted a dictionary named SEQUENCE_ENCODERS or"),
+        (WEIGHTED.replace('"weighted"', '"dsdnet"'), "adds 'dsdnet' to SEQUENCE_ENCODERS, which has one"),
+        ("SEQUENCE_ENCODERS = {'x': 5}", "adds 'x' to SEQUENCE_ENCODERS, which is no dataclass"),
+        (WEIGHTED.replace("--bellWidth", "--lr"), "--lr"),
+    ],
+)
+def test_a_bad_plugin_is_one_line(tmp_path, capsys, text, message):
+    path = tmp_path / "bad.py"
+    if text is not None:
+        path.write_text(text)
+    before = dict(SEQUENCE_ENCODERS)
+    assert main(["--mode", "train", "--plugin", str(path), "--bellWidth", "1"]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert before == SEQUENCE_ENCODERS or "--lr" in message
+
+
+def test_an_installed_package_may_announce_a_plugin(monkeypatch, weighted):
+    class Point:
+        value = "somewhere:module"
+
+        def load(self):
+            namespace = type(plugins)("somewhere")
+            exec(textwrap.dedent(WEIGHTED), vars(namespace))
+            return namespace
+
+    monkeypatch.setattr(plugins.metadata, "entry_points", lambda group: [Point()] if group == plugins.GROUP else [])
+    plugins.load_installed()
+    plugins.load_installed()  # once per process, however often it is asked for
+    assert "weighted" in SEQUENCE_ENCODERS
+
+    class Broken(Point):
+        value = "nowhere:module"
+
+        def load(self):
+            raise ImportError("no module named nowhere")
+
+    monkeypatch.setattr(plugins.metadata, "entry_points", lambda group: [Broken()])
+    with pytest.raises(UserError, match=r"installed plugin nowhere:module fails: ImportError"):
+        plugins.load_installed()
