@@ -75,6 +75,20 @@ def fill():
 
 
 @pytest.fixture(scope="session")
+def formula_state():
+    """formula_state(arrays, base): the state dict of the names and shapes that a golden file lists."""
+
+    def make(arrays: dict[str, torch.Tensor | np.ndarray], base: int) -> dict[str, torch.Tensor]:
+        layout = sorted(zip(map(str, arrays["keys"]), map(str, arrays["shapes"]), strict=True))
+        return {
+            key: _by_formula(key, tuple(map(int, shape.split("x"))), base + number)
+            for number, (key, shape) in enumerate(layout)
+        }
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def normal():
     """normal(seed, *shape): standard normal float32 numbers of the frozen stream."""
 

@@ -128,9 +128,7 @@ def build_empty(build: Callable[[], Module]) -> Module:
     try:
         with _parameters_on_meta():
             module = build()
-    except UserError:
-        raise
-    except Exception:  # whatever reading the value of a meta tensor ends in; a true fault is raised again below
+    except (RuntimeError, TypeError):  # what reading a value that is not there ends in; a true fault is raised again
         return build()
     return build() if any(buffer.is_meta for buffer in module.buffers()) else module
 
@@ -145,7 +143,7 @@ def _parameters_on_meta() -> Iterator[None]:
             return None  # as it is: also one that two modules share
         return torch.nn.Parameter(parameter.to("meta"), requires_grad=parameter.requires_grad)
 
-    handle = register_module_parameter_registration_hook(drop_value)
+    handle = register_module_parameter_registration_hook(drop_value)  # type: ignore[arg-type]  # it may return one
     try:
         yield
     finally:

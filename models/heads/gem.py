@@ -6,6 +6,7 @@ GeM: Radenovic et al., "Fine-tuning CNN Image Retrieval with No Human Annotation
 from torch import Tensor
 
 GEM_POWER = 3
+POOLS = ("gem", "gmp", "avg")
 
 
 def global_pool(features: Tensor, pool: str, eps: float = 1e-6) -> Tensor:
@@ -14,13 +15,18 @@ def global_pool(features: Tensor, pool: str, eps: float = 1e-6) -> Tensor:
     Raises:
         ValueError: another ``pool``.
     """
+    check_pool(pool)
     if pool == "gmp":
         return features.amax((2, 3))
     if pool == "avg":
         return features.mean((2, 3))
-    if pool == "gem":
-        return features.clamp(min=eps).pow(GEM_POWER).mean((2, 3)).pow(1 / GEM_POWER)
-    raise ValueError(f"pool must be gem, gmp or avg, got {pool!r}")
+    return features.clamp(min=eps).pow(GEM_POWER).mean((2, 3)).pow(1 / GEM_POWER)
+
+
+def check_pool(pool: str) -> None:
+    """Raise :class:`ValueError` for a pooling that :func:`global_pool` does not know."""
+    if pool not in POOLS:
+        raise ValueError(f"pool must be {', '.join(POOLS[:-1])} or {POOLS[-1]}, got {pool!r}")
 
 
 def signed_gem(patches: Tensor, power: int = GEM_POWER) -> Tensor:

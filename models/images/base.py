@@ -161,7 +161,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"no weights at {path}: give `weights` an existing checkpoint file")
+        raise UserError(f"no weights at {path}: wanted an existing checkpoint file")
     try:
         content = load_plain(path)
     except Exception as error:  # torch raises UnpicklingError, RuntimeError, EOFError or KeyError, as the damage goes
@@ -171,6 +171,15 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
             f"{path} is not a checkpoint of tensors and plain values: {what}; fetch it again, or save its "
             "state dict alone"
         ) from error
+    return find_state_dict(content, str(path))
+
+
+def find_state_dict(content: object, source: str) -> dict[str, Tensor]:
+    """The tensors by name in what a checkpoint holds: see :func:`read_state_dict`. ``source`` names it in the error.
+
+    Raises:
+        UserError: there is no state dict in it.
+    """
     for key in ("state_dict", "model_state_dict", "model"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
@@ -182,13 +191,15 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         }
     if not tensors:
         raise UserError(
-            f"{path} holds no state dict: wanted one at its top or under state_dict, model_state_dict or model"
+            f"{source} holds no state dict: wanted one at its top or under state_dict, model_state_dict or model"
         )
     return tensors
 
 
 def load_state(model: nn.Module, state: Mapping[str, Tensor], source: str | Path) -> None:
     """Load ``state`` strictly: every key, every shape. ``source`` names it in the error.
+
+    A model without values of its own (``opticornet.utils.checkpoints.build_empty``) takes the tensors themselves.
 
     Raises:
         UserError: names the first missing, unexpected and mismatching keys.
@@ -208,7 +219,8 @@ def load_state(model: nn.Module, state: Mapping[str, Tensor], source: str | Path
     ]
     if problems:
         raise UserError(f"{source} does not fit this encoder: {', '.join(problems)}")
-    model.load_state_dict(state)
+    tensors = {key: state[key].to(value.dtype) for key, value in own.items()}
+    model.load_state_dict(tensors, assign=any(value.is_meta for value in own.values()))
 
 
 def load_weights(model: nn.Module, path: str | Path) -> None:

@@ -2,7 +2,8 @@
 
 The repository is ``owner/name``, ``owner/name:branch`` or a local folder with a ``hubconf.py``; arguments of the entry
 follow as in a web address: ``hub:gmberton/cosplace:get_trained_model?backbone=ResNet50&fc_output_dim=2048``.
-Loading it runs the repository's code: name only repositories you trust.
+Loading it runs the repository's code: name only repositories you trust. Its packages may have any names, those of other
+repositories in the same process too: each repository imports in private.
 """
 
 import hashlib
@@ -16,6 +17,7 @@ from torch.nn import functional
 
 from opticornet.models.images.base import ImageEncoder, Preprocess, ResizingOptions
 from opticornet.utils.errors import UserError
+from opticornet.utils.private_imports import PrivateImports
 
 PREFIX = "hub:"
 
@@ -25,12 +27,21 @@ class HubEncoder(ImageEncoder):
 
     Of a model that returns several things, the first counts. A model in which the images of a batch attend to one
     another gets them one at a time.
+
+    Args:
+        network: what the entry gave.
+        name: for messages.
+        image_size: (height, width) in pixels that images are resized to; None keeps theirs.
+        imports: of the repository's code, which may import more when it runs.
     """
 
-    def __init__(self, network: nn.Module, name: str, image_size: tuple[int, int] | None) -> None:
+    def __init__(
+        self, network: nn.Module, name: str, image_size: tuple[int, int] | None, imports: PrivateImports
+    ) -> None:
         super().__init__()
         self.network = network.eval()
         self.name = name
+        self.imports = imports
         self.preprocess = Preprocess(image_size)
         with torch.inference_mode():
             pair = torch.rand(2, 3, *(image_size or (224, 224)))
@@ -52,7 +63,8 @@ class HubEncoder(ImageEncoder):
         wanted = "wanted a descriptor (B, D) for images (B, 3, H, W)"
         size = "x".join(map(str, images.shape[-2:]))
         try:
-            out = _first(self.network(images))
+            with self.imports.active():
+                out = _first(self.network(images))
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # the repository's own code may raise anything
@@ -98,9 +110,10 @@ def build_hub(name: str, image_size: tuple[int, int] | None = (322, 322)) -> Hub
     if not local and not 1 <= repository.count("/") <= 1:
         raise UserError(f"{repository} is neither an existing folder nor owner/name of a repository")
     try:
-        network = torch.hub.load(
-            repository, entry, source="local" if local else "github", trust_repo=True, verbose=False, **arguments
-        )
+        folder = Path(repository) if local else _downloaded(repository)
+        imports = PrivateImports(folder, also=(Path(torch.hub.get_dir()),))
+        with imports.active():
+            network = torch.hub.load(str(imports.folder), entry, source="local", **arguments)
     except Exception as error:  # the repository's own code may raise anything
         raise UserError(
             f"cannot load {name}: {type(error).__name__}: {_line(error)}; without a network, give a local "
@@ -108,7 +121,16 @@ def build_hub(name: str, image_size: tuple[int, int] | None = (322, 322)) -> Hub
         ) from error
     if not isinstance(network, nn.Module):
         raise UserError(f"{name} gives a {type(network).__name__}: wanted a torch.nn.Module")
-    return HubEncoder(network, name, image_size)
+    return HubEncoder(network, name, image_size, imports)
+
+
+def _downloaded(repository: str) -> Path:
+    """The folder of a repository on GitHub in PyTorch's hub folder, where PyTorch puts it if it is not there yet.
+
+    PyTorch has no public function for this step, and which packages a repository brings must be known before its code
+    is run.
+    """
+    return Path(torch.hub._get_cache_or_reload(repository, False, True, verbose=False))
 
 
 def _value(text: str) -> str | int | float | bool:

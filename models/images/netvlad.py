@@ -38,14 +38,27 @@ class NetVLAD(ImageEncoder):
     """VGG16, NetVLAD and, unless ``whitened_dims`` is None, whitening by PCA: (B, 3, H, W) -> (B, ``out_dims``).
 
     Loading a checkpoint gives the whitening the size it has there, or takes it away where there is none.
+
+    Args:
+        whitened_dims: dimensions of a whitened descriptor.
+        clusters: of NetVLAD.
+        image_size: (height, width) in pixels that images are resized to; None keeps theirs.
+        backbone: in place of VGG16; (B, 3, H, W) -> (B, ``dim``, h, w).
+        dim: channels of the backbone's features.
     """
 
     def __init__(
-        self, whitened_dims: int | None = 4096, clusters: int = 64, image_size: tuple[int, int] | None = (480, 640)
+        self,
+        whitened_dims: int | None = 4096,
+        clusters: int = 64,
+        image_size: tuple[int, int] | None = (480, 640),
+        *,
+        backbone: nn.Module | None = None,
+        dim: int = 512,
     ) -> None:
         super().__init__()
-        self.encoder = vgg16_layers()
-        self.pool = NetVLADLayer(clusters)
+        self.encoder = vgg16_layers() if backbone is None else backbone
+        self.pool = NetVLADLayer(clusters, dim)
         self.preprocess = Preprocess(image_size)
         self._whiten_to(whitened_dims)
 
@@ -65,7 +78,7 @@ class NetVLAD(ImageEncoder):
         dims = None if whitening is None else len(whitening)
         if dims != (None if self.WPCA is None else self.out_dims):
             self._whiten_to(dims)
-        if not any(key.startswith("encoder.") for key in state):
+        if self.encoder.state_dict() and not any(key.startswith("encoder.") for key in state):
             raise UserError(
                 f"{source} holds only the pooling (keys such as {next(iter(state))}): wanted a checkpoint "
                 "with the VGG16 weights encoder.* as well"

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from opticornet.models.heads.gem import global_pool
+from opticornet.models.heads.gem import POOLS, check_pool, global_pool
 from opticornet.models.images.base import ImageEncoder, Preprocess, Published, ResizingOptions, load_state
 from opticornet.utils.errors import UserError
 from opticornet.utils.options import option
@@ -24,6 +24,7 @@ class PooledBackbone(ImageEncoder):
 
     def __init__(self, layers: nn.Sequential, out_dims: int, *, pool: str, image_size: tuple[int, int] | None) -> None:
         super().__init__()
+        check_pool(pool)
         self.layers = layers
         self.pool = pool
         self.out_dims = out_dims
@@ -81,7 +82,7 @@ class BackboneOptions(ResizingOptions):
     """A network of torchvision, cut before its classifier."""
 
     network: ClassVar[str]
-    pool: str = option("--pool", "gem", "pooling of the last feature map", choices=("gem", "gmp", "avg"))
+    pool: str = option("--pool", "gem", "pooling of the last feature map", choices=POOLS)
 
     def build(self) -> PooledBackbone:
         return build_backbone(network=self.network, pool=self.pool, **self.resizing())

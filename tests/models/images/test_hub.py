@@ -1,3 +1,6 @@
+import importlib
+import sys
+
 import pytest
 import torch
 
@@ -135,3 +138,92 @@ def test_batch_size_does_not_matter(repository, normal, entry):
 def test_what_an_entry_leaves_random_is_the_same_each_time(repository):
     first, second = (build_image_encoder(f"hub:{repository}:small", image_size=(8, 8)) for _ in range(2))
     assert first.weights == second.weights  # its bias is drawn
+
+
+GENERIC = {
+    "hubconf.py": "from models.net import Net\nfrom utils import CHANNELS\n\n"
+    "def net():\n    from datasets import loading\n    return Net(loading.dims(), CHANNELS)\n",
+    "models/__init__.py": "",
+    "models/net.py": """
+import torch
+from torch import nn
+from utils import CHANNELS
+
+class Net(nn.Module):
+    def __init__(self, dims, channels):
+        super().__init__()
+        self.map = nn.Linear(channels, dims)
+        nn.init.constant_(self.map.weight, 0.5)
+        nn.init.zeros_(self.map.bias)
+        self.register_buffer("ramp", torch.arange(1.0, dims + 1))
+
+    def forward(self, images):
+        from utils.later import bend
+        return bend(self.ramp * self.map(images.mean((2, 3))).exp())
+""",
+    "utils/__init__.py": "CHANNELS = 3\n",
+    "utils/later.py": "def bend(x):\n    return x ** POWER\n",
+    "datasets/loading.py": "def dims():\n    return DIMS\n",
+}
+
+
+def generic(folder, power, dims):
+    """A repository that brings models/, utils/ and datasets/ (the last without __init__.py) and imports in forward."""
+    for name, text in GENERIC.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text.replace("POWER", str(power)).replace("DIMS", str(dims)))
+    return folder
+
+
+def described(images, power, dims):
+    rows = torch.arange(1.0, dims + 1) * (0.5 * images.mean((2, 3)).sum(1, keepdim=True)).exp()
+    return torch.nn.functional.normalize(rows**power)
+
+
+@pytest.fixture
+def foreign_datasets(tmp_path, monkeypatch):
+    """Another package called datasets, imported before anything."""
+    (tmp_path / "site" / "datasets").mkdir(parents=True)
+    (tmp_path / "site" / "datasets" / "__init__.py").write_text("OURS = False\n")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    yield importlib.import_module("datasets")
+    sys.modules.pop("datasets", None)
+
+
+def test_repositories_with_generic_names_live_side_by_side(tmp_path, normal, foreign_datasets):
+    before, path = dict(sys.modules), list(sys.path)
+    encoders = {
+        (power, dims): build_image_encoder(f"hub:{generic(tmp_path / str(power), power, dims)}:net", image_size=(8, 8))
+        for power, dims in ((2, 4), (3, 5))
+    }
+    images = normal(1, 2, 3, 8, 8)
+    for _ in range(2):
+        for (power, dims), encoder in encoders.items():
+            torch.testing.assert_close(encoder(images), described(images, power, dims))
+    assert sys.path == path
+    assert sys.modules == before
+    assert sys.modules["datasets"] is foreign_datasets
+    from opticornet.datasets.windows import window_starts
+
+    assert window_starts.__module__ == "opticornet.datasets.windows"
+
+
+def test_a_repository_that_fails_leaves_nothing_behind(tmp_path):
+    generic(tmp_path, 2, 4)
+    (tmp_path / "utils" / "__init__.py").write_text("1 / 0")
+    before, path = dict(sys.modules), list(sys.path)
+    with pytest.raises(UserError, match=r"cannot load .*ZeroDivisionError"):
+        build_image_encoder(f"hub:{tmp_path}:net")
+    assert sys.modules == before
+    assert sys.path == path
+
+
+def test_a_repository_that_was_downloaded_before(tmp_path, monkeypatch, normal):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    generic(tmp_path / "hub" / "someone_net_main", 2, 4)
+    before = dict(sys.modules)
+    encoder = build_image_encoder("hub:someone/net:main:net", image_size=(8, 8))
+    images = normal(1, 2, 3, 8, 8)
+    torch.testing.assert_close(encoder(images), described(images, 2, 4))
+    assert sys.modules == before
+    assert encoder.weights.name == "hub:someone/net:main:net"

@@ -1,0 +1,398 @@
+"""Networks with the weights that their authors publish, built as the weights say.
+
+One function per method, one line each in :data:`PUBLISHED`.
+"""
+
+import inspect
+import math
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from torch import Tensor, nn
+
+from opticornet.models.images.base import ImageEncoder, find_state_dict, load_state, read_state_dict
+from opticornet.utils.checkpoints import build_empty
+from opticornet.utils.errors import UserError
+from opticornet.utils.extras import needs_extra
+from opticornet.utils.registry import nearest
+
+HEAD_WIDTH = 64  # channels of an attention head in every vision transformer that was published here
+SCICEVPR_HEADS = 16  # attention heads of SciceVPR's own encoder
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def load_published(method: str, file_or_state_dict: str | Path | Mapping[str, Any], **options: Any) -> nn.Module:
+    """A network with its authors' weights, in evaluation mode on the CPU.
+
+    Every size is read from the weights: dimensions, kernel, window length, clusters, whitening, depth and width of a
+    transformer. A size in a method's name ("fol-base") only refuses a file of another published size.
+
+    It returns the descriptor that the authors' network returns, rows of unit length: of windows (B, L, D) float32 for
+    a sequence method, of images (B, 3, H, W) float32, normalised by ImageNet's mean and deviation, for an image
+    encoder. Weights of ``netvlad``, ``scicevpr`` and ``super-cricavpr`` without those of the backbone give the head,
+    which takes the backbone's feature maps (B, C, h, w).
+
+    Args:
+        method: a key of :data:`PUBLISHED`.
+        file_or_state_dict: a checkpoint file, of which nothing but tensors and plain values is read; or what one holds.
+            The state dict is all of it, or lies under ``state_dict``, ``model_state_dict`` or ``model``; its names may
+            begin with ``module.``.
+        **options: what the weights do not tell; each is a named argument of the method's function in
+            :data:`PUBLISHED`.
+
+    Raises:
+        UserError: unknown method or option, no readable checkpoint, or weights that do not fit the method.
+    """
+    if method not in PUBLISHED:
+        raise UserError(f"unknown method {method!r}{nearest(method, PUBLISHED)}: choose one of {', '.join(PUBLISHED)}")
+    load = PUBLISHED[method]
+    known = options_of(load)
+    for name in options:
+        if name not in known:
+            choice = f"it has {', '.join(known)}" if known else "it has none"
+            raise UserError(f"unknown option {name!r} of {method}{nearest(name, known)}: {choice}")
+    weights = Weights.of(method, file_or_state_dict)
+    try:
+        with needs_extra("images"):
+            return load(weights, **options).eval()
+    except ValueError as error:  # how a network refuses an option's value
+        raise UserError(f"{method}: {error}") from error
+
+
+def options_of(load: Callable[..., nn.Module]) -> tuple[str, ...]:
+    """The options that one of :data:`PUBLISHED` has."""
+    fixed = load.keywords if isinstance(load, partial) else {}
+    parameters = inspect.signature(load).parameters.values()
+    return tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in fixed)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The tensors of a checkpoint by name, and what messages call it.
+
+    Attributes:
+        method: what it should be the weights of.
+        tensors: by name.
+        source: the file, or "the state dict".
+    """
+
+    method: str
+    tensors: Mapping[str, Tensor]
+    source: str
+
+    @classmethod
+    def of(cls, method: str, given: str | Path | Mapping[str, Any]) -> Self:
+        """From a file, or from what one holds, whose tensors are copied.
+
+        Raises:
+            UserError: neither, or there is no state dict.
+        """
+        if isinstance(given, Mapping):
+            found = find_state_dict(given, "the state dict")
+            return cls(method, {key: value.detach().cpu().clone() for key, value in found.items()}, "the state dict")
+        if not isinstance(given, str | os.PathLike):
+            raise UserError(f"`file_or_state_dict` {type(given).__name__}: wanted a path or a state dict")
+        return cls(method, read_state_dict(given), str(given))
+
+    def shape(self, key: str, dimensions: int) -> tuple[int, ...]:
+        """Shape of a tensor that has so many dimensions.
+
+        Raises:
+            UserError: there is no such tensor.
+        """
+        if key not in self.tensors:
+            raise self.misfit(f"it has no {key}")
+        shape = tuple(self.tensors[key].shape)
+        if len(shape) != dimensions:
+            raise self.misfit(f"{key} is {shape}, wanted {dimensions} dimensions")
+        return shape
+
+    def count(self, numbered: str) -> int:
+        """How many numbers names have where the pattern ``numbered``, at their beginning, has a group."""
+        return len({match[1] for key in self.tensors if (match := re.match(numbered, key))})
+
+    def has(self, prefix: str) -> bool:
+        """Whether a name begins so."""
+        return any(key.startswith(prefix) for key in self.tensors)
+
+    def below(self, prefix: str) -> "Weights":
+        """Those without a prefix that all of them share; as they are where they do not share it."""
+        if not all(key.startswith(prefix) for key in self.tensors):
+            return self
+        tensors = {key.removeprefix(prefix): value for key, value in self.tensors.items()}
+        return Weights(self.method, tensors, self.source)
+
+    def fill(self, build: Callable[[], Network]) -> Network:
+        """The network that ``build`` returns, with these weights.
+
+        Raises:
+            UserError: a tensor is missing, left over, or of another shape.
+        """
+        network = build_empty(build)
+        if isinstance(network, ImageEncoder):
+            network.load(self.tensors, self.source)
+        else:
+            load_state(network, self.tensors, self.source)
+        return network
+
+    def misfit(self, reason: str) -> UserError:
+        """The error that says why these are not the method's weights."""
+        return UserError(f"{self.source} does not fit {self.method}: {reason}")
+
+
+def seqnet(weights: Weights) -> nn.Module:
+    """SeqNet: windows (B, L, D) of any L from its kernel's width on."""
+    from opticornet.models.sequences.seqnet import SeqNet
+
+    out_dims, in_dims, w = weights.shape("pool.0.conv.weight", 3)
+    return weights.fill(lambda: SeqNet(in_dims, out_dims, w))
+
+
+def delta_lstm(weights: Weights, *, residual: bool | None = None) -> nn.Module:
+    """OptiCorNet's released module: windows (B, L, D) of the one L that it was trained with.
+
+    Args:
+        weights: names as of the module itself, or with seqNet's ``pool.0.`` before them.
+        residual: whether the difference is added to what the LSTM makes of it. Where the sizes of both differ the
+            weights tell; where they are the same it is, unless this says otherwise.
+    """
+    from opticornet.models.sequences.delta_lstm import DeltaLSTM
+
+    weights = weights.below("pool.0.")
+    (length,) = weights.shape("weight", 1)
+    gates, in_dims = weights.shape("lstm.weight_ih_l0", 2)
+    out_dims, layers = gates // 4, weights.count(r"lstm\.weight_ih_l(\d+)$")
+    if residual is None:
+        residual = weights.has("proj.") or in_dims == out_dims
+    return weights.fill(lambda: DeltaLSTM(in_dims, out_dims, length, layers=layers, residual=bool(residual)))
+
+
+def netvlad(weights: Weights) -> nn.Module:
+    """NetVLAD on VGG16, whitened if the weights whiten."""
+    from opticornet.models.images.netvlad import NetVLAD
+
+    clusters, dim = weights.shape("pool.centroids", 2)
+    whitened_dims = weights.shape("WPCA.0.bias", 1)[0] if weights.has("WPCA.") else None
+    head = None if weights.has("encoder.") else nn.Identity()
+    return weights.fill(lambda: NetVLAD(whitened_dims, clusters, backbone=head, dim=dim))
+
+
+def torchvision_backbone(weights: Weights, *, network: str, pool: str = "gem") -> nn.Module:
+    """A classification network of torchvision without its classifier, pooled.
+
+    Args:
+        weights: torchvision's, with or without the classifier.
+        network: which one.
+        pool: ``gem``, ``gmp`` or ``avg``.
+    """
+    from opticornet.models.images.torchvision_backbones import build_backbone
+
+    return weights.fill(lambda: build_backbone(network=network, pool=pool))
+
+
+def dinov2(weights: Weights, *, size: str = "", heads: int | None = None, pool: str = "cls") -> nn.Module:
+    """DINOv2.
+
+    Args:
+        weights: of ``dinov2_vit{s,b,l}14`` or another size, without registers.
+        size: the published variant that they must not contradict.
+        heads: attention heads; by default one per 64 channels.
+        pool: ``cls``, the class token after the last norm, or ``gem``, of the patches.
+    """
+    from opticornet.models.images.dinov2 import DinoV2Encoder
+
+    vit = Transformer.of(weights, "", size, heads)
+    image_size = (224, 224)
+    return weights.fill(
+        lambda: DinoV2Encoder(
+            vit.dim, vit.depth, vit.heads, pool=pool, image_size=image_size, trained_size=vit.trained_size
+        )
+    )
+
+
+def fol(weights: Weights, *, size: str = "", heads: int | None = None) -> nn.Module:
+    """FoL, whose ``forward_with_local`` also gives local features.
+
+    Args:
+        weights: of any size.
+        size: the published variant of DINOv2 that they must not contradict.
+        heads: attention heads of DINOv2; by default one per 64 channels.
+    """
+    from opticornet.models.images.dinov2 import DinoV2
+    from opticornet.models.images.fol import FoL, GuidedAggregator
+
+    vit = Transformer.of(weights, "backbone.model.", size, heads)
+    clusters, hidden, *_ = weights.shape("aggregator.score.3.weight", 4)
+    cluster_dim = weights.shape("aggregator.cluster_features.3.weight", 4)[0]
+    token_dim = weights.shape("aggregator.token_features.2.weight", 2)[0]
+    local_dims = (weights.shape("upconv.weight", 4)[1], weights.shape("upconv2.weight", 4)[1])
+
+    def build() -> FoL:
+        aggregator = GuidedAggregator(vit.dim, clusters, cluster_dim, token_dim, hidden)
+        return FoL(DinoV2(vit.dim, vit.depth, vit.heads, vit.trained_size), aggregator, local_dims=local_dims)
+
+    return weights.fill(build)
+
+
+def scicevpr(
+    weights: Weights, *, size: str = "", layers: Sequence[int] | None = None, heads: int | None = None
+) -> nn.Module:
+    """SciceVPR: a descriptor is its image's own, whatever the batch.
+
+    Args:
+        weights: of any size.
+        size: the published variant of DINOv2 that they must not contradict.
+        layers: blocks of DINOv2, from 0, whose outputs are fused; by default the last ones.
+        heads: attention heads of DINOv2; by default one per 64 channels.
+    """
+    return _scicevpr(weights, size, layers, heads, encoder_layers=1, context=1)
+
+
+def super_cricavpr(
+    weights: Weights,
+    *,
+    size: str = "",
+    layers: Sequence[int] | None = None,
+    heads: int | None = None,
+    context: int | None = None,
+) -> nn.Module:
+    """Super-CricaVPR: as its authors' network, a descriptor depends on the other images of its batch.
+
+    Args:
+        weights, size, layers, heads: as for :func:`scicevpr`.
+        context: how many consecutive images of a batch attend to one another; None: all of them. With 1 a descriptor
+            is its image's own, as ``--mode extract`` makes it.
+    """
+    return _scicevpr(weights, size, layers, heads, encoder_layers=2, context=context)
+
+
+def _scicevpr(
+    weights: Weights,
+    size: str,
+    layers: Sequence[int] | None,
+    heads: int | None,
+    *,
+    encoder_layers: int,
+    context: int | None,
+) -> nn.Module:
+    from opticornet.models.images.dinov2 import DinoV2
+    from opticornet.models.images.scicevpr import FusedLayers, SciceVPR
+
+    channels, fused, *_ = weights.shape("conv.weight", 4)
+    found = weights.count(r"encoder\.layers\.(\d+)\.")
+    if found != encoder_layers:
+        raise weights.misfit(f"it has {found} encoder layers, wanted {encoder_layers} (SciceVPR 1, Super-CricaVPR 2)")
+    if channels % SCICEVPR_HEADS:
+        raise weights.misfit(f"conv.weight gives {channels} channels, wanted a multiple of {SCICEVPR_HEADS}")
+    if context is not None:
+        _check_whole("context", context)
+    vit = chosen = None
+    if weights.has("backbone."):
+        vit = Transformer.of(weights, "backbone.dino_model.", size, heads)
+        chosen = vit.fused_layers(weights, fused, layers)
+
+    def build() -> SciceVPR:
+        backbone: nn.Module = nn.Identity()
+        if vit is not None and chosen is not None:
+            backbone = FusedLayers(DinoV2(vit.dim, vit.depth, vit.heads, vit.trained_size), chosen)
+        return SciceVPR(backbone, fused, channels, mixers=0, encoder_layers=encoder_layers, context=context)
+
+    return weights.fill(build)
+
+
+@dataclass(frozen=True)
+class Transformer:
+    """What a DINOv2 is built from.
+
+    Attributes:
+        dim: channels of a token.
+        depth: blocks.
+        heads: attention heads.
+        trained_size: side in pixels of the images its position embeddings are for.
+    """
+
+    dim: int
+    depth: int
+    heads: int
+    trained_size: int
+
+    @classmethod
+    def of(cls, weights: Weights, prefix: str, size: str, heads: int | None) -> Self:
+        """As the weights whose names begin with ``prefix`` say.
+
+        Args:
+            weights: where to look.
+            prefix: before the names of DINOv2's own checkpoints.
+            size: the published variant that they must not contradict; empty for any.
+            heads: attention heads, which no shape tells; None: one per 64 channels.
+
+        Raises:
+            UserError: they are no DINOv2, or another published size; ``heads`` is missing or does not divide the
+                channels.
+        """
+        from opticornet.models.images.dinov2 import PATCH, VARIANTS
+
+        _, tokens, dim = weights.shape(f"{prefix}pos_embed", 3)
+        depth = weights.count(re.escape(prefix) + r"blocks\.(\d+)\.")
+        published = {variant[:2]: name for name, variant in VARIANTS.items()}
+        found = published.get((dim, depth), size)
+        if size and found != size:
+            raise weights.misfit(f"it holds a DINOv2 of size {found}, wanted {size}")
+        side = math.isqrt(max(tokens - 1, 0))
+        if not depth or side == 0 or side**2 != tokens - 1:
+            raise weights.misfit(f"{prefix}pos_embed has {tokens} positions in {depth} blocks: no DINOv2")
+        if heads is None:
+            if dim % HEAD_WIDTH:
+                raise UserError(
+                    f"`heads` cannot be read from {weights.source}: its {dim} channels are no multiple of "
+                    f"{HEAD_WIDTH}; give {weights.method} the number of attention heads as heads=N"
+                )
+            heads = dim // HEAD_WIDTH
+        _check_whole("heads", heads)
+        if dim % heads:
+            raise UserError(f"`heads` {heads}: wanted a divisor of the {dim} channels in {weights.source}")
+        return cls(dim, depth, heads, side * PATCH)
+
+    def fused_layers(self, weights: Weights, channels: int, layers: Sequence[int] | None) -> tuple[int, ...]:
+        """The blocks whose outputs, side by side, have that many channels.
+
+        Raises:
+            UserError: no number of blocks has, or ``layers`` names others.
+        """
+        count = channels // self.dim
+        if channels % self.dim or not 1 <= count <= self.depth:
+            raise weights.misfit(f"conv.weight takes {channels} channels, from {self.depth} blocks of {self.dim}")
+        if layers is None:
+            return tuple(range(self.depth - count, self.depth))
+        if not isinstance(layers, Sequence) or len(set(layers)) != count or not set(layers) <= set(range(self.depth)):
+            raise UserError(f"`layers` {layers}: {weights.source} fuses {count} of the blocks 0 to {self.depth - 1}")
+        return tuple(sorted(layers))
+
+
+def _check_whole(name: str, value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise UserError(f"`{name}` {value!r}: wanted a whole number of at least 1")
+
+
+PUBLISHED: dict[str, Callable[..., nn.Module]] = {
+    "seqnet": seqnet,
+    "delta-lstm": delta_lstm,
+    "netvlad": netvlad,
+    "resnet18": partial(torchvision_backbone, network="resnet18"),
+    "resnet50": partial(torchvision_backbone, network="resnet50"),
+    "vgg16": partial(torchvision_backbone, network="vgg16"),
+    "dinov2_vits14": partial(dinov2, size="vits14"),
+    "dinov2_vitb14": partial(dinov2, size="vitb14"),
+    "dinov2_vitl14": partial(dinov2, size="vitl14"),
+    "scicevpr": scicevpr,
+    "scicevpr-large": partial(scicevpr, size="vitl14"),
+    "super-cricavpr": super_cricavpr,
+    "super-cricavpr-large": partial(super_cricavpr, size="vitl14"),
+    "fol": fol,
+    "fol-base": partial(fol, size="vitb14"),
+}
