@@ -40,8 +40,8 @@ def search(
         probes: lists of an inverted file that are visited per query, faiss' nprobe; None: :func:`default_probes`.
 
     Raises:
-        ValueError: k or probes out of range, or an index string that faiss does not know, that does not fit O, or that needs
-            more references than there are to be trained.
+        ValueError: k or probes out of range, or an index string that faiss does not know, that does not fit O, or that
+            needs more references than there are to be trained.
     """
     return Index(reference, index, device=device, seed=seed, probes=probes).search(query, k)
 
