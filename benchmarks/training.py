@@ -41,18 +41,18 @@ def measure(size: int, repeats: int):
     """Time an epoch over ``size`` reference and query frames and its products; also their operations."""
     import torch
 
-    trainer = make_trainer(size)
+    loop = make_training(size)
     batches: list[int] = []
-    encode_batch = trainer.encode_batch
+    encode_batch = loop.task.encode_batch
 
     def counting(batch):
         distinct = torch.cat([batch.positives, batch.negatives[batch.mask]]).unique()
         batches.append(len(batch) + len(distinct))
         return encode_batch(batch)
 
-    trainer.encode_batch = counting
-    epoch(trainer)
-    trainer.encode_batch = encode_batch
+    loop.task.encode_batch = counting
+    epoch(loop)
+    loop.task.encode_batch = encode_batch
     flops = 2 * OUT_DIMS * (2 * size * W * DIMS + size * size + 2 * sum(batches) * W * DIMS)
     frames = torch.randn(size, DIMS)
     taps = torch.randn(W, DIMS, OUT_DIMS)
@@ -69,26 +69,26 @@ def measure(size: int, repeats: int):
             forwards = torch.mm(windows[:count], weight)
             torch.mm(forwards.T, windows[:count])
 
-    return interleave({"products": products, "epoch": lambda: epoch(trainer)}, repeats), flops
+    return interleave({"products": products, "epoch": lambda: epoch(loop)}, repeats), flops
 
 
-def epoch(trainer) -> None:
+def epoch(loop) -> None:
     """One epoch without validation and without saving."""
     from opticornet.utils.signals import StopRequest
 
-    trainer.train_epoch(StopRequest(), Path())
-    trainer.progress.order, trainer.progress.part = None, 0
+    loop.train_epoch(StopRequest(), Path())
+    loop.progress.begin_epoch()
 
 
-def make_trainer(size: int):
-    """A trainer over random frames, whose negatives all violate."""
+def make_training(size: int):
+    """A run over random frames, whose negatives all violate."""
     import numpy as np
     import torch
 
     from opticornet.datasets.traverse import Split, Traverse
     from opticornet.evaluation.scene import Scene
-    from opticornet.learning.training import Trainer
     from opticornet.options.modes import TrainOptions
+    from opticornet.steps.train import make_loop, make_task
 
     rng = np.random.default_rng(0)
 
@@ -104,9 +104,9 @@ def make_trainer(size: int):
         pooling="seqnet", sequence_length=LENGTH, w=W, out_dims=OUT_DIMS, n_neg=N_NEG, batch_size=BATCH,
         loss="triplet", lr=1e-12, quiet=True,
     )  # fmt: skip
-    trainer = Trainer(options, scene, scene)
-    trainer.start()
-    return trainer
+    loop = make_loop(options, make_task(options, scene, scene))
+    loop.start()
+    return loop
 
 
 if __name__ == "__main__":

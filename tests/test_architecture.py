@@ -19,12 +19,10 @@ GENERIC = {*FOLDERS, "test", "tests", "train", "main"}
 # Imports that the table does not allow, to be moved: (file, room).
 EXCEPTIONS = {
     ("opticornet/evaluation/answers.py", "options"),
-    ("opticornet/evaluation/scene.py", "learning"),
     ("opticornet/evaluation/scoring.py", "options"),
     ("opticornet/inference/load.py", "evaluation"),
     ("opticornet/inference/load.py", "options"),
     ("opticornet/inference/runs.py", "options"),
-    ("opticornet/learning/training.py", "options"),
 }
 
 

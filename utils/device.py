@@ -4,6 +4,8 @@ import os
 import re
 import resource
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -11,16 +13,12 @@ import torch
 from opticornet.utils.errors import UserError
 
 
-def choose_device(name: str, nocuda: bool, threads: int) -> torch.device:
-    """The device that ``--device`` and ``--nocuda`` mean; also sets the number of CPU threads (0: leave it).
+def choose_device(name: str, nocuda: bool) -> torch.device:
+    """The device that ``--device`` and ``--nocuda`` mean.
 
     Raises:
         UserError: CUDA is asked for and there is none.
     """
-    if threads > 1024:
-        raise UserError(f"--threads {threads}: wanted at most 1024; 0 takes all cores")
-    if threads:
-        torch.set_num_threads(threads)
     if nocuda or name == "cpu":
         return torch.device("cpu")
     if torch.cuda.is_available():
@@ -29,6 +27,34 @@ def choose_device(name: str, nocuda: bool, threads: int) -> torch.device:
     if name == "cuda":
         raise UserError("--device cuda: PyTorch sees no CUDA device; use --device cpu, or auto")
     return torch.device("cpu")
+
+
+@contextmanager
+def cpu_threads(threads: int) -> Iterator[None]:
+    """Compute with so many CPU threads inside the block, and with as many as before after it.
+
+    Args:
+        threads: how many; 0: as many as the process has, which is all cores unless it was started with fewer.
+
+    Raises:
+        UserError: more than 1024.
+    """
+    if threads > 1024:
+        raise UserError(f"--threads {threads}: wanted at most 1024; 0 takes all cores")
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed torch's default generators, of the CPU and of ``device``, inside the block; they are as before after it."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
 
 
 def peak_memory_mib() -> float:

@@ -1,4 +1,4 @@
-"""What a run says and leaves behind as text: ``log.txt``, ``environment.json``, ``epochs.jsonl``."""
+"""What a run says and leaves behind as text: ``log.txt``, ``environment.json``."""
 
 import json
 import os
@@ -6,17 +6,15 @@ import platform
 import shlex
 import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-from opticornet.utils.files import write_json, write_text, writing
+from opticornet.utils.files import write_json, writing
 from opticornet.utils.versions import versions
 
 LOG = "log.txt"
 ENVIRONMENT = "environment.json"
-EPOCHS = "epochs.jsonl"
 _PACKAGES = ("torch", "numpy", "scipy", "faiss", "tensorboardX", "torchvision")
 _COLOURS = {"green": "32", "bold": "1"}
 
@@ -109,40 +107,3 @@ def environment() -> dict[str, Any]:
         "cuda": {"version": torch.version.cuda, "device": torch.cuda.get_device_name()} if cuda else None,
         "packages": packages,
     }
-
-
-class EpochHistory:
-    """One line of JSON an epoch in ``epochs.jsonl``; a resumed run drops what it will do again.
-
-    Args:
-        run: run folder.
-        first_epoch: number of epochs already done.
-    """
-
-    def __init__(self, run: Path, first_epoch: int) -> None:
-        self.path = run / EPOCHS
-        kept = [epoch for epoch in read_epochs(run) if epoch["epoch"] < first_epoch]
-        if self.path.is_file():
-            write_text(self.path, "".join(json.dumps(epoch) + "\n" for epoch in kept))
-
-    def add(self, report: Any) -> None:
-        """Append a :class:`opticornet.learning.training.EpochReport`."""
-        with writing(self.path), open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(report)) + "\n")
-
-
-def read_epochs(run: Path) -> list[dict[str, Any]]:
-    """The epochs of a run; a last line cut off by a crash is left out."""
-    try:
-        lines = (run / EPOCHS).read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return []
-    epochs = []
-    for line in lines:
-        try:
-            epoch = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(epoch, dict) and isinstance(epoch.get("epoch"), int):
-            epochs.append(epoch)
-    return epochs

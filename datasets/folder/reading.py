@@ -231,8 +231,11 @@ class _Reader:
             images = images_of(self._folder, entry, frames)
             descriptors, undescribed = self._descriptors(name, entry, images is not None)
             self._check_rows(entry, descriptors, images, frames)
+            if images is not None and descriptors is not None and entry.descriptors is not None:
+                listed_in = entry.images or entry.frames
+                self._check_same_images(self._folder / entry.descriptors, frames.images or images, listed_in)
             self._opened[name] = _Opened(
-                count=len(images) if descriptors is None else len(descriptors),
+                count=len(images or ()) if descriptors is None else len(descriptors),
                 frames=frames,
                 descriptors=descriptors,
                 images=images,
@@ -259,34 +262,32 @@ class _Reader:
     def _check_rows(
         self, entry: TraverseEntry, descriptors: Any | None, images: tuple[str, ...] | None, frames: FrameTable
     ) -> None:
-        """Whether descriptors, images and table have as many rows and, where a record names the images that the
-        descriptors were extracted from, of the same ones.
+        """Whether descriptors, images and frame table, as far as there are such, have as many rows."""
+        if descriptors is None:
+            wanted, noun, whose = len(images or ()), "images", entry.images
+        else:
+            wanted, noun, whose = len(descriptors), "descriptors", entry.descriptors
+        counted = ((entry.frames, "frames", frames.count), (entry.images, "images", images and len(images)))
+        for file, what, count in counted:
+            if file is not None and count not in (None, wanted):
+                raise UserError(
+                    f"{self._folder / file}: {count} {what}, but {whose} has {wanted} {noun}; wanted one row each"
+                )
+
+    def _check_same_images(self, path: Path, images: tuple[str, ...], listed_in: str | None) -> None:
+        """Whether descriptors were extracted from these very images, where a record beside them names those.
 
         A record written by ``--mode extract`` names images as its list does, which is how a prepared table does, or
-        relative to a folder of images, which the table's paths then end in.
+        relative to a folder of images, which the paths then end in.
         """
-        wanted, noun, whose = (
-            (len(images or ()), "images", entry.images)
-            if descriptors is None
-            else (len(descriptors), "descriptors", entry.descriptors)
-        )
-        pairs = ((frames.count, "frames", entry.frames), (images and len(images), "images", entry.images))
-        for count, what, path in pairs:
-            if path is not None and count not in (None, wanted):
-                raise UserError(
-                    f"{self._folder / path}: {count} {what}, but {whose} has {wanted} {noun}; wanted one row each"
-                )
-        if descriptors is None:
-            return
-        path = self._folder / entry.descriptors
         extracted = (read_identity(path) or {}).get("names")
-        if extracted is None or images is None:
+        if extracted is None:
             return
-        pairs = zip_longest(extracted, frames.images or images)
+        pairs = zip_longest(extracted, images)
         if other := next((pair for pair in pairs if not f"/{pair[1]}".endswith(f"/{pair[0]}")), None):
             raise UserError(
-                f"{path}: extracted from other images than {entry.images or entry.frames} lists (first {other[0]}, not "
-                f"{other[1]}); extract again with --overwrite"
+                f"{path}: extracted from other images than {listed_in} lists (first {other[0]}, not {other[1]}); "
+                "extract again with --overwrite"
             )
 
     def _origin(self, name: str) -> np.ndarray | None:
@@ -297,6 +298,7 @@ class _Reader:
     def _traverse(self, name: str, origin: np.ndarray | None) -> Traverse:
         opened = self._open(name)
         entry, count, frames = self._entry.traverses[name], opened.count, opened.frames
+        described = None if opened.descriptors is None else entry.descriptors
         bounds = frames.bounds
         if bounds is None:
             bounds = np.tile(np.array([0, count]), (count, 1))
@@ -309,8 +311,8 @@ class _Reader:
             names=frames.names,
             timestamps=frames.timestamps,
             images=opened.images,
-            source=opened.images_source if opened.descriptors is None else str(self._folder / entry.descriptors),
-            local_features=None if opened.descriptors is None else self._local_features(entry.descriptors, count),
+            source=opened.images_source if described is None else str(self._folder / described),
+            local_features=None if described is None else self._local_features(described, count),
             lat_lon=frames.positions if frames.position_columns == ("lat", "lon") else None,
             images_source=opened.images_source,
             undescribed=opened.undescribed,

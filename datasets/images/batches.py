@@ -19,7 +19,8 @@ from opticornet.utils.errors import UserError
 class Prepare(Protocol):
     """What makes of an image what an encoder takes: uint8 (H, W, 3) RGB, or (H, W) if ``grey`` -> float32."""
 
-    grey: bool
+    @property
+    def grey(self) -> bool: ...
 
     def __call__(self, image: np.ndarray) -> np.ndarray: ...
 

@@ -28,11 +28,14 @@ class ImageSource(Protocol):
         max_workers: how many processes may usefully read from it at the same time.
     """
 
-    names: tuple[str, ...]
-    max_workers: int
+    @property
+    def names(self) -> tuple[str, ...]: ...
 
     @property
     def digest(self) -> str: ...
+
+    @property
+    def max_workers(self) -> int: ...
 
     def read(self, index: int, grey: bool = False) -> np.ndarray:
         """Decode image ``index``: uint8 (H, W, 3) RGB, or with ``grey`` its luma (H, W).

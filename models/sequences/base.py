@@ -118,7 +118,8 @@ class Preprocess(Protocol):
     It is called from several threads. The image encoders' (``models/images/base.py``) is one.
     """
 
-    grey: bool
+    @property
+    def grey(self) -> bool: ...
 
     def __call__(self, image: np.ndarray) -> np.ndarray: ...
 

@@ -11,9 +11,9 @@ from opticornet.datasets.images.frames import check_image_files
 from opticornet.datasets.traverse import FrameKind, Split
 from opticornet.datasets.windows import Windows, kept_ranges
 from opticornet.evaluation.ground_truth import GroundTruth
+from opticornet.evaluation.neighbours import Neighbours
 from opticornet.evaluation.validated import EncodedSide
 from opticornet.inference.encode import encode, frames_of
-from opticornet.learning.mining import Neighbours
 from opticornet.models.sequences.base import SequenceEncoder
 from opticornet.utils.errors import UserError
 

@@ -33,7 +33,6 @@ class Validated:
         distances: (M,) of each query's first match.
         correct: (M,) bool, that match is right.
         nearest: (M,) int64 the reference nearest to each query's place, -1 where none is known.
-        recalls: K to recall@K over the queries that have a positive.
     """
 
     reference: EncodedSide
@@ -41,4 +40,3 @@ class Validated:
     distances: np.ndarray
     correct: np.ndarray
     nearest: np.ndarray
-    recalls: dict[int, float]

@@ -163,8 +163,8 @@ class TrainedEncoder:
         length = length or self.sequence_length
         if not self.encoder.min_length <= length <= len(frames):
             raise UserError(
-                f"{len(frames)} frames in windows of {length}: wanted windows of at least {self.encoder.min_length} and "
-                "as many frames as one has"
+                f"{len(frames)} frames in windows of {length}: wanted windows of at least {self.encoder.min_length} "
+                "frames, and as many frames as one has"
             )
         rows = np.arange(len(frames))
         bounds = np.tile([0, len(frames)], (len(frames), 1))

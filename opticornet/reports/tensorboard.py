@@ -13,14 +13,16 @@ from tensorboardX.summary import hparams
 from torch import Tensor
 
 from opticornet.evaluation.validated import EncodedSide, Validated
+from opticornet.learning.history import EpochHistory, EpochReport
+from opticornet.learning.task import Validation
 from opticornet.options.base import Options
 from opticornet.utils.device import peak_memory_mib
-from opticornet.utils.logs import EpochHistory
 
 FIGURE_EVERY = 5  # validations between two similarity matrices
 _SIDE = 500  # longest side of a similarity matrix
 _EDGES = np.linspace(0, 2, 81)  # of unit vectors' distances
 _SPRITE = 32
+_DISTANCE = "_distance"
 _PLACES = {  # options that say where, how fast and how loudly
     *("dataPath", "structPath", "runsPath", "savePath", "resume", "expName"),
     *("device", "nocuda", "threads", "quiet", "verbose"),
@@ -34,7 +36,7 @@ class TrainingLog:
         self.options = options
         self.writer = SummaryWriter(str(run), purge_step=first_epoch + 1, filename_suffix=f".{time.time_ns()}")
         self.history = EpochHistory(run, first_epoch)
-        self.last: tuple[int, Validated] | None = None
+        self.last: tuple[int, Validation] | None = None
         self._validations = 0
         self._reset()
         if first_epoch == 0:
@@ -46,71 +48,73 @@ class TrainingLog:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.writer.close()
 
-    def step(self, positive: Tensor, negative: Tensor, gradient_norm: float) -> None:
+    def step(self, values: dict[str, Tensor], gradient_norm: float) -> None:
         """Take in one step of the optimizer.
 
         Args:
-            positive: (B,) Euclidean distances of the anchors to their positives.
-            negative: (n,) and to the negatives that count.
+            values: of the task, by name, on the CPU; of those that end in ``_distance``, Euclidean distances of unit
+                vectors, (K,) each, the distribution is drawn.
             gradient_norm: Euclidean norm of all parameters' gradients.
         """
-        for name, distances in (("positive", positive), ("negative", negative)):
-            values = distances.detach().float().cpu().numpy()
-            self._counts[name] += np.histogram(np.clip(values, 0, 2), _EDGES)[0]
-            self._squares[name] += float(np.square(values, dtype=np.float64).sum())
-            self._sums[name] += float(values.sum(dtype=np.float64))
+        for name, distances in values.items():
+            if name.endswith(_DISTANCE):
+                self._distances.setdefault(name.removesuffix(_DISTANCE), _Histogram()).add(distances.numpy())
         self._norms.append(gradient_norm)
 
-    def validation(self, epoch: int, validated: Validated) -> None:
-        """Write a validation's recalls, its precision-recall curve and, every few of them, its similarity matrix
-        where pictures can be drawn.
+    def validation(self, epoch: int, validation: Validation) -> None:
+        """Write a validation's metrics and, where it shows a :class:`Validated`, its precision-recall curve and, every
+        few of them, its similarity matrix, where pictures can be drawn.
 
         Args:
             epoch: -1 for what training starts from.
+            validation: of any task.
 
         The precision-recall curve takes 1 - d / 2 as the confidence of a match at distance d; its recall is over
         the right first matches, TensorBoard knows no other.
         """
         step = epoch + 1
-        for k, recall in validated.recalls.items():
-            self.writer.add_scalar(f"val/recall_at_{k}", recall, step)
-        confidence = np.clip(1 - validated.distances / 2, 0, 1)
-        self.writer.add_pr_curve("val/first_match", validated.correct.astype(np.int64), confidence, step)
-        if self._validations % FIGURE_EVERY == 0 and can_draw():
-            picture = similarity_picture(validated)
-            self.writer.add_image("val/similarity", picture, step, dataformats="HWC")
+        for name, value in validation.metrics.items():
+            self.writer.add_scalar(f"val/{_tag(name)}", value, step)
+        if isinstance(validation.shown, Validated):
+            shown = validation.shown
+            confidence = np.clip(1 - shown.distances / 2, 0, 1)
+            self.writer.add_pr_curve("val/first_match", shown.correct.astype(np.int64), confidence, step)
+            if self._validations % FIGURE_EVERY == 0 and can_draw():
+                picture = similarity_picture(shown)
+                self.writer.add_image("val/similarity", picture, step, dataformats="HWC")
         self._validations += 1
-        self.last = (step, validated)
+        self.last = (step, validation)
 
-    def epoch(self, report: Any) -> None:
-        """Write an epoch's :class:`opticornet.learning.training.EpochReport`."""
+    def epoch(self, report: EpochReport) -> None:
+        """Write an epoch."""
         step = report.epoch + 1
         for name, value in report.means.items():
             self.writer.add_scalar(f"train/{name}", value, step)
-        self.writer.add_scalar("train/tuples", report.tuples, step)
+        self.writer.add_scalar("train/tuples", report.samples, step)
         self.writer.add_scalar("train/lr", report.lr, step)
         if self._norms:
             self.writer.add_scalar("train/gradient_norm", float(np.mean(self._norms)), step)
             self.writer.add_scalar("train/gradient_norm_max", float(np.max(self._norms)), step)
-        for name, counts in self._counts.items():
-            if counts.any():
-                self._histogram(f"train/distance_{name}", counts, self._sums[name], self._squares[name], step)
+        for name, histogram in self._distances.items():
+            if histogram.counts.any():
+                histogram.write(self.writer, f"train/distance_{name}", step)
         self.writer.add_scalar("speed/seconds_an_epoch", report.seconds, step)
-        self.writer.add_scalar("speed/tuples_a_second", report.tuples / max(report.seconds, 1e-9), step)
+        self.writer.add_scalar("speed/tuples_a_second", report.samples / max(report.seconds, 1e-9), step)
         self.writer.add_scalar("memory/peak_mib", peak_memory_mib(), step)
         if torch.cuda.is_initialized():
             self.writer.add_scalar("memory/cuda_peak_mib", torch.cuda.max_memory_allocated() / 2**20, step)
         self.history.add(report)
         self._reset()
 
-    def finish(self, best: tuple[float, float]) -> None:
-        """Write the options with the best (@5, @1) and the last validation recalls as hparams, so that runs can be
-        compared, and the last validation's descriptors for the projector."""
+    def finish(self, best: tuple[float, ...]) -> None:
+        """Write the options with the best recalls (@5, @1) and the last validation's metrics as hparams, so that runs
+        can be compared, and the last validation's descriptors for the projector."""
         recalls = {"best/recall_at_5": best[0], "best/recall_at_1": best[1]}
         if self.last is not None:
-            step, validated = self.last
-            recalls |= {f"last/recall_at_{k}": recall for k, recall in validated.recalls.items()}
-            write_projector(self.writer, "val", (validated.reference, validated.query), step)
+            step, validation = self.last
+            recalls |= {f"last/{_tag(name)}": value for name, value in validation.metrics.items()}
+            if isinstance(validation.shown, Validated):
+                write_projector(self.writer, "val", (validation.shown.reference, validation.shown.query), step)
         self._compare(recalls)
 
     def _compare(self, recalls: dict[str, float]) -> None:
@@ -132,24 +136,42 @@ class TrainingLog:
                 session.add_scalar(name, recall)
 
     def _reset(self) -> None:
-        self._counts = {name: np.zeros(len(_EDGES) - 1, np.int64) for name in ("positive", "negative")}
-        self._sums, self._squares = (dict.fromkeys(self._counts, 0.0) for _ in range(2))
+        self._distances: dict[str, _Histogram] = {}
         self._norms: list[float] = []
 
-    def _histogram(self, tag: str, counts: np.ndarray, total: float, squares: float, step: int) -> None:
-        """Write counted distances; the first and last bin that hold any bound them."""
-        filled = np.flatnonzero(counts)
-        self.writer.add_histogram_raw(
+
+class _Histogram:
+    """Distances of unit vectors, counted in bins as they come."""
+
+    def __init__(self) -> None:
+        self.counts = np.zeros(len(_EDGES) - 1, np.int64)
+        self.total = self.squares = 0.0
+
+    def add(self, distances: np.ndarray) -> None:
+        """Count some distances (K,) float32."""
+        self.counts += np.histogram(np.clip(distances, 0, 2), _EDGES)[0]
+        self.squares += float(np.square(distances, dtype=np.float64).sum())
+        self.total += float(distances.sum(dtype=np.float64))
+
+    def write(self, writer: SummaryWriter, tag: str, step: int) -> None:
+        """Write what was counted; the first and last bin that hold any bound it."""
+        filled = np.flatnonzero(self.counts)
+        writer.add_histogram_raw(
             tag,
             min=float(_EDGES[filled[0]]),
             max=float(_EDGES[filled[-1] + 1]),
-            num=int(counts.sum()),
-            sum=total,
-            sum_squares=squares,
+            num=int(self.counts.sum()),
+            sum=self.total,
+            sum_squares=self.squares,
             bucket_limits=_EDGES[1:].tolist(),
-            bucket_counts=counts.tolist(),
+            bucket_counts=self.counts.tolist(),
             global_step=step,
         )
+
+
+def _tag(metric: str) -> str:
+    """A metric's name as TensorBoard has it: "recall@5" is "recall_at_5"."""
+    return metric.replace("@", "_at_")
 
 
 def write_result(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from opticornet.inference.runs import FLAGS, read_flags
+from opticornet.learning.history import read_epochs
 from opticornet.models.sequences import SEQUENCE_ENCODERS
 from opticornet.options.modes import CompareOptions, TrainOptions
 from opticornet.reports.difference import as_text, difference
@@ -17,7 +18,7 @@ from opticornet.reports.results import read_results
 from opticornet.utils.checkpoints import BEST, load_checkpoint
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import write_text
-from opticornet.utils.logs import duration, read_epochs
+from opticornet.utils.logs import duration
 from opticornet.utils.options import flag_of, option_fields
 from opticornet.utils.registry import entry
 

@@ -279,7 +279,7 @@ def _described(
     from opticornet.models.images.pca import Projector
     from opticornet.utils.device import choose_device
 
-    device = choose_device(options.device, nocuda=False, threads=0)
+    device = choose_device(options.device, nocuda=False)
     encoder = encoder.to(device)
     project = Projector(projection, device) if projection else None
     batches = image_batches(

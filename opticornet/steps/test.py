@@ -32,7 +32,7 @@ from opticornet.inference.runs import find_run, read_flags, run_name
 from opticornet.options.modes import ReportOptions, TestOptions
 from opticornet.options.plugins import load_remembered
 from opticornet.options.shared import DATA_FIELDS, MATCHED
-from opticornet.utils.device import choose_device
+from opticornet.utils.device import choose_device, cpu_threads
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import atomic_path, writing
 
@@ -52,7 +52,14 @@ def test(options: TestOptions) -> ResultRecord | None:
         with writing(folder):  # now, rather than when everything is computed
             Path(folder).mkdir(parents=True, exist_ok=True)
     single_run = find_single_run(options, run)
-    device = choose_device(options.device, options.nocuda, options.threads)
+    with cpu_threads(options.threads):
+        return answer_and_score(options, run, single_run)
+
+
+def answer_and_score(options: TestOptions, run: Path | None, single_run: Path | None) -> ResultRecord | None:
+    """Answer every query of the split, score the answers and save what was asked for; as :func:`test`, whose options
+    are already checked, and whose runs are found."""
+    device = choose_device(options.device, options.nocuda)
     dataset = load_dataset(options.dataset, **options.source(), splits=(options.split,))
     split = dataset.splits[options.split]
     needs = frames_needed(options, single_run)

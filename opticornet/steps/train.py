@@ -2,18 +2,25 @@
 
 import shlex
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from opticornet.datasets.catalogue import load_dataset
 from opticornet.evaluation.scene import Scene
-from opticornet.inference.load import frames_taken
+from opticornet.inference.load import build_encoder, frames_taken
 from opticornet.inference.runs import find_run, new_run, read_flags, run_name, write_flags
-from opticornet.learning.training import EpochReport, Progress, Trainer
+from opticornet.learning.history import EpochReport, recalls_of
+from opticornet.learning.loop import Loop, LoopSettings, Progress
+from opticornet.learning.optimizers.base import trainable
+from opticornet.learning.sequences import SequenceSettings, SequenceTask, upgraded
+from opticornet.learning.task import Batch, LearningTask
 from opticornet.options.config import OPTIONS_TOML, write_config
 from opticornet.options.modes import TrainOptions
 from opticornet.options.plugins import load_remembered, remembered
 from opticornet.reports.tensorboard import TrainingLog
 from opticornet.utils.checkpoints import LATEST, load_checkpoint, save_checkpoint
-from opticornet.utils.device import choose_device
+from opticornet.utils.device import choose_device, cpu_threads, seeded
 from opticornet.utils.errors import UserError
 from opticornet.utils.logs import RunLog, duration, write_environment
 from opticornet.utils.program import program
@@ -43,41 +50,84 @@ def train(options: TrainOptions) -> Path:
     else:
         options = options.completed()
     check_training_options(options)
-    device = choose_device(options.device, options.nocuda, options.threads)
+    device = choose_device(options.device, options.nocuda)
+    with cpu_threads(options.threads), seeded(options.seed, device):
+        loop = make_loop(options, make_task(options, *load_scenes(options, device)))
+        if run:
+            loop.restore(upgraded(load_checkpoint(run / options.save_path / LATEST)), str(run))
+        else:
+            loop.start()
+            run = new_run(Path(options.runs_path), run_name(options.sequence_length, options.exp_name))
+            save_checkpoint(loop.state(), run / options.save_path / LATEST)
+            write_config(run / OPTIONS_TOML, options.repeatable())
+            write_flags(run, options.record() | {"plugins": remembered(options.plugin)}, options.save_path)
+        write_environment(run)
+        follow(loop, options, run)
+    return run
+
+
+def load_scenes(options: TrainOptions, device: torch.device) -> list[Scene]:
+    """The training and the validation split, cut into windows.
+
+    Raises:
+        UserError: they cannot be trained on.
+    """
     dataset = load_dataset(options.dataset, **options.source(), splits=("train", "val"))
     needs = frozenset({frames_taken(options.pooling)})
-    scenes = (
+    return [
         Scene.of(dataset.name, dataset.splits[name], options.sequence_length, options.filter_length, device, needs)
         for name in ("train", "val")
+    ]
+
+
+def make_task(options: TrainOptions, scene: Scene, validation: Scene) -> SequenceTask:
+    """What the options say is to be learned from a training scene.
+
+    Raises:
+        UserError: the encoder does not fit the windows, or the split says nothing of negatives.
+    """
+    method = options.part("pooling")
+    with seeded(options.seed, torch.device("cpu")):  # weights are drawn on the CPU, whatever the device
+        encoder = build_encoder(method, options.pooling, scene.in_dims(method.takes), options.sequence_length)
+    settings = SequenceSettings(
+        batch_size=options.batch_size,
+        n_neg=options.n_neg,
+        n_neg_sample=options.n_neg_sample,
+        cache_refresh_rate=options.cache_refresh_rate,
+        seed=options.seed,
+        amp=options.amp,
+        start_from_places=method.starts_from_places,
     )
-    trainer = Trainer(options, *scenes)
-    if run:
-        trainer.restore(load_checkpoint(run / options.save_path / LATEST), str(run))
-    else:
-        trainer.start()
-        run = new_run(Path(options.runs_path), run_name(options.sequence_length, options.exp_name))
-        save_checkpoint(trainer.state(), run / options.save_path / LATEST)
-        write_config(run / OPTIONS_TOML, options.repeatable())
-        write_flags(run, options.record() | {"plugins": remembered(options.plugin)}, options.save_path)
-    write_environment(run)
-    progress, log = trainer.progress, RunLog(run, quiet=options.quiet, verbose=options.verbose)
-    log.say(f"{run}: {trainer.describe()}")
+    return SequenceTask(options.pooling, encoder, options.part("loss").build(), scene, validation, settings)
+
+
+def make_loop(options: TrainOptions, task: LearningTask[Batch]) -> Loop[Batch]:
+    """A run of the task as the options describe it, neither started nor resumed."""
+    optimizer = options.part("optim").build(trainable(task.module), options.lr, options.weight_decay)
+    schedule = options.part("schedule")
+    settings = LoopSettings(options.n_epochs, options.eval_every, options.patience, options.amp, options.quiet)
+    return Loop(task, optimizer, lambda epoch: schedule.rate(options.lr, epoch, options.n_epochs), settings)
+
+
+def follow(loop: Loop[Any], options: TrainOptions, run: Path) -> None:
+    """Train to the end, telling the terminal, the run's log and TensorBoard of every epoch."""
+    progress, log = loop.progress, RunLog(run, quiet=options.quiet, verbose=options.verbose)
+    log.say(f"{run}: {loop.task.describe()}")
     place = shlex.quote(str(run))
     if "save_path" in options.given:
         place += f" --savePath {shlex.quote(options.save_path)}"
     stop = StopRequest(f"{program()} --mode train --resume {place}")
     with log, TrainingLog(run, options, first_epoch=progress.epoch) as events, stop:
-        trainer.observer = events
-        for report in trainer.epochs(run, stop):
+        loop.observer = events
+        for report in loop.epochs(run / options.save_path, stop):
             events.epoch(report)
             log.say(epoch_line(report, progress), "green" if report.is_best else None)
             log.detail(epoch_details(report))
         events.finish(progress.best)
-    if progress.learned:
+    if progress.converged:
         log.say(f"epoch {progress.epoch} found no tuple that violates the margin: there is nothing left to learn")
     log.say(f"best: epoch {progress.best_epoch}, validation R@1 {progress.best[1]:.3f}, R@5 {progress.best[0]:.3f}")
     log.say(f"next: {program()} --mode test --resume {place}")
-    return run
 
 
 def check_training_options(options: TrainOptions) -> None:
@@ -86,23 +136,18 @@ def check_training_options(options: TrainOptions) -> None:
         raise UserError(f"`pooling` {options.pooling} has nothing to learn: test it as it is")
     options.refuse_unused()
     options.check_names()
-    for name in ("n_epochs", "batch_size", "n_neg", "eval_every"):
-        if getattr(options, name) < 1:
-            raise UserError(f"{options.flags()[name].metadata['flag']} {getattr(options, name)}: must be at least 1")
-    if not options.lr > 0:
-        raise UserError(f"--lr {options.lr:g}: must be above 0")
-    if options.margin < 0 or options.margin2 < 0:
-        raise UserError("--margin and --margin2 must be 0 or more")
-    if options.loss == "quadruplet" and options.n_neg < 2:
-        raise UserError(f"--nNeg {options.n_neg}: the quadruplet loss needs two negatives of different places")
-    if options.loss == "quadruplet" and options.margin <= options.margin2:
-        raise UserError(f"--margin {options.margin:g} must be above --margin2 {options.margin2:g}")
+    loss = options.part("loss")
+    if options.n_neg < loss.min_negatives:
+        raise UserError(
+            f"`n_neg` {options.n_neg}: the {options.loss} loss needs {loss.min_negatives} negatives of different places"
+        )
 
 
 def epoch_line(report: EpochReport, progress: Progress) -> str:
     """One compact line an epoch for the terminal."""
-    loss = f"loss {report.means['loss']:.4f}" if report.tuples else "no violating tuples"
-    recalls = "".join(f"  R@{k} {report.recalls[k]:.3f}" for k in (1, 5) if report.recalls and k in report.recalls)
+    loss = f"loss {report.means['loss']:.4f}" if report.samples else "no violating tuples"
+    found = recalls_of(report.metrics or {})
+    recalls = "".join(f"  R@{k} {found[k]:.3f}" for k in (1, 5) if k in found)
     left = report.seconds * (report.epochs - report.epoch - 1)
     mark = " *" if report.is_best else ""
     return (
@@ -114,5 +159,5 @@ def epoch_line(report: EpochReport, progress: Progress) -> str:
 def epoch_details(report: EpochReport) -> str:
     """What ``--verbose`` adds to an epoch's line."""
     means = ", ".join(f"{name} {value:.4f}" for name, value in report.means.items())
-    speed = report.tuples / max(report.seconds, 1e-9)
-    return f"    {report.tuples} tuples, {speed:.0f} a second, lr {report.lr:.2e}, {means}"
+    speed = report.samples / max(report.seconds, 1e-9)
+    return f"    {report.samples} tuples, {speed:.0f} a second, lr {report.lr:.2e}, {means}"

@@ -48,9 +48,20 @@ def test_a_sound_split_passes():
     check_split("made", split_of(positive_radius=None, positives=np.zeros((7, 2), np.int64)))
 
 
+def of_images(count: int) -> Traverse:
+    return replace(drive(count), descriptors=None, images=tuple(f"{number}.png" for number in range(count)))
+
+
+def test_images_in_the_place_of_descriptors_pass():
+    check_split("made", split_of(reference=of_images(6), query=of_images(7)))
+    check_split("made", split_of(query=of_images(7)))
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"query": replace(of_images(7), images=None)}, "drive has neither descriptors nor images"),
+        ({"query": replace(of_images(7), images=("a.png",))}, "has 1 images but other position rows"),
         ({"query": drive(7, dims=4)}, "drive has 3-D descriptors and drive 4-D; extract both with the same method"),
         ({"query": drive(7, units="frames")}, "positions of drive and drive are of different kinds"),
         ({"query": drive(7, axes=3)}, "positions of drive and drive are of different kinds"),

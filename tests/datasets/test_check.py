@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from opticornet.datasets.check import check_dataset, render
 from opticornet.datasets.folder.reading import write_dataset
@@ -166,6 +167,54 @@ def test_one_split_that_does_not_open_leaves_the_others(tmp_path):
     assert len(report.errors) == 1
     assert "val-query.npy: not a NumPy array file" in report.errors[0]
     assert render(report)[-1] == "errors: 1, warnings: 0"
+
+
+def photographed(folder, count: int = 20) -> Traverse:
+    """A traverse of images only, 8 pixels wide and 6 high."""
+    folder.mkdir(parents=True)
+    for number in range(count):
+        Image.new("RGB", (8, 6)).save(folder / f"{number}.png")
+    images = tuple(str(folder / f"{number}.png") for number in range(count))
+    return replace(drive(folder.name, count), descriptors=None, images=images)
+
+
+def test_a_dataset_of_images_only(tmp_path):
+    reference, query = photographed(tmp_path / "day"), photographed(tmp_path / "night")
+    report = check(tmp_path, reference=reference, query=query)
+    (split,) = report.splits
+    assert (report.errors, report.warnings, split.same_data) == ((), (), False)
+    assert (split.query.frames, split.query.dims, split.query.norms) == (20, None, None)
+    text = "\n".join(render(report))
+    for part in (
+        "reference test-reference: 20 frames, images only, ",
+        "no descriptors: methods that take images work; for all others, give [traverses.test-reference] of ",
+        "images: 0 missing; of 16 sampled 0 cannot be decoded, sizes 8 x 6 (16)",
+    ):
+        assert part in text
+
+
+def test_images_that_are_missing_corrupt_or_of_different_size(tmp_path):
+    reference, query = photographed(tmp_path / "day"), photographed(tmp_path / "night")
+    (tmp_path / "day" / "3.png").unlink()
+    (tmp_path / "night" / "0.png").write_bytes(b"nothing")
+    Image.new("RGB", (9, 6)).save(tmp_path / "night" / "19.png")
+    report = check(tmp_path, reference=reference, query=query)
+    missing, corrupt = report.errors
+    assert missing.startswith("test reference (test-reference): 1 image missing, first ")
+    assert missing.endswith("test-reference.csv")
+    assert corrupt.endswith("night/0.png: not an image")
+    assert report.warnings == ("test query (test-query): images of 2 sizes, which some methods cannot take",)
+    described = replace(query, descriptors=drive("b", 20).descriptors)
+    (tmp_path / "both").mkdir()
+    report = check(tmp_path / "both", query=described)
+    assert report.errors == ()  # the descriptors are there
+    assert "1 image cannot be decoded" in report.warnings[0]
+
+
+def test_the_same_images_are_the_same_data(tmp_path):
+    traverse = photographed(tmp_path / "day")
+    report = check(tmp_path, reference=traverse, query=traverse)
+    assert report.errors == ("test: reference and query are the same data, so every query finds itself",)
 
 
 def test_unknown_dataset():

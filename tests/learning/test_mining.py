@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from opticornet.learning.mining import MinedTuples, Miner, Neighbours
+from opticornet.evaluation.neighbours import Neighbours
+from opticornet.learning.mining import MinedTuples, Miner
 
 
 def unit(rows, generator):
@@ -81,14 +82,6 @@ def test_nothing_to_mine_is_empty_not_an_error(scene):
     assert len(mined) == 0
     assert len(far.mine(torch.arange(0), vectors[:0], references, generator)) == 0
     assert mined.negatives.shape == (0, 4)
-
-
-def test_ranges_are_neighbours_too():
-    neighbours = Neighbours.of_ranges(np.array([[2, 5], [4, 4], [0, 1], [3, 1]]))
-    rows, columns = neighbours.of(torch.tensor([2, 0, 1]))
-    assert rows.tolist() == [0, 1, 1, 1]
-    assert columns.tolist() == [0, 2, 3, 4]
-    assert neighbours.counts().tolist() == [3, 0, 1, 0]
 
 
 def test_joining_and_slicing_tuples(scene):

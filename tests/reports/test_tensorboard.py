@@ -1,6 +1,5 @@
 """The events of a training run, read back with TensorBoard's own reader."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -9,26 +8,35 @@ import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from opticornet.learning.training import EpochReport
+from opticornet.learning.history import EpochReport, read_epochs
+from opticornet.learning.task import Validation
 from opticornet.options.modes import TrainOptions
 from opticornet.reports.tensorboard import EncodedSide, TrainingLog, Validated, similarity_picture
 from opticornet.steps.train import train
-from opticornet.utils.logs import read_epochs
 
 
 def _report(epoch: int) -> EpochReport:
     means = {"loss": 1.0 / (epoch + 1), "active": 0.5}
-    recalls = {1: 0.25 * (epoch + 1), 5: 0.5}
-    return EpochReport(epoch, 3, means, tuples=10, seconds=2.0, lr=0.1, recalls=recalls, is_best=True)
+    metrics = {"recall@1": 0.25 * (epoch + 1), "recall@5": 0.5}
+    return EpochReport(epoch, 3, means, samples=10, seconds=2.0, lr=0.1, metrics=metrics, is_best=True)
 
 
-def _validated(images: tuple[str, ...] | None = None, n: int = 12, recall: float = 0.25) -> Validated:
+def _validated(images: tuple[str, ...] | None = None, n: int = 12) -> Validated:
     vectors = np.linalg.qr(np.random.default_rng(0).standard_normal((16, 16)))[0][:n].astype(np.float32)
     positions = np.stack([np.arange(n) * 2.0, np.zeros(n)], axis=1)
     names = tuple(f"frame\t{i}" for i in range(n))
     sides = [EncodedSide(name, vectors, positions, names, images) for name in ("summer", "winter")]
     correct = np.arange(n) != 3
-    return Validated(*sides, np.linspace(0, 1, n), correct, nearest=np.arange(n), recalls={1: recall, 5: 0.5})
+    return Validated(*sides, np.linspace(0, 1, n), correct, nearest=np.arange(n))
+
+
+def _validation(images: tuple[str, ...] | None = None, recall: float = 0.25) -> Validation:
+    return Validation((0.5, recall), {"recall@1": recall, "recall@5": 0.5}, _validated(images))
+
+
+def _step(positive: list[float], negative: list[float]) -> dict[str, torch.Tensor]:
+    values = {"positive_distance": positive, "negative_distance": negative, "active": [0.5]}
+    return {name: torch.tensor(value) for name, value in values.items()}
 
 
 def _read(folder) -> EventAccumulator:
@@ -103,9 +111,9 @@ def test_a_real_run_leaves_all_that_the_documentation_lists(pictured_route, tmp_
 def test_scalars_and_histograms(tmp_path):
     with TrainingLog(tmp_path, TrainOptions.of(), 0) as log:
         for epoch in range(2):
-            log.step(torch.tensor([0.1, 0.3]), torch.tensor([0.9, 1.1, 2.5]), 3.0)
-            log.step(torch.tensor([0.2]), torch.tensor([]), 5.0)
-            log.validation(epoch, _validated(recall=0.25 * (epoch + 1)))
+            log.step(_step([0.1, 0.3], [0.9, 1.1, 2.5]), 3.0)
+            log.step(_step([0.2], []), 5.0)
+            log.validation(epoch, _validation(recall=0.25 * (epoch + 1)))
             log.epoch(_report(epoch))
     events = _read(tmp_path)
     scalars = {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
@@ -130,7 +138,7 @@ def test_validation_leaves_a_curve_a_matrix_and_a_projector(tmp_path):
     run = tmp_path / "run"
     with TrainingLog(run, TrainOptions.of(), 0) as log:
         for epoch in range(6):
-            log.validation(epoch, _validated(tuple(paths)))
+            log.validation(epoch, _validation(tuple(paths)))
         log.finish((0.5, 0.25))
     events = _read(run)
     assert [e.step for e in events.Images("val/similarity")] == [1, 6]  # every five validations
@@ -146,7 +154,7 @@ def test_validation_leaves_a_curve_a_matrix_and_a_projector(tmp_path):
 
 def test_projector_does_without_sprites_where_an_image_is_missing(tmp_path):
     with TrainingLog(tmp_path, TrainOptions.of(), 0) as log:
-        log.validation(0, _validated(("gone.png",) * 12))
+        log.validation(0, _validation(("gone.png",) * 12))
         log.finish((0.5, 0.25))
     assert list(tmp_path.rglob("metadata.tsv"))
     assert not list(tmp_path.rglob("sprite.png"))
@@ -154,7 +162,7 @@ def test_projector_does_without_sprites_where_an_image_is_missing(tmp_path):
 
 def test_hparams_hold_options_and_final_recalls(tmp_path):
     with TrainingLog(tmp_path, TrainOptions.of(lr=0.5), 0) as log:
-        log.validation(0, _validated(recall=0.125))
+        log.validation(0, _validation(recall=0.125))
         log.finish((0.75, 0.25))
     events = _read(next((tmp_path / "hparams").glob("events*")).parent)
     assert events.Scalars("best/recall_at_5")[0].value == 0.75
@@ -174,10 +182,15 @@ def test_a_resumed_run_replaces_what_it_does_again(tmp_path):
     assert [event.step for event in _read(tmp_path).Scalars("train/loss")] == [1, 2]
 
 
-def test_a_history_line_cut_off_by_a_crash_is_left_out(tmp_path):
-    line = json.dumps({"epoch": 0, "recalls": None})
-    (tmp_path / "epochs.jsonl").write_text(line + "\n" + line[:8])
-    assert read_epochs(tmp_path) == [{"epoch": 0, "recalls": None}]
+def test_another_tasks_numbers_are_written_too(tmp_path):
+    with TrainingLog(tmp_path, TrainOptions.of(), 0) as log:
+        log.step({"error": torch.tensor([4.0])}, 1.0)
+        log.validation(0, Validation((-2.0,), {"error": 2.0}))
+        log.epoch(_report(0))
+    events = _read(tmp_path)
+    assert [(e.step, e.value) for e in events.Scalars("val/error")] == [(1, 2.0)]
+    assert not events.Tags()["histograms"]
+    assert not events.Tags()["images"]
 
 
 def test_similarity_picture_marks_true_places():

@@ -7,16 +7,22 @@ import pytest
 import torch
 
 from opticornet.cli import main
-from opticornet.learning.training import EpochReport
+from opticornet.learning.history import EpochHistory, EpochReport
 from opticornet.options.modes import CompareOptions
 from opticornet.steps.compare import compare, find_runs, sort_runs, table
 from opticornet.utils.checkpoints import BEST, save_checkpoint
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import write_json
-from opticornet.utils.logs import EpochHistory
 
 FIRST = EpochReport(
-    epoch=0, epochs=2, means={"loss": 1.0}, tuples=8, seconds=60.0, lr=0.01, recalls={1: 0.5, 5: 0.75}, is_best=True
+    epoch=0,
+    epochs=2,
+    means={"loss": 1.0},
+    samples=8,
+    seconds=60.0,
+    lr=0.01,
+    metrics={"recall@1": 0.5, "recall@5": 0.75},
+    is_best=True,
 )
 
 
@@ -36,7 +42,7 @@ def runs(tmp_path):
         os.utime(path, (1000 + age, 1000 + age))
     history = EpochHistory(folder / "early", 0)
     history.add(FIRST)
-    history.add(replace(FIRST, epoch=1, recalls={1: 0.25, 5: 0.5}, is_best=False))
+    history.add(replace(FIRST, epoch=1, metrics={"recall@1": 0.25, "recall@5": 0.5}, is_best=False))
     state = {"epoch": 7, "state_dict": {"w": torch.zeros(1)}, "recalls": {1: 0.625, 5: 0.875}}
     save_checkpoint(state, folder / "theirs" / "checkpoints" / BEST)
     return folder

@@ -1,5 +1,6 @@
 """The training step: it learns, it can be stopped at any moment, and it says what is wrong."""
 
+import itertools
 import json
 import os
 import signal
@@ -11,12 +12,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import dropout
 
 from opticornet.cli import main
 from opticornet.datasets.folder.reading import FolderEntry, SplitEntry, TraverseEntry, write_toml
+from opticornet.learning.history import read_epochs
+from opticornet.learning.loop import Loop
+from opticornet.models.sequences.seqnet import SeqNet
 from opticornet.options.modes import TrainOptions
 from opticornet.steps.train import train
-from opticornet.utils.checkpoints import load_checkpoint
+from opticornet.utils.checkpoints import load_checkpoint, save_checkpoint
 from opticornet.utils.errors import UserError
 from opticornet.utils.options import flag_of, option_fields
 
@@ -132,30 +137,109 @@ def wait_for_epoch(runs: Path, epoch: int, process: subprocess.Popen) -> None:
     raise AssertionError("the run made no progress")
 
 
-@pytest.mark.parametrize("step", [1, 4])
-def test_a_signal_saves_in_the_middle_of_an_epoch_and_the_run_goes_on(route, step, capsys, monkeypatch):
-    from opticornet.learning.training import Trainer
-
-    whole = train(TrainOptions.of(**given(route, exp_name="whole", cache_refresh_rate=40)))
-    steps = Trainer.train_step
+def stop_after(step: int, patch: pytest.MonkeyPatch) -> None:
+    """Have the process asked to stop in the run's ``step``-th step."""
+    steps = Loop.train_step
     done = []
 
-    def interrupted_step(trainer, batch):
-        done.append(steps(trainer, batch))
+    def interrupted_step(loop, batch):
+        done.append(steps(loop, batch))
         if len(done) == step:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(Trainer, "train_step", interrupted_step)
+    patch.setattr(Loop, "train_step", interrupted_step)
+
+
+def stopped_run(route: Path, step: int, **options) -> Path:
+    """A run stopped by SIGTERM in its ``step``-th step, in the middle of an epoch."""
     runs = route.parent / "stopped"
-    assert main(arguments(given(route, runs_path=runs, cache_refresh_rate=40))) == 128 + signal.SIGTERM
-    monkeypatch.undo()
+    with pytest.MonkeyPatch.context() as patch:
+        stop_after(step, patch)
+        assert main(arguments(given(route, runs_path=runs, **options))) == 128 + signal.SIGTERM
     (run,) = runs.iterdir()
+    assert latest(run)["progress"]["step"] > 0
+    return run
+
+
+def go_on(run: Path) -> None:
+    assert main(["--mode", "train", "--resume", str(run), "--quiet", "--threads", "1", "--device", "cpu"]) == 0
+
+
+@pytest.mark.parametrize("step", [1, 4])
+def test_a_signal_saves_in_the_middle_of_an_epoch_and_the_run_goes_on(route, step, capsys):
+    whole = train(TrainOptions.of(**given(route, exp_name="whole", cache_refresh_rate=40)))
+    run = stopped_run(route, step, cache_refresh_rate=40)
     said = capsys.readouterr().err
     assert f"python main.py --mode train --resume {run}" in said
     assert said.strip() in (run / "log.txt").read_text()
-    assert latest(run)["progress"]["step"] > 0
-    assert main(["--mode", "train", "--resume", str(run), "--quiet", "--threads", "1", "--device", "cpu"]) == 0
+    go_on(run)
     assert_same_run(whole, run)
+
+
+def test_an_encoder_that_draws_at_random_goes_on_where_it_stopped(route, monkeypatch):
+    forward = SeqNet.forward
+    monkeypatch.setattr(SeqNet, "forward", lambda self, x: forward(self, dropout(x, 0.3, self.training)))
+    options = {"pooling": "seqnet", "margin": 1.0, "margin2": 0.5}
+    whole, again, other = (train(TrainOptions.of(**given(route, seed=seed, **options))) for seed in (1, 1, 2))
+    assert_same_run(whole, again)
+    assert not torch.equal(latest(whole)["random"]["torch"], latest(other)["random"]["torch"])
+    run = stopped_run(route, 4, seed=1, **options)
+    go_on(run)
+    assert_same_run(whole, run)
+
+
+def as_formerly(state: dict) -> dict:
+    """A checkpoint in the layout of the time when loop and task were one."""
+    progress, mining = state["progress"], state["mining"]
+    counted = {"tuples": progress["samples"]} if progress["samples"] else {}
+    return {
+        "epoch": state["epoch"],
+        "in_dims": state["in_dims"],
+        "state_dict": state["state_dict"],
+        "recalls": state["recalls"],
+        "best_score": state["best_score"],
+        "optimizer": state["optimizer"],
+        "parallel": False,
+        "progress": {
+            "epoch": progress["epoch"],
+            "order": mining["order"],
+            "part": mining["part"],
+            "tuples": mining["tuples"],
+            "step": progress["step"] - mining["before"],
+            "totals": progress["totals"] | counted,
+            "best": progress["best"],
+            "best_epoch": progress["best_epoch"],
+            "stale": progress["stale"],
+            "learned": False,
+            "recalls": state["recalls"],
+            "seconds": progress["seconds"],
+        },
+        "remembered": state["remembered"],
+        "random": {"own": state["generator"]} | state["random"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("step", "extra"), [(2, {}), (4, {"cache_refresh_rate": 40}), (12, {"cache_refresh_rate": 20, "n_neg_sample": 30})]
+)
+def test_a_run_stopped_before_loop_and_task_were_apart_goes_on(route, step, extra):
+    options = {"margin": 1.0, "margin2": 0.5, "patience": 3} | extra
+    whole = train(TrainOptions.of(**given(route, exp_name="whole", **options)))
+    run = stopped_run(route, step, **options)
+    save_checkpoint(as_formerly(latest(run)), run / "checkpoints" / "checkpoint.pth.tar")
+    go_on(run)
+    assert_same_run(whole, run)
+    histories = [read_epochs(one) for one in (whole, run)]
+    for epoch in itertools.chain(*histories):
+        epoch.pop("seconds")
+    assert histories[0] == histories[1]
+
+
+def test_a_checkpoint_has_the_keys_that_seqnet_reads(route):
+    state = latest(train(TrainOptions.of(**given(route, n_epochs=1))))
+    assert {"epoch", "state_dict", "recalls", "best_score", "optimizer", "parallel"} <= state.keys()
+    assert state["parallel"] is False
+    assert state["best_score"] == state["recalls"][5]
 
 
 def test_a_flag_that_contradicts_the_run_names_both(route, capsys):
@@ -251,15 +335,29 @@ def test_an_explicit_table_of_positives_trains_too(route):
     assert latest(train(TrainOptions.of(**given(route, n_epochs=1))))["epoch"] == 1
 
 
-def test_a_resumed_run_keeps_its_device_threads_and_data_unless_told_otherwise(route):
-    run = train(TrainOptions.of(**given(route, n_epochs=1)))
-    flags = json.loads((run / "checkpoints" / "flags.json").read_text())
-    assert (flags["device"], flags["threads"]) == ("cpu", 1)
+def test_a_resumed_run_keeps_its_device_threads_and_data_unless_told_otherwise(route, monkeypatch):
+    threads = []
+    epoch = Loop.train_epoch
+    monkeypatch.setattr(Loop, "train_epoch", lambda *given: threads.append(torch.get_num_threads()) or epoch(*given))
     before = torch.get_num_threads()
     torch.set_num_threads(2)
-    train(TrainOptions.of(resume=str(run), quiet=True))
-    assert torch.get_num_threads() == 1
-    torch.set_num_threads(before)
+    try:
+        run = stopped_run(route, 1)
+        flags = json.loads((run / "checkpoints" / "flags.json").read_text())
+        assert (flags["device"], flags["threads"]) == ("cpu", 1)
+        train(TrainOptions.of(resume=str(run), quiet=True))
+        assert set(threads) == {1}
+        threads.clear()
+        train(TrainOptions.of(**given(route, threads=0)))
+        assert set(threads) == {2}  # what a run was given does not outlast it
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_training_leaves_the_random_state_of_the_process_alone(route):
+    before = torch.get_rng_state()
+    train(TrainOptions.of(**given(route, n_epochs=1)))
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.parametrize(
@@ -278,7 +376,7 @@ def test_a_resumed_run_keeps_its_device_threads_and_data_unless_told_otherwise(r
         ({"weight_decay": -1.0}, "--weightDecay -1"),
         ({"cache_refresh_rate": -5}, "--cacheRefreshRate -5"),
         ({"schedule": "step", "lr_step": 0}, "--lrStep 0"),
-        ({"n_neg": 1}, "two negatives"),
+        ({"n_neg": 1}, "needs 2 negatives"),
         ({"margin": 0.1, "margin2": 0.1}, "--margin 0.1 must be above --margin2 0.1"),
         ({"resume": "newest"}, "no run in"),
         ({"dataset": "nowhere"}, "nowhere"),

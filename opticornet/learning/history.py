@@ -1,0 +1,100 @@
+"""What each epoch of a run did, as one line of JSON in the run's ``epochs.jsonl``."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from opticornet.utils.files import write_text, writing
+
+EPOCHS = "epochs.jsonl"
+_RECALL = "recall@"
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """What one epoch did.
+
+    Attributes:
+        epoch: its number, from 0.
+        epochs: how many the run shall have.
+        means: of each number that the task's steps give, over the epoch's samples; empty where there were none.
+        samples: what the epoch learned from, counted as the task counts its batches.
+        seconds: spent on batches and steps.
+        lr: learning rate.
+        metrics: of the validation after the epoch, by name; None where there was none.
+        is_best: that validation is the best so far.
+    """
+
+    epoch: int
+    epochs: int
+    means: dict[str, float]
+    samples: int
+    seconds: float
+    lr: float
+    metrics: dict[str, float] | None
+    is_best: bool
+
+
+def recall_name(k: int) -> str:
+    """What recall@K is called among metrics."""
+    return f"{_RECALL}{k}"
+
+
+def recalls_of(metrics: Mapping[str, float]) -> dict[int, float]:
+    """The recalls among metrics: K to recall@K."""
+    return {int(name.removeprefix(_RECALL)): value for name, value in metrics.items() if name.startswith(_RECALL)}
+
+
+class EpochHistory:
+    """One line of JSON an epoch in ``epochs.jsonl``; a resumed run drops what it will do again.
+
+    Args:
+        run: run folder.
+        first_epoch: number of epochs already done.
+    """
+
+    def __init__(self, run: Path, first_epoch: int) -> None:
+        self.path = run / EPOCHS
+        kept = [epoch for epoch in read_epochs(run) if epoch["epoch"] < first_epoch]
+        if self.path.is_file():
+            write_text(self.path, "".join(json.dumps(epoch) + "\n" for epoch in kept))
+
+    def add(self, report: EpochReport) -> None:
+        """Append an epoch."""
+        with writing(self.path), open(self.path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(_line(report)) + "\n")
+
+
+def _line(report: EpochReport) -> dict[str, Any]:
+    """An epoch as the file has it: samples are called tuples, recalls stand by their K, other metrics by their name."""
+    line: dict[str, Any] = {
+        "epoch": report.epoch,
+        "epochs": report.epochs,
+        "means": report.means,
+        "tuples": report.samples,
+        "seconds": report.seconds,
+        "lr": report.lr,
+        "recalls": None if report.metrics is None else recalls_of(report.metrics),
+        "is_best": report.is_best,
+    }
+    others = {name: value for name, value in (report.metrics or {}).items() if not name.startswith(_RECALL)}
+    return line | ({"metrics": others} if others else {})
+
+
+def read_epochs(run: Path) -> list[dict[str, Any]]:
+    """The epochs of a run; a last line cut off by a crash is left out."""
+    try:
+        lines = (run / EPOCHS).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    epochs = []
+    for line in lines:
+        try:
+            epoch = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(epoch, dict) and isinstance(epoch.get("epoch"), int):
+            epochs.append(epoch)
+    return epochs

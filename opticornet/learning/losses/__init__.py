@@ -1,0 +1,13 @@
+"""Losses over tuples of an anchor, its positive and its negatives: one file per loss, one line here.
+
+To add a loss, write ``opticornet/learning/losses/<name>.py`` with a :class:`.base.TupleLoss` and its
+:class:`.base.LossOptions`, and give the latter a line below.
+"""
+
+from opticornet.utils.registry import Registry
+
+LOSSES: Registry = {
+    "quadruplet": "opticornet.learning.losses.quadruplet:QuadrupletOptions",
+    "triplet": "opticornet.learning.losses.triplet:TripletOptions",
+    "multi-similarity": "opticornet.learning.losses.multi_similarity:MultiSimilarityOptions",
+}

@@ -1,0 +1,113 @@
+"""What every loss over tuples of an anchor, its positive and its negatives takes and gives."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Tuples:
+    """A batch of encoded tuples; O-dimensional unit rows.
+
+    The two masks are best left on the CPU, where mining makes them: what they select is then known without waiting for
+    the device that holds the rows.
+
+    Attributes:
+        anchors: (B, O).
+        positives: (B, O).
+        negatives: (B, M, O).
+        mask: (B, M) bool, which negatives count.
+        apart: (B, M, M) bool, whether two negatives show different places.
+    """
+
+    anchors: Tensor
+    positives: Tensor
+    negatives: Tensor
+    mask: Tensor
+    apart: Tensor
+
+    @cached_property
+    def counted(self) -> tuple[Tensor, ...]:
+        """Where the negatives that count are, row after row: (n,) anchors and (n,) columns, int64."""
+        return self._selected(self.mask)
+
+    @cached_property
+    def different(self) -> tuple[Tensor, ...]:
+        """The pairs of an anchor's negatives that count and show different places, each once: (p,) anchors, (p,) and
+        (p,) columns, int64."""
+        return self._selected((self.apart & self.mask[:, :, None] & self.mask[:, None]).triu(1))
+
+    def _selected(self, mask: Tensor) -> tuple[Tensor, ...]:
+        device = self.anchors.device
+        return tuple(index.to(device, non_blocking=True) for index in mask.nonzero(as_tuple=True))
+
+
+@dataclass(frozen=True)
+class LossTerms:
+    """A loss and what it was made of, detached but for ``loss``.
+
+    Attributes:
+        loss: scalar to be minimised; zero, with a gradient of zeros, where there is nothing to learn from.
+        active: scalar, share of the terms above zero.
+        positive_distance: (B,) Euclidean distances of the anchors to their positives.
+        negative_distance: (n,) and to the negatives that count.
+    """
+
+    loss: Tensor
+    active: Tensor
+    positive_distance: Tensor
+    negative_distance: Tensor
+
+
+class TupleLoss(nn.Module, ABC):
+    """Scores a batch of tuples.
+
+    Attributes:
+        violation: a negative is worth mining where d(a, n) < d(a, p) + violation.
+        squared: whether d is the squared Euclidean distance there.
+    """
+
+    violation: float
+    squared: bool
+
+    @abstractmethod
+    def forward(self, tuples: Tuples) -> LossTerms: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossOptions(ABC):
+    """What a loss may be told: the entry of a loss in ``LOSSES``.
+
+    A subclass is a frozen dataclass, whose fields are declared by :func:`opticornet.utils.options.option`.
+
+    Attributes:
+        min_negatives: fewest negatives per anchor that it can learn from.
+    """
+
+    min_negatives: ClassVar[int] = 1
+
+    @abstractmethod
+    def build(self) -> TupleLoss:
+        """The loss."""
+
+
+def mean(terms: Tensor) -> Tensor:
+    """Mean of (K,) terms; zero, still with a gradient, where there are none."""
+    return terms.sum() / max(1, len(terms))
+
+
+def zero_loss(tuples: Tuples) -> Tensor:
+    """Zero, with a gradient of zeros."""
+    return (tuples.anchors.sum() + tuples.positives.sum() + tuples.negatives.sum()) * 0
+
+
+@torch.no_grad()
+def statistics(tuples: Tuples, terms: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Share of (K,) terms above zero, and Euclidean distances to positives (B,) and to negatives that count (n,)."""
+    positive = (tuples.anchors - tuples.positives).norm(dim=1)
+    negative = (tuples.anchors[:, None] - tuples.negatives).norm(dim=2)[tuples.counted]
+    return mean((terms > 0).float()), positive, negative

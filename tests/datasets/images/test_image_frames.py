@@ -1,0 +1,149 @@
+"""Images served as frames: decoded as extraction decodes them, kept within a budget, one line where one is bad."""
+
+import warnings
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from opticornet.datasets.images.batches import image_batches
+from opticornet.datasets.images.frames import ImageFrames, check_image_files
+from opticornet.datasets.images.sources import ImageFiles
+from opticornet.datasets.traverse import Traverse
+from opticornet.models.images.base import Preprocess
+from opticornet.utils.errors import UserError
+
+COUNT, HEIGHT, WIDTH = 12, 6, 8
+FRAME_BYTES = 4 * 3 * HEIGHT * WIDTH
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def paths(tmp_path) -> tuple[str, ...]:
+    """PNGs of noise."""
+    rng = np.random.default_rng(0)
+    for number in range(COUNT):
+        pixels = rng.integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+    return tuple(str(tmp_path / f"{number}.png") for number in range(COUNT))
+
+
+class Counted(ImageFiles):
+    """Images that remember which of them were read."""
+
+    @cached_property
+    def read_rows(self) -> list[int]:
+        return []
+
+    def read(self, index: int, grey: bool = False) -> np.ndarray:
+        self.read_rows.append(index)
+        return super().read(index, grey)
+
+
+def frames_of(paths, **settings) -> ImageFrames:
+    return ImageFrames(Counted(Path(), paths), Preprocess(None), CPU, **settings)
+
+
+def expected(paths) -> torch.Tensor:
+    """(N, 3, H, W), as extraction prepares them."""
+    (batch,) = image_batches(ImageFiles(Path(), paths), Preprocess(None), size=len(paths))
+    return batch.images
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+@pytest.mark.parametrize("cache_bytes", [0, 4 * FRAME_BYTES, 1 << 20])
+def test_rows_and_windows_are_the_images_that_extraction_prepares(paths, threads, cache_bytes):
+    frames, whole = frames_of(paths, threads=threads, cache_bytes=cache_bytes), expected(paths)
+    assert len(frames) == COUNT
+    assert frames.frame_shape == (3, HEIGHT, WIDTH)
+    starts = torch.tensor([7, 0, 0, 3, 8])  # any order, repeated, overlapping
+    for _ in range(2):  # again, from what was kept
+        assert torch.equal(frames.rows(3, 9), whole[3:9])
+        windows = frames.windows(starts, 4)
+        assert windows.dtype == torch.float32
+        assert torch.equal(windows, whole[starts[:, None] + torch.arange(4)])
+
+
+def test_windows_with_a_gap_between_them_read_no_frame_of_the_gap(paths):
+    frames = frames_of(paths)
+    rows, begins = frames.around(np.array([0, 1, 8, 9]), 2)
+    assert begins.tolist() == [0, 1, 3, 4]
+    assert torch.equal(rows, expected(paths)[[0, 1, 2, 8, 9, 10]])
+    assert {*frames.source.read_rows} == {0, 1, 2, 8, 9, 10}
+
+
+def test_what_is_kept_stays_within_its_budget_and_is_what_was_used_last(paths):
+    frames = frames_of(paths, cache_bytes=4 * FRAME_BYTES + 1)
+    for start in range(COUNT - 3):
+        frames.rows(start, start + 4)
+        assert sum(frame.nbytes for frame in frames._kept.values()) <= frames.cache_bytes
+    assert frames.source.read_rows[1:] == [*range(COUNT)]  # after the first one's shape: each image once
+    frames.rows(8, 12)
+    frames.rows(0, 1)  # in the place of frame 8
+    del frames.source.read_rows[:]
+    frames.rows(9, 12)
+    assert frames.source.read_rows == []
+
+
+def test_a_budget_below_one_frame_keeps_nothing(paths):
+    frames = frames_of(paths, cache_bytes=FRAME_BYTES - 1)
+    frames.rows(0, 4)
+    assert not frames._kept
+
+
+def test_changing_a_served_frame_does_not_change_what_is_kept(paths):
+    frames = frames_of(paths)
+    frames.rows(0, 2).zero_()
+    assert torch.equal(frames.rows(0, 2), expected(paths)[:2])
+
+
+def test_blocks_are_smaller_the_larger_frames_are(paths):
+    large = ImageFrames(ImageFiles(Path(), paths), Preprocess((1024, 1024)), CPU)
+    assert large.block == (64 << 20) // (4 * 3 * 1024 * 1024)
+    huge = ImageFrames(ImageFiles(Path(), paths), Preprocess((4096, 4096)), CPU)
+    assert huge.block == 1
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_a_corrupt_image_is_one_line_that_names_it(paths, threads):
+    Path(paths[5]).write_bytes(Path(paths[5]).read_bytes()[:60])
+    frames = frames_of(paths, threads=threads)
+    frames.rows(0, 5)
+    with pytest.raises(UserError, match=r"cannot decode the image .*5\.png: .*; repair it") as caught:
+        frames.windows(torch.tensor([3]), 4)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_image_of_another_size_is_one_line_that_names_it(paths):
+    Image.new("RGB", (9, 6)).save(paths[5])
+    with pytest.raises(UserError, match=r"5\.png becomes a frame of 3 x 6 x 9, the first .* one of 3 x 6 x 8: give"):
+        frames_of(paths).rows(0, COUNT)
+    resized = ImageFrames(ImageFiles(Path(), paths), Preprocess((4, 4)), CPU)
+    assert resized.rows(0, COUNT).shape == (COUNT, 3, 4, 4)
+
+
+def traverse(images: tuple[str, ...] | None) -> Traverse:
+    descriptors = None if images else np.ones((COUNT, 2), np.float32)
+    positions, bounds = np.arange(float(COUNT))[:, None], np.tile([0, COUNT], (COUNT, 1))
+    return Traverse("drive", descriptors, positions, "frames", bounds, images=images, images_source="photos")
+
+
+def test_missing_files_are_counted(paths):
+    check_image_files(traverse(paths))
+    for number in (3, 7):
+        Path(paths[number]).unlink()
+    with pytest.raises(UserError, match=r"drive: 2 of its 12 images do not exist, first .*3\.png; .* paths in photos"):
+        check_image_files(traverse(paths))
+    with pytest.raises(UserError, match="drive has descriptors only"):
+        check_image_files(traverse(None))
+
+
+def test_threads_leave_the_filters_of_warnings_as_they_were(paths):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        before = list(warnings.filters)
+        frames_of(paths, threads=4, cache_bytes=0).rows(0, COUNT)
+        assert warnings.filters == before

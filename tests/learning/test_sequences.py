@@ -1,0 +1,194 @@
+"""The task of tuples of windows: what it encodes, what a checkpoint holds, what a table of positives means."""
+
+import numpy as np
+import pytest
+import torch
+
+from opticornet.datasets.frames import DescriptorFrames
+from opticornet.datasets.traverse import Split, Traverse
+from opticornet.datasets.windows import Windows
+from opticornet.evaluation import ground_truth
+from opticornet.evaluation.scene import Scene
+from opticornet.learning.losses.base import TupleLoss
+from opticornet.learning.losses.quadruplet import QuadrupletLoss
+from opticornet.learning.losses.triplet import TripletLoss
+from opticornet.learning.mining import MinedTuples
+from opticornet.learning.sequences import Mining, SequenceSettings, SequenceTask, Side, make_miner, upgraded
+from opticornet.models.sequences.seqnet import SeqNet
+from opticornet.utils.checkpoints import load_checkpoint, save_checkpoint
+
+CPU = torch.device("cpu")
+
+
+def scene(negative_radius: float) -> Scene:
+    """20 places 10 m apart, seen twice; a table says that query i shows reference i."""
+    rng = np.random.default_rng(0)
+    positions, bounds = 10.0 * np.arange(20)[:, None], np.tile([0, 20], (20, 1))
+    reference, query = (
+        Traverse(name, rng.standard_normal((20, 4)).astype(np.float32), positions, "metres", bounds)
+        for name in ("reference", "query")
+    )
+    table = np.arange(20)[:, None] + [0, 1]
+    return Scene.of("line", Split("train", reference, query, None, negative_radius, table), 3, 0, CPU)
+
+
+def task(negative_radius: float = 2.0, loss: TupleLoss | None = None, **more) -> SequenceTask:
+    torch.manual_seed(0)
+    settings = SequenceSettings(**{"batch_size": 32, "n_neg": 10} | more)
+    both = scene(negative_radius), scene(negative_radius)
+    return SequenceTask("seqnet", SeqNet(4, 2, 3), loss or QuadrupletLoss(0.1, 0.05), *both, settings)
+
+
+@pytest.mark.parametrize(("radius", "negatives"), [(1.0, [3, 7]), (1.5, [3, 7]), (2.0, [2, 8])])
+def test_beside_a_table_the_negative_radius_counts_rows_on_both_sides(radius, negatives):
+    one = task(radius)
+    _, excluded = make_miner(one.scene, one.tuple_loss, 10).excluded.of(torch.tensor([5]))
+    kept = np.setdiff1d(np.arange(20), excluded)
+    assert [kept[kept < 5].max(), kept[kept > 5].min()] == negatives
+
+
+def batch() -> MinedTuples:
+    return MinedTuples(
+        torch.tensor([5]), torch.tensor([5]), torch.tensor([[10, 12, 13]]), torch.ones(1, 3, dtype=torch.bool)
+    )
+
+
+def test_beside_a_table_negatives_are_apart_by_rows_too():
+    apart = task(2.0).encode_batch(batch()).apart[0]
+    assert apart.tolist() == [[False, False, True], [False, False, False], [True, False, False]]
+
+
+def test_a_batch_is_encoded_as_its_windows_are():
+    one = task()
+    tuples = MinedTuples(
+        torch.tensor([3, 4]), torch.tensor([3, 4]), torch.tensor([[9, 12], [12, 0]]), torch.tensor([[1, 1], [1, 0]]) > 0
+    )
+    encoded = one.encode_batch(tuples)
+    query, reference = (one.module(side.gather(torch.arange(20))) for side in (one.query, one.reference))
+    torch.testing.assert_close(encoded.anchors, query[[3, 4]])
+    torch.testing.assert_close(encoded.positives, reference[[3, 4]])
+    torch.testing.assert_close(encoded.negatives[:, 0], reference[[9, 12]])
+    torch.testing.assert_close(encoded.negatives[0, 1], reference[12])
+    assert not encoded.negatives[1, 1].any()
+
+
+def test_tuples_are_encoded_in_the_runs_precision_and_their_loss_is_exact():
+    one = task(loss=TripletLoss(0.1))
+    precise = []
+    one.tuple_loss.register_forward_hook(lambda *_: precise.append(not torch.is_autocast_enabled("cpu")))
+    exact = one.loss(batch())
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = one.loss(batch())
+    assert precise == [True, True]
+    assert mixed.loss.dtype == mixed.values["positive_distance"].dtype == torch.float32
+    assert exact.values["positive_distance"] != mixed.values["positive_distance"]
+
+
+def test_the_numbers_of_a_step_have_names():
+    terms = task().loss(batch())
+    assert terms.samples == 1
+    assert {name: len(value.flatten()) for name, value in terms.values.items()} == {
+        "active": 1,
+        "positive_distance": 1,
+        "negative_distance": 3,
+    }
+
+
+def test_a_checkpoint_with_nothing_mined_can_be_read_again(tmp_path):
+    one = task()
+    one.mining.tuples = MinedTuples.join([], n_neg=10)
+    save_checkpoint(one.state() | {"state_dict": {}}, tmp_path / "state")
+    assert len(Mining.of(load_checkpoint(tmp_path / "state")["mining"]).tuples) == 0
+
+
+def test_a_task_on_the_cpu_leaves_gpus_alone(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: pytest.fail(f"{device} was asked"))
+    task()
+
+
+def long_side(count: int = 700) -> Side:
+    """Two sequences of windows of 3 frames, whose numbers tell them apart."""
+    bounds = np.repeat([[0, count // 2], [count // 2, count]], count // 2, axis=0)
+    rows = np.random.default_rng(1).standard_normal((count, 4)).astype(np.float32)
+    traverse = Traverse("drive", rows, np.arange(float(count))[:, None], "frames", bounds)
+    return Side(Windows.of(traverse, 3, 0), DescriptorFrames(rows, CPU))
+
+
+def test_some_windows_are_encoded_as_among_all():
+    side, encoder = long_side(), task().module
+    rows = torch.randperm(len(side), generator=torch.Generator().manual_seed(4))
+    together = side.encode(encoder, amp=False)
+    assert torch.equal(side.encode_rows(encoder, rows, amp=False), together[rows])
+    for some in (rows[:1], rows[:50], rows[100:600]):
+        torch.testing.assert_close(side.encode_rows(encoder, some, amp=False), together[some], rtol=0, atol=1e-6)
+
+
+def test_of_a_few_windows_no_frames_are_read_but_theirs():
+    side, asked = long_side(), []
+    rows = side.frames.rows
+    side.frames.rows = lambda start, stop: asked.append(stop - start) or rows(start, stop)
+    side.encode_rows(task().module, torch.tensor([600, 3, 290]), amp=False)
+    assert asked == [3, 3, 3]
+
+
+@pytest.mark.parametrize(("rate", "parts"), [(0, 1), (6, 4)])
+def test_an_epoch_encodes_all_references_each_part_and_each_anchor_once(monkeypatch, rate, parts):
+    one = task(loss=QuadrupletLoss(2.0, 1.0), cache_refresh_rate=rate)
+    encoded = {"query": [], "reference": []}
+    for name, windows in encoded.items():
+        side = getattr(one, name)
+        rows = side.frames.rows
+        monkeypatch.setattr(side.frames, "rows", lambda *ends, rows=rows, name=name: sides.append(name) or rows(*ends))
+        assert not windows
+    sides: list[str] = []
+    encode_traverse = type(one.module).encode_traverse
+
+    def counting(encoder, frames, starts, length):
+        encoded[sides[-1]].append(len(starts))
+        return encode_traverse(encoder, frames, starts, length)
+
+    monkeypatch.setattr(type(one.module), "encode_traverse", counting)
+    assert list(one.batches(0, 0))
+    assert sum(encoded["reference"]) == parts * 20
+    assert sum(encoded["query"]) == 20
+
+
+def test_what_validation_reads_is_prepared_once(monkeypatch):
+    one = task()
+    trees = []
+    nearest = ground_truth._nearest
+    monkeypatch.setattr(ground_truth, "_nearest", lambda *places: trees.append(1) or nearest(*places))
+    monkeypatch.setattr(Scene, "frames", lambda *_: pytest.fail("frames were prepared again"))
+    one.validation.truth.__dict__.pop("nearest_reference", None)
+    object.__setattr__(one.validation.truth, "table", None)
+    scores = {one.validate().score for _ in range(3)}
+    assert len(scores) == 1
+    assert len(trees) == 1
+
+
+@pytest.mark.parametrize("step", [0, 3])
+def test_a_checkpoint_of_the_former_layout_is_understood(step):
+    """Where loop and task were one: what is the task's now."""
+    tuples = {"anchors": torch.arange(4), "positives": torch.arange(4)}
+    tuples |= {"negatives": torch.zeros(4, 2, dtype=torch.int64), "mask": torch.ones(4, 2, dtype=torch.bool)}
+    progress = {
+        "epoch": 2, "order": torch.arange(20), "part": 1, "tuples": tuples if step else None, "step": step,
+        "totals": {"loss": 6.0, "active": 3.0, "tuples": 12} if step else {}, "best": (0.75, 0.5), "best_epoch": 1,
+        "stale": 1, "learned": False, "recalls": {1: 0.5, 5: 0.75}, "seconds": 1.5,
+    }  # fmt: skip
+    own = torch.Generator().manual_seed(3).get_state()
+    old = {"epoch": 2, "in_dims": 4, "recalls": {1: 0.5, 5: 0.75}, "best_score": 0.75, "progress": progress}
+    old |= {"remembered": None, "random": {"own": own, "torch": torch.get_rng_state(), "cuda": None}}
+    new = upgraded(old)
+    assert new["progress"] == {
+        "epoch": 2, "step": step, "samples": 12 if step else 0, "totals": {"loss": 6.0, "active": 3.0} if step else {},
+        "seconds": 1.5, "best": (0.75, 0.5), "best_epoch": 1, "stale": 1, "converged": False,
+        "metrics": {"recall@1": 0.5, "recall@5": 0.75},
+    }  # fmt: skip
+    one = task()
+    one.restore(new, "here")
+    assert one.mining.part == 1
+    assert torch.equal(one.generator.get_state(), own)
+    assert (one.mining.found > 0) == bool(step)
+    assert upgraded(new) is new

@@ -1,0 +1,44 @@
+"""Settings of the device that last for a block."""
+
+import pytest
+import torch
+
+from opticornet.utils.device import cpu_threads, seeded
+from opticornet.utils.errors import UserError
+
+
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_threads_are_as_before_after_the_block(two_threads):
+    with cpu_threads(1):
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == 2
+    with pytest.raises(RuntimeError, match="failed"), cpu_threads(1):
+        raise RuntimeError("failed")
+    assert torch.get_num_threads() == 2
+
+
+def test_zero_takes_what_the_process_has(two_threads):
+    with cpu_threads(0):
+        assert torch.get_num_threads() == 2
+
+
+def test_too_many_threads_are_refused():
+    with pytest.raises(UserError, match="at most 1024"), cpu_threads(1025):
+        pass
+
+
+def test_a_seed_lasts_for_the_block():
+    before = torch.get_rng_state()
+    drawn = []
+    for seed in (1, 1, 2):
+        with seeded(seed, torch.device("cpu")):
+            drawn.append(torch.rand(1).item())
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert torch.equal(torch.get_rng_state(), before)
