@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -16,7 +16,7 @@ from opticornet.datasets.windows import Windows
 from opticornet.evaluation.scene import Scene, encode_side
 from opticornet.inference.encode import encode, frames_of
 from opticornet.inference.load import LoadedEncoder, WeightsRecord, frames_taken, load_encoder
-from opticornet.inference.runs import find_run, read_flags
+from opticornet.inference.runs import read_flags
 from opticornet.matching.ranking import Ranking
 from opticornet.matching.rerankers import local_features
 from opticornet.matching.search import EXACT, Index
@@ -41,7 +41,7 @@ class Described:
 
 @dataclass(frozen=True)
 class Answer:
-    """Ranked references of every query, and how they were come by.
+    """Ranked references of every query, and how they were found.
 
     Attributes:
         ranking: (M, K) window numbers of the reference and their distances.
@@ -51,6 +51,7 @@ class Answer:
         weights, rerank_weights: what was loaded.
         candidates: the whole ranking before re-ranking.
         exact: the exact ranking, where an approximate index gave ``ranking``.
+        index_settings: of an approximate index, see ``opticornet.matching.search.Index``.
     """
 
     ranking: Ranking
@@ -61,21 +62,21 @@ class Answer:
     rerank_weights: WeightsRecord | None = None
     candidates: Ranking | None = None
     exact: Ranking | None = None
+    index_settings: dict[str, int] = field(default_factory=dict)
 
 
-def frames_needed(options: TestOptions, run: Path | None) -> frozenset[FrameKind]:
+def frames_needed(options: TestOptions, single_run: Path | None) -> frozenset[FrameKind]:
     """The kinds of frames that a test reads: those its method takes, and those that are matched to re-rank.
 
-    Raises:
-        UserError: a run that is to describe single frames is missing.
+    Args:
+        options: of the test.
+        single_run: the run whose encoder describes single frames to be matched; None where none does.
     """
     methods = [options.pooling]
     if options.rerank == "single+seqmatch":
         methods.append(options.rerank)
-    if options.rerank == "s1+seqmatch":
-        run = find_run(options.rerank_resume, options.runs_path, options.save_path)
-    if run is not None and "s1+seqmatch" in (options.pooling, options.rerank):
-        methods.append(str(read_flags(run, options.save_path).get("pooling")))
+    if single_run is not None:
+        methods.append(str(read_flags(single_run, options.save_path).get("pooling")))
     return frozenset(frames_taken(method) for method in methods if method != "s1+seqmatch")
 
 
@@ -104,11 +105,31 @@ def load_method(scene: Scene, options: TestOptions, run: Path | None) -> LoadedE
     )
 
 
+def load_single_frames(scene: Scene, options: TestOptions, run: Path) -> LoadedEncoder:
+    """The encoder of a run, for the single frames that ``s1+seqmatch`` matches.
+
+    Raises:
+        UserError: the run has no such encoder, or one that does not fit the data.
+    """
+    reranks = options.rerank == "s1+seqmatch"
+    single = replace(options, sequence_length=1, given=options.given - {"sequence_length", "pooling"})
+    if reranks:  # what was given is of the method that finds the candidates
+        single = replace(single, given=frozenset(), chosen={})
+    try:
+        single = single.restored(read_flags(run, options.save_path), ("pooling",), str(run))
+        return load_method(scene, single, run)
+    except UserError as error:
+        raise UserError(
+            f"`{'rerank_resume' if reranks else 'resume'}` {run} cannot describe single frames ({error}); name a run "
+            "trained with `sequence_length` 1 `w` 1"
+        ) from error
+
+
 def search_descriptors(scene: Scene, options: TestOptions, described: Described) -> Answer:
     """Answer by nearest-neighbour search of sequence descriptors."""
     k = min(max(max(KS), options.top_k if options.rerank else 0), len(scene.reference))
     seconds = dict(described.seconds)
-    with timed(seconds, "search"), blaming(f"--index {options.index}"):
+    with timed(seconds, "search"), as_user_error(f"`index` {options.index}"):
         index = Index(described.reference, options.index, device=scene.device, seed=options.seed)
         ranking = index.search(described.query, k)
     exact = None
@@ -134,13 +155,22 @@ def search_descriptors(scene: Scene, options: TestOptions, described: Described)
         ),
         weights=described.encoder.weights,
         exact=exact,
+        index_settings=index.settings,
     )
 
 
-def match_frames(scene: Scene, options: TestOptions, run: Path | None, candidates: np.ndarray | None) -> Answer:
-    """Answer by matching the frames of windows: against all references, or only ``candidates`` (M, K)."""
+def match_frames(
+    scene: Scene, options: TestOptions, single: LoadedEncoder | None, candidates: np.ndarray | None
+) -> Answer:
+    """Answer by matching the frames of windows: against all references, or only ``candidates`` (M, K).
+
+    Args:
+        scene, options: what is matched and how.
+        single: describes the frames, see :func:`load_single_frames`; None: they are matched raw.
+        candidates: window numbers of the reference, -1 for none.
+    """
     seconds: dict[str, float] = {}
-    weights, reference, query = frame_sets(scene, options, options.pooling, run, seconds)
+    reference, query = frame_sets(scene, options, single, seconds)
     matcher, settings = matching(options, scene.device)
     k = min(max(KS), len(scene.reference))
     if candidates is None:
@@ -154,41 +184,48 @@ def match_frames(scene: Scene, options: TestOptions, run: Path | None, candidate
         def find(queries: SequenceSet, rows: slice) -> Ranking:
             return rerank(matcher, reference, queries, candidates[rows], **settings)
 
-    with timed(seconds, step), blaming("--matchMemory"):
+    with timed(seconds, step), as_user_error("`match_memory_mib`"):
         ranking = find(query, slice(None))
     return Answer(
         ranking=ranking,
         out_dims=0,
         seconds=seconds,
-        alone_ms=one_at_a_time(scene, options, {step: lambda i: find(only(query, i), slice(i, i + 1))}),
-        weights=weights,
+        alone_ms=one_at_a_time(
+            scene,
+            options,
+            ({} if single is None else {"encode": single_frames_of_window(scene, options, single)})
+            | {step: lambda i: find(query.window(i), slice(i, i + 1))},
+        ),
+        weights=None if single is None else single.weights,
         candidates=None if candidates is None else Ranking(candidates, np.zeros(candidates.shape, np.float32)),
     )
 
 
-def rerank_answer(scene: Scene, options: TestOptions, answer: Answer) -> Answer:
-    """Re-order the first ``top_k`` of an answer by matching frames; what lay behind them is dropped."""
-    run = None
-    if options.rerank == "s1+seqmatch":
-        run = find_run(options.rerank_resume, options.runs_path, options.save_path)
+def rerank_answer(scene: Scene, options: TestOptions, answer: Answer, single: LoadedEncoder | None) -> Answer:
+    """Re-order the first ``top_k`` of an answer by matching frames, which ``single`` describes as in
+    :func:`match_frames`; what lay behind them is dropped."""
     seconds = dict(answer.seconds)
     if options.rerank_length:
         scene = scene.with_length(options.rerank_length, "rerank_length")
-    weights, reference, query = frame_sets(scene, options, options.rerank, run, seconds)
+    reference, query = frame_sets(scene, options, single, seconds)
     matcher, settings = matching(options, scene.device)
     candidates = answer.ranking.first(options.top_k)
-    with timed(seconds, "rerank"), blaming("--matchMemory"):
+    with timed(seconds, "rerank"), as_user_error("`match_memory_mib`"):
         ranking = rerank(matcher, reference, query, candidates.indices, **settings)
 
+    describe_frames = None if single is None else single_frames_of_window(scene, options, single)
+
     def rerank_one(i: int) -> Ranking:
-        return rerank(matcher, reference, only(query, i), candidates.indices[i : i + 1], **settings)
+        if describe_frames is not None:
+            describe_frames(i)
+        return rerank(matcher, reference, query.window(i), candidates.indices[i : i + 1], **settings)
 
     return replace(
         answer,
         ranking=ranking,
         candidates=answer.ranking,
         seconds=seconds,
-        rerank_weights=weights,
+        rerank_weights=None if single is None else single.weights,
         alone_ms=answer.alone_ms | one_at_a_time(scene, options, {"rerank": rerank_one}),
     )
 
@@ -261,29 +298,33 @@ def one_at_a_time(
 
 
 def frame_sets(
-    scene: Scene, options: TestOptions, method: str, run: Path | None, seconds: dict[str, float]
-) -> tuple[WeightsRecord | None, SequenceSet, SequenceSet]:
-    """The windows of both sides as frames to be matched: raw (``single+seqmatch``) or encoded (``s1+seqmatch``)."""
-    sides = (("reference", scene.reference), ("query", scene.query))
-    if method == "single+seqmatch":
-        raw = [sequence_set(side, side.traverse.need_descriptors(), normalise=True) for _, side in sides]
-        return None, *raw
-    flags = read_flags(run, options.save_path)
-    typed = options.given - {"sequence_length", "pooling"} if method == options.pooling else frozenset()
-    single = replace(options, sequence_length=1, given=typed)
-    single = single.restored(flags, ("pooling",), str(run))
-    try:
-        loaded = load_method(scene, single, run)
-    except UserError as error:
-        raise UserError(
-            f"s1+seqmatch cannot describe single frames with {run} ({error}); name a run trained with --seqL 1 --w 1"
-        ) from error
-    encoder, sets = loaded.encoder.to(scene.device), []
-    for name, side in sides:
+    scene: Scene, options: TestOptions, single: LoadedEncoder | None, seconds: dict[str, float]
+) -> tuple[SequenceSet, SequenceSet]:
+    """The windows of both sides as frames to be matched: raw, or as ``single`` describes them."""
+    if single is None:
+        reference, query = (
+            sequence_set(side, side.traverse.need_descriptors(), normalise=True)
+            for side in (scene.reference, scene.query)
+        )
+        return reference, query
+    encoder, sets = single.encoder.to(scene.device), []
+    for name, side in (("reference", scene.reference), ("query", scene.query)):
         with timed(seconds, f"encode_{name}"):
             frames = frames_of(side.traverse, encoder, scene.device)
             sets.append(sequence_set(side, encode(encoder, frames, np.arange(len(frames)), 1, amp=options.amp)))
-    return loaded.weights, *sets
+    return sets[0], sets[1]
+
+
+def single_frames_of_window(scene: Scene, options: TestOptions, single: LoadedEncoder) -> Callable[[int], Tensor]:
+    """Describes all frames of the i-th query window, (L, O), as a robot must that has just come to it."""
+    encoder = single.encoder.to(scene.device)
+    frames = frames_of(scene.query.traverse, encoder, scene.device)
+
+    def describe_frames(i: int) -> Tensor:
+        rows = scene.query.starts[i] + np.arange(scene.query.length)
+        return encode(encoder, frames, rows, 1, amp=options.amp).cpu()
+
+    return describe_frames
 
 
 def sequence_set(side: Windows, frames: np.ndarray | Tensor, normalise: bool = False) -> SequenceSet:
@@ -292,15 +333,10 @@ def sequence_set(side: Windows, frames: np.ndarray | Tensor, normalise: bool = F
     return SequenceSet(frames, side.starts, side.length, bounds, normalise).measured()
 
 
-def only(queries: SequenceSet, i: int) -> SequenceSet:
-    """The i-th window alone."""
-    return replace(queries, starts=queries.starts[i : i + 1], bounds=queries.bounds[i : i + 1])
-
-
 def matching(options: TestOptions, device: torch.device) -> tuple[SequenceMatcher, dict]:
     """The sequence matcher and the settings both of its uses share."""
     if options.matcher == "seqslam":
-        with blaming("--velocities, --contrastWindow"):
+        with as_user_error("`velocities`, `contrast_window`"):
             slowest, fastest, step = options.velocities
             matcher = MATCHERS["seqslam"](slowest, fastest, step, options.contrast_window)
     else:
@@ -347,9 +383,9 @@ def timed(seconds: dict[str, float], step: str) -> Iterator[None]:
 
 
 @contextmanager
-def blaming(option: str) -> Iterator[None]:
-    """Say which option a ValueError of the matching room comes from."""
+def as_user_error(argument: str) -> Iterator[None]:
+    """Turn a ValueError of the matching room into a UserError that names the argument it comes from."""
     try:
         yield
     except ValueError as error:
-        raise UserError(f"{option}: {error}") from error
+        raise UserError(f"{argument}: {error}") from error

@@ -58,8 +58,14 @@ def write_flags(run: Path, flags: dict[str, Any], save_path: str = SAVE_PATH) ->
     write_json(run / save_path / FLAGS, flags)
 
 
-def find_run(resume: str, runs_path: str, save_path: str) -> Path:
-    """The run folder ``resume`` means: that folder, or the newest run in it; without a value the newest of all.
+def find_run(resume: str, runs_path: str, save_path: str, argument: str = "resume") -> Path:
+    """A run folder by its path, or the newest run inside a folder of runs.
+
+    Args:
+        resume: the path; ``NEWEST`` for the newest run of all.
+        runs_path: folder of all runs.
+        save_path: folder of the checkpoints inside a run.
+        argument: what ``resume`` was given as, for messages.
 
     Raises:
         UserError: the folder is missing, is no run and holds none; there is no run yet.
@@ -67,16 +73,16 @@ def find_run(resume: str, runs_path: str, save_path: str) -> Path:
     if resume == NEWEST:
         newest = _newest(Path(runs_path), save_path)
         if newest is None:
-            raise UserError(f"`resume`: no run in {runs_path} yet; train one, or name a run folder")
+            raise UserError(f"`{argument}`: no run in {runs_path} yet; train one, or name a run folder")
         return newest
     run = Path(resume)
     if not run.is_dir():
-        raise UserError(f"`resume` {resume}: no such folder; runs are in {runs_path}")
+        raise UserError(f"`{argument}` {resume}: no such folder; runs are in {runs_path}")
     if (run / save_path / FLAGS).is_file():
         return run
     newest = _newest(run, save_path)
     if newest is None:
-        raise UserError(f"`resume` {resume} is not a run: no {save_path}/{FLAGS} in it; runs are in {runs_path}")
+        raise UserError(f"`{argument}` {resume} is not a run: no {save_path}/{FLAGS} in it; runs are in {runs_path}")
     return newest
 
 

@@ -17,6 +17,7 @@ from opticornet.evaluation.answers import (
     Described,
     describe,
     frames_needed,
+    load_single_frames,
     match_frames,
     read_predictions,
     rerank_answer,
@@ -50,23 +51,25 @@ def test(options: TestOptions) -> ResultRecord | None:
     for folder in filter(None, (options.results_path, options.report)):
         with writing(folder):  # now, rather than when everything is computed
             Path(folder).mkdir(parents=True, exist_ok=True)
+    single_run = find_single_run(options, run)
     with cpu_threads(options.threads):
-        return answer_and_score(options, run)
+        return answer_and_score(options, run, single_run)
 
 
-def answer_and_score(options: TestOptions, run: Path | None) -> ResultRecord | None:
+def answer_and_score(options: TestOptions, run: Path | None, single_run: Path | None) -> ResultRecord | None:
     """Answer every query of the split, score the answers and save what was asked for; as :func:`test`, whose options
-    are already checked."""
+    are already checked, and whose runs are found."""
     device = choose_device(options.device, options.nocuda)
     dataset = load_dataset(options.dataset, **options.source(), splits=(options.split,))
     split = dataset.splits[options.split]
-    needs = frames_needed(options, run)
+    needs = frames_needed(options, single_run)
     scene = Scene.of(dataset.name, split, options.sequence_length, options.filter_length, device, needs)
     check_sizes(options, scene)
+    single = None if single_run is None else load_single_frames(scene, options, single_run)
     shown = ()
     if options.pooling in MATCHED:
         candidates = read_predictions(options, scene) if options.predictions_file else None
-        answer = match_frames(scene, options, run, candidates)
+        answer = match_frames(scene, options, single, candidates)
     else:
         described = describe(scene, options, run)
         if options.extract_only:
@@ -75,9 +78,10 @@ def answer_and_score(options: TestOptions, run: Path | None) -> ResultRecord | N
         if options.projector:
             shown = side_of(scene.reference, described.reference), side_of(scene.query, described.query)
         del described  # what follows needs its memory
-        if options.rerank:
-            reorder = rerank_locally if options.rerank == "local" else rerank_answer
-            answer = reorder(scene, options, answer)
+        if options.rerank == "local":
+            answer = rerank_locally(scene, options, answer)
+        elif options.rerank:
+            answer = rerank_answer(scene, options, answer, single)
     record, arrays = score(scene, options, answer)
     print(summary(record))
     del answer  # before TensorBoard takes memory of its own
@@ -135,16 +139,37 @@ def resolve(options: TestOptions) -> tuple[TestOptions, Path | None]:
     return options.restored(flags, (*decided, *(name for name in followed if name not in options.given)), str(run)), run
 
 
+def find_single_run(options: TestOptions, run: Path | None) -> Path | None:
+    """The run whose encoder describes the single frames that are matched: ``run`` where they are the answer, that of
+    ``rerank_resume`` where they re-order one; None where raw frames or none are matched.
+
+    Raises:
+        UserError: there is no such run, or one of its plugins is missing.
+    """
+    if options.pooling == "s1+seqmatch":
+        return run
+    if options.rerank != "s1+seqmatch":
+        return None
+    run = find_run(options.rerank_resume, options.runs_path, options.save_path, "rerank_resume")
+    load_remembered(read_flags(run, options.save_path).get("plugins", {}), options.plugin, str(run))
+    return run
+
+
 def check_test_options(options: TestOptions) -> None:
     """Raise :class:`UserError` for options that make no sense together, before anything is read."""
     options.refuse_unused()
     options.check_names()
-    matches = options.pooling in MATCHED or options.rerank in MATCHED
-    unused = set() if matches else {"matcher", "reverse", "velocities", "contrast_window"}
+    unused: dict[str, str] = {}
+    if options.pooling not in MATCHED and options.rerank not in MATCHED:
+        unused |= dict.fromkeys(("matcher", "reverse", "velocities", "contrast_window"), "no frames are matched")
     if not options.rerank:
-        unused |= {"rerank_resume", "rerank_length"} | ({"top_k"} if not options.predictions_file else set())
-    for name in sorted(unused & options.given):
-        raise UserError(f"{options.flags()[name].metadata['flag']} changes nothing here: no frames are matched by it")
+        unused |= dict.fromkeys(("rerank_resume", "rerank_length"), "nothing is re-ranked; `rerank` does")
+        if not options.predictions_file:
+            unused["top_k"] = "nothing is re-ranked; `rerank` does"
+    elif options.rerank != "s1+seqmatch":
+        unused["rerank_resume"] = f"`rerank` {options.rerank} loads no encoder, s1+seqmatch does"
+    for name in sorted(unused.keys() & options.given):
+        raise UserError(f"`{name}` changes nothing here: {unused[name]}")
     if options.extract_only and options.pooling in MATCHED:
         raise UserError(f"--extractOnly writes sequence descriptors; {options.pooling} has none")
     if options.extract_only and not options.results_path:

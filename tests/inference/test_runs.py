@@ -38,6 +38,8 @@ def test_what_is_not_a_run_is_refused(tmp_path):
         find_run("newest", str(tmp_path), "checkpoints")
     with pytest.raises(UserError, match="no such folder"):
         find_run(str(tmp_path / "none"), str(tmp_path), "checkpoints")
+    with pytest.raises(UserError, match="`rerank_resume`: no run in"):
+        find_run("newest", str(tmp_path), "checkpoints", "rerank_resume")
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="is not a run"):
         find_run(str(tmp_path / "empty"), str(tmp_path), "checkpoints")

@@ -8,6 +8,9 @@ import pytest
 import torch
 
 from opticornet.cli import main
+from opticornet.datasets.catalogue import load_dataset
+from opticornet.evaluation.answers import load_single_frames
+from opticornet.evaluation.scene import Scene
 from opticornet.options.modes import TestOptions
 from opticornet.steps.test import test as run_test
 from opticornet.utils.errors import UserError
@@ -268,6 +271,12 @@ def command(plain, *arguments: str) -> list[str]:
         (["--pooling", "single+seqmatch", "--matcher", "seqslam", "--velocities", "2", "1", "1"], "--velocities"),
         (["--pooling", "single", "--device", "cuda"], "--device cuda"),
         (["--pooling", "single+seqmatch", "--extractOnly", "--resultsPath", "x"], "has none"),
+        (["{rerank}", "elsewhere"], "--rerankResume elsewhere: no such folder"),
+        (["{rerank}", "{s5}"], "--rerankResume {s5} cannot describe single frames"),
+        (["{rerank}", "{s5}"], "name a run trained with --seqL 1 --w 1"),
+        (["{rerank}", "{s1}", "--ckpt", "latest"], "--rerankResume {s1} cannot describe single frames"),
+        (["--pooling", "single", "--rerank", "single+seqmatch", "--rerankResume", "{s1}"], "--rerankResume changes"),
+        (["--pooling", "single", "--rerankSeqL", "3"], "--rerankSeqL changes nothing here"),
         (["--pooling", "single", "--reverse"], "--reverse changes nothing here"),
         (["--pooling", "single", "--topK", "5"], "--topK changes nothing here"),
         (["--pooling", "s1+seqmatch", "--resume", "{s1}", "--w", "4"], "--w changes nothing here"),
@@ -281,11 +290,37 @@ def command(plain, *arguments: str) -> list[str]:
 def test_bad_options_are_one_line_and_exit_status_2(plain, capsys, arguments, message):
     if "cuda" in arguments and torch.cuda.is_available():
         pytest.skip("there is a CUDA device")
-    filled = [argument.format(**plain.runs) for argument in arguments]
+    rerank = ["--pooling", "smooth", "--rerank", "s1+seqmatch", "--rerankResume"]
+    filled = [
+        a for argument in arguments for a in (rerank if argument == "{rerank}" else [argument.format(**plain.runs)])
+    ]
     assert main(command(plain, *filled)) == 2
     error = capsys.readouterr().err
-    assert message in error
+    assert message.format(**plain.runs) in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("run", ["elsewhere", "{s5}"])
+def test_the_run_to_re_rank_by_is_looked_at_before_anything_is_encoded(plain, monkeypatch, run):
+    monkeypatch.setattr("opticornet.steps.test.describe", lambda *_: pytest.fail("encoded"))
+    with pytest.raises(UserError, match="`rerank_resume`"):
+        run_test(plain.options("smooth5", rerank="s1+seqmatch", rerank_resume=run.format(**plain.runs)))
+
+
+def test_the_run_to_re_rank_by_must_be_of_the_same_descriptors(plain):
+    checkpoint = Path(plain.runs["s1"]) / "checkpoints" / "model_best.pth.tar"
+    torch.save(torch.load(checkpoint, weights_only=False) | {"in_dims": 20}, checkpoint)
+    with pytest.raises(UserError, match=r"`rerank_resume` .*s1 cannot describe single frames \(.*20-D descriptors"):
+        run_test(plain.options("smooth5", rerank="s1+seqmatch", rerank_resume=plain.runs["s1"]))
+
+
+def test_options_of_the_first_method_are_not_those_of_the_encoder_to_re_rank_by(plain):
+    flags = Path(plain.runs["s1"]) / "checkpoints" / "flags.json"
+    flags.write_text(json.dumps({k: v for k, v in json.loads(flags.read_text()).items() if k != "w"}))
+    split = load_dataset(str(plain.folder), splits=("test",)).splits["test"]
+    scene = Scene.of("plain", split, 5, 0, torch.device("cpu"))
+    with pytest.raises(UserError, match="`sequence_length` 1 is below 3"):  # the default, not the 1 given
+        load_single_frames(scene, plain.options("hvpr_s5_to_s1", w=1), Path(plain.runs["s1"]))
 
 
 def test_a_checkpoint_of_other_data_is_refused(plain, capsys):
