@@ -19,7 +19,7 @@ from opticornet.inference.load import LoadedEncoder, WeightsRecord, frames_taken
 from opticornet.inference.runs import read_flags
 from opticornet.matching.ranking import Ranking
 from opticornet.matching.rerankers import local_features
-from opticornet.matching.search import EXACT, Index
+from opticornet.matching.search import EXACT, Index, check_index
 from opticornet.matching.sequences.base import SequenceMatcher
 from opticornet.matching.sequences.match import MATCHERS, match, rerank
 from opticornet.matching.sequences.windows import SequenceSet
@@ -84,6 +84,8 @@ def describe(scene: Scene, options: TestOptions, run: Path | None) -> Described:
     """Encode every window of both sides."""
     loaded = load_method(scene, options, run)
     encoder = loaded.encoder.to(scene.device)
+    with as_user_error(f"`index` {options.index}"):
+        check_index(options.index, encoder.encoding_dims(options.sequence_length))
     vectors, seconds = {}, {}
     for name, side in (("reference", scene.reference), ("query", scene.query)):
         with timed(seconds, f"encode_{name}"):
@@ -236,18 +238,9 @@ def rerank_locally(scene: Scene, options: TestOptions, answer: Answer) -> Answer
     The distance of a pair is the number of its mutual matches, negated.
 
     Raises:
-        UserError: a traverse has no local features, or the two do not have the same ones.
+        UserError: as :func:`local_features_of`.
     """
-    sides = (scene.reference, scene.query)
-    for side in sides:
-        if side.traverse.local_features is None:
-            raise UserError(
-                f"--rerank local: {side.traverse.source} has no local features beside it; extract it with --local and "
-                "an image encoder that has them, such as fol"
-            )
-    reference, query = (side.traverse.local_features for side in sides)
-    if reference.shape[2] != query.shape[2]:
-        raise UserError(f"--rerank local: local features of {reference.shape[2]} and {query.shape[2]} dimensions")
+    reference, query = local_features_of(scene)
     candidates = answer.ranking.first(options.top_k)
 
     def find(first: int, last: int) -> Ranking:
@@ -274,6 +267,26 @@ def rerank_locally(scene: Scene, options: TestOptions, answer: Answer) -> Answer
         seconds=seconds,
         alone_ms=answer.alone_ms | one_at_a_time(scene, options, {"rerank": lambda i: find(i, i + 1)}),
     )
+
+
+def local_features_of(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
+    """The local features of both traverses, (N, F, C) and (M, G, C).
+
+    Raises:
+        UserError: a traverse has none, or the two do not have the same ones.
+    """
+    found = []
+    for side in (scene.reference, scene.query):
+        if side.traverse.local_features is None:
+            raise UserError(
+                f"`rerank` local: {side.traverse.source} has no local features beside it; extract it with --local and "
+                "an image encoder that has them, such as fol"
+            )
+        found.append(side.traverse.local_features)
+    reference, query = found
+    if reference.shape[2] != query.shape[2]:
+        raise UserError(f"`rerank` local: local features of {reference.shape[2]} and {query.shape[2]} dimensions")
+    return reference, query
 
 
 def one_at_a_time(
@@ -333,15 +346,22 @@ def sequence_set(side: Windows, frames: np.ndarray | Tensor, normalise: bool = F
     return SequenceSet(frames, side.starts, side.length, bounds, normalise).measured()
 
 
+def make_matcher(options: TestOptions) -> SequenceMatcher:
+    """The sequence matcher.
+
+    Raises:
+        UserError: its options make no sense.
+    """
+    if options.matcher != "seqslam":
+        return MATCHERS[options.matcher]()
+    with as_user_error("`velocities`, `contrast_window`"):
+        slowest, fastest, step = options.velocities
+        return MATCHERS["seqslam"](slowest, fastest, step, options.contrast_window)
+
+
 def matching(options: TestOptions, device: torch.device) -> tuple[SequenceMatcher, dict]:
     """The sequence matcher and the settings both of its uses share."""
-    if options.matcher == "seqslam":
-        with as_user_error("`velocities`, `contrast_window`"):
-            slowest, fastest, step = options.velocities
-            matcher = MATCHERS["seqslam"](slowest, fastest, step, options.contrast_window)
-    else:
-        matcher = MATCHERS[options.matcher]()
-    return matcher, {
+    return make_matcher(options), {
         "memory_bytes": options.match_memory_mib << 20,
         "reverse": options.reverse,
         "device": device,

@@ -8,10 +8,11 @@ import numpy as np
 import torch
 
 from opticornet.datasets.catalogue import load_dataset
-from opticornet.evaluation.answers import describe, frame_sets
+from opticornet.evaluation.answers import describe, frame_sets, load_single_frames
 from opticornet.evaluation.scene import Scene
 from opticornet.inference.load import frames_taken
 from opticornet.options.modes import TestOptions
+from opticornet.options.plugins import load_remembered
 from opticornet.options.shared import MATCHED
 from opticornet.reports.results import Result
 from opticornet.utils.checkpoints import BEST, LATEST, sha256
@@ -28,8 +29,8 @@ def reopen(result: Result) -> Scene:
     Raises:
         Unavailable: the dataset is gone or has changed since.
     """
-    options = recorded_options(result)
     try:
+        options = recorded_options(result)
         dataset = load_dataset(options.dataset, **options.source(), splits=(options.split,))
         filter_length = int(result.get("method", "filter_length", default=0))
         needs = frozenset({frames_taken(result.get("method", "weights", "flags", "pooling", default=options.pooling))})
@@ -45,7 +46,13 @@ def reopen(result: Result) -> Scene:
 
 
 def recorded_options(result: Result) -> TestOptions:
-    """The options of the test, as far as they shape descriptors."""
+    """The options of the test, as far as they shape descriptors; its plugins are loaded.
+
+    Raises:
+        UserError: a plugin is gone or has changed, or the record's options are not known here.
+    """
+    files = result.get("plugins", default=[])
+    load_remembered({file["path"]: file["sha256"] for file in files}, (), str(result.path))
     method = result.get("method", default={})
     options = TestOptions.of(
         split=str(result.get("data", "split", default="test")),
@@ -53,6 +60,7 @@ def recorded_options(result: Result) -> TestOptions:
         sequence_length=result.length,
     )
     options = _with(options, result.get("data", "options", default={}), tuple(options.flags()))
+    options = _with(options, result.get("options", default={}), ("amp",))
     flags = result.get("method", "weights", "flags", default={})
     return _with(options, flags, ("pooling", "save_path") if options.pooling not in MATCHED else ("save_path",))
 
@@ -68,15 +76,16 @@ def vectors(result: Result, scene: Scene) -> tuple[np.ndarray, np.ndarray, str]:
     Raises:
         Unavailable: the weights are gone or are not those recorded.
     """
-    options, run = recorded_options(result), None
-    if result.get("method", "weights") is not None:
-        run, checkpoint = _weights(result, options)
-        options = replace(options, ckpt=checkpoint)
+    run = None
     try:
+        options = recorded_options(result)
+        if result.get("method", "weights") is not None:
+            run, checkpoint = _weights(result, options)
+            options = replace(options, ckpt=checkpoint)
         if options.pooling not in MATCHED:
             described = describe(scene, options, run)
             return _unit(described.reference), _unit(described.query), "sequence descriptors"
-        _, *sets = frame_sets(scene, options, options.pooling, run, {})
+        sets = frame_sets(scene, options, None if run is None else load_single_frames(scene, options, run), {})
     except UserError as error:
         raise Unavailable(f"the descriptors cannot be computed again ({error})") from error
     sides = (scene.reference, scene.query)

@@ -18,6 +18,8 @@ from opticornet.evaluation.answers import (
     describe,
     frames_needed,
     load_single_frames,
+    local_features_of,
+    make_matcher,
     match_frames,
     read_predictions,
     rerank_answer,
@@ -189,17 +191,22 @@ def check_test_options(options: TestOptions) -> None:
             raise UserError(f"{options.flags()[name].metadata['flag']} {getattr(options, name)}: must be at least 1")
     if len(options.velocities) != 3:
         raise UserError("--velocities: wanted three numbers, e.g. 0.8 1.2 0.1: slowest, fastest, step")
+    if options.pooling in MATCHED or options.rerank in MATCHED:
+        make_matcher(options)
     if not options.radii or min(options.radii) < 0:
         raise UserError("--radii: wanted radii of 0 or more")
 
 
 def check_sizes(options: TestOptions, scene: Scene) -> None:
-    """Raise :class:`UserError` where more candidates, or longer windows to re-rank by, are asked for than there are."""
+    """Raise :class:`UserError` where more candidates, longer windows or other local features are asked for than there
+    are."""
     reranks = options.rerank or options.predictions_file
     if reranks and options.top_k > len(scene.reference):
         raise UserError(f"--topK {options.top_k} is above the {len(scene.reference)} references; choose fewer")
     if options.rerank_length:
         scene.with_length(options.rerank_length, "rerank_length")
+    if options.rerank == "local":
+        local_features_of(scene)
 
 
 def extract_only(options: TestOptions, scene: Scene, described: Described) -> None:
