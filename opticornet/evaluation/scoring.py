@@ -1,9 +1,9 @@
 """From an answer to a result record: recalls, curves, intervals, latencies."""
 
-import sys
 import time
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,47 +15,76 @@ from opticornet.evaluation import records
 from opticornet.evaluation.answers import KS, Answer
 from opticornet.evaluation.metrics import block_length, precision_recall, recall_at, recall_at_radii, recall_intervals
 from opticornet.evaluation.scene import Scene
-from opticornet.inference.load import frames_taken
-from opticornet.inference.runs import run_name
 from opticornet.matching.ranking import Ranking
-from opticornet.matching.search import EXACT
-from opticornet.options.modes import TestOptions
-from opticornet.options.plugins import remembered
-from opticornet.options.shared import MATCHED, DataOptions
-from opticornet.utils.checkpoints import sha256
 from opticornet.utils.device import peak_memory_mib, processor_name
-from opticornet.utils.options import flag_of
 from opticornet.utils.versions import versions
 
 WINDOW_RULE = "centred on the frame, shifted back inside its sequence"
 
 
-def score(scene: Scene, options: TestOptions, answer: Answer) -> tuple[records.ResultRecord, dict[str, np.ndarray]]:
-    """Everything the result record says, and the arrays behind it."""
-    ks = [k for k in KS if k <= len(scene.reference)]
-    if len(ks) < len(KS) and not options.quiet:
-        dropped = ", ".join(str(k) for k in KS if k not in ks)
-        print(f"note: recall@{dropped} left out: there are only {len(scene.reference)} references", file=sys.stderr)
+@dataclass(frozen=True)
+class ScoreSettings:
+    """How queries are counted.
 
+    Attributes:
+        no_positive: "drop" queries without a reference within the radius, or "count" them as failures.
+        radii: of the recall table, in the split's units.
+        bootstrap: resamplings behind the intervals; 0: no intervals.
+        seed: of the resamplings.
+        longest_window: frames that the longest window of the method has: no block of an interval is shorter.
+    """
+
+    no_positive: Literal["drop", "count"] = "drop"
+    radii: tuple[float, ...] = (1.0, 5.0, 10.0, 20.0, 40.0, 100.0, 200.0)
+    bootstrap: int = 1000
+    seed: int = 123
+    longest_window: int = 1
+
+    def counted(self, has_positive: np.ndarray) -> np.ndarray:
+        """(M,) bool, queries with a positive, to (M,) bool, queries that enter a recall."""
+        return has_positive if self.no_positive == "drop" else np.ones_like(has_positive)
+
+
+@dataclass(frozen=True)
+class TestDescription:
+    """What a record says of a test beside its numbers.
+
+    Attributes:
+        data: what was searched for what.
+        method: how a window became an answer.
+        options: every option of the test, by flag.
+        plugins: the files that were loaded.
+        name: of the record's files, without ending.
+    """
+
+    __test__ = False  # not a test class, whatever pytest makes of its name
+
+    data: records.DataRecord
+    method: records.MethodRecord
+    options: dict[str, Any]
+    plugins: list[records.FileRecord]
+    name: str
+
+
+def recalls_wanted(references: int) -> list[int]:
+    """The K of recall@K that so many references allow."""
+    return [k for k in KS if k <= references]
+
+
+def score(
+    scene: Scene, answer: Answer, settings: ScoreSettings, test: TestDescription
+) -> tuple[records.ResultRecord, dict[str, np.ndarray]]:
+    """Everything the result record says, and the arrays behind it."""
+    ks = recalls_wanted(len(scene.reference))
     has_positive = scene.has_positive()
-    counted = counting(has_positive, options)
+    counted = settings.counted(has_positive)
     errors = padded(scene.truth.errors(answer.ranking.indices), max(ks), np.inf)
     correct = scene.truth.within(errors, scene.radius)
     recall = recall_at(correct, counted, ks)
-    block = bootstrap_block(scene, options, correct, counted)
-    intervals = {}
-    if options.bootstrap:
-        intervals = recall_intervals(
-            correct,
-            counted,
-            ks,
-            np.random.default_rng(options.seed),
-            block=block,
-            sequences=query_sequences(scene),
-            samples=options.bootstrap,
-        )
-    counted_by_radius = np.array([counting(scene.truth.has_positive(r), options) for r in options.radii])  # (R, M)
-    by_radius = recall_at_radii(errors, counted_by_radius, options.radii, ks)
+    block, intervals = bootstrap(scene, settings, correct, counted, ks)
+    radii = settings.radii
+    counted_by_radius = np.array([settings.counted(scene.truth.has_positive(radius)) for radius in radii])  # (R, M)
+    by_radius = recall_at_radii(errors, counted_by_radius, radii, ks)
     curve = precision_recall(answer.ranking.distances[:, 0], correct[:, 0], has_positive)
 
     def recall_of(ranking: Ranking | None) -> dict[str, float]:
@@ -64,20 +93,19 @@ def score(scene: Scene, options: TestOptions, answer: Answer) -> tuple[records.R
         found = padded(scene.truth.correct(ranking.indices, scene.radius), max(ks), False)
         return {str(k): value for k, value in recall_at(found, counted, ks).items()}
 
-    data = data_record(scene, options, answer)
-    radii = [f"{radius:g}" for radius in options.radii]
+    names = [f"{radius:g}" for radius in radii]
     record = records.ResultRecord(
-        data=data,
-        method=method_record(options, answer, label(options, (data.reference, data.query))),
+        data=test.data,
+        method=test.method,
         protocol=records.ProtocolRecord(
-            no_positive=options.no_positive,
+            no_positive=settings.no_positive,
             queries=len(scene.query),
             counted=int(counted.sum()),
             without_positive=int((~has_positive).sum()),
             ks=ks,
             window_rule=WINDOW_RULE,
-            seed=options.seed,
-            bootstrap_samples=options.bootstrap,
+            seed=settings.seed,
+            bootstrap_samples=settings.bootstrap,
             bootstrap_block=block,
         ),
         recall={str(k): value for k, value in recall.items()},
@@ -85,21 +113,19 @@ def score(scene: Scene, options: TestOptions, answer: Answer) -> tuple[records.R
         recall_before_rerank=recall_of(answer.candidates),
         recall_exact_index=recall_of(answer.exact),
         recall_at_radius={
-            radius: {str(k): float(value) for k, value in zip(ks, row, strict=True) if np.isfinite(value)}
-            for radius, row in zip(radii, by_radius, strict=True)
+            name: {str(k): float(value) for k, value in zip(ks, row, strict=True) if np.isfinite(value)}
+            for name, row in zip(names, by_radius, strict=True)
         },
-        counted_at_radius={
-            radius: int(count) for radius, count in zip(radii, counted_by_radius.sum(axis=1), strict=True)
-        },
+        counted_at_radius={name: int(count) for name, count in zip(names, counted_by_radius.sum(axis=1), strict=True)},
         average_precision=curve.area,
         recall_at_full_precision=curve.recall_at_full_precision,
         timing=timing_record(scene, answer),
         peak_memory_mib=peak_memory_mib(),
-        options=options.record(),
-        plugins=plugins_of(options, answer),
+        options=test.options,
+        plugins=test.plugins,
         versions=versions("torch", "numpy", "scipy", "faiss"),
         created=time.strftime("%Y-%m-%dT%H:%M:%S"),
-        predictions=f"{run_name(options.sequence_length, options.exp_name)}.npz",
+        predictions=f"{test.name}.npz",
     )
     columns = answer.ranking.indices.shape[1]
     arrays = {
@@ -108,7 +134,7 @@ def score(scene: Scene, options: TestOptions, answer: Answer) -> tuple[records.R
         "recalls": np.array(list(recall.values())),
         "rAtL": by_radius,
         "ks": np.array(ks),
-        "radii": np.array(options.radii, np.float64),
+        "radii": np.array(radii, np.float64),
         "errors": errors[:, :columns],
         "correct": correct[:, :columns],
         "counted": counted,
@@ -122,9 +148,8 @@ def score(scene: Scene, options: TestOptions, answer: Answer) -> tuple[records.R
     return record, arrays | scene_arrays(scene)
 
 
-def data_record(scene: Scene, options: TestOptions, answer: Answer) -> records.DataRecord:
-    """What was searched for what, and how it was described."""
-    takes = frames_taken(str(answer.weights.flags.get("pooling")) if answer.weights else options.pooling)
+def data_record(scene: Scene, takes: FrameKind, options: dict[str, Any]) -> records.DataRecord:
+    """What was searched for what, described by a method that takes such frames; ``options`` say which data."""
     return records.DataRecord(
         dataset=scene.dataset,
         split=scene.split.name,
@@ -133,38 +158,8 @@ def data_record(scene: Scene, options: TestOptions, answer: Answer) -> records.D
         dims=scene.in_dims(takes),
         units=scene.split.units,
         positive_radius=scene.split.positive_radius,
-        options={flag_of(f)[2:]: getattr(options, key) for key, f in DataOptions.flags().items()},
+        options=options,
         frames=takes,
-    )
-
-
-def method_record(options: TestOptions, answer: Answer, name: str) -> records.MethodRecord:
-    """How a window became an answer, under the label ``name``."""
-    matched = options.pooling in MATCHED or options.rerank in MATCHED
-    path = options.predictions_file
-    return records.MethodRecord(
-        label=name,
-        pooling=options.pooling,
-        sequence_length=options.sequence_length,
-        filter_length=options.filter_length,
-        out_dims=answer.out_dims,
-        index=options.index if answer.out_dims else "",
-        matcher=options.matcher if matched else "",
-        matcher_options={
-            "reverse": options.reverse,
-            "velocities": list(options.velocities),
-            "contrastWindow": options.contrast_window,
-        }
-        if matched
-        else {},
-        rerank=options.rerank,
-        rerank_length=rerank_length(options),
-        top_k=0 if answer.candidates is None else answer.ranking.indices.shape[1],
-        weights=answer.weights,
-        rerank_weights=answer.rerank_weights,
-        amp=options.amp,
-        index_settings=answer.index_settings,
-        predictions=records.FileRecord(path, sha256(Path(path))) if path else None,
     )
 
 
@@ -181,17 +176,6 @@ def timing_record(scene: Scene, answer: Answer) -> records.TimingRecord:
         processor=processor_name(scene.device),
         threads=torch.get_num_threads(),
     )
-
-
-def plugins_of(options: TestOptions, answer: Answer) -> list[records.FileRecord]:
-    """The plugin files of the test and those that the runs of its weights remember; as when they are loaded, a file
-    given now stands for a remembered one of its name."""
-    files = remembered(options.plugin)
-    given = {Path(path).name for path in files}
-    for weights in (answer.weights, answer.rerank_weights):
-        kept = weights.flags.get("plugins", {}) if weights else {}
-        files |= {path: digest for path, digest in kept.items() if Path(path).name not in given}
-    return [records.FileRecord(path, digest) for path, digest in files.items()]
 
 
 def scene_arrays(scene: Scene) -> dict[str, np.ndarray]:
@@ -217,18 +201,19 @@ def query_sequences(scene: Scene) -> np.ndarray:
     return scene.query.traverse.bounds[scene.query.rows, 0]
 
 
-def bootstrap_block(scene: Scene, options: TestOptions, correct: np.ndarray, counted: np.ndarray) -> int:
-    """Queries in a block of the intervals: as the hits at 1 ask for, but no fewer than a window has frames; 0 where no
-    intervals are wanted."""
-    if not options.bootstrap:
-        return 0
-    longest_window = max(options.sequence_length, rerank_length(options))
-    return block_length(correct[counted, 0], longest_window, query_sequences(scene)[counted])
-
-
-def counting(has_positive: np.ndarray, options: TestOptions) -> np.ndarray:
-    """(M,) bool: queries that enter a recall, as ``--noPositive`` says."""
-    return has_positive if options.no_positive == "drop" else np.ones_like(has_positive)
+def bootstrap(
+    scene: Scene, settings: ScoreSettings, correct: np.ndarray, counted: np.ndarray, ks: list[int]
+) -> tuple[int, dict[int, tuple[float, float]]]:
+    """Queries in a block, as the hits at 1 ask for but no fewer than a window has frames, and the intervals by K; 0 and
+    none where none are wanted."""
+    if not settings.bootstrap:
+        return 0, {}
+    sequences = query_sequences(scene)
+    block = block_length(correct[counted, 0], settings.longest_window, sequences[counted])
+    generator = np.random.default_rng(settings.seed)
+    return block, recall_intervals(
+        correct, counted, ks, generator, block=block, sequences=sequences, samples=settings.bootstrap
+    )
 
 
 def latencies(alone_ms: dict[str, np.ndarray]) -> dict[str, records.Latency]:
@@ -290,31 +275,6 @@ def warnings(reference: records.SideRecord, query: records.SideRecord) -> list[s
             f"{reference.name}, {getattr(query.descriptors, key)} for {query.name}"
         )
     return lines
-
-
-def label(options: TestOptions, sides: tuple[records.SideRecord, ...]) -> str:
-    """What curves and tables call the method: how it answers and, in brackets, what its numbers cannot be read
-    without: an approximate index, bfloat16, candidates of a file, frame descriptors of random weights."""
-    letter = "L" if options.pooling in MATCHED else "S"
-    text = f"{options.pooling} {letter}{options.sequence_length}"
-    if options.rerank:
-        text += f" > {options.rerank} L{rerank_length(options)}"
-    random = {side.descriptors.encoder for side in sides if side.descriptors and side.descriptors.is_random}
-    notes = [f"candidates of {Path(options.predictions_file).name}"] if options.predictions_file else []
-    if options.index != EXACT and options.pooling not in MATCHED:
-        notes.append(options.index)
-    if options.amp:
-        notes.append("bfloat16")
-    if random:
-        notes.append(f"random {', '.join(sorted(random))}")
-    return f"{text} ({'; '.join(notes)})" if notes else text
-
-
-def rerank_length(options: TestOptions) -> int:
-    """Frames that re-ranking compares on either side; 0 without re-ranking."""
-    if options.rerank in MATCHED:
-        return options.rerank_length or options.sequence_length
-    return 1 if options.rerank else 0
 
 
 def side_record(side: Windows, takes: FrameKind = "descriptors") -> records.SideRecord:

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from opticornet.datasets.catalogue import load_dataset
-from opticornet.evaluation.answers import describe, frame_sets, load_single_frames
+from opticornet.evaluation.answers import describe, frame_sets
 from opticornet.evaluation.scene import Scene
-from opticornet.inference.load import frames_taken
+from opticornet.inference.load import LoadedEncoder, frames_taken, load_encoder
 from opticornet.options.modes import TestOptions
 from opticornet.options.plugins import load_remembered
 from opticornet.options.shared import MATCHED
@@ -82,15 +82,34 @@ def vectors(result: Result, scene: Scene) -> tuple[np.ndarray, np.ndarray, str]:
         if result.get("method", "weights") is not None:
             run, checkpoint = _weights(result, options)
             options = replace(options, ckpt=checkpoint)
-        if options.pooling not in MATCHED:
-            described = describe(scene, options, run)
+        if options.searches:
+            described = describe(scene, _encoder(scene, options, run, options.sequence_length), amp=options.amp)
             return _unit(described.reference), _unit(described.query), "sequence descriptors"
-        sets = frame_sets(scene, options, None if run is None else load_single_frames(scene, options, run), {})
+        single = None
+        if run is not None:
+            flags = result.get("method", "weights", "flags", default={})
+            single = _encoder(scene, _with(options, flags, ("pooling",)), run, 1)
+        sets = frame_sets(scene, single, {}, amp=options.amp)
     except UserError as error:
         raise Unavailable(f"the descriptors cannot be computed again ({error})") from error
     sides = (scene.reference, scene.query)
     rows = [_unit(np.asarray(s.frames)[side.rows]) for s, side in zip(sets, sides, strict=True)]
     return *rows, "descriptors of single frames, which sequence matching adds up along a window"
+
+
+def _encoder(scene: Scene, options: TestOptions, run: Path | None, length: int) -> LoadedEncoder:
+    """The encoder that the options name, for windows of ``length`` frames."""
+    dims = scene.in_dims(frames_taken(options.pooling))
+    return load_encoder(
+        options.part("pooling"),
+        options.pooling,
+        dims,
+        length,
+        run=run,
+        save_path=options.save_path,
+        checkpoint=options.ckpt,
+        dataset=scene.dataset,
+    )
 
 
 def _weights(result: Result, options: TestOptions) -> tuple[Path, str]:
