@@ -1,6 +1,6 @@
 import csv
-import json
 import io
+import json
 
 from opticornet.reports.protocols import group_by_protocol
 from opticornet.reports.results import read_results
