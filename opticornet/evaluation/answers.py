@@ -86,7 +86,8 @@ def describe(scene: Scene, options: TestOptions, run: Path | None) -> Described:
     encoder = loaded.encoder.to(scene.device)
     with as_user_error(f"`index` {options.index}"):
         check_index(options.index, encoder.encoding_dims(options.sequence_length))
-    vectors, seconds = {}, {}
+    vectors: dict[str, np.ndarray] = {}
+    seconds: dict[str, float] = {}
     for name, side in (("reference", scene.reference), ("query", scene.query)):
         with timed(seconds, f"encode_{name}"):
             vectors[name] = encode_side(encoder, side, scene.device, options.amp)

@@ -178,7 +178,7 @@ def as_text(found: Difference) -> str:
     ]
     for name, queries in zip(names, (found.only_first, found.only_second), strict=True):
         if len(queries):
-            rows = found.first.answers.query.rows[queries]
+            rows = _answers(found.first).query.rows[queries]
             shown = " ".join(map(str, rows[:20])) + (f" ... ({len(rows)} in all)" if len(rows) > 20 else "")
             lines.append(f"  query rows only {name} gets right: {shown}")
     return "\n".join(lines)

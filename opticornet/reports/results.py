@@ -269,7 +269,7 @@ def _with_unique_names(results: list[Result]) -> list[Result]:
     """Methods of one label on one dataset are told apart by their files."""
     counts = Counter((result.dataset, result.name) for result in results)
     names = [r.name if counts[r.dataset, r.name] == 1 else f"{r.name} [{r.path.stem}]" for r in results]
-    seen = Counter()
+    seen: Counter[tuple[str, str]] = Counter()
     unique = []
     for result, name in zip(results, names, strict=True):
         seen[result.dataset, name] += 1
@@ -279,6 +279,7 @@ def _with_unique_names(results: list[Result]) -> list[Result]:
 
 
 def _get(record: dict, *keys: str) -> Any:
+    value: Any = record
     for key in keys:
-        record = record.get(key) if isinstance(record, dict) else None
-    return record
+        value = value.get(key) if isinstance(value, dict) else None
+    return value

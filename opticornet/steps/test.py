@@ -68,14 +68,15 @@ def answer_and_score(options: TestOptions, run: Path | None, single_run: Path | 
     scene = Scene.of(dataset.name, split, options.sequence_length, options.filter_length, device, needs)
     check_sizes(options, scene)
     single = None if single_run is None else load_single_frames(scene, options, single_run)
-    shown = ()
+    shown: tuple[EncodedSide, ...] = ()
     if options.pooling in MATCHED:
         candidates = read_predictions(options, scene) if options.predictions_file else None
         answer = match_frames(scene, options, single, candidates)
     else:
         described = describe(scene, options, run)
         if options.extract_only:
-            return extract_only(options, scene, described)
+            extract_only(options, scene, described)
+            return None
         answer = search_descriptors(scene, options, described)
         if options.projector:
             shown = side_of(scene.reference, described.reference), side_of(scene.query, described.query)
