@@ -4,7 +4,6 @@ import ast
 import re
 import sys
 import tomllib
-import warnings
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from importlib import metadata
@@ -15,8 +14,6 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("models", "datasets", "utils")  # rooms of the package that lie at the top level
 GENERIC = {*FOLDERS, "test", "tests", "train", "main"}
-
-# Imports that the table does not allow, to be moved: (file, room).
 
 
 def table() -> dict[str, set[str]]:

@@ -285,13 +285,12 @@ def side_record(side: Windows, takes: FrameKind = "descriptors") -> records.Side
     identity = read_identity(Path(traverse.source))
     descriptors = None
     if identity is not None:
-        descriptors = records.DescriptorRecord(
-            **{f.name: identity.get(f.name) for f in fields(records.DescriptorRecord)}
-        )
+        known: dict[str, Any] = {f.name: identity.get(f.name) for f in fields(records.DescriptorRecord)}
+        descriptors = records.DescriptorRecord(**known)
     return records.SideRecord(traverse.name, traverse.source, len(traverse), len(side), descriptors)
 
 
-def padded(values: np.ndarray, columns: int, fill: object) -> np.ndarray:
+def padded(values: np.ndarray, columns: int, fill: float | bool) -> np.ndarray:
     """(M, K) to (M, at least ``columns``): a ranking of few candidates finds nothing behind them."""
     missing = max(0, columns - values.shape[1])
     return np.pad(values, ((0, 0), (0, missing)), constant_values=fill)

@@ -1,4 +1,4 @@
-"""A validation as training hands it to whoever looks on."""
+"""A validation as training hands it to its logs."""
 
 from dataclasses import dataclass
 

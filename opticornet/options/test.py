@@ -79,9 +79,7 @@ class TestOptions(MethodOptions):
             reasons["nprobe"] = f"an index {self.index} has no lists; IVF ones have"
         if self.extract_only:
             scored = ("rerank", "top_k", "index", "nprobe", "no_positive", "radii", "bootstrap", "latency_queries")
-            reasons |= dict.fromkeys(
-                (*scored, "projector", "report"), "only descriptors are written, nothing is scored"
-            )
+            reasons |= dict.fromkeys((*scored, "projector", "report"), "descriptors are written, nothing is scored")
         if not self.resume and not getattr(self.part("rerank") if self.rerank else None, "rerank_resume", ""):
             reasons["ckpt"] = "no weights are loaded"
         return reasons

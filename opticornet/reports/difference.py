@@ -5,16 +5,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from opticornet.evaluation.metrics import block_length, resampled_means
 from opticornet.reports.protocols import protocol_key
-from opticornet.reports.results import Result
+from opticornet.reports.results import Answers, Result
 from opticornet.utils.errors import UserError
 
 EXACT_UP_TO = 1000  # discordant queries; beyond, the chi-squared approximation is as good
+SIGNIFICANT = 0.05
+_SAMPLES = 2000
 
 
 @dataclass(frozen=True)
 class McNemar:
-    """McNemar's test (Psychometrika 12, 1947) of two methods on the same queries.
+    """McNemar's test (Psychometrika 12, 1947) of two methods on the same queries, which it takes as independent.
 
     Attributes:
         only_first, only_second: queries that one gets right and the other wrong.
@@ -47,6 +50,8 @@ class Difference:
         both, neither: counts of the queries that agree.
         only_first, only_second: (n,) int64 query indices.
         test: McNemar's.
+        interval: 95 % of the first's recall@1 less the second's, by blocks of neighbouring queries.
+        block: queries in a block.
     """
 
     first: Result
@@ -56,10 +61,18 @@ class Difference:
     only_first: np.ndarray
     only_second: np.ndarray
     test: McNemar
+    interval: tuple[float, float]
+    block: int
 
     @property
     def queries(self) -> int:
         return self.both + self.neither + len(self.only_first) + len(self.only_second)
+
+    @property
+    def beyond_chance(self) -> bool:
+        """Whether one is better by both measures: McNemar's test is right for few queries that differ but takes
+        neighbours as independent, the interval is right for runs of them but too narrow for few."""
+        return self.test.p < SIGNIFICANT and not self.interval[0] <= 0 <= self.interval[1]
 
 
 def difference(first: Result, second: Result) -> Difference:
@@ -68,17 +81,16 @@ def difference(first: Result, second: Result) -> Difference:
     Raises:
         UserError: they counted other queries or by other rules, or the arrays of one are missing.
     """
-    for result in (first, second):
-        if result.answers is None:
-            raise UserError(f"{result.path}: {'; '.join(result.notes)}; the difference needs the arrays of both")
+    answers, others = _answers(first), _answers(second)
     if not comparable(first, second):
         raise UserError(
             f"{first.path} and {second.path} followed different protocols, so their queries cannot be paired; "
             "test both on the same split with the same options of counting"
         )
-    counted = first.answers.counted
-    a, b = (result.answers.correct[:, 0] & counted for result in (first, second))
+    counted = answers.counted
+    a, b = (found.correct[:, 0] & counted for found in (answers, others))
     only_first, only_second = np.flatnonzero(a & ~b), np.flatnonzero(b & ~a)
+    interval, block = recall_difference(first, second)
     return Difference(
         first,
         second,
@@ -87,7 +99,38 @@ def difference(first: Result, second: Result) -> Difference:
         only_first=only_first,
         only_second=only_second,
         test=mcnemar(len(only_first), len(only_second)),
+        interval=interval,
+        block=block,
     )
+
+
+def recall_difference(first: Result, second: Result) -> tuple[tuple[float, float], int]:
+    """The 95 % interval of the first's recall@1 less the second's, and the queries in a block that it was drawn by.
+
+    Queries stay paired: the block bootstrap of ``opticornet.evaluation.metrics`` draws from their differences.
+    """
+    answers, others = _answers(first), _answers(second)
+    counted = answers.counted
+    values = answers.correct[counted, 0].astype(np.int64) - others.correct[counted, 0]
+    sequences = None if answers.query_sequences is None else answers.query_sequences[counted]
+    windows = [
+        int(r.get("method", key, default=1)) for r in (first, second) for key in ("sequence_length", "rerank_length")
+    ]
+    block = block_length(values, max(windows), sequences)
+    means = resampled_means(values[:, None], block, np.random.default_rng(0), _SAMPLES, sequences)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return (float(low), float(high)), block
+
+
+def _answers(result: Result) -> Answers:
+    """The arrays of a result.
+
+    Raises:
+        UserError: they are missing.
+    """
+    if result.answers is None:
+        raise UserError(f"{result.path}: {'; '.join(result.notes)}; the difference needs the arrays of both")
+    return result.answers
 
 
 def comparable(first: Result, second: Result) -> bool:
@@ -109,10 +152,16 @@ def verdict(found: Difference) -> str:
     if not test.only_first + test.only_second:
         return "Both get the same queries right."
     p = f"p = {test.p:.3f}" if test.p >= 0.001 else f"p = {test.p:.1e}"
-    if test.p >= 0.05:
-        return f"No difference beyond chance: {p} (McNemar, {how})."
-    better = found.first if test.only_first > test.only_second else found.second
-    return f"{better.name} is better beyond chance: {p} (McNemar, {how}), queries taken as independent."
+    points = 100 * (test.only_first - test.only_second) / found.queries
+    low, high = (100 * bound for bound in found.interval)
+    blocks = f"blocks of {found.block} neighbouring queries" if found.block > 1 else "single queries"
+    reason = f"{p} (McNemar, {how}); recall@1 {points:+.1f} points, 95 % interval {low:+.1f} to {high:+.1f} by {blocks}"
+    if found.beyond_chance:
+        better = found.first if test.only_first > test.only_second else found.second
+        return f"{better.name} is better beyond chance: {reason}."
+    if test.p < SIGNIFICANT:
+        return f"No difference beyond chance once neighbouring queries are taken together: {reason}."
+    return f"No difference beyond chance: {reason}."
 
 
 def as_text(found: Difference) -> str:
@@ -129,7 +178,7 @@ def as_text(found: Difference) -> str:
     ]
     for name, queries in zip(names, (found.only_first, found.only_second), strict=True):
         if len(queries):
-            rows = found.first.answers.query.rows[queries]
+            rows = _answers(found.first).query.rows[queries]
             shown = " ".join(map(str, rows[:20])) + (f" ... ({len(rows)} in all)" if len(rows) > 20 else "")
             lines.append(f"  query rows only {name} gets right: {shown}")
     return "\n".join(lines)

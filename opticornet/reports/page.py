@@ -59,6 +59,7 @@ def render(
         columns=table.COLUMNS,
         cells=[[_cell(column, results, i, protocols) for column in table.COLUMNS] for i in range(len(results))],
         exports=_exports(results, protocols),
+        interval_note=table.interval_note(results),
         notes=notes,
         details=[list(flattened(result.record)) for result in results],
         created=time.strftime("%Y-%m-%d %H:%M"),

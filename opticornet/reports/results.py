@@ -58,6 +58,7 @@ class Answers:
         candidates: (M, topK) int64 before re-ranking, or None.
         reference, query: the two sides.
         positives: (M, 2) int64 table of correct references, or None where a radius decides.
+        query_sequences: (M,) int64 number of each query's sequence, or None where an older record lacks it.
     """
 
     predictions: np.ndarray
@@ -70,6 +71,7 @@ class Answers:
     reference: Side
     query: Side
     positives: np.ndarray | None
+    query_sequences: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.predictions)
@@ -217,7 +219,9 @@ def _answers(arrays: dict[str, np.ndarray], record: dict, path: Path) -> tuple[A
         return None, [f"{path.name} holds no predictions: no map, route or atlas"]
     queries = len(predictions)
     fits = all(arrays[key].shape == predictions.shape for key in ("distances", "errors", "correct")) and all(
-        len(arrays[key]) == queries for key in ("counted", "hasPositive", "queryPositions", "queryRows")
+        len(arrays[key]) == queries
+        for key in ("counted", "hasPositive", "queryPositions", "queryRows", "querySequences")
+        if key in arrays
     )
     fits = fits and predictions.max() < len(arrays["referencePositions"]) == len(arrays["referenceRows"])
     if not fits:
@@ -235,6 +239,7 @@ def _answers(arrays: dict[str, np.ndarray], record: dict, path: Path) -> tuple[A
         reference=sides[0],
         query=sides[1],
         positives=arrays.get("positives"),
+        query_sequences=arrays.get("querySequences"),
     ), []
 
 
@@ -264,7 +269,7 @@ def _with_unique_names(results: list[Result]) -> list[Result]:
     """Methods of one label on one dataset are told apart by their files."""
     counts = Counter((result.dataset, result.name) for result in results)
     names = [r.name if counts[r.dataset, r.name] == 1 else f"{r.name} [{r.path.stem}]" for r in results]
-    seen = Counter()
+    seen: Counter[tuple[str, str]] = Counter()
     unique = []
     for result, name in zip(results, names, strict=True):
         seen[result.dataset, name] += 1
@@ -274,6 +279,7 @@ def _with_unique_names(results: list[Result]) -> list[Result]:
 
 
 def _get(record: dict, *keys: str) -> Any:
+    value: Any = record
     for key in keys:
-        record = record.get(key) if isinstance(record, dict) else None
-    return record
+        value = value.get(key) if isinstance(value, dict) else None
+    return value

@@ -100,6 +100,22 @@ def interval(result: Result, k: int) -> tuple[float, float] | None:
     return (float(bounds[0]), float(bounds[1])) if isinstance(bounds, list) and len(bounds) == 2 else None
 
 
+def interval_note(results: list[Result]) -> str:
+    """How the intervals were drawn, in a sentence or two; nothing where there are none."""
+    found = {int(r.get("protocol", "bootstrap_block", default=1)) for r in results if interval(r, 1) is not None}
+    blocks = sorted(block for block in found if block > 1)
+    notes = []
+    if blocks:
+        some = str(blocks[0]) if len(blocks) == 1 else f"{blocks[0]} to {blocks[-1]}"
+        notes.append(f"95 % bootstrap intervals by blocks of {some} neighbouring queries.")
+    if len(blocks) < len(found):  # as all records of earlier versions
+        notes.append(
+            f"{'Some intervals take' if blocks else '95 % bootstrap intervals, which take'} queries as independent: as "
+            "neighbouring frames are not, true uncertainty is larger."
+        )
+    return " ".join(notes)
+
+
 def cell(column: Column, result: Result) -> str:
     """A value as text; a dash where the record lacks it."""
     value = column.value(result)

@@ -98,7 +98,8 @@ def answer_and_score(options: TestOptions, runs: Runs) -> ResultRecord | None:
     if options.searches:
         described = describe(scene, load_method(scene, options, runs.method), amp=options.amp)
         if options.extract_only:
-            return extract_only(options, scene, described)
+            extract_only(options, scene, described)
+            return None
         answer = search_descriptors(scene, described, search_settings(options), **alone)
         if options.projector:
             shown = side_of(scene.reference, described.reference), side_of(scene.query, described.query)

@@ -1,5 +1,7 @@
+import numpy as np
 import pytest
 
+from opticornet.evaluation.metrics import resampled_means
 from opticornet.reports.difference import as_text, difference, mcnemar, verdict
 from opticornet.reports.results import read_result
 from opticornet.utils.errors import UserError
@@ -40,6 +42,40 @@ def test_the_better_one_is_named(record):
         read_result(record("a", wrong=())), read_result(record("b", wrong=tuple(range(10)), label="bad"))
     )
     assert verdict(found).startswith("smooth S5 is better beyond chance: p = 0.002")
+
+
+def pair(record, wrong: range, sequences: int = 1):
+    """The difference of a result without mistakes and one with some, of 60 queries."""
+    results = []
+    for name, mistakes in (("a", ()), ("b", tuple(wrong))):
+        path = record(name, wrong=mistakes, queries=60, label=name)
+        with np.load(path.with_suffix(".npz")) as file:
+            arrays = dict(file)
+        np.savez(path.with_suffix(".npz"), **arrays, querySequences=np.arange(60) * sequences // 60)
+        results.append(read_result(path))
+    return difference(*results)
+
+
+def test_mistakes_in_one_place_are_one_mistake(record):
+    spread, together = pair(record, range(0, 60, 7)), pair(record, range(20, 29))
+    assert len(spread.only_first) == len(together.only_first) == 9
+    assert spread.test.p == together.test.p < 0.05  # McNemar's test cannot tell them apart
+    assert spread.beyond_chance
+    assert verdict(spread).startswith("a is better beyond chance")
+    assert together.block > spread.block
+    assert not together.beyond_chance
+    assert "once neighbouring queries are taken together" in verdict(together)
+    assert f"by blocks of {together.block} neighbouring queries" in verdict(together)
+    assert "recall@1 +15.0 points" in verdict(together)
+
+
+def test_the_interval_is_that_of_paired_differences(record):
+    found = pair(record, range(20, 29))
+    values = np.zeros((60, 1))
+    values[20:29] = 1
+    means = resampled_means(values, found.block, np.random.default_rng(0), 2000, np.zeros(60))
+    assert found.interval == pytest.approx(np.quantile(means, [0.025, 0.975]))
+    assert pair(record, range(20, 29), sequences=60).block < found.block  # each query a sequence of its own
 
 
 def test_other_protocols_cannot_be_paired(record):

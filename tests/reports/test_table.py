@@ -1,9 +1,10 @@
 import csv
 import io
+import json
 
 from opticornet.reports.protocols import group_by_protocol
 from opticornet.reports.results import read_results
-from opticornet.reports.table import COLUMNS, as_csv, as_latex, as_markdown, best_rows
+from opticornet.reports.table import COLUMNS, as_csv, as_latex, as_markdown, best_rows, interval_note
 
 
 def _read(*paths):
@@ -42,3 +43,22 @@ def test_markdown_and_latex_escape_and_mark_the_best(record):
     assert r"50\% \textbar{} a\_b" in latex
     assert r"\textbf{100.0 (90.0--100.0)}" in latex
     assert latex.count(r"\begin{tabular}") == 1
+
+
+def test_the_small_print_says_how_intervals_were_drawn(record):
+    paths = [record(name) for name in "abc"]
+    (_, second, third) = (json.loads(path.read_text()) for path in paths)
+    second["protocol"]["bootstrap_block"] = 12
+    paths[1].write_text(json.dumps(second))
+    del third["protocol"]["bootstrap_block"]  # an older record
+    third["peak_memory_mb"] = third.pop("peak_memory_mib")
+    paths[2].write_text(json.dumps(third))
+    new, old = _read(*paths[:2])[0], _read(paths[2])[0]
+    assert interval_note(new) == "95 % bootstrap intervals by blocks of 4 to 12 neighbouring queries."
+    assert "take queries as independent" in interval_note(old)
+    assert interval_note(new + old).startswith(interval_note(new) + " Some intervals take")
+    (memory,) = (column for column in COLUMNS if column.heading == "MiB")
+    assert memory.value(old[0]) == memory.value(new[0]) == 123.0
+    third["recall_interval"] = {}
+    paths[2].write_text(json.dumps(third))
+    assert interval_note(_read(paths[2])[0]) == ""

@@ -14,13 +14,13 @@ from scipy import spatial
 import opticornet
 from opticornet.cli import main
 from opticornet.datasets.catalogue import load_dataset
-from opticornet.evaluation.answers import load_single_frames
 from opticornet.evaluation.metrics import block_length, recall_intervals
 from opticornet.evaluation.records import FileRecord
 from opticornet.evaluation.scene import Scene
 from opticornet.inference.encode import encode
 from opticornet.models.sequences import SEQUENCE_ENCODERS
 from opticornet.options.modes import TestOptions
+from opticornet.steps.test import load_single_frames
 from opticornet.steps.test import test as run_test
 from opticornet.utils.errors import UserError
 from opticornet.utils.options import flag_of, option_fields
@@ -83,16 +83,17 @@ class Golden:
         return str(checkpoints.parent)
 
     def options(self, case: str, **more) -> TestOptions:
+        """Of a case, quick; None takes a default out."""
         given = dict(METHODS[case])
         run = given.pop("run", None)
         if run:
             given["resume"] = self.runs[run]
         if given.get("rerank"):
             given["rerank_resume"] = self.runs["s1"]
-        return TestOptions.of(
-            dataset=str(self.folder), results_path=str(self.folder / "results"), bootstrap=0, latency_queries=0,
-            device="cpu", **given, **more,
-        )  # fmt: skip
+        quick = {"bootstrap": 0, "latency_queries": 0, "device": "cpu"}
+        where = {"dataset": str(self.folder), "results_path": str(self.folder / "results")}
+        chosen = where | quick | given | more
+        return TestOptions.of(**{name: value for name, value in chosen.items() if value is not None})
 
 
 @pytest.fixture(params=["plain", "bounded"])
@@ -150,7 +151,7 @@ def test_hierarchical_matching_in_seqnets_two_steps(golden):
 
 @pytest.mark.parametrize("case", ["smooth5", "delta5", "seqnet_s5", "seqnet_s1"])
 def test_descriptors_equal_seqnets(golden, case):
-    run_test(golden.options(case, extract_only=True))
+    run_test(golden.options(case, extract_only=True, bootstrap=None, latency_queries=None))
     (path,) = (golden.folder / "results").glob("*.npz")
     arrays = np.load(path, allow_pickle=False)
     descriptors = np.concatenate([arrays["dbDesc"], arrays["qDesc"]])
@@ -278,9 +279,7 @@ def test_queries_without_a_positive_may_be_counted(plain):
 
 
 def test_latencies_and_intervals_are_reported(plain):
-    options = plain.options("hvpr_s5_to_s1")
-    record = run_test(TestOptions.of(**{name: getattr(options, name) for name in options.given}
-                                     | {"bootstrap": 200, "latency_queries": 3}))  # fmt: skip
+    record = run_test(plain.options("hvpr_s5_to_s1", bootstrap=200, latency_queries=3))
     assert set(record.timing.latency_ms) == {"encode", "search", "rerank", "total"}
     assert record.timing.latency_queries == 3
     low, high = record.recall_interval["1"]
@@ -392,12 +391,15 @@ def command(plain, *arguments: str) -> list[str]:
         (["--pooling", "smooth", "--rerank", "single+seqmatch", "--topK", "161"], "--topK 161 is above the 160"),
         (["--pooling", "smooth", "--rerank", "single+seqmatch", "--rerankSeqL", "200"], "--rerankSeqL 200 is above"),
         (["--pooling", "single+seqmatch", "--predictionsFile", "none.npz"], "not a results file"),
-        (["--pooling", "single", "--predictionsFile", "none.npz"], "--predictionsFile is re-ordered by"),
+        (
+            ["--pooling", "single", "--predictionsFile", "none.npz"],
+            "--predictionsFile changes nothing here: it is re-ordered by",
+        ),
         (["--pooling", "single", "--index", "Bogus7"], "--index"),
         (["--pooling", "single", "--split", "val"], "val"),
         (["--pooling", "single", "--extractOnly"], "--resultsPath"),
         (["--pooling", "single+seqmatch", "--matchMemory", "0"], "--matchMemory 0"),
-        (["--pooling", "single+seqmatch", "--velocities", "0.8"], "wanted three numbers"),
+        (["--pooling", "single+seqmatch", "--matcher", "seqslam", "--velocities", "0.8"], "wanted three numbers"),
         (["--pooling", "single+seqmatch", "--matcher", "seqslam", "--velocities", "2", "1", "1"], "--velocities"),
         (["--pooling", "single", "--device", "cuda"], "--device cuda"),
         (["--pooling", "single+seqmatch", "--extractOnly", "--resultsPath", "x"], "has none"),
@@ -530,7 +532,7 @@ def test_a_broken_predictions_file_is_one_line(plain, capsys, content):
 
 
 def test_results_of_one_second_do_not_overwrite_each_other(plain, monkeypatch):
-    monkeypatch.setattr("opticornet.evaluation.scoring.run_name", lambda *_: "Jan01_00-00-00_l1_")
+    monkeypatch.setattr("opticornet.steps.test.run_name", lambda *_: "Jan01_00-00-00_l1_")
     for _ in range(2):
         run_test(plain.options("single"))
     results = plain.folder / "results"
