@@ -173,8 +173,10 @@ class Options:
         return {flag: list(value) if isinstance(value, tuple) else value for flag, value in values.items()}
 
     def repeatable(self) -> dict[str, Any]:
-        """:meth:`record` without what ties it to one run: what another run of the same options is started from."""
-        return {flag: value for flag, value in self.record().items() if flag not in ("resume", "plugin") or value}
+        """:meth:`record` without what changes nothing or ties it to one run: another run of the same options is started
+        from it."""
+        left_out = {"resume", *(flag_of(self.flags()[name])[2:] for name in self.unused())}
+        return {flag: value for flag, value in self.record().items() if flag not in left_out}
 
     def restored(self, saved: Mapping[str, Any], names: tuple[str, ...], source: str) -> Self:
         """These options with some taken from a run's saved flags; of a choice also the options of what it chooses.

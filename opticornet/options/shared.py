@@ -9,6 +9,7 @@ from opticornet.options.base import Options
 from opticornet.utils.options import option
 from opticornet.utils.registry import entry
 
+SEQNET_DATASETS = ("nordland-sw", "nordland-sf", "oxford-v1.0", "oxford-pnv", "msls")  # in seqNet's layout
 MATCHED = ("single+seqmatch", "s1+seqmatch")  # methods that match frames instead of searching descriptors
 
 
@@ -23,6 +24,15 @@ class DataOptions(Options):
     msls_train_city: str = option("--msls_trainCity", "melbourne", "MSLS city to train on")
     msls_val_city: str = option("--msls_valCity", "austin", "MSLS city to validate and test on")
     seed: int = option("--seed", 123, "seed of every random choice")
+
+    def unused(self) -> dict[str, str]:
+        reasons = {}
+        if self.dataset != "msls":
+            reasons |= dict.fromkeys(("msls_train_city", "msls_val_city"), "it is for `dataset` msls")
+        if self.dataset not in SEQNET_DATASETS:
+            paths = ("data_path", "desc_type", "struct_path")
+            reasons |= dict.fromkeys(paths, f"it is for `dataset` {', '.join(SEQNET_DATASETS)}")
+        return reasons
 
     def source(self) -> dict[str, str]:
         """The arguments of ``opticornet.datasets.catalogue.load_dataset`` besides the name."""

@@ -61,7 +61,7 @@ class TestOptions(MethodOptions):
         return not self.searches or self.compares in ("raw frames", "described frames")
 
     def unused(self) -> dict[str, str]:
-        reasons: dict[str, str] = {}
+        reasons = super().unused()
         if self.searches:
             reasons["predictions_file"] = f"it is re-ordered by `pooling` {' or '.join(MATCHED)}, not {self.pooling}"
         else:

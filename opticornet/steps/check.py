@@ -11,6 +11,7 @@ def check(options: CheckOptions) -> None:
     Raises:
         UserError: something is wrong with it; the report printed before says what.
     """
+    options.refuse_unused()
     report = check_dataset(options.dataset, **options.source())
     print("\n".join(render(report)))
     if report.errors:
