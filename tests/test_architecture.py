@@ -17,13 +17,6 @@ FOLDERS = ("models", "datasets", "utils")  # rooms of the package that lie at th
 GENERIC = {*FOLDERS, "test", "tests", "train", "main"}
 
 # Imports that the table does not allow, to be moved: (file, room).
-EXCEPTIONS = {
-    ("opticornet/evaluation/answers.py", "options"),
-    ("opticornet/evaluation/scoring.py", "options"),
-    ("opticornet/inference/load.py", "evaluation"),
-    ("opticornet/inference/load.py", "options"),
-    ("opticornet/inference/runs.py", "options"),
-}
 
 
 def table() -> dict[str, set[str]]:
@@ -95,9 +88,7 @@ def test_a_room_imports_what_the_table_allows(room):
         if room_of(path) == room
         for other in imported_rooms(path) & rooms() - allowed
     }
-    for path, other in sorted(found & EXCEPTIONS):
-        warnings.warn(f"{path} still imports {other}", stacklevel=1)
-    assert found <= EXCEPTIONS
+    assert not found
 
 
 def test_every_file_belongs_to_a_room_of_the_table():

@@ -1,6 +1,7 @@
 """Choosing the device, threads and what the operating system says of memory."""
 
 import os
+import platform
 import re
 import resource
 import sys
@@ -64,6 +65,15 @@ def peak_memory_mib() -> float:
         return int(re.search(r"VmHWM:\s*(\d+) kB", status.read_text())[1]) / 2**10
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def processor_name(device: torch.device) -> str:
+    """What a device is sold as: the GPU's name, or the CPU's where the system tells it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    description = Path("/proc/cpuinfo")
+    found = re.search(r"^model name\s*:\s*(.+)$", description.read_text(), re.M) if description.is_file() else None
+    return found[1].strip() if found else platform.processor() or platform.machine()
 
 
 def physical_memory() -> int:

@@ -75,6 +75,10 @@ class SequenceEncoder(nn.Module, ABC):
         """F, a letter for each size that may be any."""
         return (self.in_dims,)
 
+    def encoding_dims(self, length: int) -> int:
+        """O for windows of ``length`` frames."""
+        return self.out_dims
+
     @abstractmethod
     def forward(self, windows: Tensor) -> Tensor:
         """Encode windows (B, L, *F) as unit rows (B, O).

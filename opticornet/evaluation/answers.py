@@ -1,4 +1,4 @@
-"""The ways to an answer: search by sequence descriptor, match frames, re-order the one by the other."""
+"""The ways to an answer: search by sequence descriptor, match frames, re-order the one by another look."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -8,25 +8,53 @@ from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from opticornet.datasets.traverse import FrameKind
 from opticornet.datasets.windows import Windows
 from opticornet.evaluation.scene import Scene, encode_side
 from opticornet.inference.encode import encode, frames_of
-from opticornet.inference.load import LoadedEncoder, WeightsRecord, frames_taken, load_encoder
-from opticornet.inference.runs import read_flags
+from opticornet.inference.load import LoadedEncoder, WeightsRecord
 from opticornet.matching.ranking import Ranking
-from opticornet.matching.rerankers import local_features
+from opticornet.matching.rerankers.base import Reranker, RerankMaterial, RerankSide
 from opticornet.matching.search import EXACT, Index
 from opticornet.matching.sequences.base import SequenceMatcher
-from opticornet.matching.sequences.match import MATCHERS, match, rerank
+from opticornet.matching.sequences.match import MEMORY_BYTES, match, rerank
 from opticornet.matching.sequences.windows import SequenceSet
-from opticornet.options.modes import TestOptions
 from opticornet.utils.errors import UserError
 
 KS = (1, 5, 10, 20, 100)
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """How sequence descriptors are searched.
+
+    Attributes:
+        index: a faiss ``index_factory`` string; "Flat" is exact.
+        probes: lists of an inverted file that are visited per query; None: a sixteenth of them.
+        seed: of an index' clustering.
+        depth: references per query that are wanted at least.
+    """
+
+    index: str = EXACT
+    probes: int | None = None
+    seed: int = 0
+    depth: int = max(KS)
+
+
+@dataclass(frozen=True)
+class MatchSettings:
+    """How frames are matched.
+
+    Attributes:
+        matcher: scores two windows.
+        reverse: query windows are read backwards.
+        memory_bytes: bound on what is held at a time.
+    """
+
+    matcher: SequenceMatcher
+    reverse: bool = False
+    memory_bytes: int = MEMORY_BYTES
 
 
 @dataclass(frozen=True)
@@ -47,7 +75,7 @@ class Answer:
         ranking: (M, K) window numbers of the reference and their distances.
         out_dims: of the searched descriptor, 0 where frames were matched.
         seconds: of the steps.
-        alone_ms: step to milliseconds of each of ``latency_queries`` queries, answered one at a time.
+        alone_ms: step to milliseconds of some queries, answered one at a time.
         weights, rerank_weights: what was loaded.
         candidates: the whole ranking before re-ranking.
         exact: the exact ranking, where an approximate index gave ``ranking``.
@@ -65,94 +93,55 @@ class Answer:
     index_settings: dict[str, int] = field(default_factory=dict)
 
 
-def frames_needed(options: TestOptions, single_run: Path | None) -> frozenset[FrameKind]:
-    """The kinds of frames that a test reads: those its method takes, and those that are matched to re-rank.
-
-    Args:
-        options: of the test.
-        single_run: the run whose encoder describes single frames to be matched; None where none does.
-    """
-    methods = [options.pooling]
-    if options.rerank == "single+seqmatch":
-        methods.append(options.rerank)
-    if single_run is not None:
-        methods.append(str(read_flags(single_run, options.save_path).get("pooling")))
-    return frozenset(frames_taken(method) for method in methods if method != "s1+seqmatch")
-
-
-def describe(scene: Scene, options: TestOptions, run: Path | None) -> Described:
+def describe(scene: Scene, loaded: LoadedEncoder, *, amp: bool = False) -> Described:
     """Encode every window of both sides."""
-    loaded = load_method(scene, options, run)
     encoder = loaded.encoder.to(scene.device)
-    vectors, seconds = {}, {}
+    vectors: dict[str, np.ndarray] = {}
+    seconds: dict[str, float] = {}
     for name, side in (("reference", scene.reference), ("query", scene.query)):
         with timed(seconds, f"encode_{name}"):
-            vectors[name] = encode_side(encoder, side, scene.device, options.amp)
+            vectors[name] = encode_side(encoder, side, scene.device, amp)
     return Described(loaded, vectors["reference"], vectors["query"], seconds)
 
 
-def load_method(scene: Scene, options: TestOptions, run: Path | None) -> LoadedEncoder:
-    """The encoder that the options name, with the weights of ``run``."""
-    return load_encoder(
-        options.part("pooling"),
-        options.pooling,
-        scene.in_dims(frames_taken(options.pooling)),
-        options.sequence_length,
-        run=run,
-        save_path=options.save_path,
-        checkpoint=options.ckpt,
-        dataset=options.dataset,
-    )
+def search_descriptors(
+    scene: Scene, described: Described, settings: SearchSettings, *, amp: bool = False, latency_queries: int = 0
+) -> Answer:
+    """Answer by nearest-neighbour search of sequence descriptors.
 
-
-def load_single_frames(scene: Scene, options: TestOptions, run: Path) -> LoadedEncoder:
-    """The encoder of a run, for the single frames that ``s1+seqmatch`` matches.
+    Args:
+        scene: what is searched for what.
+        described: both sides.
+        settings: of the search.
+        amp: encode the queries that are timed alone in bfloat16, as ``described`` was.
+        latency_queries: queries to time one by one.
 
     Raises:
-        UserError: the run has no such encoder, or one that does not fit the data.
+        UserError: the index does not fit the data.
     """
-    reranks = options.rerank == "s1+seqmatch"
-    single = replace(options, sequence_length=1, given=options.given - {"sequence_length", "pooling"})
-    if reranks:  # what was given is of the method that finds the candidates
-        single = replace(single, given=frozenset(), chosen={})
-    try:
-        single = single.restored(read_flags(run, options.save_path), ("pooling",), str(run))
-        return load_method(scene, single, run)
-    except UserError as error:
-        raise UserError(
-            f"`{'rerank_resume' if reranks else 'resume'}` {run} cannot describe single frames ({error}); name a run "
-            "trained with `sequence_length` 1 `w` 1"
-        ) from error
-
-
-def search_descriptors(scene: Scene, options: TestOptions, described: Described) -> Answer:
-    """Answer by nearest-neighbour search of sequence descriptors."""
-    k = min(max(max(KS), options.top_k if options.rerank else 0), len(scene.reference))
+    k = min(settings.depth, len(scene.reference))
     seconds = dict(described.seconds)
-    with timed(seconds, "search"), as_user_error(f"`index` {options.index}"):
-        index = Index(described.reference, options.index, device=scene.device, seed=options.seed)
+    with timed(seconds, "search"), as_user_error(f"`index` {settings.index}"):
+        index = Index(
+            described.reference, settings.index, device=scene.device, seed=settings.seed, probes=settings.probes
+        )
         ranking = index.search(described.query, k)
     exact = None
-    if options.index != EXACT:
+    if settings.index != EXACT:
         exact = Index(described.reference, EXACT, device=scene.device).search(described.query, k)
 
     encoder = described.encoder.encoder
     frames = frames_of(scene.query.traverse, encoder, scene.device)
-    length = scene.query.length
+    starts, length = scene.query.starts, scene.query.length
+    steps: dict[str, Callable[[int], object]] = {
+        "encode": lambda i: encode(encoder, frames, starts[i : i + 1], length, amp=amp).cpu(),
+        "search": lambda i: index.search(described.query[i : i + 1], k),
+    }
     return Answer(
         ranking=ranking,
         out_dims=described.reference.shape[1],
         seconds=seconds,
-        alone_ms=one_at_a_time(
-            scene,
-            options,
-            {
-                "encode": lambda i: encode(
-                    encoder, frames, scene.query.starts[i : i + 1], length, amp=options.amp
-                ).cpu(),
-                "search": lambda i: index.search(described.query[i : i + 1], k),
-            },
-        ),
+        alone_ms=one_at_a_time(len(scene.query), steps, latency_queries),
         weights=described.encoder.weights,
         exact=exact,
         index_settings=index.settings,
@@ -160,65 +149,98 @@ def search_descriptors(scene: Scene, options: TestOptions, described: Described)
 
 
 def match_frames(
-    scene: Scene, options: TestOptions, single: LoadedEncoder | None, candidates: np.ndarray | None
+    scene: Scene,
+    settings: MatchSettings,
+    single: LoadedEncoder | None = None,
+    candidates: np.ndarray | None = None,
+    *,
+    amp: bool = False,
+    latency_queries: int = 0,
 ) -> Answer:
     """Answer by matching the frames of windows: against all references, or only ``candidates`` (M, K).
 
     Args:
-        scene, options: what is matched and how.
-        single: describes the frames, see :func:`load_single_frames`; None: they are matched raw.
+        scene: what is matched with what.
+        settings: of the matching.
+        single: describes single frames; None: they are matched raw.
         candidates: window numbers of the reference, -1 for none.
+        amp: describe frames in bfloat16.
+        latency_queries: queries to time one by one.
+
+    Raises:
+        UserError: the memory is too small.
     """
     seconds: dict[str, float] = {}
-    reference, query = frame_sets(scene, options, single, seconds)
-    matcher, settings = matching(options, scene.device)
+    reference, query = frame_sets(scene, single, seconds, amp=amp)
     k = min(max(KS), len(scene.reference))
-    if candidates is None:
-        step = "search"
+    step = "search" if candidates is None else "rerank"
 
-        def find(queries: SequenceSet, rows: slice) -> Ranking:
-            return match(matcher, reference, queries, k, **settings)
-    else:
-        step = "rerank"
-
-        def find(queries: SequenceSet, rows: slice) -> Ranking:
-            return rerank(matcher, reference, queries, candidates[rows], **settings)
+    def find(queries: slice) -> Ranking:
+        shared = {"memory_bytes": settings.memory_bytes, "reverse": settings.reverse}
+        some = query.some(queries)
+        if candidates is None:
+            return match(settings.matcher, reference, some, k, device=scene.device, **shared)
+        return rerank(settings.matcher, reference, some, candidates[queries], device=scene.device, **shared)
 
     with timed(seconds, step), as_user_error("`match_memory_mib`"):
-        ranking = find(query, slice(None))
+        ranking = find(slice(None))
+    steps: dict[str, Callable[[int], object]] = {step: lambda i: find(slice(i, i + 1))}
+    if single is not None:
+        steps = {"encode": single_frames_of_window(scene, single, amp)} | steps
     return Answer(
         ranking=ranking,
         out_dims=0,
         seconds=seconds,
-        alone_ms=one_at_a_time(
-            scene,
-            options,
-            ({} if single is None else {"encode": single_frames_of_window(scene, options, single)})
-            | {step: lambda i: find(query.window(i), slice(i, i + 1))},
-        ),
+        alone_ms=one_at_a_time(len(scene.query), steps, latency_queries),
         weights=None if single is None else single.weights,
         candidates=None if candidates is None else Ranking(candidates, np.zeros(candidates.shape, np.float32)),
     )
 
 
-def rerank_answer(scene: Scene, options: TestOptions, answer: Answer, single: LoadedEncoder | None) -> Answer:
-    """Re-order the first ``top_k`` of an answer by matching frames, which ``single`` describes as in
-    :func:`match_frames`; what lay behind them is dropped."""
-    seconds = dict(answer.seconds)
-    if options.rerank_length:
-        scene = scene.with_length(options.rerank_length, "rerank_length")
-    reference, query = frame_sets(scene, options, single, seconds)
-    matcher, settings = matching(options, scene.device)
-    candidates = answer.ranking.first(options.top_k)
-    with timed(seconds, "rerank"), as_user_error("`match_memory_mib`"):
-        ranking = rerank(matcher, reference, query, candidates.indices, **settings)
+def rerank_answer(
+    scene: Scene,
+    answer: Answer,
+    reranker: Reranker,
+    top_k: int,
+    settings: MatchSettings,
+    single: LoadedEncoder | None = None,
+    *,
+    amp: bool = False,
+    latency_queries: int = 0,
+) -> Answer:
+    """Re-order the first ``top_k`` of an answer; what lay behind them is dropped.
 
-    describe_frames = None if single is None else single_frames_of_window(scene, options, single)
+    Args:
+        scene: what was searched for what.
+        answer: by search.
+        reranker: what re-orders.
+        top_k: candidates per query.
+        settings: of matching frames, where the re-ranker does.
+        single: describes single frames, where the re-ranker compares such.
+        amp: describe frames in bfloat16.
+        latency_queries: queries to time one by one.
+
+    Raises:
+        UserError: the traverses lack what is compared, or the memory is too small.
+    """
+    seconds = dict(answer.seconds)
+    candidates = answer.ranking.first(top_k)
+    scene = scene.with_length(reranker.window_length(scene.query.length), "rerank_length")
+    sides = rerank_sides(scene)
+    if reranker.compares != "local features":
+        sets = frame_sets(scene, single, seconds, amp=amp)
+        sides = tuple(replace(side, windows=windows) for side, windows in zip(sides, sets, strict=True))
+    material = RerankMaterial(*sides, settings.matcher, settings.reverse, settings.memory_bytes, scene.device)
+    with timed(seconds, "rerank"), as_user_error("`match_memory_mib`"):
+        ranking = reranker.rerank(material, candidates, slice(None))
+
+    describe_frames = None if single is None else single_frames_of_window(scene, single, amp)
 
     def rerank_one(i: int) -> Ranking:
         if describe_frames is not None:
             describe_frames(i)
-        return rerank(matcher, reference, query.window(i), candidates.indices[i : i + 1], **settings)
+        one = slice(i, i + 1)
+        return reranker.rerank(material, Ranking(candidates.indices[one], candidates.distances[one]), one)
 
     return replace(
         answer,
@@ -226,64 +248,23 @@ def rerank_answer(scene: Scene, options: TestOptions, answer: Answer, single: Lo
         candidates=answer.ranking,
         seconds=seconds,
         rerank_weights=None if single is None else single.weights,
-        alone_ms=answer.alone_ms | one_at_a_time(scene, options, {"rerank": rerank_one}),
+        alone_ms=answer.alone_ms | one_at_a_time(len(scene.query), {"rerank": rerank_one}, latency_queries),
     )
 
 
-def rerank_locally(scene: Scene, options: TestOptions, answer: Answer) -> Answer:
-    """Re-order the first ``top_k`` of an answer by the local features that a window's own frame shares with theirs.
-
-    The distance of a pair is the number of its mutual matches, negated.
-
-    Raises:
-        UserError: a traverse has no local features, or the two do not have the same ones.
-    """
-    sides = (scene.reference, scene.query)
-    for side in sides:
-        if side.traverse.local_features is None:
-            raise UserError(
-                f"--rerank local: {side.traverse.source} has no local features beside it; extract it with --local and "
-                "an image encoder that has them, such as fol"
-            )
-    reference, query = (side.traverse.local_features for side in sides)
-    if reference.shape[2] != query.shape[2]:
-        raise UserError(f"--rerank local: local features of {reference.shape[2]} and {query.shape[2]} dimensions")
-    candidates = answer.ranking.first(options.top_k)
-
-    def find(first: int, last: int) -> Ranking:
-        numbers = candidates.indices[first:last]
-        rows = np.where(numbers < 0, -1, scene.reference.rows[numbers])
-        found = local_features.rerank(
-            query,
-            reference,
-            rows,
-            query_rows=scene.query.rows[first:last],
-            device=scene.device,
-            memory_bytes=options.match_memory_mib << 20,
-        )
-        windows = np.where(found.indices < 0, -1, np.searchsorted(scene.reference.rows, found.indices))
-        return Ranking(windows, np.where(windows < 0, np.inf, -found.scores).astype(np.float32))
-
-    seconds = dict(answer.seconds)
-    with timed(seconds, "rerank"):
-        ranking = find(0, len(candidates))
-    return replace(
-        answer,
-        ranking=ranking,
-        candidates=answer.ranking,
-        seconds=seconds,
-        alone_ms=answer.alone_ms | one_at_a_time(scene, options, {"rerank": lambda i: find(i, i + 1)}),
+def rerank_sides(scene: Scene) -> tuple[RerankSide, ...]:
+    """Reference and query as a re-ranker sees them, without windows of frames."""
+    return tuple(
+        RerankSide(side.traverse.source or side.traverse.name, side.rows, None, side.traverse.local_features)
+        for side in (scene.reference, scene.query)
     )
 
 
-def one_at_a_time(
-    scene: Scene, options: TestOptions, steps: dict[str, Callable[[int], object]]
-) -> dict[str, np.ndarray]:
-    """Milliseconds of steps that answer the i-th query, for ``latency_queries`` queries spread along the traverse."""
-    if options.latency_queries < 1:
+def one_at_a_time(queries: int, steps: dict[str, Callable[[int], object]], wanted: int) -> dict[str, np.ndarray]:
+    """Milliseconds of steps that answer the i-th query, for ``wanted`` of the queries, spread along the traverse."""
+    if wanted < 1:
         return {}
-    queries = len(scene.query)
-    chosen = np.unique(np.linspace(0, queries - 1, min(options.latency_queries, queries)).astype(int)).tolist()
+    chosen = np.unique(np.linspace(0, queries - 1, min(wanted, queries)).astype(int)).tolist()
 
     def milliseconds(step: Callable[[int], object], i: int) -> float:
         begun = time.perf_counter()
@@ -298,7 +279,7 @@ def one_at_a_time(
 
 
 def frame_sets(
-    scene: Scene, options: TestOptions, single: LoadedEncoder | None, seconds: dict[str, float]
+    scene: Scene, single: LoadedEncoder | None, seconds: dict[str, float], *, amp: bool = False
 ) -> tuple[SequenceSet, SequenceSet]:
     """The windows of both sides as frames to be matched: raw, or as ``single`` describes them."""
     if single is None:
@@ -311,18 +292,18 @@ def frame_sets(
     for name, side in (("reference", scene.reference), ("query", scene.query)):
         with timed(seconds, f"encode_{name}"):
             frames = frames_of(side.traverse, encoder, scene.device)
-            sets.append(sequence_set(side, encode(encoder, frames, np.arange(len(frames)), 1, amp=options.amp)))
+            sets.append(sequence_set(side, encode(encoder, frames, np.arange(len(frames)), 1, amp=amp)))
     return sets[0], sets[1]
 
 
-def single_frames_of_window(scene: Scene, options: TestOptions, single: LoadedEncoder) -> Callable[[int], Tensor]:
+def single_frames_of_window(scene: Scene, single: LoadedEncoder, amp: bool) -> Callable[[int], Tensor]:
     """Describes all frames of the i-th query window, (L, O), as a robot must that has just come to it."""
     encoder = single.encoder.to(scene.device)
     frames = frames_of(scene.query.traverse, encoder, scene.device)
 
     def describe_frames(i: int) -> Tensor:
         rows = scene.query.starts[i] + np.arange(scene.query.length)
-        return encode(encoder, frames, rows, 1, amp=options.amp).cpu()
+        return encode(encoder, frames, rows, 1, amp=amp).cpu()
 
     return describe_frames
 
@@ -333,45 +314,29 @@ def sequence_set(side: Windows, frames: np.ndarray | Tensor, normalise: bool = F
     return SequenceSet(frames, side.starts, side.length, bounds, normalise).measured()
 
 
-def matching(options: TestOptions, device: torch.device) -> tuple[SequenceMatcher, dict]:
-    """The sequence matcher and the settings both of its uses share."""
-    if options.matcher == "seqslam":
-        with as_user_error("`velocities`, `contrast_window`"):
-            slowest, fastest, step = options.velocities
-            matcher = MATCHERS["seqslam"](slowest, fastest, step, options.contrast_window)
-    else:
-        matcher = MATCHERS[options.matcher]()
-    return matcher, {
-        "memory_bytes": options.match_memory_mib << 20,
-        "reverse": options.reverse,
-        "device": device,
-    }
-
-
-def read_predictions(options: TestOptions, scene: Scene) -> np.ndarray:
-    """The first ``--topK`` predictions of a results file: (M, K) int64.
+def read_predictions(path: str | Path, scene: Scene, top_k: int) -> np.ndarray:
+    """The first ``top_k`` predictions of a results file: (M, K) int64.
 
     Raises:
         UserError: not a results file, or one of other data.
     """
-    path = options.predictions_file
     try:
         with np.load(path, allow_pickle=False) as file:
             predictions = file["preds"]
     except (OSError, ValueError, KeyError, EOFError, TypeError, BadZipFile) as error:
-        raise UserError(f"--predictionsFile {path}: not a results file with preds ({error})") from error
+        raise UserError(f"`predictions_file` {path}: not a results file with preds ({error})") from error
     integers = predictions.ndim == 2 and predictions.shape[1] and np.issubdtype(predictions.dtype, np.integer)
     if not integers or len(predictions) != len(scene.query):
         raise UserError(
-            f"--predictionsFile {path} holds preds of shape {predictions.shape} {predictions.dtype}, wanted integers "
-            f"for {len(scene.query)} queries; it was made on another split, or with another --seqL_filterData"
+            f"`predictions_file` {path} holds preds of shape {predictions.shape} {predictions.dtype}, wanted integers "
+            f"for {len(scene.query)} queries; it was made on another split, or with another `filter_length`"
         )
     if predictions.max() >= len(scene.reference) or predictions.min() < -1:
         raise UserError(
-            f"--predictionsFile {path} names references {predictions.min()} to {predictions.max()}, but there are "
+            f"`predictions_file` {path} names references {predictions.min()} to {predictions.max()}, but there are "
             f"{len(scene.reference)}; it was made on other data"
         )
-    return predictions[:, : options.top_k].astype(np.int64)
+    return predictions[:, :top_k].astype(np.int64)
 
 
 @contextmanager

@@ -41,7 +41,11 @@ class GroundTruth:
 
     def correct(self, indices: np.ndarray, radius: float) -> np.ndarray:
         """(M, K) bool: reference rows ``indices`` (M, K) within ``radius`` (inclusive) of their query."""
-        return self.errors(indices) <= (radius if self.table is None else 0)
+        return self.within(self.errors(indices), radius)
+
+    def within(self, errors: np.ndarray, radius: float) -> np.ndarray:
+        """(M, K) bool: what :meth:`errors` (M, K) says are correct."""
+        return errors <= (radius if self.table is None else 0)
 
     @cached_property
     def nearest_reference(self) -> np.ndarray:

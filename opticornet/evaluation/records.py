@@ -5,10 +5,8 @@ ours, see ``docs/protocols.md``); both are written by :func:`save_result`.
 """
 
 import json
-import platform
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,14 @@ from opticornet.utils.files import atomic_path, write_json, writing
 
 FORMAT = 1
 _RENAMED = {"peak_memory_mb": "peak_memory_mib"}  # fields that earlier versions wrote under another name
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """A file that shaped the result."""
+
+    path: str
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,9 @@ class MethodRecord:
     top_k: int  # candidates re-ordered; 0 without re-ranking
     weights: WeightsRecord | None
     rerank_weights: WeightsRecord | None
+    amp: bool  # matrix products in bfloat16
+    index_settings: dict[str, int]  # nlist and nprobe, or efSearch, of an approximate index; else empty
+    predictions: FileRecord | None  # the results file whose candidates were re-ordered; None: they were searched
 
 
 @dataclass(frozen=True)
@@ -97,11 +106,12 @@ class ProtocolRecord:
     window_rule: str
     seed: int
     bootstrap_samples: int
+    bootstrap_block: int  # neighbouring counted queries that are drawn together; 0 without intervals
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds a query, timed one query at a time."""
+    """Milliseconds per query, timed one query at a time."""
 
     median: float
     p95: float
@@ -111,12 +121,14 @@ class Latency:
 class TimingRecord:
     """Seconds of the whole steps, and latencies of single queries (absent where not measured)."""
 
-    encode_reference_s: float
+    encode_reference_s: float  # by the method and, where it is another, by the encoder of matched frames
     encode_query_s: float
     search_s: float
     rerank_s: float
     latency_ms: dict[str, Latency]  # "encode", "search", "rerank", "total"
+    latency_queries: int  # queries behind each latency; 0: not measured
     device: str
+    processor: str  # name of the GPU, or of the CPU
     threads: int
 
 
@@ -132,20 +144,17 @@ class ResultRecord:
     recall_before_rerank: dict[str, float]  # of the candidates; empty without re-ranking
     recall_exact_index: dict[str, float]  # of exact search, where an approximate index answered; else empty
     recall_at_radius: dict[str, dict[str, float]]  # radius -> K -> recall; empty where a radius counts no query
+    counted_at_radius: dict[str, int]  # radius -> queries counted there
     average_precision: float  # area under precision-recall
     recall_at_full_precision: float
     timing: TimingRecord
-    peak_memory_mib: float
+    peak_memory_mib: float  # of the process, in the computer's memory
+    options: dict[str, Any]  # every option of the test, by flag
+    plugins: list[FileRecord]  # that were loaded, of the test and of the runs it took weights from
     versions: dict[str, str]
     created: str  # local time, ISO 8601
     predictions: str  # file name of the .npz beside the record
     format: int = FORMAT
-
-
-def versions() -> dict[str, str]:
-    """Versions of what computed a result."""
-    packages = ("torch", "numpy", "scipy", "faiss-cpu")
-    return {"python": platform.python_version()} | {name: metadata.version(name) for name in packages}
 
 
 def save_result(record: ResultRecord, arrays: dict[str, np.ndarray], folder: Path, name: str) -> Path:

@@ -132,6 +132,14 @@ def _ranking(squared: np.ndarray, indices: np.ndarray) -> Ranking:
     return sort_candidates(torch.from_numpy(distances), torch.from_numpy(indices))
 
 
+def check_index(description: str, dims: int) -> None:
+    """Raise the ValueError of :func:`search` where an index string is unknown or does not fit vectors of ``dims``."""
+    try:
+        faiss.index_factory(dims, description)
+    except RuntimeError as error:
+        raise ValueError(f"index {description!r} cannot be built for {dims} dimensions: {_reason(error)}") from error
+
+
 def default_probes(lists: int) -> int:
     """Lists of an inverted file to visit per query: a sixteenth of them, at least one (faiss visits one)."""
     return max(1, lists // 16)
@@ -146,12 +154,16 @@ def _build(reference: np.ndarray, description: str, seed: int, probes: int | Non
             index.train(reference)
             index.add(reference)
     except RuntimeError as error:
-        reason = re.sub(r"(?s)^Error in .*?:\d+: (Error: '.*?' failed: ?)?", "", str(error)).strip()
         raise ValueError(
             f"index {description!r} cannot be built from {len(reference)} references of "
-            f"{reference.shape[1]} dimensions: {reason}"
+            f"{reference.shape[1]} dimensions: {_reason(error)}"
         ) from error
     return index
+
+
+def _reason(error: RuntimeError) -> str:
+    """faiss' message without the place in its source."""
+    return re.sub(r"(?s)^Error in .*?:\d+: (Error: '.*?' failed: ?)?", "", str(error)).strip()
 
 
 def _prepare_inverted_file(index: faiss.Index, seed: int, probes: int | None) -> None:

@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 
-from opticornet.options.shared import MethodOptions
+from opticornet.matching.rerankers import RERANKERS
+from opticornet.matching.sequences import SEQUENCE_MATCHERS
+from opticornet.options.shared import MATCHED, MethodOptions
+from opticornet.utils.errors import UserError
 from opticornet.utils.options import option
 
 
@@ -15,22 +18,17 @@ class TestOptions(MethodOptions):
     split: str = option("--split", "test", "split to score", choices=("train", "val", "test"))
     ckpt: str = option("--ckpt", "best", "which checkpoint of the run", choices=("best", "latest"))
     index: str = option("--index", "Flat", "faiss index_factory string; Flat is exact")
-    matcher: str = option("--matcher", "diagonal", "sequence matcher", choices=("diagonal", "seqslam", "dtw"))
-    match_memory_mib: int = option("--matchMemory", 1024, "memory the sequence matcher may fill, in MiB")
-    velocities: tuple[float, ...] = option(
-        "--velocities", (0.8, 1.2, 0.1), "seqslam: slowest and fastest speed of the reference, and the step between"
-    )
-    contrast_window: int = option("--contrastWindow", 0, "seqslam: references around for contrast; 0: off")
+    nprobe: int = option("--nprobe", 0, "lists of an IVF index that are visited per query; 0: a sixteenth of them")
+    matcher: str = option("--matcher", "diagonal", "sequence matcher", choices=SEQUENCE_MATCHERS)
+    match_memory_mib: int = option("--matchMemory", 1024, "memory that re-ranking may fill, in MiB", minimum=1)
     reverse: bool = option("--reverse", False, "match query windows backwards: the route driven the other way")
     rerank: str = option(
         "--rerank",
         "",
         "re-order the candidates by sequence matching, or by local features (extract --local)",
-        choices=("single+seqmatch", "s1+seqmatch", "local"),
+        choices=RERANKERS,
     )
-    rerank_resume: str = option("--rerankResume", "", "run whose encoder describes single frames for s1+seqmatch")
-    rerank_length: int = option("--rerankSeqL", 0, "frames a re-ranking window; 0: --seqL")
-    top_k: int = option("--topK", 20, "candidates to re-rank")
+    top_k: int = option("--topK", 20, "candidates to re-rank", minimum=1)
     predictions_file: str = option("--predictionsFile", "", "re-rank the predictions of this results file instead")
     no_positive: str = option(
         "--noPositive", "drop", "queries without a reference in the radius", choices=("drop", "count")
@@ -42,3 +40,48 @@ class TestOptions(MethodOptions):
     extract_only: bool = option("--extractOnly", False, "only write dbDesc, qDesc and gt to --resultsPath")
     projector: int = option("--projector", 0, "embeddings of this many places for TensorBoard's projector")
     report: str = option("--report", "", "also write a report of this result to this folder")
+
+    def __post_init__(self) -> None:
+        if not self.radii:
+            raise UserError("`radii`: wanted radii of 0 or more")
+
+    @property
+    def searches(self) -> bool:
+        """Whether sequence descriptors are searched; otherwise frames are matched."""
+        return self.pooling not in MATCHED
+
+    @property
+    def compares(self) -> str:
+        """What the re-ranker compares; empty where nothing is re-ranked."""
+        return self.part("rerank").compares if self.rerank else ""
+
+    @property
+    def matches_frames(self) -> bool:
+        """Whether frames are matched, for the answer or to re-rank it."""
+        return not self.searches or self.compares in ("raw frames", "described frames")
+
+    def unused(self) -> dict[str, str]:
+        reasons: dict[str, str] = {}
+        if self.searches:
+            reasons["predictions_file"] = f"it is re-ordered by `pooling` {' or '.join(MATCHED)}, not {self.pooling}"
+        else:
+            reasons |= dict.fromkeys(("index", "nprobe"), f"no descriptors are searched; {self.pooling} matches frames")
+            reasons["rerank"] = f"it re-orders what a descriptor found; {self.pooling} already matches frames"
+            reasons["extract_only"] = f"it writes sequence descriptors; {self.pooling} has none"
+            reasons["projector"] = f"it shows sequence descriptors; {self.pooling} has none"
+        if not self.matches_frames:
+            reasons |= dict.fromkeys(("matcher", "reverse"), "no frames are matched")
+            if not self.rerank:
+                reasons["match_memory_mib"] = "no frames are matched"
+        if not self.rerank and not self.predictions_file:
+            reasons["top_k"] = "nothing is re-ranked; `rerank` does"
+        if "IVF" not in self.index:
+            reasons["nprobe"] = f"an index {self.index} has no lists; IVF ones have"
+        if self.extract_only:
+            scored = ("rerank", "top_k", "index", "nprobe", "no_positive", "radii", "bootstrap", "latency_queries")
+            reasons |= dict.fromkeys(
+                (*scored, "projector", "report"), "only descriptors are written, nothing is scored"
+            )
+        if not self.resume and not getattr(self.part("rerank") if self.rerank else None, "rerank_resume", ""):
+            reasons["ckpt"] = "no weights are loaded"
+        return reasons

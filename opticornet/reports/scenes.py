@@ -10,8 +10,9 @@ import torch
 from opticornet.datasets.catalogue import load_dataset
 from opticornet.evaluation.answers import describe, frame_sets
 from opticornet.evaluation.scene import Scene
-from opticornet.inference.load import frames_taken
+from opticornet.inference.load import LoadedEncoder, frames_taken, load_encoder
 from opticornet.options.modes import TestOptions
+from opticornet.options.plugins import load_remembered
 from opticornet.options.shared import MATCHED
 from opticornet.reports.results import Result
 from opticornet.utils.checkpoints import BEST, LATEST, sha256
@@ -28,8 +29,8 @@ def reopen(result: Result) -> Scene:
     Raises:
         Unavailable: the dataset is gone or has changed since.
     """
-    options = recorded_options(result)
     try:
+        options = recorded_options(result)
         dataset = load_dataset(options.dataset, **options.source(), splits=(options.split,))
         filter_length = int(result.get("method", "filter_length", default=0))
         needs = frozenset({frames_taken(result.get("method", "weights", "flags", "pooling", default=options.pooling))})
@@ -45,7 +46,13 @@ def reopen(result: Result) -> Scene:
 
 
 def recorded_options(result: Result) -> TestOptions:
-    """The options of the test, as far as they shape descriptors."""
+    """The options of the test, as far as they shape descriptors; its plugins are loaded.
+
+    Raises:
+        UserError: a plugin is gone or has changed, or the record's options are not known here.
+    """
+    files = result.get("plugins", default=[])
+    load_remembered({file["path"]: file["sha256"] for file in files}, (), str(result.path))
     method = result.get("method", default={})
     options = TestOptions.of(
         split=str(result.get("data", "split", default="test")),
@@ -53,6 +60,7 @@ def recorded_options(result: Result) -> TestOptions:
         sequence_length=result.length,
     )
     options = _with(options, result.get("data", "options", default={}), tuple(options.flags()))
+    options = _with(options, result.get("options", default={}), ("amp",))
     flags = result.get("method", "weights", "flags", default={})
     return _with(options, flags, ("pooling", "save_path") if options.pooling not in MATCHED else ("save_path",))
 
@@ -68,20 +76,40 @@ def vectors(result: Result, scene: Scene) -> tuple[np.ndarray, np.ndarray, str]:
     Raises:
         Unavailable: the weights are gone or are not those recorded.
     """
-    options, run = recorded_options(result), None
-    if result.get("method", "weights") is not None:
-        run, checkpoint = _weights(result, options)
-        options = replace(options, ckpt=checkpoint)
+    run = None
     try:
-        if options.pooling not in MATCHED:
-            described = describe(scene, options, run)
+        options = recorded_options(result)
+        if result.get("method", "weights") is not None:
+            run, checkpoint = _weights(result, options)
+            options = replace(options, ckpt=checkpoint)
+        if options.searches:
+            described = describe(scene, _encoder(scene, options, run, options.sequence_length), amp=options.amp)
             return _unit(described.reference), _unit(described.query), "sequence descriptors"
-        _, *sets = frame_sets(scene, options, options.pooling, run, {})
+        single = None
+        if run is not None:
+            flags = result.get("method", "weights", "flags", default={})
+            single = _encoder(scene, _with(options, flags, ("pooling",)), run, 1)
+        sets = frame_sets(scene, single, {}, amp=options.amp)
     except UserError as error:
         raise Unavailable(f"the descriptors cannot be computed again ({error})") from error
     sides = (scene.reference, scene.query)
     rows = [_unit(np.asarray(s.frames)[side.rows]) for s, side in zip(sets, sides, strict=True)]
     return *rows, "descriptors of single frames, which sequence matching adds up along a window"
+
+
+def _encoder(scene: Scene, options: TestOptions, run: Path | None, length: int) -> LoadedEncoder:
+    """The encoder that the options name, for windows of ``length`` frames."""
+    dims = scene.in_dims(frames_taken(options.pooling))
+    return load_encoder(
+        options.part("pooling"),
+        options.pooling,
+        dims,
+        length,
+        run=run,
+        save_path=options.save_path,
+        checkpoint=options.ckpt,
+        dataset=scene.dataset,
+    )
 
 
 def _weights(result: Result, options: TestOptions) -> tuple[Path, str]:

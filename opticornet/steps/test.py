@@ -6,35 +6,62 @@ first kind of answer may then be re-ordered by the second (``--rerank``): hierar
 features of the windows' own frames (``--rerank local``).
 """
 
-from dataclasses import replace
+import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from opticornet.datasets.catalogue import load_dataset
+from opticornet.datasets.traverse import FrameKind
 from opticornet.evaluation.answers import (
+    KS,
+    Answer,
     Described,
+    MatchSettings,
+    SearchSettings,
     describe,
-    frames_needed,
-    load_single_frames,
     match_frames,
     read_predictions,
     rerank_answer,
-    rerank_locally,
+    rerank_sides,
     search_descriptors,
 )
 from opticornet.evaluation.records import ResultRecord, save_result
 from opticornet.evaluation.scene import Scene, side_of
-from opticornet.evaluation.scoring import score, summary
+from opticornet.evaluation.scoring import (
+    ScoreSettings,
+    TestDescription,
+    data_record,
+    score,
+    summary,
+)
 from opticornet.evaluation.validated import EncodedSide
+from opticornet.inference.load import LoadedEncoder, frames_taken, load_encoder
 from opticornet.inference.runs import find_run, read_flags, run_name
+from opticornet.matching.search import check_index
 from opticornet.options.modes import ReportOptions, TestOptions
 from opticornet.options.plugins import load_remembered
-from opticornet.options.shared import DATA_FIELDS, MATCHED
+from opticornet.options.shared import DATA_FIELDS, DataOptions
+from opticornet.steps.describe_test import method_record, plugins_of, rerank_length
 from opticornet.utils.device import choose_device, cpu_threads
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import atomic_path, writing
+from opticornet.utils.options import flag_of
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The runs that a test takes weights from.
+
+    Attributes:
+        method: of the sequence encoder; None where it has no weights or frames are matched.
+        single: of the encoder that describes the single frames that are matched; None where raw frames or none are.
+    """
+
+    method: Path | None = None
+    single: Path | None = None
 
 
 def test(options: TestOptions) -> ResultRecord | None:
@@ -51,41 +78,130 @@ def test(options: TestOptions) -> ResultRecord | None:
     for folder in filter(None, (options.results_path, options.report)):
         with writing(folder):  # now, rather than when everything is computed
             Path(folder).mkdir(parents=True, exist_ok=True)
-    single_run = find_single_run(options, run)
+    runs = find_runs(options, run)
     with cpu_threads(options.threads):
-        return answer_and_score(options, run, single_run)
+        return answer_and_score(options, runs)
 
 
-def answer_and_score(options: TestOptions, run: Path | None, single_run: Path | None) -> ResultRecord | None:
+def answer_and_score(options: TestOptions, runs: Runs) -> ResultRecord | None:
     """Answer every query of the split, score the answers and save what was asked for; as :func:`test`, whose options
     are already checked, and whose runs are found."""
     device = choose_device(options.device, options.nocuda)
     dataset = load_dataset(options.dataset, **options.source(), splits=(options.split,))
     split = dataset.splits[options.split]
-    needs = frames_needed(options, single_run)
+    needs = frames_needed(options, runs)
     scene = Scene.of(dataset.name, split, options.sequence_length, options.filter_length, device, needs)
     check_sizes(options, scene)
-    single = None if single_run is None else load_single_frames(scene, options, single_run)
-    shown = ()
-    if options.pooling in MATCHED:
-        candidates = read_predictions(options, scene) if options.predictions_file else None
-        answer = match_frames(scene, options, single, candidates)
-    else:
-        described = describe(scene, options, run)
+    single = None if runs.single is None else load_single_frames(scene, options, runs.single)
+    shown: tuple[EncodedSide, ...] = ()
+    alone = {"amp": options.amp, "latency_queries": options.latency_queries}
+    if options.searches:
+        described = describe(scene, load_method(scene, options, runs.method), amp=options.amp)
         if options.extract_only:
             return extract_only(options, scene, described)
-        answer = search_descriptors(scene, options, described)
+        answer = search_descriptors(scene, described, search_settings(options), **alone)
         if options.projector:
             shown = side_of(scene.reference, described.reference), side_of(scene.query, described.query)
         del described  # what follows needs its memory
-        if options.rerank == "local":
-            answer = rerank_locally(scene, options, answer)
-        elif options.rerank:
-            answer = rerank_answer(scene, options, answer, single)
-    record, arrays = score(scene, options, answer)
+        if options.rerank:
+            reranker, settings = options.part("rerank"), match_settings(options)
+            answer = rerank_answer(scene, answer, reranker, options.top_k, settings, single, **alone)
+    else:
+        candidates = None
+        if options.predictions_file:
+            candidates = read_predictions(options.predictions_file, scene, options.top_k)
+        answer = match_frames(scene, match_settings(options), single, candidates, **alone)
+    record, arrays = score(scene, answer, score_settings(options), description(scene, options, answer))
+    if not options.quiet and (left_out := [k for k in KS if k not in record.protocol.ks]):
+        dropped = ", ".join(map(str, left_out))
+        print(f"note: recall@{dropped} left out: there are only {len(scene.reference)} references", file=sys.stderr)
     print(summary(record))
     del answer  # before TensorBoard takes memory of its own
-    return save(options, run, record, arrays, shown)
+    return save(options, runs.method or (runs.single if not options.searches else None), record, arrays, shown)
+
+
+def search_settings(options: TestOptions) -> SearchSettings:
+    """How the options search descriptors."""
+    depth = max(max(KS), options.top_k if options.rerank else 0)
+    return SearchSettings(options.index, options.nprobe or None, options.seed, depth)
+
+
+def match_settings(options: TestOptions) -> MatchSettings:
+    """How the options match frames."""
+    return MatchSettings(options.part("matcher"), options.reverse, options.match_memory_mib << 20)
+
+
+def score_settings(options: TestOptions) -> ScoreSettings:
+    """How the options count queries."""
+    longest = max(options.sequence_length, rerank_length(options))
+    return ScoreSettings(options.no_positive, options.radii, options.bootstrap, options.seed, longest)
+
+
+def description(scene: Scene, options: TestOptions, answer: Answer) -> TestDescription:
+    """What the record says of the options."""
+    takes = frames_taken(str(answer.weights.flags.get("pooling")) if answer.weights else options.pooling)
+    data_options = {flag_of(f)[2:]: getattr(options, name) for name, f in DataOptions.flags().items()}
+    data = data_record(scene, takes, data_options)
+    return TestDescription(
+        data=data,
+        method=method_record(options, answer, data),
+        options=options.record(),
+        plugins=plugins_of(options, answer),
+        name=run_name(options.sequence_length, options.exp_name),
+    )
+
+
+def frames_needed(options: TestOptions, runs: Runs) -> frozenset[FrameKind]:
+    """The kinds of frames that a test reads: those its method takes, and those that are matched to re-rank."""
+    needed: set[FrameKind] = set()
+    if options.searches or runs.single is None:
+        needed.add(frames_taken(options.pooling))
+    if options.compares == "raw frames":
+        needed.add("descriptors")
+    if runs.single is not None:
+        needed.add(frames_taken(str(read_flags(runs.single, options.save_path).get("pooling"))))
+    return frozenset(needed)
+
+
+def load_method(scene: Scene, options: TestOptions, run: Path | None) -> LoadedEncoder:
+    """The encoder that the options name, with the weights of ``run``.
+
+    Raises:
+        UserError: it does not fit the data, or its descriptors do not fit the index.
+    """
+    loaded = load_encoder(
+        options.part("pooling"),
+        options.pooling,
+        scene.in_dims(frames_taken(options.pooling)),
+        options.sequence_length,
+        run=run,
+        save_path=options.save_path,
+        checkpoint=options.ckpt,
+        dataset=options.dataset,
+    )
+    try:
+        check_index(options.index, loaded.encoder.encoding_dims(options.sequence_length))
+    except ValueError as error:
+        raise UserError(f"`index` {options.index}: {error}") from error
+    return loaded
+
+
+def load_single_frames(scene: Scene, options: TestOptions, run: Path) -> LoadedEncoder:
+    """The encoder of a run, for the single frames that are matched.
+
+    Raises:
+        UserError: the run has no such encoder, or one that does not fit the data.
+    """
+    single = replace(options, sequence_length=1, given=frozenset(), chosen={}, index="Flat")
+    try:
+        single = single.restored(read_flags(run, options.save_path), ("pooling",), str(run))
+        return load_method(scene, single, run)
+    except UserError as error:
+        argument = "rerank_resume" if options.rerank else "resume"
+        raise UserError(
+            f"`{argument}` {run} cannot describe single frames ({error}); name a run trained with `sequence_length` 1 "
+            "`w` 1"
+        ) from error
 
 
 def save(
@@ -125,81 +241,55 @@ def resolve(options: TestOptions) -> tuple[TestOptions, Path | None]:
     if not options.resume:
         if wants_weights:
             raise UserError(
-                f"--pooling {options.pooling} has learned weights: name its run with --resume RUN "
-                "(--resume alone takes the newest run)"
+                f"`pooling` {options.pooling} has learned weights: name its run with `resume` RUN "
+                "(`resume` alone takes the newest run)"
             )
         return options, None
     run = find_run(options.resume, options.runs_path, options.save_path)
     flags = read_flags(run, options.save_path)
     load_remembered(flags.get("plugins", {}), options.plugin, str(run))
     if not wants_weights:
-        raise UserError(f"--pooling {options.pooling} has no weights, so --resume {run} contradicts it; leave one out")
+        raise UserError(f"`pooling` {options.pooling} has no weights, so `resume` {run} contradicts it; leave one out")
     decided = ("pooling",) if options.pooling != "s1+seqmatch" else ()
     followed = DATA_FIELDS if options.pooling == "s1+seqmatch" else (*DATA_FIELDS, "sequence_length")
     return options.restored(flags, (*decided, *(name for name in followed if name not in options.given)), str(run)), run
 
 
-def find_single_run(options: TestOptions, run: Path | None) -> Path | None:
-    """The run whose encoder describes the single frames that are matched: ``run`` where they are the answer, that of
-    ``rerank_resume`` where they re-order one; None where raw frames or none are matched.
+def find_runs(options: TestOptions, run: Path | None) -> Runs:
+    """The runs of the weights; ``run`` is that of ``resume``.
 
     Raises:
-        UserError: there is no such run, or one of its plugins is missing.
+        UserError: there is no run to re-rank by, or one of its plugins is missing.
     """
-    if options.pooling == "s1+seqmatch":
-        return run
-    if options.rerank != "s1+seqmatch":
-        return None
-    run = find_run(options.rerank_resume, options.runs_path, options.save_path, "rerank_resume")
-    load_remembered(read_flags(run, options.save_path).get("plugins", {}), options.plugin, str(run))
-    return run
+    if not options.searches:
+        return Runs(single=run)
+    if options.compares != "described frames":
+        return Runs(method=run)
+    resume = options.part("rerank").rerank_resume
+    if not resume:
+        raise UserError(f"`rerank` {options.rerank} needs the run of a single-frame encoder: `rerank_resume` RUN")
+    single = find_run(resume, options.runs_path, options.save_path, "rerank_resume")
+    load_remembered(read_flags(single, options.save_path).get("plugins", {}), options.plugin, str(single))
+    return Runs(run, single)
 
 
 def check_test_options(options: TestOptions) -> None:
     """Raise :class:`UserError` for options that make no sense together, before anything is read."""
     options.refuse_unused()
     options.check_names()
-    unused: dict[str, str] = {}
-    if options.pooling not in MATCHED and options.rerank not in MATCHED:
-        unused |= dict.fromkeys(("matcher", "reverse", "velocities", "contrast_window"), "no frames are matched")
-    if not options.rerank:
-        unused |= dict.fromkeys(("rerank_resume", "rerank_length"), "nothing is re-ranked; `rerank` does")
-        if not options.predictions_file:
-            unused["top_k"] = "nothing is re-ranked; `rerank` does"
-    elif options.rerank != "s1+seqmatch":
-        unused["rerank_resume"] = f"`rerank` {options.rerank} loads no encoder, s1+seqmatch does"
-    for name in sorted(unused.keys() & options.given):
-        raise UserError(f"`{name}` changes nothing here: {unused[name]}")
-    if options.extract_only and options.pooling in MATCHED:
-        raise UserError(f"--extractOnly writes sequence descriptors; {options.pooling} has none")
     if options.extract_only and not options.results_path:
-        raise UserError("--extractOnly writes to --resultsPath; give one")
-    if options.projector and options.pooling in MATCHED:
-        raise UserError(f"--projector shows sequence descriptors; {options.pooling} has none")
-    if options.predictions_file and options.pooling not in MATCHED:
-        raise UserError(f"--predictionsFile is re-ordered by --pooling {' or '.join(MATCHED)}, not {options.pooling}")
-    if options.rerank and options.pooling in MATCHED:
-        raise UserError(f"--rerank re-orders what a descriptor found; {options.pooling} already matches frames")
-    if options.rerank == "local" and options.rerank_length:
-        raise UserError("--rerank local compares single frames: leave out --rerankSeqL")
-    if options.rerank == "s1+seqmatch" and not options.rerank_resume:
-        raise UserError("--rerank s1+seqmatch needs the run of a single-frame encoder: --rerankResume RUN")
-    for name in ("top_k", "match_memory_mib"):
-        if getattr(options, name) < 1:
-            raise UserError(f"{options.flags()[name].metadata['flag']} {getattr(options, name)}: must be at least 1")
-    if len(options.velocities) != 3:
-        raise UserError("--velocities: wanted three numbers, e.g. 0.8 1.2 0.1: slowest, fastest, step")
-    if not options.radii or min(options.radii) < 0:
-        raise UserError("--radii: wanted radii of 0 or more")
+        raise UserError("`extract_only` writes to `results_path`; give one")
+    for choice in options.parts():
+        options.part(choice)  # its own options make sense together
 
 
 def check_sizes(options: TestOptions, scene: Scene) -> None:
-    """Raise :class:`UserError` where more candidates, or longer windows to re-rank by, are asked for than there are."""
-    reranks = options.rerank or options.predictions_file
-    if reranks and options.top_k > len(scene.reference):
-        raise UserError(f"--topK {options.top_k} is above the {len(scene.reference)} references; choose fewer")
-    if options.rerank_length:
-        scene.with_length(options.rerank_length, "rerank_length")
+    """Raise :class:`UserError` where more candidates, longer windows or other features are asked for than there are."""
+    if (options.rerank or options.predictions_file) and options.top_k > len(scene.reference):
+        raise UserError(f"`top_k` {options.top_k} is above the {len(scene.reference)} references; choose fewer")
+    if options.rerank:
+        scene.with_length(rerank_length(options), "rerank_length")
+        options.part("rerank").check(*rerank_sides(scene))
 
 
 def extract_only(options: TestOptions, scene: Scene, described: Described) -> None:

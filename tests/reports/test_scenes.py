@@ -36,6 +36,25 @@ def test_vectors_are_those_that_were_searched(trained):
     assert what == "sequence descriptors"
 
 
+def test_vectors_are_rounded_as_those_that_were_searched(trained, tmp_path):
+    path, run = trained
+    results = tmp_path / "rounded"
+    test = ["--mode", "test", "--pooling", "seqnet", "--resume", str(run), "--resultsPath", str(results), "--amp"]
+    assert main([*test, *QUICK]) == 0
+    exact, rounded = (read_result(p) for p in (path, next(results.glob("*.json"))))
+    ours, theirs = (vectors(result, reopen(result))[0] for result in (exact, rounded))
+    assert 1e-4 < np.abs(ours - theirs).max() < 0.05
+
+
+def test_a_plugin_that_is_gone_is_said(record):
+    path = record()
+    content = json.loads(path.read_text())
+    content["plugins"] = [{"path": "gone.py", "sha256": "0" * 64}]
+    path.write_text(json.dumps(content))
+    with pytest.raises(Unavailable, match=r"needs the plugin gone\.py"):
+        reopen(read_result(path))
+
+
 def test_changed_and_missing_weights_are_refused(trained):
     path, run = trained
     result = read_result(path)

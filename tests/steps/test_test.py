@@ -1,19 +1,30 @@
 """The testing step, against what seqNet's own evaluation computes, and what it says to bad input."""
 
+import hashlib
 import json
+from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from scipy import spatial
 
+import opticornet
 from opticornet.cli import main
 from opticornet.datasets.catalogue import load_dataset
 from opticornet.evaluation.answers import load_single_frames
+from opticornet.evaluation.metrics import block_length, recall_intervals
+from opticornet.evaluation.records import FileRecord
 from opticornet.evaluation.scene import Scene
+from opticornet.inference.encode import encode
+from opticornet.models.sequences import SEQUENCE_ENCODERS
 from opticornet.options.modes import TestOptions
 from opticornet.steps.test import test as run_test
 from opticornet.utils.errors import UserError
+from opticornet.utils.options import flag_of, option_fields
+from opticornet.utils.registry import entry
 
 METHODS = {  # golden case -> options beside the dataset
     "single": {"pooling": "single", "sequence_length": 1},
@@ -179,9 +190,87 @@ def test_the_record_says_what_its_numbers_mean(plain):
     assert {"torch", "numpy", "python"} <= set(written["versions"])
 
 
-def test_queries_without_a_positive_may_be_counted(plain):
+def test_the_record_holds_every_option_by_its_flag(plain):
+    record = run_test(plain.options("seqnet_s5", seed=5, radii=(1.0, 5.0)))
+    known = [option_fields(TestOptions), option_fields(entry(SEQUENCE_ENCODERS, "seqnet"))]
+    flags = {flag_of(f)[2:] for fields in known for f in fields.values()} - {"config"}
+    assert record.options.keys() == flags
+    assert (record.options["seed"], record.options["w"], record.options["radii"]) == (5, 3, [1.0, 5.0])
+    assert record.versions["opticornet"] == opticornet.__version__
+    assert record.timing.processor
+
+
+def test_bfloat16_and_an_approximate_index_are_told_from_the_exact(plain, capsys):
+    exact = run_test(plain.options("seqnet_s5"))
+    rounded = run_test(plain.options("seqnet_s5", amp=True))
+    assert (exact.method.amp, rounded.method.amp) == (False, True)
+    assert (exact.method.label, rounded.method.label) == ("seqnet S5", "seqnet S5 (bfloat16)")
+    index = run_test(plain.options("seqnet_s5", index="IVF32,Flat"))
+    assert index.method.label == "seqnet S5 (IVF32,Flat)"
+    assert index.method.index_settings == {"nlist": 32, "nprobe": 2}
+    assert exact.method.index_settings == {}
+
+
+def test_candidates_of_a_file_are_told_from_a_search(plain):
+    first = run_test(plain.options("seqnet_s5"))
+    path = plain.folder / "results" / first.predictions
+    second = run_test(plain.options("seqmatch5", predictions_file=str(path)))
+    assert second.method.predictions == FileRecord(str(path), hashlib.sha256(path.read_bytes()).hexdigest())
+    assert second.method.label == f"single+seqmatch L5 (candidates of {path.name})"
+    assert first.method.predictions is None
+
+
+def test_a_package_without_metadata_does_not_stop_a_test(plain, monkeypatch):
+    def version(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", version)
+    monkeypatch.setattr(metadata, "packages_distributions", lambda: {"faiss": ["faiss-gpu"]})
+    record = run_test(plain.options("single"))
+    assert record.versions["torch"] == torch.__version__
+    assert "faiss" in record.versions
+
+
+def test_the_nearest_references_are_found_once(plain, monkeypatch):
+    trees, tree = [], spatial.cKDTree
+    monkeypatch.setattr(spatial, "cKDTree", lambda *arguments: trees.append(1) or tree(*arguments))
+    run_test(plain.options("single"))
+    assert len(trees) == 1
+
+
+def cut_reference(plain) -> None:
+    """Leave the end of the reference out, so that queries there have no positive."""
     toml = plain.folder / "dataset.toml"
     toml.write_text(toml.read_text() + "\nreference_rows = [0, 120]")
+
+
+def test_average_precision_is_over_all_queries_however_they_are_counted(plain):
+    cut_reference(plain)
+    dropped, counted = (run_test(plain.options("single", no_positive=how)) for how in ("drop", "count"))
+    assert dropped.protocol.without_positive > 0
+    assert dropped.average_precision == counted.average_precision
+    arrays = saved(plain, dropped)
+    distances, correct, positive = arrays["distances"][:, 0], arrays["correct"][:, 0], arrays["hasPositive"]
+    order = np.argsort(distances)
+    right = np.cumsum(correct[order])
+    precision = right / np.arange(1, len(order) + 1)  # the plain sum over queries; no two distances are equal
+    assert dropped.average_precision == pytest.approx(precision[correct[order]].sum() / positive.sum())
+    without = np.cumsum(correct[order][positive[order]]) / np.arange(1, positive.sum() + 1)
+    assert dropped.average_precision < without[correct[order][positive[order]]].sum() / positive.sum()
+
+
+def test_radii_say_how_many_queries_they_count(plain):
+    cut_reference(plain)
+    record = run_test(plain.options("single", radii=(0.0, 5.0, 1000.0)))
+    arrays = saved(plain, record)
+    nearest = np.linalg.norm(arrays["queryPositions"][:, None] - arrays["referencePositions"], axis=2).min(axis=1)
+    assert record.counted_at_radius == {
+        "0": int((nearest <= 0).sum()), "5": record.protocol.counted, "1000": 150,
+    }  # fmt: skip
+
+
+def test_queries_without_a_positive_may_be_counted(plain):
+    cut_reference(plain)
     dropped, counted = (run_test(plain.options("single", no_positive=how)) for how in ("drop", "count"))
     share = dropped.protocol.counted / counted.protocol.counted
     assert share < 1
@@ -193,9 +282,46 @@ def test_latencies_and_intervals_are_reported(plain):
     record = run_test(TestOptions.of(**{name: getattr(options, name) for name in options.given}
                                      | {"bootstrap": 200, "latency_queries": 3}))  # fmt: skip
     assert set(record.timing.latency_ms) == {"encode", "search", "rerank", "total"}
+    assert record.timing.latency_queries == 3
     low, high = record.recall_interval["1"]
     assert low <= record.recall["1"] <= high
     assert low < high
+
+
+def test_intervals_are_of_blocks_inside_sequences(golden, capsys):
+    record = run_test(replace(golden.options("smooth5"), bootstrap=300))
+    arrays = saved(golden, record)
+    hits, sequences = arrays["correct"][arrays["counted"]], arrays["querySequences"][arrays["counted"]]
+    block = record.protocol.bootstrap_block
+    assert block == block_length(hits[:, 0], 5, sequences) >= 5
+    everyone, generator = np.full(len(hits), True), np.random.default_rng(record.protocol.seed)
+    expected = recall_intervals(hits, everyone, [1, 5], generator, block=block, sequences=sequences, samples=300)
+    assert [tuple(record.recall_interval[k]) for k in ("1", "5")] == [expected[1], expected[5]]
+    assert f"300 resamplings, blocks of {block} neighbouring queries" in capsys.readouterr().out
+    assert (len(np.unique(sequences)) > 1) == ("seqBounds_q" in golden.values)
+    assert run_test(golden.options("smooth5")).protocol.bootstrap_block == 0
+
+
+def test_blocks_are_at_least_the_longest_window(plain):
+    options = plain.options("smooth5", rerank="single+seqmatch", rerank_length=40)
+    assert run_test(replace(options, bootstrap=9)).protocol.bootstrap_block == 40
+
+
+def test_the_encoding_of_matched_frames_is_timed_too(plain, monkeypatch):
+    encoded = []
+    monkeypatch.setattr(
+        "opticornet.evaluation.answers.encode",
+        lambda encoder, frames, starts, *rest, **more: (
+            encoded.append(len(starts)),
+            encode(encoder, frames, starts, *rest, **more),
+        )[1],
+    )
+    record = run_test(replace(plain.options("s1seqmatch5"), latency_queries=2))
+    assert set(record.timing.latency_ms) == {"encode", "search", "total"}
+    assert encoded == [160, 150, 5, 5, 5]  # both traverses; then the frames of a window, the first unmeasured
+    encoded.clear()
+    record = run_test(replace(plain.options("hvpr_s5_to_s1"), latency_queries=2))
+    assert encoded == [1, 1, 1, 160, 150, 5, 5, 5]
 
 
 def test_an_approximate_index_reports_what_it_lost(plain, capsys):
@@ -223,6 +349,10 @@ def test_reversed_queries_are_found_when_matched_backwards(plain):
     (plain.folder / "query.csv").write_text("\n".join([lines[0], *lines[:0:-1]]))
     forwards, backwards = (run_test(plain.options("seqmatch5", reverse=reverse)) for reverse in (False, True))
     assert backwards.recall["1"] > forwards.recall["1"]
+    again = {"rerank": "single+seqmatch", "rerank_length": 5, "top_k": 160}  # of all: as the search by frames
+    forwards, backwards = (run_test(plain.options("single", reverse=reverse, **again)) for reverse in (False, True))
+    assert backwards.recall["1"] > forwards.recall["1"]
+    assert backwards.method.matcher_options["reverse"] is True
 
 
 def test_recalls_beyond_the_reference_are_left_out_with_a_note(plain, capsys):
@@ -298,6 +428,21 @@ def test_bad_options_are_one_line_and_exit_status_2(plain, capsys, arguments, me
     error = capsys.readouterr().err
     assert message.format(**plain.runs) in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"index": "Bogus7"}, "`index` Bogus7: index 'Bogus7' cannot be built for 24 dimensions: could not parse"),
+        ({"index": "PQ7"}, "`index` PQ7: .*should be a multiple"),
+        ({"rerank": "single+seqmatch", "matcher": "seqslam", "velocities": (2.0, 1.0, 1.0)}, "`velocities`"),
+        ({"rerank": "local"}, "`rerank` local: .*has no local features"),
+    ],
+)
+def test_what_cannot_work_is_said_before_anything_is_encoded(plain, monkeypatch, options, message):
+    monkeypatch.setattr("opticornet.evaluation.answers.encode_side", lambda *_: pytest.fail("encoded"))
+    with pytest.raises(UserError, match=message):
+        run_test(plain.options("single", **options))
 
 
 @pytest.mark.parametrize("run", ["elsewhere", "{s5}"])

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from opticornet.utils.device import cpu_threads, seeded
+from opticornet.utils.device import choose_device, cpu_threads, processor_name, seeded
 from opticornet.utils.errors import UserError
 
 
@@ -42,3 +42,16 @@ def test_a_seed_lasts_for_the_block():
             drawn.append(torch.rand(1).item())
     assert drawn[0] == drawn[1] != drawn[2]
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_convolutions_on_a_gpu_keep_all_digits(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    assert choose_device("auto", nocuda=True) == torch.device("cpu")
+    assert torch.backends.cudnn.allow_tf32
+    assert choose_device("auto", nocuda=False) == torch.device("cuda")
+    assert not torch.backends.cudnn.allow_tf32
+
+
+def test_a_processor_has_a_name():
+    assert len(processor_name(torch.device("cpu"))) > 2

@@ -5,10 +5,15 @@ order of ties.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from opticornet.matching.ranking import Ranking
+from opticornet.matching.rerankers.base import Reranker, RerankMaterial, RerankSide
+from opticornet.utils.errors import UserError
 
 MEMORY_BYTES = 512 * 2**20
 
@@ -74,3 +79,41 @@ def rerank(
 
 def _tensor(rows: np.ndarray, device: str | torch.device) -> Tensor:
     return torch.from_numpy(np.array(rows, dtype=np.float32)).to(device)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalFeatures(Reranker):
+    """``local``: local features of the windows' own frames; the distance is the number of matches, negated."""
+
+    compares: ClassVar[Literal["raw frames", "described frames", "local features"]] = "local features"
+
+    def window_length(self, length: int) -> int:
+        return 1
+
+    def check(self, reference: RerankSide, query: RerankSide) -> None:
+        dims = [_local_features(side).shape[2] for side in (reference, query)]
+        if dims[0] != dims[1]:
+            raise UserError(f"`rerank` local: local features of {dims[0]} and {dims[1]} dimensions")
+
+    def rerank(self, material: RerankMaterial, candidates: Ranking, queries: slice) -> Ranking:
+        reference, query = material.reference, material.query
+        rows = np.where(candidates.indices < 0, -1, reference.rows[candidates.indices])
+        found = rerank(
+            _local_features(query),
+            _local_features(reference),
+            rows,
+            query_rows=query.rows[queries],
+            device=material.device,
+            memory_bytes=material.memory_bytes,
+        )
+        windows = np.where(found.indices < 0, -1, np.searchsorted(reference.rows, found.indices))
+        return Ranking(windows, np.where(windows < 0, np.inf, -found.scores).astype(np.float32))
+
+
+def _local_features(side: RerankSide) -> np.ndarray:
+    if side.local_features is None:
+        raise UserError(
+            f"`rerank` local: {side.name} has no local features beside it; extract it with `local` and an image "
+            "encoder that has them, such as fol"
+        )
+    return side.local_features

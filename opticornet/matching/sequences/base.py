@@ -18,7 +18,8 @@ class FramesAround:
 class SequenceMatcher(ABC):
     """Scores a query window against a reference window; the smaller, the more alike.
 
-    A subclass is a frozen dataclass of its options and a line in ``sequence_matching.MATCHERS``.
+    A subclass is a frozen dataclass, whose fields are declared by :func:`opticornet.utils.options.option`; the entry of
+    a matcher in ``SEQUENCE_MATCHERS``.
     """
 
     def margin(self, length: int) -> int:

@@ -7,7 +7,7 @@ import torch
 from opticornet.matching.sequences.base import FramesAround, SequenceMatcher
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Diagonal(SequenceMatcher):
     """Mean distance of the frames at the same position of both windows."""
 

@@ -13,13 +13,8 @@ import torch
 from opticornet.matching.distances import euclidean
 from opticornet.matching.ranking import Ranking, TopK, concatenate, sort_candidates
 from opticornet.matching.sequences.base import FramesAround, SequenceMatcher
-from opticornet.matching.sequences.diagonal import Diagonal
-from opticornet.matching.sequences.seqslam import SeqSlam
-from opticornet.matching.sequences.warping import Warping
 from opticornet.matching.sequences.windows import SequenceSet, Strip, read_strip
 from opticornet.utils.mapped import release
-
-MATCHERS: dict[str, type[SequenceMatcher]] = {"diagonal": Diagonal, "seqslam": SeqSlam, "dtw": Warping}
 
 MEMORY_BYTES = 1 << 30
 _TILE_QUERIES, _TILE_REFERENCES = 512, 4096  # windows; more would not make the product faster
@@ -40,7 +35,7 @@ def match(
     """The ``k`` reference windows that match each query window best.
 
     Args:
-        matcher: e.g. ``Diagonal()``; see :data:`MATCHERS`.
+        matcher: e.g. ``Diagonal()``; see ``SEQUENCE_MATCHERS``.
         reference, query: windows of the same length over frames of the same dimension.
         k: references per query, 1 to ``len(reference)``.
         memory_bytes: bound on what is held besides the frames, the result and its (M, k) int64 keys.

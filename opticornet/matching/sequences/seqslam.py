@@ -7,11 +7,13 @@ import torch
 from torch.nn.functional import pad
 
 from opticornet.matching.sequences.base import FramesAround, SequenceMatcher
+from opticornet.utils.errors import UserError
+from opticornet.utils.options import option
 
 _SMALLEST_DEVIATION = 1e-6
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SeqSlam(SequenceMatcher):
     """Smallest mean distance along straight lines through the centres of both windows.
 
@@ -21,42 +23,45 @@ class SeqSlam(SequenceMatcher):
     ``Diagonal``.
 
     Attributes:
-        slowest, fastest, step: velocities ``slowest, slowest + step, ..., fastest``.
-        contrast: R_window of SeqSLAM's local contrast enhancement, or 0 for none: each frame distance is replaced by
-            its number of standard deviations from the mean, both taken over the reference frames at most
-            ``contrast // 2`` away (fewer at the ends of the traverse).
+        velocities: slowest, fastest and step: lines of ``slowest, slowest + step, ..., fastest`` are tried.
+        contrast_window: R_window of SeqSLAM's local contrast enhancement, or 0 for none: each frame distance is
+            replaced by its number of standard deviations from the mean, both taken over the reference frames at most
+            ``contrast_window // 2`` away (fewer at the ends of the traverse).
     """
 
-    slowest: float = 0.8
-    fastest: float = 1.2
-    step: float = 0.1
-    contrast: int = 0
+    velocities: tuple[float, ...] = option(
+        "--velocities", (0.8, 1.2, 0.1), "slowest and fastest speed of the reference, and the step between"
+    )
+    contrast_window: int = option("--contrastWindow", 0, "references around for contrast; 0: off")
 
-    def __post_init__(self):
-        many = self.fastest - self.slowest > 1000 * self.step
-        if not 0 < self.slowest <= min(1, self.fastest) or self.step <= 0 or self.contrast < 0 or many:
-            raise ValueError(
-                f"velocities must be positive, rise by a positive step (1000 at most) and begin at 1 or below, the "
-                f"contrast window must not be negative; found {self}"
+    def __post_init__(self) -> None:
+        if len(self.velocities) != 3:
+            raise UserError("`velocities`: wanted three numbers, e.g. 0.8 1.2 0.1: slowest, fastest, step")
+        slowest, fastest, step = self.velocities
+        if not 0 < slowest <= min(1, fastest) or step <= 0 or fastest - slowest > 1000 * step:
+            raise UserError(
+                f"`velocities` {slowest:g} {fastest:g} {step:g}: wanted them positive, rising by a positive step (1000 "
+                "at most) and beginning at 1 or below"
             )
 
-    def velocities(self) -> np.ndarray:
+    def speeds(self) -> np.ndarray:
         """(V,) float64, ascending."""
-        count = int(np.floor((self.fastest - self.slowest) / self.step + 1e-9)) + 1
-        return self.slowest + self.step * np.arange(count)
+        slowest, fastest, step = self.velocities
+        count = int(np.floor((fastest - slowest) / step + 1e-9)) + 1
+        return slowest + step * np.arange(count)
 
     def lines(self, length: int) -> np.ndarray:
         """(V', L) int64 distinct lines: the reference frame that meets each query position."""
         centre = length // 2
-        steps = self.velocities()[:, None] * (np.arange(length) - centre)  # (V, L)
+        steps = self.speeds()[:, None] * (np.arange(length) - centre)  # (V, L)
         return np.unique(np.floor(steps + 0.5 + 1e-9).astype(np.int64) + centre, axis=0)
 
     def margin(self, length: int) -> int:
         lines = self.lines(length)
-        return max(0, -int(lines.min()), int(lines.max()) - length + 1) + self.contrast // 2
+        return max(0, -int(lines.min()), int(lines.max()) - length + 1) + self.contrast_window // 2
 
     def prepare(self, distances: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
-        return enhance_contrast(distances, real, self.contrast // 2) if self.contrast else distances
+        return enhance_contrast(distances, real, self.contrast_window // 2) if self.contrast_window else distances
 
     def score(self, local: torch.Tensor, around: FramesAround) -> torch.Tensor:
         length = local.shape[2]

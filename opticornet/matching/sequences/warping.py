@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import torch
 
 from opticornet.matching.sequences.base import FramesAround, SequenceMatcher
+from opticornet.utils.options import option
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Warping(SequenceMatcher):
     """Smallest weighted mean distance along a path from both first frames to both last frames.
 
@@ -19,7 +20,9 @@ class Warping(SequenceMatcher):
         band: largest difference of positions that may be paired (Sakoe-Chiba band), or None for any.
     """
 
-    band: int | None = None
+    band: int | None = option(
+        "--band", None, "largest difference of the positions in both windows that may be paired; default: any"
+    )
 
     def __post_init__(self):
         if self.band is not None and self.band < 0:

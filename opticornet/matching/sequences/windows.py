@@ -52,10 +52,10 @@ class SequenceSet:
             release(self.frames)
         return replace(self, squared=torch.cat(norms))
 
-    def window(self, i: int) -> "SequenceSet":
-        """The ``i``-th window alone."""
-        bounds = None if self.bounds is None else self.bounds[i : i + 1]
-        return replace(self, starts=self.starts[i : i + 1], bounds=bounds)
+    def some(self, rows: slice) -> "SequenceSet":
+        """Some of the windows, of the same frames."""
+        bounds = None if self.bounds is None else self.bounds[rows]
+        return replace(self, starts=self.starts[rows], bounds=bounds)
 
     def frames_around(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Frames of its own sequence before and after each of the ``windows`` (any shape of window numbers)."""

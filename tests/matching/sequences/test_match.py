@@ -10,6 +10,7 @@ from opticornet.matching.sequences.match import match, rerank
 from opticornet.matching.sequences.seqslam import SeqSlam, enhance_contrast
 from opticornet.matching.sequences.warping import Warping
 from opticornet.matching.sequences.windows import SequenceSet
+from opticornet.utils.errors import UserError
 
 LENGTH, DIMS = 6, 8
 ATOL = 1e-5  # contrast divides the 1e-6 of a distance by a small deviation
@@ -95,11 +96,11 @@ def banded_score(distances, frames, start, bounds):
     return warping_score(distances, frames, start, bounds, band=1)
 
 
-WIDE = {"slowest": 0.6, "fastest": 1.4, "step": 0.2}
+WIDE = {"velocities": (0.6, 1.4, 0.2)}
 CASES = {
     "diagonal": (Diagonal(), diagonal_score),
     "seqslam": (SeqSlam(**WIDE), seqslam_score),
-    "seqslam contrast": (SeqSlam(**WIDE, contrast=4), contrast_seqslam_score),
+    "seqslam contrast": (SeqSlam(**WIDE, contrast_window=4), contrast_seqslam_score),
     "dtw": (Warping(), warping_score),
     "dtw band": (Warping(band=1), banded_score),
 }
@@ -186,12 +187,12 @@ def test_hand_worked_warping():
 
 
 def test_hand_worked_lines():
-    assert SeqSlam(slowest=0.5, fastest=1.5, step=0.5).lines(5).tolist() == [
+    assert SeqSlam(velocities=(0.5, 1.5, 0.5)).lines(5).tolist() == [
         [-1, 1, 2, 4, 5],  # 1.5: -3 -1.5 0 1.5 3, halves up
         [0, 1, 2, 3, 4],
         [1, 2, 2, 3, 3],
     ]
-    assert SeqSlam().velocities() == pytest.approx([0.8, 0.9, 1.0, 1.1, 1.2])
+    assert SeqSlam().speeds() == pytest.approx([0.8, 0.9, 1.0, 1.1, 1.2])
 
 
 def test_hand_worked_contrast():
@@ -206,7 +207,7 @@ def test_equal_distances_have_no_contrast():
 
 
 def test_seqslam_at_velocity_one_is_the_diagonal(reference, query):
-    one = match(SeqSlam(slowest=1, fastest=1), reference, query, 30)
+    one = match(SeqSlam(velocities=(1, 1, 0.1)), reference, query, 30)
     diagonal = match(Diagonal(), reference, query, 30)
     assert np.array_equal(one.indices, diagonal.indices)
     assert np.array_equal(one.distances, diagonal.distances)
@@ -223,7 +224,7 @@ def test_reverse_finds_a_route_driven_the_other_way(reference):
 def test_slower_drive_is_found_by_velocity_and_by_warping(reference):
     slow = SequenceSet(np.repeat(reference.frames[9:40], 2, axis=0), np.array([20]), LENGTH)
     straight = match(Diagonal(), reference, slow, 1).distances[0, 0]
-    for matcher in (SeqSlam(slowest=0.5), Warping()):
+    for matcher in (SeqSlam(velocities=(0.5, 1.2, 0.1)), Warping()):
         assert match(matcher, reference, slow, 1).distances[0, 0] < straight / 2
 
 
@@ -265,12 +266,12 @@ def test_memory_mapped_halves_and_tensors_and_normalisation(reference, query, tm
         ),
         (lambda r, q: SequenceSet(r.frames, np.array([65]), LENGTH), "frames 65 to 71 of 70"),
         (lambda r, q: SequenceSet(r.frames, np.array([], dtype=np.int64), LENGTH), "no window"),
-        (lambda r, q: SeqSlam(slowest=1.1), "begin at 1 or below"),
+        (lambda r, q: SeqSlam(velocities=(1.1, 1.2, 0.1)), "beginning at 1 or below"),
         (lambda r, q: Warping(band=-1), "band must not be negative"),
     ],
 )
 def test_what_does_not_fit_is_refused(reference, query, make, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, UserError), match=message):
         make(reference, query)
 
 

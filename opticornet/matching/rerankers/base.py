@@ -1,0 +1,90 @@
+"""What a re-ranker is, and what it may look at."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+
+from opticornet.matching.ranking import Ranking
+from opticornet.matching.sequences.base import SequenceMatcher
+from opticornet.matching.sequences.windows import SequenceSet
+
+
+@dataclass(frozen=True)
+class RerankSide:
+    """One traverse, as a re-ranker may look at it.
+
+    Attributes:
+        name: of the traverse, for messages.
+        rows: (M,) int64 frame that each window is of.
+        windows: M windows of the frames, raw or described, as :attr:`Reranker.compares` asks; else None.
+        local_features: (N, R, C) of every frame, memory-mapped; None where there are none.
+    """
+
+    name: str
+    rows: np.ndarray
+    windows: SequenceSet | None = None
+    local_features: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class RerankMaterial:
+    """Everything that a re-ranker may use.
+
+    Attributes:
+        reference, query: the two traverses.
+        matcher: scores windows of frames.
+        reverse: the query was driven the other way.
+        memory_bytes: bound on what may be held at a time.
+        device: where to compute.
+    """
+
+    reference: RerankSide
+    query: RerankSide
+    matcher: SequenceMatcher
+    reverse: bool
+    memory_bytes: int
+    device: torch.device
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reranker(ABC):
+    """Re-orders candidates: the entry of a re-ranker in ``RERANKERS``.
+
+    A subclass is a frozen dataclass, whose fields are declared by :func:`opticornet.utils.options.option`.
+
+    Attributes:
+        compares: the frames' own descriptors, the frames as a second encoder describes them (then the subclass has
+            a field ``rerank_resume``, the encoder's run), or local features.
+    """
+
+    compares: ClassVar[Literal["raw frames", "described frames", "local features"]]
+
+    def window_length(self, length: int) -> int:
+        """Frames per window that are compared, where the search looked at ``length``."""
+        return length
+
+    def check(self, reference: RerankSide, query: RerankSide) -> None:  # noqa: B027 - most have nothing to check
+        """Called before anything is computed, without ``windows``.
+
+        Raises:
+            UserError: the traverses lack what is compared.
+        """
+
+    @abstractmethod
+    def rerank(self, material: RerankMaterial, candidates: Ranking, queries: slice) -> Ranking:
+        """Re-order the candidates of some queries.
+
+        Args:
+            material: of all queries and references.
+            candidates: (m, K) windows of the reference, -1 for none, and their distances, of the queries ``queries``.
+            queries: rows of the query windows.
+
+        Returns:
+            (m, K) ranking of the same candidates; those that are none last, infinitely far.
+
+        Raises:
+            ValueError: the memory is too small.
+        """

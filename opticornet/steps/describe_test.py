@@ -1,0 +1,76 @@
+"""What a result record says of a test's options: its label, its method, the files it loaded."""
+
+from pathlib import Path
+
+from opticornet.evaluation.answers import Answer
+from opticornet.evaluation.records import DataRecord, FileRecord, MethodRecord
+from opticornet.matching.search import EXACT
+from opticornet.options.modes import TestOptions
+from opticornet.options.plugins import remembered
+from opticornet.utils.checkpoints import sha256
+from opticornet.utils.options import flag_of, option_fields
+
+
+def method_record(options: TestOptions, answer: Answer, data: DataRecord) -> MethodRecord:
+    """How a window became an answer."""
+    path = options.predictions_file
+    return MethodRecord(
+        label=label(options, data),
+        pooling=options.pooling,
+        sequence_length=options.sequence_length,
+        filter_length=options.filter_length,
+        out_dims=answer.out_dims,
+        index=options.index if answer.out_dims else "",
+        matcher=options.matcher if options.matches_frames else "",
+        matcher_options=matcher_options(options) if options.matches_frames else {},
+        rerank=options.rerank,
+        rerank_length=rerank_length(options),
+        top_k=0 if answer.candidates is None else answer.ranking.indices.shape[1],
+        weights=answer.weights,
+        rerank_weights=answer.rerank_weights,
+        amp=options.amp,
+        index_settings=answer.index_settings,
+        predictions=FileRecord(path, sha256(Path(path))) if path else None,
+    )
+
+
+def matcher_options(options: TestOptions) -> dict[str, object]:
+    """Options of the sequence matcher by flag, and whether the queries are matched backwards."""
+    matcher = options.part("matcher")
+    own = {flag_of(f)[2:]: getattr(matcher, name) for name, f in option_fields(type(matcher)).items()}
+    return {"reverse": options.reverse} | {
+        flag: list(value) if isinstance(value, tuple) else value for flag, value in own.items()
+    }
+
+
+def label(options: TestOptions, data: DataRecord) -> str:
+    """What curves and tables call the method: how it answers and, in brackets, what its numbers cannot be read
+    without: an approximate index, bfloat16, candidates of a file, frame descriptors of random weights."""
+    text = f"{options.pooling} {'S' if options.searches else 'L'}{options.sequence_length}"
+    if options.rerank:
+        text += f" > {options.rerank} L{rerank_length(options)}"
+    notes = [f"candidates of {Path(options.predictions_file).name}"] if options.predictions_file else []
+    if options.index != EXACT and options.searches:
+        notes.append(options.index)
+    if options.amp:
+        notes.append("bfloat16")
+    sides = (data.reference, data.query)
+    if random := {side.descriptors.encoder for side in sides if side.descriptors and side.descriptors.is_random}:
+        notes.append(f"random {', '.join(sorted(random))}")
+    return f"{text} ({'; '.join(notes)})" if notes else text
+
+
+def rerank_length(options: TestOptions) -> int:
+    """Frames that re-ranking compares on either side; 0 without re-ranking."""
+    return options.part("rerank").window_length(options.sequence_length) if options.rerank else 0
+
+
+def plugins_of(options: TestOptions, answer: Answer) -> list[FileRecord]:
+    """The plugin files of the test and those that the runs of its weights remember; as when they are loaded, a file
+    given now stands for a remembered one of its name."""
+    files = remembered(options.plugin)
+    given = {Path(path).name for path in files}
+    for weights in (answer.weights, answer.rerank_weights):
+        kept = weights.flags.get("plugins", {}) if weights else {}
+        files |= {path: digest for path, digest in kept.items() if Path(path).name not in given}
+    return [FileRecord(path, digest) for path, digest in files.items()]
