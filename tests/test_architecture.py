@@ -4,7 +4,6 @@ import ast
 import re
 import sys
 import tomllib
-import warnings
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from importlib import metadata

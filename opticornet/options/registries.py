@@ -4,6 +4,8 @@ from opticornet.datasets.prepare import SOURCES
 from opticornet.learning.losses import LOSSES
 from opticornet.learning.optimizers import OPTIMIZERS
 from opticornet.learning.schedules import SCHEDULES
+from opticornet.matching.rerankers import RERANKERS
+from opticornet.matching.sequences import SEQUENCE_MATCHERS
 from opticornet.models.images import IMAGE_ENCODERS
 from opticornet.models.sequences import SEQUENCE_ENCODERS
 from opticornet.utils.registry import Registry
@@ -14,5 +16,7 @@ REGISTRIES: dict[str, Registry] = {
     "LOSSES": LOSSES,
     "OPTIMIZERS": OPTIMIZERS,
     "SCHEDULES": SCHEDULES,
+    "SEQUENCE_MATCHERS": SEQUENCE_MATCHERS,
+    "RERANKERS": RERANKERS,
     "SOURCES": SOURCES,
 }
