@@ -1,10 +1,13 @@
 """Fixtures every test may use, among them weights and inputs of the golden numbers, made from their formulas."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+
+from opticornet.options.registries import REGISTRIES
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -42,6 +45,16 @@ def nordland(shared, tmp_path) -> Path:
         ]
     (folder / "dataset.toml").write_text("\n".join(lines))
     return folder
+
+
+@pytest.fixture
+def registries_as_before() -> Iterator[None]:
+    """Every registry holds after a test what it held before, whatever plugins it loaded."""
+    before = {name: dict(registry) for name, registry in REGISTRIES.items()}
+    yield
+    for name, entries in before.items():
+        REGISTRIES[name].clear()
+        REGISTRIES[name].update(entries)
 
 
 def _by_formula(key: str, shape: tuple[int, ...], seed: int) -> torch.Tensor:

@@ -56,6 +56,14 @@ def test_a_run_of_seqnets_is_loaded_too(tmp_path):
     assert loaded.encode(np.random.rand(9, 4).astype(np.float32)).shape == (9, 6)
 
 
+def test_memory_mapped_frames_are_encoded_without_a_word(run, tmp_path, recwarn):
+    np.save(tmp_path / "frames.npy", np.random.default_rng(0).standard_normal((40, 128)).astype(np.float32))
+    frames = np.load(tmp_path / "frames.npy", mmap_mode="r")
+    loaded = opticornet.load(run)
+    np.testing.assert_array_equal(loaded.encode(frames[::2]), loaded.encode(np.array(frames[::2])))
+    assert not recwarn.list
+
+
 def test_errors_speak_of_arguments(run, tmp_path):
     with pytest.raises(UserError, match=r"`sequence_length` 999 is above the shortest sequence"):
         opticornet.train(dataset="synthetic", sequence_length=999, runs_path=tmp_path / "other", quiet=True)

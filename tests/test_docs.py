@@ -18,6 +18,7 @@ from opticornet.datasets import catalogue, synthetic
 from opticornet.datasets.seqnet import layout as seqnet_layout
 from opticornet.datasets.seqnet.structs import read_image_names, read_struct
 from opticornet.options.modes import TrainOptions
+from opticornet.options.registries import REGISTRIES
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ["README.md", *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").glob("*.md"))]
@@ -33,6 +34,11 @@ def commands(page: str) -> list[str]:
     blocks = re.findall(r"^```bash\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
     return [line.split(" #")[0].strip() for line in lines if line.strip().startswith("python main.py")]
+
+
+def python_blocks(page: str) -> list[str]:
+    """The blocks of Python of a page."""
+    return re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 
 
 @pytest.fixture
@@ -102,7 +108,15 @@ def earlier_results(folder: Path) -> None:
     run("python main.py --mode train")
 
 
-ASSUMED = {"docs/reports.md": earlier_results}  # what a page's reader has done before
+def plugins(folder: Path) -> None:
+    """The page's blocks of Python as files, named after what the first of their registries adds."""
+    for block in python_blocks("docs/adding-a-method.md"):
+        name = re.search(r'^[A-Z_]+ = \{"([\w-]+)"', block, re.MULTILINE).group(1)
+        (folder / f"{name.lower().replace('-', '_')}.py").write_text(block)
+
+
+# What a page's reader has done before.
+ASSUMED = {"docs/reports.md": earlier_results, "docs/adding-a-method.md": plugins}
 
 
 def run(command: str) -> int:
@@ -114,6 +128,7 @@ def run(command: str) -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("registries_as_before")
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_of_a_page_runs(page, user_folder, capsys):
     lines = commands(page)
@@ -126,6 +141,24 @@ def test_every_command_of_a_page_runs(page, user_folder, capsys):
     for line in lines:
         status = run(line)
         assert status == 0, f"{line}: {capsys.readouterr().err}"
+
+
+def test_every_plugin_of_the_page_is_used_and_every_registry_has_one(tmp_path):
+    page = "docs/adding-a-method.md"
+    plugins(tmp_path)
+    files = {path.name for path in tmp_path.glob("*.py")}
+    assert files == {name for line in commands(page) for name in re.findall(r"--plugin (\S+)", line)}
+    added = {name for block in python_blocks(page) for name in re.findall(r"^([A-Z_]+) = ", block, re.MULTILINE)}
+    assert added == set(REGISTRIES)
+
+
+@pytest.mark.slow
+def test_python_of_the_page_runs(user_folder, capsys):
+    for block in python_blocks("docs/python.md"):
+        exec(compile(block, "docs/python.md", "exec"), {"__name__": "__main__"})
+    out = capsys.readouterr().out
+    assert re.search(r"^dsdnet S5 0\.\d+$", out, re.MULTILINE)
+    assert re.search(r"^\[[\d ]+\]$", out, re.MULTILINE)
 
 
 OPTICORNET_COMMANDS = """

@@ -16,6 +16,7 @@ from opticornet.models.sequences.base import SequenceEncoder, SequenceEncoderOpt
 from opticornet.utils.checkpoints import BEST, LATEST, build_empty, fit_state, load_checkpoint, sha256
 from opticornet.utils.device import physical_memory
 from opticornet.utils.errors import UserError
+from opticornet.utils.mapped import as_tensor
 from opticornet.utils.options import from_flags
 from opticornet.utils.registry import entry
 
@@ -171,7 +172,7 @@ class TrainedEncoder:
         starts = torch.from_numpy(window_starts(rows, bounds, length))
         device = next(self.encoder.parameters()).device
         with torch.inference_mode():
-            tensor = torch.as_tensor(np.asarray(frames) if isinstance(frames, np.ndarray) else frames)
+            tensor = as_tensor(np.ascontiguousarray(frames)) if isinstance(frames, np.ndarray) else frames
             encoded = self.encoder.encode_traverse(tensor.to(device, torch.float32), starts.to(device), length)
         return encoded.float().cpu().numpy()
 

@@ -10,7 +10,6 @@ from opticornet.models.sequences import SEQUENCE_ENCODERS
 from opticornet.options import plugins
 from opticornet.options.modes import TrainOptions
 from opticornet.options.plugins import load_plugin
-from opticornet.options.registries import REGISTRIES
 from opticornet.utils.errors import UserError
 
 WEIGHTED = """
@@ -47,14 +46,7 @@ SEQUENCE_ENCODERS = {"weighted": WeightedOptions}
 """
 
 
-@pytest.fixture(autouse=True)
-def registries_as_before():
-    """Every registry holds after a test what it held before."""
-    before = {name: dict(registry) for name, registry in REGISTRIES.items()}
-    yield
-    for name, entries in before.items():
-        REGISTRIES[name].clear()
-        REGISTRIES[name].update(entries)
+pytestmark = pytest.mark.usefixtures("registries_as_before")
 
 
 @pytest.fixture
