@@ -46,6 +46,7 @@ class Difference:
         first, second: the results.
         both, neither: counts of the queries that agree.
         only_first, only_second: (n,) int64 query indices.
+        query_rows: (M,) int64 row of each query in the traverse's cut.
         test: McNemar's.
     """
 
@@ -55,6 +56,7 @@ class Difference:
     neither: int
     only_first: np.ndarray
     only_second: np.ndarray
+    query_rows: np.ndarray
     test: McNemar
 
     @property
@@ -68,16 +70,14 @@ def difference(first: Result, second: Result) -> Difference:
     Raises:
         UserError: they counted other queries or by other rules, or the arrays of one are missing.
     """
-    for result in (first, second):
-        if result.answers is None:
-            raise UserError(f"{result.path}: {'; '.join(result.notes)}; the difference needs the arrays of both")
+    answers = [result.need_answers("a difference") for result in (first, second)]
     if not comparable(first, second):
         raise UserError(
             f"{first.path} and {second.path} followed different protocols, so their queries cannot be paired; "
             "test both on the same split with the same options of counting"
         )
-    counted = first.answers.counted
-    a, b = (result.answers.correct[:, 0] & counted for result in (first, second))
+    counted = answers[0].counted
+    a, b = (answer.correct[:, 0] & counted for answer in answers)
     only_first, only_second = np.flatnonzero(a & ~b), np.flatnonzero(b & ~a)
     return Difference(
         first,
@@ -86,6 +86,7 @@ def difference(first: Result, second: Result) -> Difference:
         neither=int((~a & ~b & counted).sum()),
         only_first=only_first,
         only_second=only_second,
+        query_rows=answers[0].query.rows,
         test=mcnemar(len(only_first), len(only_second)),
     )
 
@@ -129,7 +130,7 @@ def as_text(found: Difference) -> str:
     ]
     for name, queries in zip(names, (found.only_first, found.only_second), strict=True):
         if len(queries):
-            rows = found.first.answers.query.rows[queries]
+            rows = found.query_rows[queries]
             shown = " ".join(map(str, rows[:20])) + (f" ... ({len(rows)} in all)" if len(rows) > 20 else "")
             lines.append(f"  query rows only {name} gets right: {shown}")
     return "\n".join(lines)

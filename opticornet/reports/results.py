@@ -121,6 +121,16 @@ class Result:
             value = value[key]
         return value
 
+    def need_answers(self, purpose: str) -> Answers:
+        """The answers.
+
+        Raises:
+            UserError: the arrays are missing or do not fit, which ``purpose`` needs.
+        """
+        if self.answers is None:
+            raise UserError(f"{self.path}: {'; '.join(self.notes)}; {purpose} needs the arrays")
+        return self.answers
+
     @property
     def dataset(self) -> str:
         """Dataset and split, for titles."""
@@ -207,7 +217,7 @@ def _read_arrays(path: Path, record_path: Path) -> tuple[dict[str, np.ndarray], 
         return {}, [f"{path.name} is damaged ({error}): no map, route, matrix or atlas"]
 
 
-def _answers(arrays: dict[str, np.ndarray], record: dict, path: Path) -> tuple[Answers | None, list[str]]:
+def _answers(arrays: dict[str, np.ndarray], record: dict[str, Any], path: Path) -> tuple[Answers | None, list[str]]:
     """The arrays as :class:`Answers`, or why they are not."""
     lacking = [key for key in (*_NEEDED, *_PLACES) if key not in arrays]
     if lacking:
@@ -264,7 +274,7 @@ def _with_unique_names(results: list[Result]) -> list[Result]:
     """Methods of one label on one dataset are told apart by their files."""
     counts = Counter((result.dataset, result.name) for result in results)
     names = [r.name if counts[r.dataset, r.name] == 1 else f"{r.name} [{r.path.stem}]" for r in results]
-    seen = Counter()
+    seen: Counter[tuple[str, str]] = Counter()
     unique = []
     for result, name in zip(results, names, strict=True):
         seen[result.dataset, name] += 1
@@ -273,7 +283,8 @@ def _with_unique_names(results: list[Result]) -> list[Result]:
     return unique
 
 
-def _get(record: dict, *keys: str) -> Any:
+def _get(record: dict[str, Any], *keys: str) -> Any:
+    value: Any = record
     for key in keys:
-        record = record.get(key) if isinstance(record, dict) else None
-    return record
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
