@@ -13,15 +13,18 @@ Nothing is ever unpickled.
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from opticornet.datasets.traverse import Traverse
 from opticornet.utils.errors import UserError
-from opticornet.utils.mapped import release
+from opticornet.utils.mapped import RowMatrix, release
+
+if TYPE_CHECKING:
+    import h5py
 
 BLOCK_BYTES = 16 << 20
 _KEYED = re.compile(r"(?P<file>.+\.(?:npz|h5|hdf5)):(?P<key>.+)", re.IGNORECASE)
@@ -37,23 +40,23 @@ class LazyRows:
         rows: (M,) int64 rows of ``base``, each within it.
     """
 
-    def __init__(self, base, rows: np.ndarray):
+    def __init__(self, base: "np.ndarray | h5py.Dataset", rows: np.ndarray) -> None:
         self._base = base
         self._rows = rows
-        self.shape = (len(rows), base.shape[1])
-        self.dtype = base.dtype
+        self.shape: tuple[int, ...] = (len(rows), base.shape[1])
+        self.dtype: np.dtype[Any] = base.dtype
         self.ndim = 2
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: int | slice | np.ndarray, /) -> "LazyRows | np.ndarray":
         rows = self._rows[key]
         if isinstance(key, slice):
             return LazyRows(self._base, rows)
         return self._read(np.atleast_1d(rows)).reshape(*np.shape(rows), self.shape[1])
 
-    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+    def __array__(self, dtype: Any = None, /, *, copy: bool | None = None) -> np.ndarray:
         if copy is False:
             raise ValueError("rows that are read when asked for cannot become an array without a copy")
         values = self._read(self._rows)
@@ -71,7 +74,7 @@ class LazyRows:
         return values.reshape(*rows.shape, self.shape[1])
 
 
-def take_rows(descriptors, rows: np.ndarray):
+def take_rows(descriptors: np.ndarray | LazyRows, rows: np.ndarray) -> np.ndarray | LazyRows:
     """Rows of a descriptor matrix without reading them: a view of a contiguous range, else :class:`LazyRows`."""
     if len(rows) and rows[-1] - rows[0] + 1 == len(rows) and (np.diff(rows) == 1).all():
         return descriptors[int(rows[0]) : int(rows[-1]) + 1]
@@ -84,7 +87,7 @@ def split_key(location: str | Path) -> tuple[Path, str | None]:
     return (Path(match["file"]), match["key"]) if match else (Path(location), None)
 
 
-def open_descriptors(location: str | Path):
+def open_descriptors(location: str | Path) -> np.ndarray | LazyRows:
     """Open a descriptor file for reading, memory-mapped wherever the file allows it.
 
     Args:
@@ -97,22 +100,19 @@ def open_descriptors(location: str | Path):
         UserError: missing, truncated or corrupt file, missing key, pickled objects, wrong shape or type.
     """
     path, key = split_key(location)
-    readers = {".npy": _open_npy, ".npz": _open_npz, ".h5": _open_h5, ".hdf5": _open_h5}
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
+    suffix = path.suffix.lower()
+    if suffix != ".npy" and suffix not in _ARCHIVES:
         raise UserError(f"{path}: descriptor files end in .npy, .npz or .h5; convert this one to .npy")
     if not path.is_file():
         raise UserError(f"{path}: no such descriptor file; check the path")
-    if reader is not _open_npy and key is None:
-        raise UserError(f'{path} holds several arrays; name one, as "{path.name}:key"')
     try:
-        array = reader(path, key)
+        array = _open_npy(path) if suffix == ".npy" else _open_member(path, key, _ARCHIVES[suffix])
     except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path}: cannot be read ({_one_line(error)}); copy or extract it again") from error
     return _checked(array, location)
 
 
-def iterate_blocks(descriptors, block_bytes: int = BLOCK_BYTES) -> Iterator[tuple[int, np.ndarray]]:
+def iterate_blocks(descriptors: RowMatrix, block_bytes: int = BLOCK_BYTES) -> Iterator[tuple[int, np.ndarray]]:
     """Yield (first row, block of rows as float32 (B, D)), each block about ``block_bytes`` as float32."""
     step = max(1, block_bytes // (4 * descriptors.shape[1]))
     for start in range(0, len(descriptors), step):
@@ -127,10 +127,11 @@ def check_finite(traverse: Traverse) -> None:
     Raises:
         UserError: there are none; or names the first row (and frame) that holds one, and how many rows do.
     """
-    bad, zero = [], []
+    bad: list[int] = []
+    zero: list[int] = []
     for start, block in iterate_blocks(traverse.need_descriptors()):
-        bad.extend(start + _bad_rows(block))
-        zero.extend(start + np.flatnonzero(~block.any(axis=1)))
+        bad += (start + _bad_rows(block)).tolist()
+        zero += (start + np.flatnonzero(~block.any(axis=1))).tolist()
     for what, rows in (("NaN or infinity", bad), ("nothing but zeros", zero)):
         if rows:
             frame = f" (frame {traverse.names[rows[0]]})" if traverse.names else ""
@@ -147,9 +148,15 @@ def _bad_rows(block: np.ndarray) -> np.ndarray:
     return suspects[~np.isfinite(block[suspects]).all(axis=1)]
 
 
-def _open_npy(path: Path, key: None) -> np.ndarray:
+def _open_npy(path: Path) -> np.ndarray:
     with open(path, "rb") as file:
         return _map_npy(file, path, path.stat().st_size)
+
+
+def _open_member(path: Path, key: str | None, read: "_ReadMember") -> np.ndarray | LazyRows:
+    if key is None:
+        raise UserError(f'{path} holds several arrays; name one, as "{path.name}:key"')
+    return read(path, key)
 
 
 def _open_npz(path: Path, key: str) -> np.ndarray:
@@ -191,11 +198,11 @@ def _map_npy(file: IO[bytes], path: Path, end: int) -> np.ndarray:
         )
     if not needed:
         return np.empty(shape, dtype)
-    order = "F" if fortran else "C"
+    order: Literal["F", "C"] = "F" if fortran else "C"
     return np.memmap(path, dtype, mode="r", offset=file.tell(), shape=shape, order=order)
 
 
-def _open_h5(path: Path, key: str):
+def _open_h5(path: Path, key: str) -> np.ndarray | LazyRows:
     import h5py
 
     file = h5py.File(path, "r")
@@ -212,7 +219,11 @@ def _open_h5(path: Path, key: str):
     return LazyRows(dataset, np.arange(len(dataset)))
 
 
-def _read_h5(dataset, rows: np.ndarray) -> np.ndarray:
+_ReadMember = Callable[[Path, str], np.ndarray | LazyRows]
+_ARCHIVES: dict[str, _ReadMember] = {".npz": _open_npz, ".h5": _open_h5, ".hdf5": _open_h5}
+
+
+def _read_h5(dataset: "h5py.Dataset", rows: np.ndarray) -> np.ndarray:
     """(M,) rows in any order, also repeated, as (M, D): HDF5 itself gives rising rows only."""
     low, high = int(rows.min()), int(rows.max())
     try:
@@ -226,7 +237,7 @@ def _read_h5(dataset, rows: np.ndarray) -> np.ndarray:
         ) from error
 
 
-def _checked(array, location: str | Path):
+def _checked(array: np.ndarray | LazyRows, location: str | Path) -> np.ndarray | LazyRows:
     if array.ndim != 2:
         raise UserError(f"{location}: shape {array.shape}; descriptors are (N, D), one row a frame")
     if not all(array.shape):

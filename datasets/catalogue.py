@@ -5,7 +5,7 @@ Adding a built-in dataset is one function that gives a :class:`Dataset` and one 
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -36,9 +36,21 @@ class Source:
 
     @classmethod
     def of(cls, **values: str | Path) -> "Source":
-        """From its attributes as options give them: paths may be text."""
-        paths = {name: Path(values[name]) for name in ("data_path", "struct_path") if name in values}
-        return cls(**values | paths)
+        """From its attributes as options give them: paths may be text.
+
+        Raises:
+            TypeError: it has no such attribute.
+        """
+        if unknown := values.keys() - {attribute.name for attribute in fields(cls)}:
+            raise TypeError(f"a source of datasets has no {', '.join(sorted(unknown))}")
+        default = cls()
+        return cls(
+            data_path=Path(values.get("data_path", default.data_path)),
+            desc_type=str(values.get("desc_type", default.desc_type)),
+            struct_path=Path(values.get("struct_path", default.struct_path)),
+            msls_train_city=str(values.get("msls_train_city", default.msls_train_city)),
+            msls_val_city=str(values.get("msls_val_city", default.msls_val_city)),
+        )
 
 
 def _synthetic(source: Source, split_names: tuple[str, ...] | None) -> Dataset:

@@ -12,6 +12,7 @@ from opticornet.datasets.catalogue import Source, load_dataset, split_names, str
 from opticornet.datasets.seqnet.structs import read_struct
 from opticornet.datasets.traverse import Split, Traverse
 from opticornet.utils.errors import UserError
+from opticornet.utils.mapped import RowMatrix
 
 _RADII_IN_NAME = re.compile(r"_d-(?P<radius>[\d.]+)_d2-(?P<positive>\d+(?:\.\d+)?)")
 _SPLIT_IN_NAME = re.compile(r"_(train|val|test)_")
@@ -137,7 +138,7 @@ def _open_splits(name: str, source: dict[str, str | Path], findings: _Findings) 
     names = split_names(name)
     with suppress(UserError):
         return load_dataset(name, **source, splits=names).splits
-    splits = {}
+    splits: dict[str, Split] = {}
     for split_name in names:
         try:
             splits |= load_dataset(name, **source, splits=(split_name,)).splits
@@ -216,7 +217,7 @@ def _split_report(split: Split) -> SplitReport:
     )
 
 
-def _norms(descriptors: np.ndarray | None) -> np.ndarray:
+def _norms(descriptors: RowMatrix | None) -> np.ndarray:
     """(N,) lengths; (0,) without descriptors."""
     if descriptors is None:
         return np.empty(0)
@@ -258,10 +259,12 @@ def _traverse_report(role: str, traverse: Traverse, split: Split) -> TraverseRep
     bounds = traverse.bounds
     together = bounds[1:, 0] == bounds[:-1, 0]  # row i + 1 is in the sequence of row i
     steps = np.linalg.norm(np.diff(traverse.positions, axis=0), axis=1)[together]
-    spacing, jumps = None, 0
+    spacing: tuple[float, float, float] | None = None
+    jumps = 0
     if len(steps):
-        spacing = tuple(float(value) for value in np.percentile(steps, (5, 50, 95)))
-        limit = max(10 * spacing[1], split.positive_radius or 0, split.negative_radius or 0)
+        low, middle, high = np.percentile(steps, (5, 50, 95)).tolist()
+        spacing = (low, middle, high)
+        limit = max(10 * middle, split.positive_radius or 0, split.negative_radius or 0)
         jumps = int((steps > limit).sum())
     lengths = np.diff(np.unique(bounds, axis=0), axis=1)
     return TraverseReport(

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from opticornet.utils.mapped import as_tensor, release
+from opticornet.utils.mapped import RowMatrix, as_tensor, release
 
 
 class FrameSource(Protocol):
@@ -57,7 +57,7 @@ class DescriptorFrames:
 
     block = 128
 
-    def __init__(self, descriptors: np.ndarray, device: torch.device) -> None:
+    def __init__(self, descriptors: RowMatrix, device: torch.device) -> None:
         self.descriptors = descriptors
         self.device = device
         self.resident: Tensor | None = None

@@ -101,7 +101,7 @@ def simulate(seed: int = 0, parameters: SyntheticParameters | None = None) -> Da
 class _World:
     """What is the same in every drive: the route's shape and the look of its places, on a grid of arc lengths."""
 
-    def __init__(self, p: SyntheticParameters, rng: np.random.Generator, grid_m: np.ndarray):
+    def __init__(self, p: SyntheticParameters, rng: np.random.Generator, grid_m: np.ndarray) -> None:
         self.grid_m = grid_m
         steps = len(grid_m)
         # Never turning back, the route does not cross itself, so near positions are near along the route.

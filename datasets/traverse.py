@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from opticornet.utils.errors import UserError
+from opticornet.utils.mapped import RowMatrix
 
 Units = Literal["metres", "frames"]
 FrameKind = Literal["descriptors", "images"]
@@ -39,7 +40,7 @@ class Traverse:
     """
 
     name: str
-    descriptors: np.ndarray | None
+    descriptors: RowMatrix | None
     positions: np.ndarray
     units: Units
     bounds: np.ndarray
@@ -60,7 +61,7 @@ class Traverse:
         """D, the length of a frame descriptor; raises as :meth:`need_descriptors` does."""
         return self.need_descriptors().shape[1]
 
-    def need_descriptors(self) -> np.ndarray:
+    def need_descriptors(self) -> RowMatrix:
         """The descriptors.
 
         Raises:

@@ -75,7 +75,7 @@ def refused_name(error: Exception) -> str:
 def _numpy_globals() -> list[Any]:
     """What pickled NumPy numbers and arrays of numbers are made of, under its old and new module names."""
     numbers = [np.dtype(kind) for kind in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?")]
-    functions = (np._core.multiarray.scalar, np._core.multiarray._reconstruct)
+    functions = (_rebuilder(np.float64(0)), _rebuilder(np.empty(0)))
     return [
         *functions,
         *((function, f"numpy.core.multiarray.{function.__name__}") for function in functions),
@@ -83,6 +83,13 @@ def _numpy_globals() -> list[Any]:
         np.dtype,
         *{type(dtype) for dtype in numbers},
     ]
+
+
+def _rebuilder(value: np.generic | np.ndarray) -> Callable[..., Any]:
+    """The function that a pickle of ``value`` calls, which is private to NumPy."""
+    reduced = value.__reduce__()
+    assert isinstance(reduced, tuple)
+    return reduced[0]
 
 
 def sha256(path: Path) -> str:

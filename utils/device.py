@@ -61,8 +61,9 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 def peak_memory_mib() -> float:
     """The process's peak resident memory so far, in MiB."""
     status = Path("/proc/self/status")
-    if status.is_file():  # getrusage would also count the process that started this one
-        return int(re.search(r"VmHWM:\s*(\d+) kB", status.read_text())[1]) / 2**10
+    found = re.search(r"VmHWM:\s*(\d+) kB", status.read_text()) if status.is_file() else None
+    if found:  # getrusage would also count the process that started this one
+        return int(found[1]) / 2**10
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 

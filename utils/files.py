@@ -29,7 +29,7 @@ def writing(path: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        advice = _ADVICE.get(error.errno, f"{error.strerror or error}; choose another path")
+        advice = _ADVICE.get(error.errno or 0, f"{error.strerror or error}; choose another path")
         raise UserError(f"cannot write {path}: {advice}") from error
 
 

@@ -2,9 +2,27 @@
 
 import mmap
 import warnings
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+
+
+class RowMatrix(Protocol):
+    """(N, D) numbers whose rows can be taken without reading the others: a NumPy array, or what stands for one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, key: int | slice | np.ndarray, /) -> Any:
+        """A slice of rows, unread, as another such matrix; the rows of an integer or an integer array as an array."""
+
+    def __array__(self, dtype: Any = None, /, *, copy: bool | None = None) -> np.ndarray: ...
 
 
 def as_tensor(array: np.ndarray) -> torch.Tensor:
@@ -14,12 +32,14 @@ def as_tensor(array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(array)
 
 
-def release(rows) -> None:
+def release(rows: object) -> None:
     """Let go of the memory-mapped pages under ``rows``, so that they no longer count as this process's memory.
 
     They stay in the system's cache, and reading them again maps them back. What is not memory-mapped is left alone.
     """
-    source = rows
+    if not isinstance(rows, np.ndarray):
+        return
+    source = rows.base
     while isinstance(source, np.ndarray):
         source = source.base
     if not isinstance(source, mmap.mmap) or not hasattr(mmap, "MADV_DONTNEED"):

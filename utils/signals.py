@@ -2,8 +2,11 @@
 
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import NoReturn, Self
+from typing import Any, NoReturn, Self
+
+Handler = Callable[[int, FrameType | None], Any] | int | signal.Handlers | None  # as :func:`signal.signal` takes it
 
 
 class Interrupted(Exception):
@@ -30,7 +33,7 @@ class StopRequest:
     def __init__(self, onward: str = "the same command") -> None:
         self.onward = onward
         self.signum: int | None = None
-        self._previous: dict[int, object] = {}
+        self._previous: dict[int, Handler] = {}
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
@@ -43,7 +46,8 @@ class StopRequest:
             signal.signal(signum, handler)
 
     def interrupt(self, what: str) -> NoReturn:
-        """Raise :class:`Interrupted`, saying ``what`` was saved and the command that goes on from there."""
+        """Answer a request: raise :class:`Interrupted`, saying ``what`` was saved and how to resume."""
+        assert self.signum is not None
         raise Interrupted(f"{what}; to go on: {self.onward}", self.signum)
 
     def _ask(self, signum: int, frame: FrameType | None) -> None:

@@ -5,7 +5,7 @@ import tomllib
 from dataclasses import dataclass, field, fields
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from opticornet.datasets.images.sources import ImageFiles, find_images
 from opticornet.datasets.traverse import Dataset, Split, Traverse, Units
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import atomic_path, write_text
+from opticornet.utils.mapped import RowMatrix
 
 TOML_NAME = "dataset.toml"
 SPLIT_NAMES = ("train", "val", "test")
@@ -46,6 +47,9 @@ class SplitEntry:
     positive_radius: float | None = None
     negative_radius: float | None = None
     positives: str | None = None
+
+
+Entry = TypeVar("Entry", TraverseEntry, SplitEntry)
 
 
 @dataclass(frozen=True)
@@ -185,7 +189,7 @@ class _Opened:
 
     count: int
     frames: FrameTable
-    descriptors: Any | None
+    descriptors: RowMatrix | None
     images: tuple[str, ...] | None
     images_source: str
     undescribed: str
@@ -194,7 +198,7 @@ class _Opened:
 class _Reader:
     """Opens each traverse of a folder once, however many splits use it."""
 
-    def __init__(self, folder: Path, entry: FolderEntry):
+    def __init__(self, folder: Path, entry: FolderEntry) -> None:
         self._folder, self._entry = folder, entry
         self._opened: dict[str, _Opened] = {}
 
@@ -244,7 +248,7 @@ class _Reader:
             )
         return self._opened[name]
 
-    def _descriptors(self, name: str, entry: TraverseEntry, has_images: bool) -> tuple[Any | None, str]:
+    def _descriptors(self, name: str, entry: TraverseEntry, has_images: bool) -> tuple[RowMatrix | None, str]:
         """The descriptors, or None and why: with images they may be extracted later."""
         if entry.descriptors is None:
             if has_images:
@@ -260,7 +264,7 @@ class _Reader:
         return open_descriptors(f"{location}:{key}" if key else location), ""
 
     def _check_rows(
-        self, entry: TraverseEntry, descriptors: Any | None, images: tuple[str, ...] | None, frames: FrameTable
+        self, entry: TraverseEntry, descriptors: RowMatrix | None, images: tuple[str, ...] | None, frames: FrameTable
     ) -> None:
         """Whether descriptors, images and frame table, as far as there are such, have as many rows."""
         if descriptors is None:
@@ -292,8 +296,8 @@ class _Reader:
 
     def _origin(self, name: str) -> np.ndarray | None:
         """Where the local metres of a split are counted from: the first frame of its reference traverse."""
-        frames = self._open(name).frames
-        return frames.positions[0] if frames.position_columns == ("lat", "lon") else None
+        lat_lon = self._open(name).frames.lat_lon
+        return None if lat_lon is None else lat_lon[0]
 
     def _traverse(self, name: str, origin: np.ndarray | None) -> Traverse:
         opened = self._open(name)
@@ -313,7 +317,7 @@ class _Reader:
             images=opened.images,
             source=opened.images_source if described is None else str(self._folder / described),
             local_features=None if described is None else self._local_features(described, count),
-            lat_lon=frames.positions if frames.position_columns == ("lat", "lon") else None,
+            lat_lon=frames.lat_lon,
             images_source=opened.images_source,
             undescribed=opened.undescribed,
         )
@@ -342,7 +346,7 @@ class _Reader:
                 f"{self._folder / TOML_NAME}: units are {self._entry.units}, but traverse {name} has {found}; "
                 f"wanted {wanted}"
             )
-        if not columns:
+        if frames.positions is None:
             return np.arange(count, dtype=np.float64)[:, None]
         if (columns == ("lat", "lon")) != (origin is not None):
             raise UserError(
@@ -396,7 +400,7 @@ def write_dataset(folder: str | Path, dataset: Dataset) -> None:
         positives = None
         if split.positives is not None:
             positives = f"{name}-positives.csv"
-            _write_positives(folder / positives, split)
+            _write_positives(folder / positives, split, split.positives)
         splits[name] = SplitEntry(
             reference=f"{name}-reference",
             query=f"{name}-query",
@@ -431,10 +435,10 @@ def _write_traverse(folder: Path, name: str, traverse: Traverse) -> TraverseEntr
     return TraverseEntry(None if descriptors is None else f"{name}.npy", f"{name}.csv")
 
 
-def _write_positives(path: Path, split: Split) -> None:
+def _write_positives(path: Path, split: Split, ranges: np.ndarray) -> None:
     query_labels = split.query.names or range(len(split.query))
     reference_labels = split.reference.names or range(len(split.reference))
-    listed = [(q, low, high - 1) for q, (low, high) in enumerate(split.positives.tolist()) if low < high]
+    listed = [(q, low, high - 1) for q, (low, high) in enumerate(ranges.tolist()) if low < high]
     columns = {
         "query": [query_labels[query] for query, _, _ in listed],
         "first": [reference_labels[first] for _, first, _ in listed],
@@ -463,7 +467,7 @@ def _check_keys(path: Path, where: str, table: Any, entry_type: type) -> None:
             raise UserError(f"{path}: unknown key {key!r} {where}; keys are {', '.join(allowed)}")
 
 
-def _entry(path: Path, where: str, table: Any, entry_type: type):
+def _entry(path: Path, where: str, table: Any, entry_type: type[Entry]) -> Entry:
     _check_keys(path, f"in {where}", table, entry_type)
     kinds = {"reference_rows": tuple, "query_rows": tuple, "positive_radius": float, "negative_radius": float}
     values = {key: _typed(path, f"{where}.{key}", value, kinds.get(key, str)) for key, value in table.items()}

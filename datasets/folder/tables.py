@@ -1,9 +1,10 @@
 """The tables beside a descriptor file: frames (one row a frame) and positives (one row a query)."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,6 +38,11 @@ class FrameTable:
     images: tuple[str, ...] | None = None
 
     @property
+    def lat_lon(self) -> np.ndarray | None:
+        """(N, 2) degrees; None where positions are given otherwise."""
+        return self.positions if self.position_columns == ("lat", "lon") else None
+
+    @property
     def count(self) -> int | None:
         """How many frames the table lists; None without a table."""
         columns = (self.positions, self.bounds, self.names, self.timestamps, self.images)
@@ -57,9 +63,9 @@ def read_frames(path: Path) -> FrameTable:
             f"{path}: position columns {', '.join(found)}; wanted x, y[, z] in metres, or frame, or lat, lon"
         )
     positions = np.stack([_numbers(path, name, columns[name]) for name in found], axis=1) if found else None
-    if found == ("lat", "lon") and (bad := np.flatnonzero((np.abs(positions) > (90, 180)).any(axis=1))).size:
-        raise UserError(f"{path}: {_place(bad[0])} has no such latitude, longitude: {positions[bad[0]].tolist()}")
-    names = columns.get("name")
+    if positions is not None and found == ("lat", "lon"):
+        _check_lat_lon(path, positions)
+    names = tuple(columns["name"]) if "name" in columns else None
     if (twice := repeated(names or ())) is not None:
         raise UserError(f"{path}: the name {twice!r} occurs twice; names tell frames apart")
     timestamps = _numbers(path, "timestamp", columns["timestamp"]) if "timestamp" in columns else None
@@ -67,13 +73,13 @@ def read_frames(path: Path) -> FrameTable:
         position_columns=found,
         positions=positions,
         bounds=_bounds_of(path, columns["sequence"]) if "sequence" in columns else None,
-        names=names and tuple(names),
+        names=names,
         timestamps=timestamps,
         images=tuple(columns["image"]) if "image" in columns else None,
     )
 
 
-def write_frames(path: Path, columns: dict[str, Sequence]) -> None:
+def write_frames(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
     """Write a frames table; keys are from :data:`FRAME_COLUMNS`, values are equally long. Floats keep all digits."""
     with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -116,19 +122,19 @@ def read_positives(path: Path, query: tuple[str, ...] | int, reference: tuple[st
 class _RowFinder:
     """Turns the labels of a positives table into rows."""
 
-    def __init__(self, path: Path, role: str, frames: tuple[str, ...] | int):
+    def __init__(self, path: Path, role: str, frames: tuple[str, ...] | int) -> None:
         self._path, self._role = path, role
-        self._named = not isinstance(frames, int)
-        self._rows = {name: row for row, name in enumerate(frames)} if self._named else {}
-        self.count = len(frames) if self._named else frames
+        # None where rows are named by their numbers
+        self._rows = None if isinstance(frames, int) else {name: row for row, name in enumerate(frames)}
+        self.count = frames if isinstance(frames, int) else len(frames)
 
     def find(self, label: str, line: int) -> int:
-        if self._named:
+        if self._rows is not None:
             row = self._rows.get(label, -1)
         else:
             row = int(label) if label.isascii() and label.isdigit() else -1
         if not 0 <= row < self.count:
-            wanted = "one of its frame names" if self._named else f"a row from 0 to {self.count - 1}"
+            wanted = f"a row from 0 to {self.count - 1}" if self._rows is None else "one of its frame names"
             raise UserError(f"{self._path}: {_place(line)}: no {self._role} frame {label!r}; wanted {wanted}")
         return row
 
@@ -164,6 +170,11 @@ def _numbers(path: Path, column: str, cells: list[str]) -> np.ndarray:
     if (bad := np.flatnonzero(~np.isfinite(values))).size:
         raise UserError(f"{path}: {_place(bad[0])}: {column} is {cells[bad[0]]!r}, not a finite number")
     return values
+
+
+def _check_lat_lon(path: Path, degrees: np.ndarray) -> None:
+    if (bad := np.flatnonzero((np.abs(degrees) > (90, 180)).any(axis=1))).size:
+        raise UserError(f"{path}: {_place(bad[0])} has no such latitude, longitude: {degrees[bad[0]].tolist()}")
 
 
 def _number_or_nan(cell: str) -> float:

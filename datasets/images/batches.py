@@ -74,7 +74,7 @@ class _Batches(Dataset):
         start = self.start + k * self.size
         stop = min(start + self.size, len(self.source.names))
         batch = ImageBatch(start, stop, torch.empty(0), [])
-        arrays = []
+        arrays: list[np.ndarray] = []
         for index in range(start, stop):
             name = self.source.names[index]
             try:

@@ -44,10 +44,10 @@ def decode(path: Path, bayer: str = "", grey: bool = False) -> np.ndarray:
                 return levels if grey else np.repeat(levels[..., None], 3, axis=2)
             if image.mode == "F":
                 raise BadImageError("floating-point pixels have no known range; convert it to 8 or 16 bits")
-            if image.mode == "P" and "transparency" in image.info:
-                image = image.convert("RGBA")
-            mode = "L" if grey and image.mode == "L" else "RGB"
-            pixels = np.array(image if image.mode == mode else image.convert(mode))
+            has_alpha = image.mode == "P" and "transparency" in image.info
+            looked_up = image.convert("RGBA") if has_alpha else image
+            mode = "L" if grey and looked_up.mode == "L" else "RGB"
+            pixels = np.array(looked_up if looked_up.mode == mode else looked_up.convert(mode))
             return to_grey(pixels) if grey and mode == "RGB" else pixels
     except UnidentifiedImageError as error:
         raise BadImageError("not an image") from error

@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from opticornet.datasets.images.decoding import BadImageError, to_grey
 from opticornet.datasets.images.digest import digest_of, fingerprint
 from opticornet.utils.errors import UserError
 from opticornet.utils.extras import needs_extra
+
+if TYPE_CHECKING:
+    import cv2
 
 ROUNDING_S = 1e-3  # containers give times in milliseconds
 
@@ -49,7 +52,7 @@ def open_video(path: Path, fps: float | None) -> "VideoFrames":
     return VideoFrames(path, tuple(chosen))
 
 
-def _open_capture(path: Path) -> Any:
+def _open_capture(path: Path) -> "cv2.VideoCapture | None":
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # what is wrong is said in one line of our own
     with needs_extra("images"):
         import cv2
@@ -67,6 +70,7 @@ class VideoFrames:
     names: tuple[str, ...] = field(init=False)
     digest: str = field(init=False)
     max_workers: int = field(init=False, default=1)
+    _cursor: "_Cursor" = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(f"frame-{frame:06d}" for frame in self.chosen))
@@ -84,7 +88,8 @@ class _Cursor:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.owner = self.capture = None
+        self.owner: int | None = None  # the process that opened the capture
+        self.capture: cv2.VideoCapture | None = None
         self.next_frame = 0
 
     def __reduce__(self) -> tuple[type, tuple[Path]]:

@@ -15,6 +15,7 @@ from opticornet.datasets.prepare.image_folder import absolute, images_of, listed
 from opticornet.datasets.prepare.partition import partition
 from opticornet.datasets.prepare.places import read_places
 from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse, Source
+from opticornet.datasets.traverse import Units
 from opticornet.utils.errors import UserError
 from opticornet.utils.options import option
 
@@ -78,14 +79,16 @@ class Folders(Source):
                 f"{root}: {first.name} has positions in {', '.join(first.positions)}, {second.name} in "
                 f"{', '.join(second.positions)}; give both the same"
             )
-        units = "frames" if "frame" in first.positions else "metres"
+        units: Units = "frames" if "frame" in first.positions else "metres"
         positive, negative = self.positive_radius or RADII[units][0], self.negative_radius or RADII[units][1]
-        places = [np.stack(list(traverse.positions.values()), axis=1).astype(float) for traverse in (first, second)]
-        if "lat" in first.positions:
-            places = [local_metres(degrees, places[0][0]) for degrees in places]
-        rows = partition(
-            *places, self.fractions, negative if self.gap is None else self.gap, np.random.default_rng(self.seed)
+        reference, query = (
+            np.stack(list(traverse.positions.values()), axis=1).astype(float) for traverse in (first, second)
         )
+        if "lat" in first.positions:
+            origin = reference[0]
+            reference, query = local_metres(reference, origin), local_metres(query, origin)
+        gap = negative if self.gap is None else self.gap
+        rows = partition(reference, query, self.fractions, gap, np.random.default_rng(self.seed))
         return Prepared(
             units=units,
             traverses=(first, second),

@@ -82,8 +82,8 @@ class Msls(Source):
                         folder, f"{city}_{role}", name, task, self.frame_list, self.break_gaps, notes
                     )
                 pair.append(traverses[name])
-            radii = (self.positive_radius, self.negative_radius if part == "train" else None)
-            splits.append(PreparedSplit(part, *(t.name for t in pair), *(t.all_rows for t in pair), *radii))
+            negative_radius = self.negative_radius if part == "train" else None
+            splits.append(PreparedSplit.of_all_rows(part, pair[0], pair[1], self.positive_radius, negative_radius))
         return Prepared("metres", tuple(traverses.values()), tuple(splits), tuple(notes))
 
 

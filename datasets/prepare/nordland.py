@@ -56,7 +56,7 @@ class Nordland(Source):
             rows = {season: _named(table, columns["name"], season, images[season]) for season in images}
             step, splits = _usual_step(columns), _split_rows(table, columns["split"])
         traverses = tuple(_traverse(root, season, [images[season][row] for row in rows[season]]) for season in images)
-        radii = dict.fromkeys(splits, (CORRECT, None))
+        radii: dict[str, tuple[float, float | None]] = dict.fromkeys(splits, (CORRECT, None))
         radii["train"] = (max(1.0, TRAIN_POSITIVE / step), max(1.0, TRAIN_NEGATIVE / step))
         return Prepared(
             units="frames",

@@ -60,7 +60,7 @@ class Oxford(Source):
             name: _traverse(root, name, self.camera, self.poses, self.spacing, self.frame_list, notes)
             for name in (self.reference, self.query)
         }
-        times = {name: np.round(traverse.timestamps * 1e6).astype(np.int64) for name, traverse in both.items()}
+        times = {name: _microseconds(traverse) for name, traverse in both.items()}
         if self.splits == "all":
             rows = {"test": {name: traverse.all_rows for name, traverse in both.items()}}
         else:
@@ -69,7 +69,7 @@ class Oxford(Source):
                 for part in ("train", "test")
             }
             rows = {"train": rows["train"], "val": rows["test"], "test": rows["test"]}
-        radii = {"train": (TRAIN_POSITIVE_M, TRAIN_NEGATIVE_M)}
+        radii: dict[str, tuple[float, float | None]] = {"train": (TRAIN_POSITIVE_M, TRAIN_NEGATIVE_M)}
         return Prepared(
             units="metres",
             traverses=tuple(both.values()),
@@ -125,6 +125,12 @@ def _traverse(
         positions={"x": positions[kept, 0], "y": positions[kept, 1]},
         timestamps=seconds[kept],
     )
+
+
+def _microseconds(traverse: PreparedTraverse) -> np.ndarray:
+    """(N,) int64 image times since 1970."""
+    assert traverse.timestamps is not None  # every traverse of this source has them
+    return np.round(traverse.timestamps * 1e6).astype(np.int64)
 
 
 def _poses(root: Path, name: str, kind: str) -> Trajectory:

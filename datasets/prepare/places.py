@@ -47,7 +47,7 @@ def read_places(path: Path, images: tuple[str, ...], folder: Path, reach_s: floa
     """
     if path.suffix != ".csv":
         seconds, positions = read_poses(path)
-        columns = ("x", "y", "z")
+        columns: tuple[str, ...] = ("x", "y", "z")
         if seconds is None:
             _check_count(path, len(positions), images, folder)
             return Places(dict(zip(columns, positions.T, strict=True)), np.ones(len(images), bool))

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +36,7 @@ class PreparedTraverse:
     images: tuple[str, ...]
     names: tuple[str, ...]
     positions: dict[str, np.ndarray]
-    sequences: Sequence[str | int] | None = None
+    sequences: Sequence[str | int] | np.ndarray | None = None
     timestamps: np.ndarray | None = None
 
     def __len__(self) -> int:
@@ -86,6 +87,28 @@ class PreparedSplit:
     positive_radius: float | None = None
     negative_radius: float | None = None
     positives: np.ndarray | None = None
+
+    @classmethod
+    def of_all_rows(
+        cls,
+        name: str,
+        reference: PreparedTraverse,
+        query: PreparedTraverse,
+        positive_radius: float | None = None,
+        negative_radius: float | None = None,
+        positives: np.ndarray | None = None,
+    ) -> "PreparedSplit":
+        """A split that takes all frames of both traverses."""
+        return cls(
+            name,
+            reference.name,
+            query.name,
+            reference.all_rows,
+            query.all_rows,
+            positive_radius,
+            negative_radius,
+            positives,
+        )
 
 
 @dataclass(frozen=True)
@@ -177,7 +200,7 @@ def _write_files(staging: Path, folder: Path, name: str, prepared: Prepared) -> 
     inside = os.path.abspath(folder) + os.sep
     for traverse in prepared.traverses:
         images = [image.removeprefix(inside) for image in traverse.images]
-        columns: dict[str, Sequence] = {"name": traverse.names}
+        columns: dict[str, Sequence[Any]] = {"name": traverse.names}
         columns |= {column: values.tolist() for column, values in traverse.positions.items()}
         columns["sequence"] = traverse.runs().tolist()
         if traverse.timestamps is not None:
@@ -186,14 +209,14 @@ def _write_files(staging: Path, folder: Path, name: str, prepared: Prepared) -> 
         write_text(staging / f"{traverse.name}.txt", "\n".join(images) + "\n")
     for split in prepared.splits:
         if split.positives is not None:
-            _write_positives(staging / f"{split.name}-positives.csv", split, prepared)
+            _write_positives(staging / f"{split.name}-positives.csv", split, split.positives, prepared)
     write_toml(staging, _entry(name, prepared))
 
 
-def _write_positives(path: Path, split: PreparedSplit, prepared: Prepared) -> None:
+def _write_positives(path: Path, split: PreparedSplit, ranges: np.ndarray, prepared: Prepared) -> None:
     names = {traverse.name: traverse.names for traverse in prepared.traverses}
     query, reference = names[split.query], names[split.reference]
-    listed = [(row, low, high) for row, (low, high) in enumerate(split.positives.tolist()) if low < high]
+    listed = [(row, low, high) for row, (low, high) in enumerate(ranges.tolist()) if low < high]
     columns = {
         "query": [query[row] for row, _, _ in listed],
         "first": [reference[low] for _, low, _ in listed],
@@ -230,23 +253,27 @@ def _entry(name: str, prepared: Prepared) -> FolderEntry:
 def _contiguous(prepared: Prepared) -> Prepared:
     """The same splits, each on contiguous rows: a traverse of which some split takes scattered rows is cut up."""
     whole = {traverse.name: traverse for traverse in prepared.traverses}
-    rows_of = {"reference": "reference_rows", "query": "query_rows"}
     scattered = {
-        getattr(split, role)
+        name
         for split in prepared.splits
-        for role, rows in rows_of.items()
-        if (np.diff(getattr(split, rows)) != 1).any()
+        for name, rows in ((split.reference, split.reference_rows), (split.query, split.query_rows))
+        if (np.diff(rows) != 1).any()
     }
     cuts: dict[tuple[str, bytes], PreparedTraverse] = {}
+
+    def cut_up(name: str, rows: np.ndarray, split: str) -> tuple[str, np.ndarray]:
+        if name not in scattered:
+            return name, rows
+        # Splits on the same rows (seqNet's val and test) share one cut and its descriptors.
+        cut = cuts.setdefault((name, rows.tobytes()), whole[name].take(rows, f"{name}-{split}"))
+        return cut.name, cut.all_rows
+
     splits = []
     for split in prepared.splits:
-        changes = {}
-        for role, key in rows_of.items():
-            name, rows = getattr(split, role), getattr(split, key)
-            if name in scattered:
-                # Splits on the same rows (seqNet's val and test) share one cut and its descriptors.
-                cut = cuts.setdefault((name, rows.tobytes()), whole[name].take(rows, f"{name}-{split.name}"))
-                changes |= {role: cut.name, key: cut.all_rows}
-        splits.append(replace(split, **changes))
+        reference, reference_rows = cut_up(split.reference, split.reference_rows, split.name)
+        query, query_rows = cut_up(split.query, split.query_rows, split.name)
+        splits.append(
+            replace(split, reference=reference, query=query, reference_rows=reference_rows, query_rows=query_rows)
+        )
     kept = tuple(traverse for traverse in prepared.traverses if traverse.name not in scattered)
     return replace(prepared, traverses=kept + tuple(cuts.values()), splits=tuple(splits))

@@ -49,9 +49,10 @@ class ToleranceTable(Source):
             images = images_of(root / name)
             numbers = {"frame": np.arange(len(images))}
             pair.append(PreparedTraverse(name, absolute(root / name, images), images, numbers))
-        positives = _ranges(read_columns(root / "ground_truth.csv", COLUMNS), *pair)
-        split = PreparedSplit("test", *(t.name for t in pair), *(t.all_rows for t in pair), positives=positives)
-        return Prepared("frames", tuple(pair), (split,))
+        reference, query = pair
+        positives = _ranges(read_columns(root / "ground_truth.csv", COLUMNS), reference, query)
+        split = PreparedSplit.of_all_rows("test", reference, query, positives=positives)
+        return Prepared("frames", (reference, query), (split,))
 
 
 def _ranges(table: Columns, reference: PreparedTraverse, query: PreparedTraverse) -> np.ndarray:

@@ -42,16 +42,17 @@ class UtmNames(Source):
             UserError: no such folders, a name without a position, a split in more than one UTM zone or hemisphere.
         """
         folders = _split_folders(root)
-        traverses, splits = [], []
+        traverses: list[PreparedTraverse] = []
+        splits = []
         for part, folder in folders.items():
             query = next(name for name in QUERY_FOLDERS if (folder / name).is_dir())
             pair = [_traverse(folder / role, f"{part}-{role}") for role in ("database", query)]
             _check_zones(folder, [name for traverse in pair for name in traverse.names])
             traverses += pair
-            radii = (
-                (self.train_positive_radius, self.negative_radius) if part == "train" else (self.positive_radius, None)
-            )
-            splits.append(PreparedSplit(part, *(t.name for t in pair), *(t.all_rows for t in pair), *radii))
+            radii: tuple[float, float | None] = (self.positive_radius, None)
+            if part == "train":
+                radii = (self.train_positive_radius, self.negative_radius)
+            splits.append(PreparedSplit.of_all_rows(part, pair[0], pair[1], *radii))
         return Prepared("metres", tuple(traverses), tuple(splits))
 
 

@@ -19,8 +19,9 @@ import numpy as np
 
 from opticornet.datasets.arrays import open_descriptors, take_rows
 from opticornet.datasets.seqnet.structs import Struct, read_bounds, read_image_names, read_split_indices, read_struct
-from opticornet.datasets.traverse import Dataset, Split, Traverse
+from opticornet.datasets.traverse import Dataset, Split, Traverse, Units
 from opticornet.utils.errors import UserError
+from opticornet.utils.mapped import RowMatrix
 
 NORDLAND_ROWS = {"train": (0, 15000), "val": (18200, 21200), "test": (15100, 18100)}
 OXFORD_REFERENCE, OXFORD_QUERY = "2015-03-17-11-08-44", "2014-12-16-18-44-24"
@@ -51,8 +52,8 @@ def nordland(
                 f"{short.source}: {len(short)} descriptors; the {name} split takes rows {start} to {stop} of the "
                 "27592 clean frames"
             )
-        radii = (10.0, 40.0) if name == "train" else (1.0, None)
-        splits[name] = Split(name, *(traverse.cut(start, stop) for traverse in traverses), *radii)
+        radii: tuple[float, float | None] = (10.0, 40.0) if name == "train" else (1.0, None)
+        splits[name] = Split(name, traverses[0].cut(start, stop), traverses[1].cut(start, stop), *radii)
     return Dataset(f"nordland-{reference[0]}{query[0]}", splits)
 
 
@@ -76,7 +77,7 @@ def oxford(name: str, descriptors: Path, structs: Path, split_names: tuple[str, 
             if len(rows) != len(positions):
                 raise UserError(f"{indices_path}: {len(rows)} rows for {len(positions)} positions in {struct.source}")
             traverses.append(_one_sequence(date, take_rows(array, rows), positions, struct.units, names, path))
-        splits[split_name] = Split(split_name, *traverses, *_radii(split_name, struct))
+        splits[split_name] = Split(split_name, traverses[0], traverses[1], *_radii(split_name, struct))
     return Dataset(name, splits)
 
 
@@ -102,7 +103,7 @@ def msls(
                     raise UserError(f"{path}: {len(array)} descriptors, but {file} has {count} frames")
             whole = _one_sequence(f"{city}-{role}", array, positions, struct.units, names, path)
             traverses.append(replace(whole, bounds=bounds))
-        splits[split_name] = Split(split_name, *traverses, *_radii(split_name, struct))
+        splits[split_name] = Split(split_name, traverses[0], traverses[1], *_radii(split_name, struct))
     return Dataset("msls", splits)
 
 
@@ -117,7 +118,7 @@ def msls_struct(city: str, structs: Path) -> Path:
     return _only(structs, f"msls_{city}_*.db")
 
 
-def _sides(struct: Struct, labels: tuple[str, str]):
+def _sides(struct: Struct, labels: tuple[str, str]) -> tuple[tuple[str, tuple[str, ...], np.ndarray], ...]:
     """(label, frame names, positions) of the reference, then of the query."""
     return (
         (labels[0], struct.reference_names, struct.reference_positions),
@@ -143,7 +144,14 @@ def _only(folder: Path, pattern: str) -> Path:
     return found[0]
 
 
-def _one_sequence(name, descriptors, positions, units, names, path: Path) -> Traverse:
+def _one_sequence(
+    name: str,
+    descriptors: RowMatrix,
+    positions: np.ndarray,
+    units: Units,
+    names: tuple[str, ...] | None,
+    path: Path,
+) -> Traverse:
     count = len(descriptors)
     return Traverse(
         name=name,

@@ -1,10 +1,10 @@
 """What every image encoder is, how an image is prepared for it, and how weights get into it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import Field, dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import torch
@@ -18,6 +18,20 @@ from opticornet.utils.options import option
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class ImagePreparation(Protocol):
+    """What makes of a decoded image what an encoder takes: uint8 (H, W, 3) RGB, or (H, W) luma if ``grey`` -> float32.
+
+    A dataclass that can be pickled; a record of descriptors keeps its fields.
+    """
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    @property
+    def grey(self) -> bool: ...
+
+    def __call__(self, image: np.ndarray) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
@@ -103,16 +117,15 @@ class ImageEncoder(nn.Module):
 
     Attributes:
         out_dims: length of a descriptor.
-        preprocess: picklable callable, uint8 (H, W, 3) RGB -> float32 array, run in the decoding workers; where its
-            attribute ``grey`` is true it takes luma, uint8 (H, W).
+        preprocess: makes what ``forward`` takes of one image; run in the decoding workers.
         local_shape: (rows, channels) of the local features of an image where the encoder has them, else None.
         weights: where its weights come from; set by ``build_image_encoder``.
     """
 
     out_dims: int
-    preprocess: Callable[[np.ndarray], np.ndarray]
+    preprocess: ImagePreparation
     local_shape: tuple[int, int] | None = None
-    weights: "WeightsRecord"
+    weights: WeightsRecord
 
     def forward(self, images: Tensor) -> Tensor:
         raise NotImplementedError
@@ -141,7 +154,7 @@ class PrecomputedEncoder(ImageEncoder):
         out_dims: length of what it returns.
     """
 
-    def __init__(self, preprocess: Callable[[np.ndarray], np.ndarray], out_dims: int) -> None:
+    def __init__(self, preprocess: ImagePreparation, out_dims: int) -> None:
         super().__init__()
         self.preprocess = preprocess
         self.out_dims = out_dims

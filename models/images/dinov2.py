@@ -6,7 +6,6 @@ of the authors' checkpoints (`dinov2_vit{s,b,l}14_pretrain.pth`), so a checkpoin
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import ClassVar
 
 import torch
@@ -22,6 +21,13 @@ PATCH = 14
 VARIANTS = {"vits14": (384, 12, 6), "vitb14": (768, 12, 12), "vitl14": (1024, 24, 16)}
 
 
+class TokenNorm(nn.LayerNorm):
+    """Layer norm with DINOv2's epsilon."""
+
+    def __init__(self, dim: int, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> None:
+        super().__init__(dim, eps=1e-6, device=device, dtype=dtype)
+
+
 class DinoV2(nn.Module):
     """A vision transformer with 14-pixel patches, a CLS token and LayerScale.
 
@@ -29,12 +35,11 @@ class DinoV2(nn.Module):
     and are interpolated to the grid of the image at hand.
     """
 
-    def __init__(self, dim: int, depth: int, heads: int, trained_size: int = 518):
+    def __init__(self, dim: int, depth: int, heads: int, trained_size: int = 518) -> None:
         super().__init__()
         from timm.layers import PatchEmbed
         from timm.models.vision_transformer import Block
 
-        norm = partial(nn.LayerNorm, eps=1e-6)
         self.dim = dim
         self.trained_grid = trained_size // PATCH
         self.cls_token = nn.Parameter(torch.zeros(1, 1, dim))
@@ -42,9 +47,9 @@ class DinoV2(nn.Module):
         self.mask_token = nn.Parameter(torch.zeros(1, dim))  # only pre-training uses it; checkpoints hold it
         self.patch_embed = PatchEmbed(img_size=None, patch_size=PATCH, embed_dim=dim)
         self.blocks = nn.ModuleList(
-            Block(dim, heads, qkv_bias=True, init_values=1.0, norm_layer=norm) for _ in range(depth)
+            Block(dim, heads, qkv_bias=True, init_values=1.0, norm_layer=TokenNorm) for _ in range(depth)
         )
-        self.norm = norm(dim)
+        self.norm = TokenNorm(dim)
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
 
     @staticmethod
@@ -107,7 +112,7 @@ class DinoV2Encoder(DinoV2, ImageEncoder):
 
     def __init__(
         self, dim: int, depth: int, heads: int, *, pool: str, image_size: tuple[int, int], trained_size: int = 518
-    ):
+    ) -> None:
         super().__init__(dim, depth, heads, trained_size)
         if pool not in ("cls", "gem"):
             raise ValueError(f"pool must be cls or gem, got {pool!r}")

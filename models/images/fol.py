@@ -5,7 +5,7 @@ Wang et al., "Focus on Local: Finding Reliable Discriminative Regions for Visual
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,9 @@ from torch import Tensor, nn
 from opticornet.models.heads.optimal_transport import transport
 from opticornet.models.images.base import ImageEncoder, Preprocess, Published, ResizingOptions
 from opticornet.models.images.dinov2 import PATCH, VARIANTS, DinoV2, patch_map
+
+if TYPE_CHECKING:
+    from timm.models.vision_transformer import Attention
 
 SIZES = {"base": "vitb14", "large": "vitl14"}
 CELLS = 225  # patches whose surroundings give local features
@@ -48,7 +51,7 @@ class GuidedAggregator(nn.Module):
         token_dim: int = 256,
         hidden: int = 512,
         dropout: float = 0.3,
-    ):
+    ) -> None:
         super().__init__()
         self.token_features = nn.Sequential(nn.Linear(dim, hidden), nn.ReLU(), nn.Linear(hidden, token_dim))
         self.cluster_features = _patch_mlp(dim, hidden, cluster_dim, dropout)
@@ -77,7 +80,7 @@ def _patch_mlp(dim: int, hidden: int, out: int, dropout: float) -> nn.Sequential
 class AttentiveDinoV2(nn.Module):
     """DINOv2 that also tells where its CLS token looks."""
 
-    def __init__(self, model: DinoV2):
+    def __init__(self, model: DinoV2) -> None:
         super().__init__()
         self.model = model
 
@@ -86,17 +89,21 @@ class AttentiveDinoV2(nn.Module):
 
         The attention is that of the last block, from CLS to the patches, summed over its heads.
         """
+        from timm.models.vision_transformer import Attention, Block
+
         grid = self.model.grid(images)
         x = self.model.tokens(images)
         for block in self.model.blocks[:-1]:
             x = block(x)
         last = self.model.blocks[-1]
+        assert isinstance(last, Block)
+        assert isinstance(last.attn, Attention)
         attention = cls_attention(last.attn, last.norm1(x))
         tokens = self.model.norm(last(x))
         return patch_map(tokens, grid), tokens[:, 0], attention
 
 
-def cls_attention(attn: nn.Module, x: Tensor) -> Tensor:
+def cls_attention(attn: "Attention", x: Tensor) -> Tensor:
     """Attention of the first token to the others, summed over the heads: (B, 1 + N, D) -> (B, N)."""
     q, k, _ = attn.qkv(x).unflatten(2, (3, attn.num_heads, -1)).permute(2, 0, 3, 1, 4)  # (B, heads, 1 + N, d)
     weights = (q[:, :, :1] * attn.scale @ k.transpose(2, 3)).float().softmax(-1)  # (B, heads, 1, 1 + N)
@@ -113,7 +120,7 @@ class FoL(ImageEncoder):
         *,
         local_dims: tuple[int, int] = (256, 128),
         image_size: tuple[int, int] = (504, 504),
-    ):
+    ) -> None:
         super().__init__()
         self.backbone = AttentiveDinoV2(model)
         self.aggregator = aggregator
@@ -134,7 +141,8 @@ class FoL(ImageEncoder):
         """
         features, cls, attention = self.backbone(images)
         aggregated = self.aggregator(features, cls, attention)
-        mask = top_cells(aggregated.confidence, features.shape[-2:])
+        height, width = features.shape[-2:]
+        mask = top_cells(aggregated.confidence, (height, width))
         return aggregated.descriptor, select_local(self.local_map(features), mask)
 
     def local_map(self, features: Tensor) -> Tensor:
@@ -150,7 +158,7 @@ def top_cells(confidence: Tensor, grid: tuple[int, int]) -> Tensor:
             f"got {grid[0]}x{grid[1]}: use larger images"
         )
     chosen = confidence.topk(CELLS, dim=1).indices
-    return torch.zeros_like(confidence, dtype=torch.bool).scatter(1, chosen, True).unflatten(1, tuple(grid))
+    return torch.zeros_like(confidence, dtype=torch.bool).scatter(1, chosen, True).unflatten(1, grid)
 
 
 def upsample_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
@@ -160,7 +168,8 @@ def upsample_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
 
 def select_local(local_map: Tensor, mask: Tensor) -> Tensor:
     """Unit local features under the mask: (B, C, H, W), (B, h, w) -> (B, 3600, C), unused rows zero."""
-    chosen = upsample_mask(mask, local_map.shape[-2:]).flatten(1)  # (B, H * W)
+    height, width = local_map.shape[-2:]
+    chosen = upsample_mask(mask, (height, width)).flatten(1)  # (B, H * W)
     image, position = chosen.nonzero(as_tuple=True)
     row = (chosen.cumsum(1) - 1)[image, position]
     vectors = local_map.flatten(2).transpose(1, 2)[image, position].float()  # (chosen, C)

@@ -26,7 +26,7 @@ def vgg16_layers() -> nn.Sequential:
     layers: list[nn.Module] = []
     channels = 3
     for width in VGG16:
-        if width == "M":
+        if isinstance(width, str):
             layers.append(nn.MaxPool2d(2))
         else:
             layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(inplace=True)]

@@ -11,6 +11,7 @@ from torch.nn import functional
 from opticornet.utils.errors import UserError
 from opticornet.utils.extras import needs_extra
 from opticornet.utils.files import atomic_path
+from opticornet.utils.mapped import RowMatrix
 
 IN_MEMORY_BYTES = 4 << 30  # above this, the fit goes through the rows in blocks
 FORMAT = "pca-1"
@@ -80,7 +81,7 @@ class Projector:
 
 
 def fit_projection(
-    descriptors: np.ndarray, dims: int, *, whiten: bool, fitted_on: str, memory_bytes: int = IN_MEMORY_BYTES
+    descriptors: RowMatrix, dims: int, *, whiten: bool, fitted_on: str, memory_bytes: int = IN_MEMORY_BYTES
 ) -> Projection:
     """Principal components of rows, by scikit-learn; in blocks (incremental PCA) where they exceed ``memory_bytes``.
 
@@ -123,8 +124,8 @@ def check_dims(dims: int, rows: int, width: int) -> None:
         )
 
 
-def _finite(block: np.ndarray) -> np.ndarray:
-    block = np.asarray(block, np.float32)
+def _finite(rows: RowMatrix) -> np.ndarray:
+    block = np.asarray(rows, np.float32)
     if not np.isfinite(block).all():
         raise UserError("the descriptors to fit a projection on hold NaN or infinity: extract them again")
     return block

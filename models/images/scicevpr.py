@@ -29,7 +29,7 @@ SIZES = {"base": ("vitb14", (8, 9, 10, 11)), "large": ("vitl14", (20, 21, 22, 23
 class FusedLayers(nn.Module):
     """Maps of several DINOv2 blocks side by side: (B, 3, H, W) -> (B, len(layers) * dim, H/14, W/14)."""
 
-    def __init__(self, dino_model: DinoV2, layers: tuple[int, ...]):
+    def __init__(self, dino_model: DinoV2, layers: tuple[int, ...]) -> None:
         super().__init__()
         self.dino_model = dino_model
         self.layers = layers
@@ -42,7 +42,7 @@ class FusedLayers(nn.Module):
 class TokenMixer(nn.Module):
     """x + W2 relu(W1 LN(x)): (B, C, N) -> same; norm over the channels, linear maps over the positions."""
 
-    def __init__(self, channels: int, tokens: int, ratio: int = 1):
+    def __init__(self, channels: int, tokens: int, ratio: int = 1) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(channels)
         hidden = tokens * ratio
@@ -55,7 +55,7 @@ class TokenMixer(nn.Module):
 class RegionGeM(nn.Module):
     """Generalised mean over regions, of unit length; one learnt power, entries below `eps` raised to it."""
 
-    def __init__(self, power: float = 3.0, eps: float = 1e-6):
+    def __init__(self, power: float = 3.0, eps: float = 1e-6) -> None:
         super().__init__()
         self.p = nn.Parameter(torch.full((1,), power))
         self.eps = eps
@@ -83,6 +83,8 @@ class SciceVPR(ImageEncoder):
     of a multiple of c. None makes the whole batch one group, as the original network does.
     """
 
+    regions: Tensor
+
     def __init__(
         self,
         backbone: nn.Module,
@@ -93,7 +95,7 @@ class SciceVPR(ImageEncoder):
         mixer_ratio: int = 1,
         encoder_layers: int,
         context: int | None = 1,
-    ):
+    ) -> None:
         super().__init__()
         if context is not None and context < 1:
             raise ValueError(f"context must be at least 1 image, got {context}")

@@ -19,6 +19,8 @@ class DeltaLSTM(SequenceEncoder):
     ``proj.*``.
     """
 
+    weight: Tensor
+
     def __init__(self, in_dims: int, out_dims: int, length: int, *, layers: int = 1, residual: bool = True) -> None:
         super().__init__(in_dims, out_dims, min_length=length)
         self.length, self.residual = length, residual

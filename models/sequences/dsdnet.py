@@ -40,6 +40,9 @@ class DSDNet(SequenceEncoder):
         fusion: "concat" or "sum".
     """
 
+    lstm: nn.LSTMCell | None
+    proj: nn.Linear | None
+
     def __init__(
         self,
         in_dims: int,
@@ -105,10 +108,13 @@ class DSDNet(SequenceEncoder):
 
     def gates(self, differences: Tensor) -> Tensor:
         """What the differences (..., C) add to the LSTM's four gates, (..., 4 H)."""
+        assert self.lstm is not None
         return linear(differences, self.lstm.weight_ih, self.lstm.bias_ih + self.lstm.bias_hh)
 
     def refine(self, gates: Tensor) -> Tensor:
         """Run the LSTM over the gate inputs (B, S, 4 H); the projected mean of its hidden states, (B, C)."""
+        assert self.lstm is not None
+        assert self.proj is not None
         hidden = cell = total = gates.new_zeros(len(gates), self.lstm.hidden_size)
         for step in gates.unbind(1):
             update, forget, candidate, output = (step + linear(hidden, self.lstm.weight_hh)).chunk(4, dim=1)

@@ -24,7 +24,9 @@ class SeqNet(SequenceEncoder):
 
     @property
     def conv(self) -> nn.Conv1d:
-        return self.pool[0]["conv"]
+        conv = self.pool.get_submodule("0.conv")
+        assert isinstance(conv, nn.Conv1d)
+        return conv
 
     def initialise(self, queries: Tensor, references: Tensor) -> None:
         """Start the convolution from :func:`.whitening.whiten_convolution`, as dsdnet does."""

@@ -24,12 +24,13 @@ def whiten_convolution(conv: nn.Conv1d, queries: Tensor, references: Tensor) -> 
     curvature, where w allows. The bias centres on the training frames.
 
     Args:
-        conv: weight (O, D, w).
+        conv: weight (O, D, w), with a bias.
         queries, references: (P, D) training frames; rows i show the same place.
 
     Raises:
         ValueError: no pairs, or both sides are the same data.
     """
+    assert conv.bias is not None
     profiles = temporal_profiles(conv.weight.shape[2]).to(conv.weight)  # (K, w)
     whitening = place_whitening(queries, references)
     channels = conv.weight.split(profile_shares(len(conv.weight), len(profiles)))
@@ -115,13 +116,13 @@ class Scatter:
     summed: bool
 
     @classmethod
-    def of(cls, count: int, dims: int, chunks: Iterable[Tensor]) -> Self:
+    def of(cls, count: int, dims: int, chunks: Iterable[Tensor]) -> "Scatter":
         """Of ``count`` rows that come in chunks (n, D) float64."""
         if count < dims:
             return cls(count, torch.cat(list(chunks)), summed=False)
-        return cls(count, sum(chunk.T @ chunk for chunk in chunks), summed=True)
+        return cls(count, reduce(add, (chunk.T @ chunk for chunk in chunks)), summed=True)
 
-    def __add__(self, other: Self) -> Self:
+    def __add__(self, other: "Scatter") -> "Scatter":
         count, dims = self.count + other.count, self.held.shape[1]
         if self.summed or other.summed:
             return Scatter(count, self.sum() + other.sum(), summed=True)
@@ -131,7 +132,7 @@ class Scatter:
         """(D, D)."""
         return self.held if self.summed else self.held.T @ self.held
 
-    def through(self, root: Tensor) -> Self:
+    def through(self, root: Tensor) -> "Scatter":
         """Of the rows after a symmetric map (D, D)."""
         return replace(self, held=root @ self.held @ root if self.summed else self.held @ root)
 
@@ -215,7 +216,7 @@ def choose_shrinkage(queries: Tensor, references: Tensor, *, folds: int = 3, pro
 def differences(queries: Tensor, references: Tensor) -> Scatter:
     """Of q - r."""
     changes = ((query - reference).double() for query, reference in chunks(queries, references))
-    return Scatter.of(*queries.shape, changes)
+    return Scatter.of(len(queries), queries.shape[1], changes)
 
 
 def chunks(queries: Tensor, references: Tensor, rows: int = 4096) -> Iterable[tuple[Tensor, Tensor]]:
@@ -251,7 +252,7 @@ def place_whitening(queries: Tensor, references: Tensor, shrinkage: float | None
     root = change.root(choose_shrinkage(queries, references) if shrinkage is None else shrinkage)
     mean = middle(queries, references)
     centred = ((query + reference).double() / 2 - mean for query, reference in chunks(queries, references))
-    centres = Scatter.of(*queries.shape, centred)
+    centres = Scatter.of(len(queries), queries.shape[1], centred)
     values, axes = centres.through(root).eigen()
     if len(values) < len(root):
         axes = torch.cat([axes, torch.linalg.qr(axes, mode="complete").Q[:, len(values) :]], dim=1)

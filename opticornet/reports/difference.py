@@ -7,7 +7,7 @@ import numpy as np
 
 from opticornet.evaluation.metrics import block_length, resampled_means
 from opticornet.reports.protocols import protocol_key
-from opticornet.reports.results import Answers, Result
+from opticornet.reports.results import Result
 from opticornet.utils.errors import UserError
 
 EXACT_UP_TO = 1000  # discordant queries; beyond, the chi-squared approximation is as good
@@ -49,6 +49,7 @@ class Difference:
         first, second: the results.
         both, neither: counts of the queries that agree.
         only_first, only_second: (n,) int64 query indices.
+        query_rows: (M,) int64 row of each query in the traverse's cut.
         test: McNemar's.
         interval: 95 % of the first's recall@1 less the second's, by blocks of neighbouring queries.
         block: queries in a block.
@@ -60,6 +61,7 @@ class Difference:
     neither: int
     only_first: np.ndarray
     only_second: np.ndarray
+    query_rows: np.ndarray
     test: McNemar
     interval: tuple[float, float]
     block: int
@@ -81,14 +83,14 @@ def difference(first: Result, second: Result) -> Difference:
     Raises:
         UserError: they counted other queries or by other rules, or the arrays of one are missing.
     """
-    answers, others = _answers(first), _answers(second)
+    answers = [result.need_answers("a difference") for result in (first, second)]
     if not comparable(first, second):
         raise UserError(
             f"{first.path} and {second.path} followed different protocols, so their queries cannot be paired; "
             "test both on the same split with the same options of counting"
         )
-    counted = answers.counted
-    a, b = (found.correct[:, 0] & counted for found in (answers, others))
+    counted = answers[0].counted
+    a, b = (answer.correct[:, 0] & counted for answer in answers)
     only_first, only_second = np.flatnonzero(a & ~b), np.flatnonzero(b & ~a)
     interval, block = recall_difference(first, second)
     return Difference(
@@ -98,6 +100,7 @@ def difference(first: Result, second: Result) -> Difference:
         neither=int((~a & ~b & counted).sum()),
         only_first=only_first,
         only_second=only_second,
+        query_rows=answers[0].query.rows,
         test=mcnemar(len(only_first), len(only_second)),
         interval=interval,
         block=block,
@@ -109,7 +112,7 @@ def recall_difference(first: Result, second: Result) -> tuple[tuple[float, float
 
     Queries stay paired: the block bootstrap of ``opticornet.evaluation.metrics`` draws from their differences.
     """
-    answers, others = _answers(first), _answers(second)
+    answers, others = (result.need_answers("a difference") for result in (first, second))
     counted = answers.counted
     values = answers.correct[counted, 0].astype(np.int64) - others.correct[counted, 0]
     sequences = None if answers.query_sequences is None else answers.query_sequences[counted]
@@ -120,17 +123,6 @@ def recall_difference(first: Result, second: Result) -> tuple[tuple[float, float
     means = resampled_means(values[:, None], block, np.random.default_rng(0), _SAMPLES, sequences)
     low, high = np.quantile(means, [0.025, 0.975])
     return (float(low), float(high)), block
-
-
-def _answers(result: Result) -> Answers:
-    """The arrays of a result.
-
-    Raises:
-        UserError: they are missing.
-    """
-    if result.answers is None:
-        raise UserError(f"{result.path}: {'; '.join(result.notes)}; the difference needs the arrays of both")
-    return result.answers
 
 
 def comparable(first: Result, second: Result) -> bool:
@@ -178,7 +170,7 @@ def as_text(found: Difference) -> str:
     ]
     for name, queries in zip(names, (found.only_first, found.only_second), strict=True):
         if len(queries):
-            rows = _answers(found.first).query.rows[queries]
+            rows = found.query_rows[queries]
             shown = " ".join(map(str, rows[:20])) + (f" ... ({len(rows)} in all)" if len(rows) > 20 else "")
             lines.append(f"  query rows only {name} gets right: {shown}")
     return "\n".join(lines)

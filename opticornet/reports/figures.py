@@ -1,8 +1,9 @@
 """Figures for papers: matplotlib, PNG and SVG, colours that colour-blind readers tell apart."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
@@ -20,13 +21,18 @@ from opticornet.reports.route import Map, Route, failure_text, local_map
 from opticornet.reports.table import interval
 from opticornet.utils.files import atomic_path
 
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
+
+Style = dict[str, Any]  # of a line, as matplotlib's keyword arguments
+
 # Okabe and Ito's palette, and markers so that a black-and-white print still tells lines apart; from the ninth method on
 # they come again with dashes and hollow markers.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F3C8D", "#5F5F5F")
 MARKERS = "os^Dv<>P"
 OUTCOME_COLOURS = {RIGHT: "#2f7ec2", CLOSE: "#e0a100", WRONG: "#d6451b", NO_POSITIVE: "#8a8f98"}
 OUTCOME_LABELS = {RIGHT: "right", CLOSE: "right place in the first 5", WRONG: "wrong", NO_POSITIVE: "no positive"}
-_STYLE = {
+_STYLE: "dict[RcKeyType, Any]" = {
     "font.family": "sans-serif",
     "font.size": 9,
     "axes.spines.top": False,
@@ -64,14 +70,15 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
 def recall_at_k(results: list[Result], protocols: list[Protocol]) -> Figure:
     """Recall@K of all methods, one panel per protocol, with 95 % intervals at the recorded K."""
 
-    def draw(axes: Axes, result: Result, style: dict) -> None:
+    def draw(axes: Axes, result: Result, style: Style) -> None:
         curve = curves.recall_at_k(result)
         if curve is None:
             return
         axes.plot(curve.x, curve.y, markevery=_marks(curve.x), **style)
-        ks = [k for k in (1, 5, 10, 20) if interval(result, k) and result.recall(k) is not None]
-        for k in ks:
-            axes.vlines(k, *interval(result, k), color=style["color"], linewidth=1, alpha=0.5)
+        for k in (1, 5, 10, 20):
+            bounds = interval(result, k)
+            if bounds is not None and result.recall(k) is not None:
+                axes.vlines(k, *bounds, color=style["color"], linewidth=1, alpha=0.5)
 
     figure = _panels(results, protocols, draw, "K, ranked places looked at", "Recall@K")
     for axes in figure.axes:
@@ -87,7 +94,7 @@ def _marks(ks: np.ndarray) -> list[int]:
 def precision_recall(results: list[Result], protocols: list[Protocol]) -> Figure:
     """Precision against recall as the threshold on the best match's distance moves."""
 
-    def draw(axes: Axes, result: Result, style: dict) -> None:
+    def draw(axes: Axes, result: Result, style: Style) -> None:
         curve = curves.precision_recall(result)
         if curve is not None:
             label = f"{style['label']} (AP {result.get('average_precision', default=float('nan')):.3f})"
@@ -103,7 +110,7 @@ def precision_recall(results: list[Result], protocols: list[Protocol]) -> Figure
 def recall_radius(results: list[Result], protocols: list[Protocol]) -> Figure:
     """Recall@1 as the radius of a right match grows."""
 
-    def draw(axes: Axes, result: Result, style: dict) -> None:
+    def draw(axes: Axes, result: Result, style: Style) -> None:
         curve = curves.recall_at_radius(result)
         if curve is not None:
             axes.plot(curve.x, curve.y, **style | {"marker": None})
@@ -126,7 +133,7 @@ def recall_latency(results: list[Result], protocols: list[Protocol]) -> Figure |
     if not any(curves.latency(result) for result in results):
         return None
 
-    def draw(axes: Axes, result: Result, style: dict) -> None:
+    def draw(axes: Axes, result: Result, style: Style) -> None:
         point = curves.latency(result)
         if point:
             axes.plot(*point, **style | {"linestyle": "none", "markersize": 6})
@@ -149,7 +156,13 @@ def _log_scale(axes: Axes) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _panels(results: list[Result], protocols: list[Protocol], draw, x_label: str, y_label: str) -> Figure:
+def _panels(
+    results: list[Result],
+    protocols: list[Protocol],
+    draw: Callable[[Axes, Result, Style], None],
+    x_label: str,
+    y_label: str,
+) -> Figure:
     """One panel per protocol, the methods drawn by ``draw(axes, result, style)``."""
     columns = min(3, len(protocols))
     rows = -(-len(protocols) // columns)
@@ -166,7 +179,7 @@ def _panels(results: list[Result], protocols: list[Protocol], draw, x_label: str
         best_first = sorted(enumerate(protocol.results), key=lambda member: -(results[member[1]].recall(1) or 0.0))
         for rank, (place, i) in enumerate(best_first):  # the legend names them as the lines lie
             again = place >= len(COLOURS)
-            style = {
+            style: Style = {
                 "label": _plain(results[i].name),
                 "color": COLOURS[place % len(COLOURS)],
                 "marker": MARKERS[place % len(MARKERS)],
@@ -209,7 +222,9 @@ def place_map(result: Result, answers: Answers) -> Figure:
         points = where.query
         off = shown & ((answers.outcome == WRONG) | (answers.outcome == CLOSE))
         lines = np.stack([where.query[off], where.reference[matched[off]]], axis=1)
-        axes.add_collection(LineCollection(lines, colors=OUTCOME_COLOURS[WRONG], linewidths=0.4, alpha=0.35, zorder=2))
+        axes.add_collection(
+            LineCollection(list(lines), colors=OUTCOME_COLOURS[WRONG], linewidths=0.4, alpha=0.35, zorder=2)
+        )
         axes.set_aspect("equal", adjustable="datalim")  # fills the canvas, however narrow the route
         axes.set_xlabel("East, metres")
         axes.set_ylabel("North, metres")

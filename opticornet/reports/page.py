@@ -175,7 +175,7 @@ def _answers(result: Result, answers: Answers) -> dict[str, Any]:
         "nearest": answers.nearest.tolist(),
         "positives": table_rows,
         "before": None if answers.candidates is None else answers.candidates[:, 0].tolist(),
-        "order": order_of_interest(result).tolist(),
+        "order": order_of_interest(answers).tolist(),
         "route": {
             "window": along.window,
             "recall": numbers(along.recall, 3),

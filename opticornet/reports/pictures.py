@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from opticornet.reports.matrix import SimilarityMatrix, contrast, to_bytes
-from opticornet.reports.results import Answers, Result, Side
+from opticornet.reports.results import Answers, Side
+from opticornet.utils.mapped import RowMatrix
 
 THUMBNAIL_WIDTH = 192
 STRIP_DIMS = 64
@@ -36,9 +37,9 @@ def thumbnail(path: Path) -> str:
     """
     try:
         with Image.open(path) as image:
-            image = image.convert("RGB")
-            image.thumbnail((THUMBNAIL_WIDTH, 4 * THUMBNAIL_WIDTH))
-            return _uri(image, "JPEG", quality=72, optimize=True)
+            small = image.convert("RGB")
+            small.thumbnail((THUMBNAIL_WIDTH, 4 * THUMBNAIL_WIDTH))
+            return _uri(small, "JPEG", quality=72, optimize=True)
     except (UnidentifiedImageError, Image.DecompressionBombError, ValueError) as error:
         raise OSError(str(error)) from error
 
@@ -95,7 +96,9 @@ class FramePictures:
             self.images[name][row] = len(self.pool)
             self.pool.append(picture)
 
-    def add_strips(self, descriptors: dict[str, np.ndarray], answers: Answers, length: int, order: np.ndarray) -> None:
+    def add_strips(
+        self, descriptors: Mapping[str, RowMatrix], answers: Answers, length: int, order: np.ndarray
+    ) -> None:
         """Every D/64-th dimension of the frames that the queries of ``order`` need.
 
         Args:
@@ -137,9 +140,8 @@ def has_images(*sides: Side) -> bool:
     return all(side.images is not None for side in sides)
 
 
-def order_of_interest(result: Result) -> np.ndarray:
+def order_of_interest(answers: Answers) -> np.ndarray:
     """(M,) queries, worst first: wrong ones by how far off, then close ones, right ones, those without a positive."""
-    answers = result.answers
     rank = np.array([3, 1, 0, 4])[answers.outcome]  # right, close, wrong, no positive
     off = np.where(np.isfinite(answers.errors[:, 0]), answers.errors[:, 0], np.finfo(np.float64).max)
     return np.lexsort((-off, rank))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from string import ascii_uppercase
+from typing import Any
 
 from opticornet.reports.results import Result
 
@@ -25,7 +26,7 @@ class Protocol:
 
 def group_by_protocol(results: list[Result]) -> list[Protocol]:
     """The results by protocol, in order of first appearance."""
-    groups: dict[tuple, list[int]] = {}
+    groups: dict[tuple[Any, ...], list[int]] = {}
     for index, result in enumerate(results):
         groups.setdefault(protocol_key(result), []).append(index)
     return [
@@ -34,7 +35,7 @@ def group_by_protocol(results: list[Result]) -> list[Protocol]:
     ]
 
 
-def protocol_key(result: Result) -> tuple:
+def protocol_key(result: Result) -> tuple[Any, ...]:
     """Equal for results whose numbers may be compared."""
     data = [result.get("data", key) for key in ("dataset", "split", "units", "positive_radius")]
     sides = [result.get("data", side, key) for side in ("reference", "query") for key in ("name", "frames", "kept")]

@@ -123,6 +123,16 @@ class Result:
             value = value[key]
         return value
 
+    def need_answers(self, purpose: str) -> Answers:
+        """The answers.
+
+        Raises:
+            UserError: the arrays are missing or do not fit, which ``purpose`` needs.
+        """
+        if self.answers is None:
+            raise UserError(f"{self.path}: {'; '.join(self.notes)}; {purpose} needs the arrays")
+        return self.answers
+
     @property
     def dataset(self) -> str:
         """Dataset and split, for titles."""
@@ -209,7 +219,7 @@ def _read_arrays(path: Path, record_path: Path) -> tuple[dict[str, np.ndarray], 
         return {}, [f"{path.name} is damaged ({error}): no map, route, matrix or atlas"]
 
 
-def _answers(arrays: dict[str, np.ndarray], record: dict, path: Path) -> tuple[Answers | None, list[str]]:
+def _answers(arrays: dict[str, np.ndarray], record: dict[str, Any], path: Path) -> tuple[Answers | None, list[str]]:
     """The arrays as :class:`Answers`, or why they are not."""
     lacking = [key for key in (*_NEEDED, *_PLACES) if key not in arrays]
     if lacking:
@@ -278,7 +288,7 @@ def _with_unique_names(results: list[Result]) -> list[Result]:
     return unique
 
 
-def _get(record: dict, *keys: str) -> Any:
+def _get(record: dict[str, Any], *keys: str) -> Any:
     value: Any = record
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None

@@ -28,7 +28,9 @@ def reopen(result: Result) -> Scene:
 
     Raises:
         Unavailable: the dataset is gone or has changed since.
+        UserError: the record's arrays are missing.
     """
+    answers = result.need_answers("reopening its scene")
     try:
         options = recorded_options(result)
         dataset = load_dataset(options.dataset, **options.source(), splits=(options.split,))
@@ -39,7 +41,7 @@ def reopen(result: Result) -> Scene:
         )
     except (UserError, KeyError) as error:
         raise Unavailable(f"the dataset cannot be opened any more ({error})") from error
-    for side, windows in ((result.answers.reference, scene.reference), (result.answers.query, scene.query)):
+    for side, windows in ((answers.reference, scene.reference), (answers.query, scene.query)):
         if not (np.array_equal(side.rows, windows.rows) and np.array_equal(side.positions, windows.positions)):
             raise Unavailable(f"the dataset {options.dataset} has changed since: its places differ from the record's")
     return scene
@@ -93,8 +95,8 @@ def vectors(result: Result, scene: Scene) -> tuple[np.ndarray, np.ndarray, str]:
     except UserError as error:
         raise Unavailable(f"the descriptors cannot be computed again ({error})") from error
     sides = (scene.reference, scene.query)
-    rows = [_unit(np.asarray(s.frames)[side.rows]) for s, side in zip(sets, sides, strict=True)]
-    return *rows, "descriptors of single frames, which sequence matching adds up along a window"
+    reference, query = (_unit(np.asarray(s.frames)[side.rows]) for s, side in zip(sets, sides, strict=True))
+    return reference, query, "descriptors of single frames, which sequence matching adds up along a window"
 
 
 def _encoder(scene: Scene, options: TestOptions, run: Path | None, length: int) -> LoadedEncoder:

@@ -30,7 +30,7 @@ class Column:
     help: str
     value: Callable[[Result], float | None]
     text: Callable[[float], str]
-    best: Callable | None
+    best: Callable[[list[float]], float] | None
 
 
 def _recall(k: int) -> Column:

@@ -248,9 +248,8 @@ def write_projector(
         for side, rows in zip(sides, chosen, strict=True)
         for i in rows
     ]
-    images = None
-    if all(side.images for side in sides) and can_draw():
-        images = _sprites([side.images[i] for side, rows in zip(sides, chosen, strict=True) for i in rows])
+    paths = [side.images[i] for side, rows in zip(sides, chosen, strict=True) if side.images for i in rows]
+    images = _sprites(paths) if len(paths) == len(vectors) and can_draw() else None
     writer.add_embedding(
         vectors, metadata, label_img=images, global_step=step, tag=split, metadata_header=["place", "traverse", *axes]
     )

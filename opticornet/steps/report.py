@@ -80,7 +80,7 @@ def gather(
             matrices.append(str(gone))
         album = pictures.setdefault(key, FramePictures())
         album.budget += PICTURE_BYTES // len(shown)
-        order = order_of_interest(result)
+        order = order_of_interest(result.answers)
         if has_images(result.answers.reference, result.answers.query):
             album.add_images(result.answers, result.length, order)
         elif scene is not None:

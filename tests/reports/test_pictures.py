@@ -20,7 +20,7 @@ def pictured(record, tmp_path):
 
 def test_order_puts_the_worst_first_and_queries_without_a_positive_last(pictured):
     result, _ = pictured
-    order = order_of_interest(result)
+    order = order_of_interest(result.answers)
     assert set(order[:2].tolist()) == {3, 4}
     assert order[-1] == 9
     assert sorted(order.tolist()) == list(range(20))
@@ -30,8 +30,8 @@ def test_images_of_the_worst_windows_come_first_until_the_budget_is_spent(pictur
     result, paths = pictured
     size = len(thumbnail(paths[0]))
     album = FramePictures(budget=int(4.5 * size))
-    album.add_images(result.answers, result.length, order_of_interest(result)[:1])
-    first = int(order_of_interest(result)[0])
+    album.add_images(result.answers, result.length, order_of_interest(result.answers)[:1])
+    first = int(order_of_interest(result.answers)[0])
     assert set(album.images["query"]) == {first - 1, first, first + 1}
     assert len(album.images["reference"]) == 1
     assert album.full
