@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -21,6 +22,7 @@ from opticornet.matching.sequences.base import SequenceMatcher
 from opticornet.matching.sequences.match import MEMORY_BYTES, match, rerank
 from opticornet.matching.sequences.windows import SequenceSet
 from opticornet.utils.errors import UserError
+from opticornet.utils.mapped import RowMatrix
 
 KS = (1, 5, 10, 20, 100)
 
@@ -175,12 +177,16 @@ def match_frames(
     k = min(max(KS), len(scene.reference))
     step = "search" if candidates is None else "rerank"
 
+    find_all, find_some = (
+        partial(function, memory_bytes=settings.memory_bytes, reverse=settings.reverse, device=scene.device)
+        for function in (match, rerank)
+    )
+
     def find(queries: slice) -> Ranking:
-        shared = {"memory_bytes": settings.memory_bytes, "reverse": settings.reverse}
         some = query.some(queries)
         if candidates is None:
-            return match(settings.matcher, reference, some, k, device=scene.device, **shared)
-        return rerank(settings.matcher, reference, some, candidates[queries], device=scene.device, **shared)
+            return find_all(settings.matcher, reference, some, k)
+        return find_some(settings.matcher, reference, some, candidates[queries])
 
     with timed(seconds, step), as_user_error("`match_memory_mib`"):
         ranking = find(slice(None))
@@ -226,11 +232,11 @@ def rerank_answer(
     seconds = dict(answer.seconds)
     candidates = answer.ranking.first(top_k)
     scene = scene.with_length(reranker.window_length(scene.query.length), "rerank_length")
-    sides = rerank_sides(scene)
+    reference, query = rerank_sides(scene)
     if reranker.compares != "local features":
-        sets = frame_sets(scene, single, seconds, amp=amp)
-        sides = tuple(replace(side, windows=windows) for side, windows in zip(sides, sets, strict=True))
-    material = RerankMaterial(*sides, settings.matcher, settings.reverse, settings.memory_bytes, scene.device)
+        windows = frame_sets(scene, single, seconds, amp=amp)
+        reference, query = replace(reference, windows=windows[0]), replace(query, windows=windows[1])
+    material = RerankMaterial(reference, query, settings.matcher, settings.reverse, settings.memory_bytes, scene.device)
     with timed(seconds, "rerank"), as_user_error("`match_memory_mib`"):
         ranking = reranker.rerank(material, candidates, slice(None))
 
@@ -252,12 +258,13 @@ def rerank_answer(
     )
 
 
-def rerank_sides(scene: Scene) -> tuple[RerankSide, ...]:
+def rerank_sides(scene: Scene) -> tuple[RerankSide, RerankSide]:
     """Reference and query as a re-ranker sees them, without windows of frames."""
-    return tuple(
+    reference, query = (
         RerankSide(side.traverse.source or side.traverse.name, side.rows, None, side.traverse.local_features)
         for side in (scene.reference, scene.query)
     )
+    return reference, query
 
 
 def one_at_a_time(queries: int, steps: dict[str, Callable[[int], object]], wanted: int) -> dict[str, np.ndarray]:
@@ -308,7 +315,7 @@ def single_frames_of_window(scene: Scene, single: LoadedEncoder, amp: bool) -> C
     return describe_frames
 
 
-def sequence_set(side: Windows, frames: np.ndarray | Tensor, normalise: bool = False) -> SequenceSet:
+def sequence_set(side: Windows, frames: RowMatrix | Tensor, normalise: bool = False) -> SequenceSet:
     """The windows of one side over ``frames``."""
     bounds = side.traverse.bounds[side.rows]
     return SequenceSet(frames, side.starts, side.length, bounds, normalise).measured()

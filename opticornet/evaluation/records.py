@@ -17,7 +17,9 @@ from opticornet.utils.errors import UserError
 from opticornet.utils.files import atomic_path, write_json, writing
 
 FORMAT = 1
-_RENAMED = {"peak_memory_mb": "peak_memory_mib"}  # fields that earlier versions wrote under another name
+_RENAMED: dict[str, str] = {
+    "peak_memory_mb": "peak_memory_mib"
+}  # fields that earlier versions wrote under another name
 
 
 @dataclass(frozen=True)
@@ -205,4 +207,4 @@ def load_record(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} is not a result record: wanted the .json that a test writes to `results_path`")
     if record["format"] > FORMAT:
         raise UserError(f"{path} has format {record['format']}, newer than {FORMAT}; update the program to read it")
-    return {_RENAMED.get(name, name): value for name, value in record.items()}
+    return {_RENAMED.get(str(name), str(name)): value for name, value in record.items()}

@@ -63,9 +63,10 @@ class Index:
         seed: int = 0,
         probes: int | None = None,
     ):
-        self._reference = np.ascontiguousarray(reference, dtype=np.float32)
+        rows = np.ascontiguousarray(reference, dtype=np.float32)
+        self._reference: np.ndarray | torch.Tensor = rows
         self._device = torch.device(device)
-        self._index = None if index == EXACT else _build(self._reference, index, seed, probes)
+        self._index = None if index == EXACT else _build(rows, index, seed, probes)
         self.settings = {} if self._index is None else _settings(self._index)
         if self._device.type == "cuda" and self._index is None:  # uploaded once, not for every block of queries
             self._reference = torch.as_tensor(self._reference, device=self._device)
@@ -78,13 +79,17 @@ class Index:
         if self._index is not None:
             squared, indices = self._index.search(query, k)
             return _ranking(squared, indices)
-        if self._device.type == "cpu":
+        if isinstance(self._reference, np.ndarray):
             return _search_faiss(self._reference, query, k)
         return search_tiles([self._reference], query, k, device=self._device)
 
 
 def search_tiles(
-    reference_chunks: Iterable[np.ndarray], query: np.ndarray, k: int, *, device: str | torch.device = "cpu"
+    reference_chunks: Iterable[np.ndarray | torch.Tensor],
+    query: np.ndarray,
+    k: int,
+    *,
+    device: str | torch.device = "cpu",
 ) -> Ranking:
     """Exact search of references that arrive in consecutive chunks and need never be held together.
 

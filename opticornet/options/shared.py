@@ -26,7 +26,7 @@ class DataOptions(Options):
     seed: int = option("--seed", 123, "seed of every random choice")
 
     def unused(self) -> dict[str, str]:
-        reasons = {}
+        reasons: dict[str, str] = {}
         if self.dataset != "msls":
             reasons |= dict.fromkeys(("msls_train_city", "msls_val_city"), "it is for `dataset` msls")
         if self.dataset not in SEQNET_DATASETS:

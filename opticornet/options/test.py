@@ -1,6 +1,7 @@
 """Options of ``--mode test``."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from opticornet.matching.rerankers import RERANKERS
 from opticornet.matching.sequences import SEQUENCE_MATCHERS
@@ -30,7 +31,7 @@ class TestOptions(MethodOptions):
     )
     top_k: int = option("--topK", 20, "candidates to re-rank", minimum=1)
     predictions_file: str = option("--predictionsFile", "", "re-rank the predictions of this results file instead")
-    no_positive: str = option(
+    no_positive: Literal["drop", "count"] = option(
         "--noPositive", "drop", "queries without a reference in the radius", choices=("drop", "count")
     )
     radii: tuple[float, ...] = option("--radii", (1, 5, 10, 20, 40, 100, 200), "radii of the recall table")

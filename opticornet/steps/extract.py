@@ -193,7 +193,7 @@ def _identity(
         "dims": len(projection.components) if projection else encoder.out_dims,
         "dtype": "float16" if options.half else "float32",
         "amp": options.amp,
-        "local_shape": list(encoder.local_shape) if options.local else None,
+        "local_shape": list(encoder.local_shape) if options.local and encoder.local_shape else None,
         "images": {
             "count": len(source.names),
             "fps": options.fps or None,
@@ -220,7 +220,7 @@ def _write_rows(
     from opticornet.utils.signals import Interrupted
 
     total = len(source.names)
-    shapes = ((files.identity["dims"],), encoder.local_shape)
+    shapes: list[tuple[int, ...]] = [(files.identity["dims"],), encoder.local_shape or ()]
     writers = [
         RowWriter(part_of(path), shape, files.identity["dtype"], progress.rows)
         for path, shape in zip(files.arrays, shapes, strict=False)
@@ -331,7 +331,7 @@ def _check_batch(batch: "ImageBatch", options: ExtractOptions, progress: "Progre
     if batch.names and progress.shape is None:
         progress.shape = shape
     odd = batch.names[0] if batch.names and shape != progress.shape else batch.odd
-    if odd:
+    if odd and progress.shape:
         size = " x ".join(map(str, progress.shape[-2:]))
         raise UserError(
             f"the image {odd} is not {size} pixels as those before it, and {options.desc_type} needs one "

@@ -94,24 +94,26 @@ def answer_and_score(options: TestOptions, runs: Runs) -> ResultRecord | None:
     check_sizes(options, scene)
     single = None if runs.single is None else load_single_frames(scene, options, runs.single)
     shown: tuple[EncodedSide, ...] = ()
-    alone = {"amp": options.amp, "latency_queries": options.latency_queries}
+    amp, timed = options.amp, options.latency_queries
     if options.searches:
         described = describe(scene, load_method(scene, options, runs.method), amp=options.amp)
         if options.extract_only:
             extract_only(options, scene, described)
             return None
-        answer = search_descriptors(scene, described, search_settings(options), **alone)
+        answer = search_descriptors(scene, described, search_settings(options), amp=amp, latency_queries=timed)
         if options.projector:
             shown = side_of(scene.reference, described.reference), side_of(scene.query, described.query)
         del described  # what follows needs its memory
         if options.rerank:
             reranker, settings = options.part("rerank"), match_settings(options)
-            answer = rerank_answer(scene, answer, reranker, options.top_k, settings, single, **alone)
+            answer = rerank_answer(
+                scene, answer, reranker, options.top_k, settings, single, amp=amp, latency_queries=timed
+            )
     else:
         candidates = None
         if options.predictions_file:
             candidates = read_predictions(options.predictions_file, scene, options.top_k)
-        answer = match_frames(scene, match_settings(options), single, candidates, **alone)
+        answer = match_frames(scene, match_settings(options), single, candidates, amp=amp, latency_queries=timed)
     record, arrays = score(scene, answer, score_settings(options), description(scene, options, answer))
     if not options.quiet and (left_out := [k for k in KS if k not in record.protocol.ks]):
         dropped = ", ".join(map(str, left_out))

@@ -92,8 +92,11 @@ def enhance_contrast(distances: torch.Tensor, real: torch.Tensor, half: int) -> 
     weights = pad(real.to(distances.dtype), (half, half))  # (b + 2 * half,)
     padded = pad(distances * real, (half, half))
     shifts = range(2 * half + 1)
-    count = sum(weights[shift : shift + columns] for shift in shifts)
-    mean = sum(padded[:, shift : shift + columns] for shift in shifts) / count.clamp(min=1)
+    count, total = torch.zeros_like(weights[:columns]), torch.zeros_like(distances)
+    for shift in shifts:
+        count += weights[shift : shift + columns]
+        total += padded[:, shift : shift + columns]
+    mean = total / count.clamp(min=1)
     spread = torch.zeros_like(distances)
     for shift in shifts:
         difference = padded[:, shift : shift + columns] - mean

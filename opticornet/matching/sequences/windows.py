@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from opticornet.matching.distances import squared_norms
-from opticornet.utils.mapped import as_tensor, release
+from opticornet.utils.mapped import RowMatrix, as_tensor, release
 
 _SHORTEST = 1e-12  # frames shorter than this are not scaled up to unit length
 _BLOCK = 1024  # frames measured at a time
@@ -26,7 +26,7 @@ class SequenceSet:
         squared: (N,) float32 squared norms of ``frames`` on a CPU, or None: each use computes what it needs anew.
     """
 
-    frames: np.ndarray | torch.Tensor
+    frames: RowMatrix | torch.Tensor
     starts: np.ndarray
     length: int
     bounds: np.ndarray | None = None
@@ -119,7 +119,7 @@ def read_strip(
     return Strip(frames, scale, squared, real, positions)
 
 
-def _read(frames: np.ndarray | torch.Tensor, numbers: np.ndarray, device: str | torch.device) -> torch.Tensor:
+def _read(frames: RowMatrix | torch.Tensor, numbers: np.ndarray, device: str | torch.device) -> torch.Tensor:
     """Rows ``numbers`` (never falling) as float32; consecutive rows of a float32 array are not copied."""
     consecutive = bool((np.diff(numbers) == 1).all())
     rows = slice(int(numbers[0]), int(numbers[-1]) + 1) if consecutive else numbers
