@@ -109,7 +109,7 @@ def open_descriptors(location: str | Path) -> np.ndarray | LazyRows:
         array = _open_npy(path) if suffix == ".npy" else _open_member(path, key, _ARCHIVES[suffix])
     except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path}: cannot be read ({_one_line(error)}); copy or extract it again") from error
-    return _checked(array, location)
+    return _checked_descriptors(array, location)
 
 
 def iterate_blocks(descriptors: RowMatrix, block_bytes: int = BLOCK_BYTES) -> Iterator[tuple[int, np.ndarray]]:
@@ -237,11 +237,11 @@ def _read_h5(dataset: "h5py.Dataset", rows: np.ndarray) -> np.ndarray:
         ) from error
 
 
-def _checked(array: np.ndarray | LazyRows, location: str | Path) -> np.ndarray | LazyRows:
+def _checked_descriptors(array: np.ndarray | LazyRows, location: str | Path) -> np.ndarray | LazyRows:
     if array.ndim != 2:
-        raise UserError(f"{location}: shape {array.shape}; descriptors are (N, D), one row a frame")
+        raise UserError(f"{location}: shape {array.shape}; descriptors are (N, D), one row per frame")
     if not all(array.shape):
-        raise UserError(f"{location}: empty, shape {array.shape}; descriptors are (N, D), one row a frame")
+        raise UserError(f"{location}: empty, shape {array.shape}; descriptors are (N, D), one row per frame")
     if array.dtype not in (np.float16, np.float32) or not array.dtype.isnative:
         found = array.dtype.name if array.dtype.isnative else array.dtype.str
         raise UserError(

@@ -20,13 +20,13 @@ from opticornet.utils.rows import RowWriter
 BLOCK_BYTES = 64 << 20  # of descriptors in memory while standardising
 
 
-def part_of(path: Path) -> Path:
-    """Where ``path`` is while it is unfinished."""
+def unfinished_path(path: Path) -> Path:
+    """Where the content of ``path`` is written until it is complete."""
     return path.with_name(f"{path.name}.part")
 
 
-def local_of(path: Path) -> Path:
-    """Where the local features of the descriptors ``path`` are."""
+def local_features_path(path: Path) -> Path:
+    """Where the local features that belong to the descriptors ``path`` are."""
     return path.with_name(f"{path.stem}-local{path.suffix}")
 
 
@@ -69,14 +69,14 @@ class DescriptorFiles:
 
     @property
     def local(self) -> Path:
-        return local_of(self.output)
+        return local_features_path(self.output)
 
     @property
     def arrays(self) -> tuple[Path, ...]:
         return (self.output, self.local) if self.with_local else (self.output,)
 
     def is_finished(self) -> bool:
-        """Whether these very descriptors are there already.
+        """Whether exactly these descriptors are there already.
 
         Raises:
             UserError: something else is there, and may not be overwritten.
@@ -106,7 +106,7 @@ class DescriptorFiles:
         Raises:
             UserError: an unfinished run of something else is there, and may not be overwritten.
         """
-        path = part_of(self.record)
+        path = unfinished_path(self.record)
         if not path.exists():
             return Progress()
         saved = _read_json(path) or {}
@@ -116,38 +116,38 @@ class DescriptorFiles:
         if self.overwrite or saved.get("progress", {}).get("images") == 0:
             return Progress()
         raise UserError(
-            f"{self.output} was begun otherwise and never finished ({difference}): choose another "
-            "`output`, or give `overwrite` to start anew"
+            f"{self.output} was started otherwise and never finished ({difference}): choose another "
+            "`output`, or give `overwrite` to start again"
         )
 
     def save_progress(self, progress: Progress) -> None:
         """Call after the rows are on the disk."""
-        write_json(part_of(self.record), {"identity": self.identity, "progress": asdict(progress)})
+        write_json(unfinished_path(self.record), {"identity": self.identity, "progress": asdict(progress)})
 
     def publish(self, details: dict[str, Any], standardised: bool = False) -> None:
         """Turn the unfinished files into finished ones; killed anywhere in between, a new run completes it.
 
         With ``standardised`` the descriptors go through :func:`standardise`; the plain ones stay until that is done.
         """
-        ready = part_of(self.output)
+        ready = unfinished_path(self.output)
         if standardised and ready.exists():
-            ready = part_of(ready)
-            standardise(part_of(self.output), ready)
+            ready = unfinished_path(ready)
+            standardise(unfinished_path(self.output), ready)
         with writing(self.output):
             if ready.exists():  # never a new record beside old rows
                 self.output.unlink(missing_ok=True)
-            if not self.with_local or part_of(self.local).exists():
+            if not self.with_local or unfinished_path(self.local).exists():
                 self.local.unlink(missing_ok=True)
             write_json(self.record, self.identity | details)
-            if self.with_local and part_of(self.local).exists():
-                os.replace(part_of(self.local), self.local)
+            if self.with_local and unfinished_path(self.local).exists():
+                os.replace(unfinished_path(self.local), self.local)
             if ready.exists():
                 os.replace(ready, self.output)
             self._clear()
 
     def _clear(self) -> None:
-        for path in (part_of(self.output), *self.arrays, self.record):
-            part_of(path).unlink(missing_ok=True)
+        for path in (unfinished_path(self.output), *self.arrays, self.record):
+            unfinished_path(path).unlink(missing_ok=True)
 
     def _difference(self, saved: dict[str, Any] | None) -> str:
         """In words, the first thing in which a saved identity differs from this one; empty if none."""

@@ -26,7 +26,7 @@ GRID_M = 0.5  # the world is made at these steps along the route, and frames lie
 
 @dataclass(frozen=True)
 class SyntheticParameters:
-    """What the simulator can be told. Lengths are metres along the route, strengths are standard deviations of
+    """The simulator's settings. Lengths are metres along the route, strengths are standard deviations of
     the whole part's length relative to ``place_strength``.
 
     Attributes:
@@ -85,7 +85,7 @@ def simulate(seed: int = 0, parameters: SyntheticParameters | None = None) -> Da
     edges = np.cumsum([0, p.train_m, p.gap_m, p.val_m, p.gap_m, p.test_m])  # train, gap, val, gap, test
     grid_m = np.arange(0.0, edges[-1] + GRID_M, GRID_M)
     world = _World(p, rng, grid_m)
-    drives = {name: _drive(p, rng, world, name) for name in ("reference", "query")}
+    drives = {name: _simulate_drive(p, rng, world, name) for name in ("reference", "query")}
 
     splits = {}
     for name, start, stop in (("train", *edges[:2]), ("val", *edges[2:4]), ("test", *edges[4:])):
@@ -105,12 +105,12 @@ class _World:
         self.grid_m = grid_m
         steps = len(grid_m)
         # Never turning back, the route does not cross itself, so near positions are near along the route.
-        heading = np.tanh(_smooth(rng, steps, 1, 40.0 / GRID_M)[:, 0])
+        heading = np.tanh(_smooth_noise(rng, steps, 1, 40.0 / GRID_M)[:, 0])
         self.xy_m = np.cumsum(np.stack([np.cos(heading), np.sin(heading)], axis=1), axis=0) * GRID_M  # (G, 2)
 
-        place = _smooth(rng, steps, p.place_dims, p.place_length_m / GRID_M)
+        place = _smooth_noise(rng, steps, p.place_dims, p.place_length_m / GRID_M)
         per_scene = int(p.scene_length_m / GRID_M)
-        patterns = _smooth(rng, p.scene_types * per_scene, p.place_dims, p.place_length_m / GRID_M)
+        patterns = _smooth_noise(rng, p.scene_types * per_scene, p.place_dims, p.place_length_m / GRID_M)
         scene = rng.integers(p.scene_types, size=steps // per_scene + 1)
         row = scene[np.arange(steps) // per_scene] * per_scene + np.arange(steps) % per_scene
         look = p.place_strength * place + p.alias_strength * patterns[row]  # (G, place_dims)
@@ -122,11 +122,13 @@ class _World:
         self.season_directions = rotation[first : first + p.season_dims]  # (S, D)
 
 
-def _drive(p: SyntheticParameters, rng: np.random.Generator, world: _World, name: str) -> tuple[Traverse, np.ndarray]:
+def _simulate_drive(
+    p: SyntheticParameters, rng: np.random.Generator, world: _World, name: str
+) -> tuple[Traverse, np.ndarray]:
     """One drive: its traverse and each frame's arc length in metres, (N,)."""
     grid_m, steps = world.grid_m, len(world.grid_m)
-    season = _smooth(rng, steps, p.season_dims, p.season_length_m / GRID_M) @ world.season_directions
-    change = _smooth(rng, steps, p.dims, p.change_length_m / GRID_M)
+    season = _smooth_noise(rng, steps, p.season_dims, p.season_length_m / GRID_M) @ world.season_directions
+    change = _smooth_noise(rng, steps, p.dims, p.change_length_m / GRID_M)
     offset = rng.standard_normal(p.dims)
     scene = (
         world.look
@@ -158,7 +160,7 @@ def _drive(p: SyntheticParameters, rng: np.random.Generator, world: _World, name
 def _arc_lengths(p: SyntheticParameters, rng: np.random.Generator, end_m: float) -> np.ndarray:
     """Arc lengths of the frames of one drive, never falling: a wandering speed, and stops."""
     count = int(3 * end_m / p.frame_spacing_m)
-    speed = np.exp(p.speed_variation * _smooth(rng, count, 1, p.speed_memory_frames)[:, 0])
+    speed = np.exp(p.speed_variation * _smooth_noise(rng, count, 1, p.speed_memory_frames)[:, 0])
     steps_m = p.frame_spacing_m * speed / speed.mean()
     for start in np.flatnonzero(rng.random(count) < p.stop_probability):
         steps_m[start : start + 1 + rng.poisson(p.stop_frames - 1)] = 0.0
@@ -166,7 +168,7 @@ def _arc_lengths(p: SyntheticParameters, rng: np.random.Generator, end_m: float)
     return along_m[along_m <= end_m]
 
 
-def _smooth(rng: np.random.Generator, count: int, dims: int, length: float) -> np.ndarray:
+def _smooth_noise(rng: np.random.Generator, count: int, dims: int, length: float) -> np.ndarray:
     """(count, dims) white noise smoothed along the first axis by a Gaussian of ``length`` steps, unit variance."""
     from scipy.ndimage import gaussian_filter1d
 

@@ -18,7 +18,7 @@ def window_starts(index: np.ndarray, bounds: np.ndarray, length: int) -> np.ndar
     Args:
         index: (M,) int64 frames.
         bounds: (M, 2) int64 half-open range of each one's own sequence, which holds at least ``length`` frames.
-        length: frames in a window, L.
+        length: frames per window, L.
 
     Returns:
         (M,) int64; the window of ``index[i]`` is ``[starts[i], starts[i] + length)``.
@@ -46,7 +46,7 @@ class Windows:
 
     Attributes:
         traverse: where the frames are.
-        length: frames a window, L.
+        length: frames per window, L.
         rows: (M,) int64 rows of the traverse whose windows these are.
         starts: (M,) int64 first frame of each window.
     """
@@ -69,7 +69,7 @@ class Windows:
                 f"`filter_length` {filter_length} leaves no frame of {traverse.name}: its {len(traverse)} frames "
                 f"lie in sequences too short for it; choose a smaller one"
             )
-        return cls._placed(traverse, length, rows)
+        return cls._of_rows(traverse, length, rows)
 
     def with_length(self, length: int, argument: str = "length") -> "Windows":
         """The same frames' windows of another length, which ``argument`` asked for.
@@ -77,10 +77,12 @@ class Windows:
         Raises:
             UserError: a sequence is shorter than ``length``.
         """
-        return self._placed(self.traverse, length, self.rows, argument)
+        return self._of_rows(self.traverse, length, self.rows, argument)
 
     @classmethod
-    def _placed(cls, traverse: Traverse, length: int, rows: np.ndarray, argument: str = "sequence_length") -> "Windows":
+    def _of_rows(
+        cls, traverse: Traverse, length: int, rows: np.ndarray, argument: str = "sequence_length"
+    ) -> "Windows":
         bounds = traverse.bounds[rows]
         shortest = int(np.diff(bounds, axis=1).min())
         if shortest < length:

@@ -60,7 +60,8 @@ def load_checkpoint(path: Path, *, mapped: bool = False) -> dict[str, Any]:
 def load_plain(path: Path, *, mapped: bool = False) -> Any:
     """What ``torch.save`` wrote, onto the CPU: tensors, plain values, NumPy numbers and arrays of them, nothing else.
 
-    Raises whatever torch does; of what was refused, :func:`refused_name` tells the name.
+    Raises:
+        Exception: whatever torch raises; :func:`refused_name` gives the name of what it refused to load.
     """
     with torch.serialization.safe_globals(_numpy_globals()):
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)

@@ -1,4 +1,4 @@
-"""Choosing the device, threads and what the operating system says of memory."""
+"""The device, its threads, and what the operating system reports of memory."""
 
 import os
 import platform
@@ -69,7 +69,7 @@ def peak_memory_mib() -> float:
 
 
 def processor_name(device: torch.device) -> str:
-    """What a device is sold as: the GPU's name, or the CPU's where the system tells it."""
+    """What a device is sold as: the GPU's name, or the CPU's where the system reports it."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     description = Path("/proc/cpuinfo")

@@ -1,4 +1,4 @@
-"""What a run says and leaves behind as text: ``log.txt``, ``environment.json``."""
+"""What a run prints and keeps as text: ``log.txt``, ``environment.json``."""
 
 import json
 import os
@@ -41,14 +41,14 @@ class RunLog:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if kind is not None:
-            self._write(f"{kind.__name__}: {error}".removesuffix(": "), shown=False)  # whoever catches it shows it
+            self._write(f"{kind.__name__}: {error}".removesuffix(": "), shown=False)  # shown by the caller
 
     def result(self, line: str) -> None:
         """What the user ran the step for: always shown."""
         self._write(line, shown=True)
 
     def say(self, line: str, colour: str | None = None) -> None:
-        """How the step comes along: not shown with ``quiet``. ``colour``: "green" or "bold", where colours are."""
+        """How the step progresses: not shown with ``quiet``. ``colour``: "green" or "bold", where colours are."""
         self._write(line, shown=not self.quiet, colour=colour)
 
     def detail(self, line: str) -> None:
@@ -57,13 +57,13 @@ class RunLog:
 
     def _write(self, line: str, shown: bool, colour: str | None = None) -> None:
         if shown:
-            print(painted(line, colour, self.stream), file=self.stream, flush=True)
+            print(coloured(line, colour, self.stream), file=self.stream, flush=True)
         if self.path is not None:
             with writing(self.path), open(self.path, "a", encoding="utf-8") as file:
                 file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
 
 
-def painted(line: str, colour: str | None, stream: IO[str]) -> str:
+def coloured(line: str, colour: str | None, stream: IO[str]) -> str:
     """``line`` in a colour, where ``stream`` is a terminal that wants any (https://no-color.org)."""
     wanted = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     return f"\033[{_COLOURS[colour]}m{line}\033[0m" if colour and wanted else line
@@ -79,7 +79,7 @@ def duration(seconds: float | None) -> str:
 
 
 def write_environment(run: Path) -> None:
-    """Add this start to the run's ``environment.json``: one entry each time the run was started or gone on with."""
+    """Add this start to the run's ``environment.json``, which has one entry per start or resumption."""
     path = run / ENVIRONMENT
     starts = []
     if path.is_file():

@@ -1,4 +1,4 @@
-"""Memory-mapped arrays: as tensors without a copy, and let go once they have been read."""
+"""Memory-mapped arrays: as tensors without a copy, and released once they have been read."""
 
 import mmap
 import warnings
@@ -33,7 +33,7 @@ def as_tensor(array: np.ndarray) -> torch.Tensor:
 
 
 def release(rows: object) -> None:
-    """Let go of the memory-mapped pages under ``rows``, so that they no longer count as this process's memory.
+    """Release the memory-mapped pages under ``rows``, so that they no longer count as this process's memory.
 
     They stay in the system's cache, and reading them again maps them back. What is not memory-mapped is left alone.
     """

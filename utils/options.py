@@ -29,7 +29,7 @@ def option(
         flag: with its dashes.
         default: the field's default.
         help: one line for ``--help``.
-        choices: the values it takes, or a registry whose names it takes: then the options of what it names come along.
+        choices: the values it takes, or a registry whose names it takes: then the options of what it names are added.
         also: other names that it takes.
         const: the flag's value when given without one.
         minimum: numbers must be finite and at least this.
@@ -57,10 +57,10 @@ def check_value(options: type, name: str, value: Any) -> Any:
     f = option_fields(options)[name]
     if value is None and f.default is None:
         return None
-    value = _typed(name, get_type_hints(options)[name], value)
+    value = _converted(name, get_type_hints(options)[name], value)
     choices, minimum = f.metadata["choices"], f.metadata["minimum"]
     allowed = (*(choices or ()), *f.metadata["also"])
-    if allowed and value not in (*allowed, f.default) and not _is_prefixed(value, allowed):
+    if allowed and value not in (*allowed, f.default) and not _has_open_prefix(value, allowed):
         raise UserError(f"`{name}` {value}{nearest(value, allowed)}: choose one of {', '.join(allowed)}")
     for number in value if isinstance(value, tuple) else (value,):
         if isinstance(number, bool) or not isinstance(number, int | float):
@@ -82,7 +82,7 @@ def from_flags(options: type, flags: Mapping[str, Any]) -> Any:
     return options(**{name: check_value(options, name, value) for name, value in found.items() if value is not None})
 
 
-def _is_prefixed(value: str, names: tuple[str, ...]) -> bool:
+def _has_open_prefix(value: str, names: tuple[str, ...]) -> bool:
     """Whether a value begins with a name that ends in a colon, as ``hub:``, which takes anything behind it."""
     return any(name.endswith(":") and value.startswith(name) for name in names)
 
@@ -101,21 +101,21 @@ def is_tuple(hint: Any) -> bool:
     return get_origin(hint) is tuple
 
 
-def _typed(name: str, hint: Any, value: Any) -> Any:
+def _converted(name: str, hint: Any, value: Any) -> Any:
     wanted = plain_type(hint)
     if is_tuple(hint):
         if isinstance(value, str) or not isinstance(value, list | tuple):
-            raise UserError(f"`{name}` {value!r}: wanted several values, each {_article(wanted)}")
-        return tuple(_typed(name, wanted, one) for one in value)
+            raise UserError(f"`{name}` {value!r}: wanted several values, each {_kind_in_words(wanted)}")
+        return tuple(_converted(name, wanted, one) for one in value)
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if wanted is str and hasattr(value, "__fspath__"):
         return str(value)
     if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
-        raise UserError(f"`{name}` {value!r}: wanted {_article(wanted)}")
+        raise UserError(f"`{name}` {value!r}: wanted {_kind_in_words(wanted)}")
     return value
 
 
-def _article(kind: type) -> str:
+def _kind_in_words(kind: type) -> str:
     names: dict[type, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
     return names.get(kind, kind.__name__)

@@ -34,8 +34,8 @@ class PrivateImports:
     @contextmanager
     def active(self) -> Iterator[None]:
         """Import from the folder inside ``with``."""
-        names = self.names | {_top(name) for name in self._modules}
-        hidden = {name: module for name, module in sys.modules.items() if _top(name) in names}
+        names = self.names | {_top_level_name(name) for name in self._modules}
+        hidden = {name: module for name, module in sys.modules.items() if _top_level_name(name) in names}
         before, path, finder = dict(sys.modules), list(sys.path), _FolderFinder(self.folder, self.names)
         for name in hidden:
             del sys.modules[name]
@@ -51,7 +51,7 @@ class PrivateImports:
             self._modules = {
                 name: module
                 for name, module in list(sys.modules.items())
-                if _top(name) in names or (before.get(name) is not module and self._is_at_home(module))
+                if _top_level_name(name) in names or (before.get(name) is not module and self._is_at_home(module))
             }
             for name in self._modules:
                 del sys.modules[name]
@@ -85,5 +85,5 @@ def _top_level_names(folder: Path) -> Iterator[str]:
             yield name
 
 
-def _top(name: str) -> str:
+def _top_level_name(name: str) -> str:
     return name.partition(".")[0]

@@ -1,4 +1,4 @@
-"""How this program was started, for the commands it tells the user to type."""
+"""How this program was started, for the commands it asks the user to type."""
 
 import sys
 from pathlib import PurePath

@@ -33,6 +33,6 @@ def entry(registry: Registry, name: str) -> type[Any]:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """ ", did you mean X?" where a known name is near, else nothing."""
+    """ " (did you mean X?)" where a known name is near, else an empty text."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f" (did you mean {close[0]}?)" if close else ""

@@ -35,7 +35,7 @@ class RowWriter:
             size = os.fstat(self._file.fileno()).st_size
             if rows and size < self._offset(rows):
                 self._file.close()
-                raise UserError(f"{path} is shorter than the {rows} rows it should hold: start anew with `overwrite`")
+                raise UserError(f"{path} is shorter than the {rows} rows it should hold: start again with `overwrite`")
             self._file.truncate(self._offset(rows))
             self._write_header()
 

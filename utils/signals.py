@@ -27,11 +27,11 @@ class StopRequest:
     Outside the main thread, where Python allows no handlers, it does nothing.
 
     Args:
-        onward: the command that goes on from what was saved.
+        resume_command: what the user types to continue from what was saved.
     """
 
-    def __init__(self, onward: str = "the same command") -> None:
-        self.onward = onward
+    def __init__(self, resume_command: str = "the same command") -> None:
+        self.resume_command = resume_command
         self.signum: int | None = None
         self._previous: dict[int, Handler] = {}
 
@@ -48,7 +48,7 @@ class StopRequest:
     def interrupt(self, what: str) -> NoReturn:
         """Answer a request: raise :class:`Interrupted`, saying ``what`` was saved and how to resume."""
         assert self.signum is not None
-        raise Interrupted(f"{what}; to go on: {self.onward}", self.signum)
+        raise Interrupted(f"{what}; to resume: {self.resume_command}", self.signum)
 
     def _ask(self, signum: int, frame: FrameType | None) -> None:
         if self.signum is not None and signum == signal.SIGINT:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from opticornet.datasets.arrays import open_descriptors, split_key
-from opticornet.datasets.descriptor_files import local_of, read_identity
+from opticornet.datasets.descriptor_files import local_features_path, read_identity
 from opticornet.datasets.folder.tables import FrameTable, read_frames, read_positives, write_frames
 from opticornet.datasets.geodesy import local_metres
 from opticornet.datasets.images.sources import ImageFiles, find_images
@@ -104,7 +104,7 @@ def read_toml(folder: Path) -> FolderEntry:
                 raise UserError(f"{path}: splits.{name} names traverse {role!r}; there are {', '.join(traverses)}")
         if (split.positive_radius is None) == (split.positives is None):
             raise UserError(f"{path}: splits.{name} needs positive_radius or positives, one of the two")
-    return FolderEntry(_typed(path, "name", document.get("name", folder.name), str), units, traverses, splits)
+    return FolderEntry(_checked_value(path, "name", document.get("name", folder.name), str), units, traverses, splits)
 
 
 def load_folder(folder: str | Path, split_names: tuple[str, ...] | None = None) -> Dataset:
@@ -184,7 +184,7 @@ def table_images(folder: Path, table: Path, bayer: str = "") -> ImageFiles:
 
 
 @dataclass(frozen=True)
-class _Opened:
+class _OpenTraverse:
     """A traverse as its files have it: ``count`` frames, descriptors and images where there are some."""
 
     count: int
@@ -200,7 +200,7 @@ class _Reader:
 
     def __init__(self, folder: Path, entry: FolderEntry) -> None:
         self._folder, self._entry = folder, entry
-        self._opened: dict[str, _Opened] = {}
+        self._opened: dict[str, _OpenTraverse] = {}
 
     def split(self, name: str) -> Split:
         entry = self._entry.splits[name]
@@ -226,7 +226,7 @@ class _Reader:
             positives=positives,
         )
 
-    def _open(self, name: str) -> _Opened:
+    def _open(self, name: str) -> _OpenTraverse:
         if name not in self._opened:
             entry = self._entry.traverses[name]
             frames = FrameTable()
@@ -238,7 +238,7 @@ class _Reader:
             if images is not None and descriptors is not None and entry.descriptors is not None:
                 listed_in = entry.images or entry.frames
                 self._check_same_images(self._folder / entry.descriptors, frames.images or images, listed_in)
-            self._opened[name] = _Opened(
+            self._opened[name] = _OpenTraverse(
                 count=len(images or ()) if descriptors is None else len(descriptors),
                 frames=frames,
                 descriptors=descriptors,
@@ -279,7 +279,7 @@ class _Reader:
                 )
 
     def _check_same_images(self, path: Path, images: tuple[str, ...], listed_in: str | None) -> None:
-        """Whether descriptors were extracted from these very images, where a record beside them names those.
+        """Whether descriptors were extracted from the same images, where a record beside them names those.
 
         A record written by an extraction names images as its list does, which is how a prepared table does, or
         relative to a folder of images, which the paths then end in.
@@ -324,7 +324,7 @@ class _Reader:
 
     def _local_features(self, descriptors: str, count: int) -> np.ndarray | None:
         """What extracting with ``local``` wrote beside a ``.npy``; None where it did not."""
-        path = local_of(self._folder / descriptors)
+        path = local_features_path(self._folder / descriptors)
         if path.suffix != ".npy" or not path.is_file():
             return None
         try:
@@ -332,7 +332,7 @@ class _Reader:
         except (OSError, ValueError) as error:
             raise UserError(f"{path}: cannot be read as local features ({error}); extract them again") from error
         if features.ndim != 3 or len(features) != count:
-            raise UserError(f"{path}: shape {features.shape}; wanted ({count}, R, C), a row for each of {descriptors}")
+            raise UserError(f"{path}: shape {features.shape}; wanted ({count}, R, C), one row per row of {descriptors}")
         return features
 
     def _positions(self, name: str, frames: FrameTable, count: int, origin: np.ndarray | None) -> np.ndarray:
@@ -371,8 +371,8 @@ def format_toml(entry: FolderEntry) -> str:
 
     return tomlkit.dumps(
         {"name": entry.name, "units": entry.units}
-        | {"traverses": {name: _given(traverse) for name, traverse in entry.traverses.items()}}
-        | {"splits": {name: _given(split) for name, split in entry.splits.items()}}
+        | {"traverses": {name: _given_keys(traverse) for name, traverse in entry.traverses.items()}}
+        | {"splits": {name: _given_keys(split) for name, split in entry.splits.items()}}
     )
 
 
@@ -447,7 +447,7 @@ def _write_positives(path: Path, split: Split, ranges: np.ndarray) -> None:
     write_frames(path, columns)
 
 
-def _given(entry: TraverseEntry | SplitEntry) -> dict[str, Any]:
+def _given_keys(entry: TraverseEntry | SplitEntry) -> dict[str, Any]:
     """The keys that have a value."""
     return {key: value for key, value in vars(entry).items() if value is not None}
 
@@ -470,7 +470,7 @@ def _check_keys(path: Path, where: str, table: Any, entry_type: type) -> None:
 def _entry(path: Path, where: str, table: Any, entry_type: type[Entry]) -> Entry:
     _check_keys(path, f"in {where}", table, entry_type)
     kinds = {"reference_rows": tuple, "query_rows": tuple, "positive_radius": float, "negative_radius": float}
-    values = {key: _typed(path, f"{where}.{key}", value, kinds.get(key, str)) for key, value in table.items()}
+    values = {key: _checked_value(path, f"{where}.{key}", value, kinds.get(key, str)) for key, value in table.items()}
     try:
         return entry_type(**values)
     except TypeError as error:
@@ -478,7 +478,7 @@ def _entry(path: Path, where: str, table: Any, entry_type: type[Entry]) -> Entry
         raise UserError(f"{path}: {where} has no key {missing!r}") from error
 
 
-def _typed(path: Path, where: str, value: Any, kind: type) -> Any:
+def _checked_value(path: Path, where: str, value: Any, kind: type) -> Any:
     """``value`` as str, float or a pair of integers (tuple)."""
     if kind is str and isinstance(value, str) and value:
         return value

@@ -1,4 +1,4 @@
-"""The tables beside a descriptor file: frames (one row a frame) and positives (one row a query)."""
+"""The tables beside a descriptor file: frames (one row per frame) and positives (one row per query)."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from opticornet.datasets.labels import repeated
+from opticornet.datasets.labels import first_repeated
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import atomic_path
 
@@ -66,7 +66,7 @@ def read_frames(path: Path) -> FrameTable:
     if positions is not None and found == ("lat", "lon"):
         _check_lat_lon(path, positions)
     names = tuple(columns["name"]) if "name" in columns else None
-    if (twice := repeated(names or ())) is not None:
+    if (twice := first_repeated(names or ())) is not None:
         raise UserError(f"{path}: the name {twice!r} occurs twice; names tell frames apart")
     timestamps = _numbers(path, "timestamp", columns["timestamp"]) if "timestamp" in columns else None
     return FrameTable(
@@ -88,7 +88,7 @@ def write_frames(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
 
 
 def read_positives(path: Path, query: tuple[str, ...] | int, reference: tuple[str, ...] | int) -> np.ndarray:
-    """Read a table of correct references: CSV with columns query, first, last, one row a query, both ends correct.
+    """Read a table of correct references: CSV with columns query, first, last, one row per query, both ends correct.
 
     Values are frame names where the traverse has names, else row numbers from 0 of the whole traverse. A query
     that is not listed, or whose first and last are empty, has no positive.
@@ -108,13 +108,13 @@ def read_positives(path: Path, query: tuple[str, ...] | int, reference: tuple[st
     for line, (query_label, first, last) in enumerate(zip(*(columns[c] for c in POSITIVE_COLUMNS), strict=True)):
         row = query_rows.find(query_label, line)
         if row in seen:
-            raise UserError(f"{path}: query {query_label!r} is listed twice, again in {_place(line)}")
+            raise UserError(f"{path}: query {query_label!r} is listed twice, again in {_line_name(line)}")
         seen.add(row)
         if not first and not last:
             continue
         low, high = reference_rows.find(first, line), reference_rows.find(last, line)
         if low > high:
-            raise UserError(f"{path}: {_place(line)}: first {first!r} comes after last {last!r}")
+            raise UserError(f"{path}: {_line_name(line)}: first {first!r} comes after last {last!r}")
         positives[row] = low, high + 1
     return positives
 
@@ -135,7 +135,7 @@ class _RowFinder:
             row = int(label) if label.isascii() and label.isdigit() else -1
         if not 0 <= row < self.count:
             wanted = f"a row from 0 to {self.count - 1}" if self._rows is None else "one of its frame names"
-            raise UserError(f"{self._path}: {_place(line)}: no {self._role} frame {label!r}; wanted {wanted}")
+            raise UserError(f"{self._path}: {_line_name(line)}: no {self._role} frame {label!r}; wanted {wanted}")
         return row
 
 
@@ -154,10 +154,10 @@ def _read_columns(path: Path, allowed: tuple[str, ...]) -> dict[str, list[str]]:
             fault = "occurs twice" if name in allowed else "is unknown"
             raise UserError(f"{path}: column {name!r} {fault}; columns are {', '.join(allowed)}")
     if not body:
-        raise UserError(f"{path}: no rows; wanted a header and one row a frame")
+        raise UserError(f"{path}: no rows; wanted a header and one row per frame")
     for index, row in enumerate(body):
         if len(row) != len(header):
-            raise UserError(f"{path}: {_place(index)} has {len(row)} cells, the header has {len(header)}")
+            raise UserError(f"{path}: {_line_name(index)} has {len(row)} cells, the header has {len(header)}")
     return dict(zip(header, map(list, zip(*body, strict=True)), strict=True))
 
 
@@ -168,13 +168,13 @@ def _numbers(path: Path, column: str, cells: list[str]) -> np.ndarray:
     except ValueError:
         values = np.array([_number_or_nan(cell) for cell in cells])
     if (bad := np.flatnonzero(~np.isfinite(values))).size:
-        raise UserError(f"{path}: {_place(bad[0])}: {column} is {cells[bad[0]]!r}, not a finite number")
+        raise UserError(f"{path}: {_line_name(bad[0])}: {column} is {cells[bad[0]]!r}, not a finite number")
     return values
 
 
 def _check_lat_lon(path: Path, degrees: np.ndarray) -> None:
     if (bad := np.flatnonzero((np.abs(degrees) > (90, 180)).any(axis=1))).size:
-        raise UserError(f"{path}: {_place(bad[0])} has no such latitude, longitude: {degrees[bad[0]].tolist()}")
+        raise UserError(f"{path}: {_line_name(bad[0])} has no such latitude, longitude: {degrees[bad[0]].tolist()}")
 
 
 def _number_or_nan(cell: str) -> float:
@@ -189,16 +189,16 @@ def _bounds_of(path: Path, sequences: list[str]) -> np.ndarray:
     labels = np.array(sequences)
     starts = np.flatnonzero(np.concatenate([[True], labels[1:] != labels[:-1]]))
     run_labels = labels[starts].tolist()
-    if (label := repeated(run_labels)) is not None:
+    if (label := first_repeated(run_labels)) is not None:
         again = run_labels.index(label, run_labels.index(label) + 1)
         raise UserError(
-            f"{path}: {_place(starts[again])}: sequence {label!r} comes back after another one; "
+            f"{path}: {_line_name(starts[again])}: sequence {label!r} comes back after another one; "
             "the frames of a sequence are consecutive rows"
         )
     stops = np.append(starts[1:], len(labels))
     return np.repeat(np.stack([starts, stops], axis=1), stops - starts, axis=0)
 
 
-def _place(index: int) -> str:
+def _line_name(index: int) -> str:
     """How messages name a data row: as its line in a file with a header and no blank lines."""
     return f"line {int(index) + 2}"

@@ -17,7 +17,7 @@ from opticornet.utils.errors import UserError
 
 
 class Prepare(Protocol):
-    """What makes of an image what an encoder takes: uint8 (H, W, 3) RGB, or (H, W) if ``grey`` -> float32."""
+    """What turns an image into what an encoder takes: uint8 (H, W, 3) RGB, or (H, W) if ``grey`` -> float32."""
 
     @property
     def grey(self) -> bool: ...
@@ -104,7 +104,7 @@ def image_batches(
 ) -> Iterator[ImageBatch]:
     """Batches of prepared images in order, from image ``start``, decoded by ``workers`` processes (0: this one).
 
-    Which images share a batch depends on ``size`` and ``start`` only. At most two batches a worker wait in memory.
+    Which images share a batch depends on ``size`` and ``start`` only. At most two batches per worker wait in memory.
     With ``background`` the workers yield the cores to this process: a network on the CPU runs its threads in step, and
     one of them pushed aside holds up all.
 
@@ -118,7 +118,7 @@ def image_batches(
         num_workers=workers,
         pin_memory=pin_memory,
         prefetch_factor=2 if workers else None,
-        worker_init_fn=partial(_settle, background=background),
+        worker_init_fn=partial(_limit_worker, background=background),
     )
     try:
         yield from loader
@@ -131,7 +131,7 @@ def image_batches(
         raise
 
 
-def _settle(worker: int, background: bool) -> None:
+def _limit_worker(worker: int, background: bool) -> None:
     """Let OpenCV in a worker use that worker's core alone, as PyTorch does there already, and lower its priority."""
     import cv2
 

@@ -1,4 +1,4 @@
-"""Colour from raw frames, which have one colour a pixel (Bayer mosaic)."""
+"""Colour from raw frames, which have one colour per pixel (Bayer mosaic)."""
 
 import numpy as np
 
@@ -25,5 +25,5 @@ def demosaic(raw: np.ndarray, pattern: str) -> np.ndarray:
         import cv2
 
     if raw.ndim != 2 or min(raw.shape) < 2 or raw.dtype not in (np.uint8, np.uint16) or pattern not in PATTERNS:
-        raise ValueError(f"raw frame of shape {raw.shape}, {raw.dtype}, pattern {pattern}; wanted one colour a pixel")
+        raise ValueError(f"raw frame of shape {raw.shape}, {raw.dtype}, pattern {pattern}; wanted one colour per pixel")
     return cv2.demosaicing(raw, getattr(cv2, f"COLOR_Bayer{pattern.upper()}2RGB"))

@@ -18,7 +18,7 @@ def decode(path: Path, bayer: str = "", grey: bool = False) -> np.ndarray:
     orientation.
 
     Grey is repeated, palettes are looked up, an alpha channel is dropped, 16 bits are scaled to 8. With ``bayer``
-    (one of ``bayer.PATTERNS``) the image is a raw frame, one colour a pixel, of which colour is made. Of a JPEG only
+    (one of ``bayer.PATTERNS``) the image is a raw frame, one colour per pixel, of which colour is made. Of a JPEG only
     luma is decoded where that is all that is wanted: a third of the work. Pillow warns of odd metadata; see
     :func:`without_warnings`.
 

@@ -18,7 +18,7 @@ from opticornet.utils.errors import UserError
 
 CACHE_BYTES = 256 << 20  # of prepared frames that one source keeps
 BLOCK_BYTES = 64 << 20  # of prepared frames that are asked for at a time
-MOST_THREADS = 8
+MAX_THREADS = 8
 
 
 class ImageFrames:
@@ -28,7 +28,7 @@ class ImageFrames:
 
     Args:
         source: the images; read from several threads at once where its ``max_workers`` allow it.
-        prepare: what makes a frame (3, H, W) of an image; all frames get one shape.
+        prepare: what turns an image into a frame (3, H, W); all frames get one shape.
         device: where frames are served.
         cache_bytes: the most that frames kept in memory take; 0 keeps none.
         threads: how many images are decoded at a time.
@@ -49,13 +49,13 @@ class ImageFrames:
 
     @classmethod
     def of(cls, traverse: Traverse, prepare: Prepare, device: torch.device) -> "ImageFrames":
-        """The images of a traverse, decoded on as many threads as PyTorch uses, at most :data:`MOST_THREADS`.
+        """The images of a traverse, decoded on as many threads as PyTorch uses, at most :data:`MAX_THREADS`.
 
         Raises:
             UserError: the traverse names no images.
         """
         source = ImageFiles(Path(), traverse.need_images())
-        return cls(source, prepare, device, threads=min(MOST_THREADS, torch.get_num_threads()))
+        return cls(source, prepare, device, threads=min(MAX_THREADS, torch.get_num_threads()))
 
     def __len__(self) -> int:
         return len(self.source.names)

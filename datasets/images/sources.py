@@ -12,7 +12,7 @@ import numpy as np
 from opticornet.datasets.images.decoding import decode
 from opticornet.datasets.images.digest import digest_of, fingerprint
 from opticornet.datasets.images.video import open_video
-from opticornet.datasets.labels import repeated
+from opticornet.datasets.labels import first_repeated
 from opticornet.utils.errors import UserError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
@@ -51,8 +51,8 @@ def open_images(path: str | Path, fps: float | None = None, bayer: str = "") -> 
 
     Args:
         path: see above.
-        fps: how many frames a second to take from a video; None takes all.
-        bayer: the pattern of raw frames to make colour of (``bayer.PATTERNS``); empty: images are as they look.
+        fps: frames per second to take from a video; None takes all.
+        bayer: the pattern of raw frames that are to be turned into colour (``bayer.PATTERNS``); empty: none are raw.
 
     Raises:
         UserError: nothing there, nothing readable, ``fps`` without a video, or ``bayer`` with one.
@@ -114,7 +114,7 @@ def find_images(folder: Path) -> tuple[str, ...]:
 
 
 def read_list(path: Path) -> tuple[str, ...]:
-    """Names in a list file, one a line, in its order; relative names start at the list's folder.
+    """Names in a list file, one per line, in its order; relative names start at the list's folder.
 
     Raises:
         UserError: the list is empty, is not text, repeats a name, or names files that do not exist.
@@ -125,14 +125,14 @@ def read_list(path: Path) -> tuple[str, ...]:
         raise UserError(f"cannot read the list {path}: {error}") from error
     names = [line.strip() for line in lines if line.strip()]
     if not names:
-        raise UserError(f"no images in {path}: wanted one file name a line")
+        raise UserError(f"no images in {path}: wanted one file name per line")
     missing = [name for name in names if not (path.parent / name).is_file()]
     if missing:
         raise UserError(
             f"{path} names {len(missing)} file(s) that do not exist, first {missing[0]!r}: "
             f"names are taken relative to {path.parent}"
         )
-    if twice := repeated(names):
+    if twice := first_repeated(names):
         raise UserError(f"{path} names {twice!r} more than once: each image must have its own row")
     return tuple(names)
 

@@ -21,15 +21,15 @@ ROUNDING_S = 1e-3  # containers give times in milliseconds
 def open_video(path: Path, fps: float | None) -> "VideoFrames":
     """Choose the frames of a video: all, or the first at or after each multiple of 1 / ``fps`` seconds.
 
-    A video with fewer frames a second than that gives all.
+    A video with fewer frames per second than that gives all.
 
-    The file is gone through once: the frame count in a container's header is often wrong.
+    The file is read through once: the frame count in a container's header is often wrong.
 
     Raises:
         UserError: it cannot be opened, holds no frame, ``fps`` is not positive, or its frames have no times.
     """
     if fps is not None and not fps > 0:
-        raise UserError(f"`fps` {fps:g}: wanted more than 0 frames a second")
+        raise UserError(f"`fps` {fps:g}: wanted more than 0 frames per second")
     capture = _open_capture(path)
     if capture is None:
         raise UserError(f"cannot open the video {path}: it is damaged or its codec is unknown")
@@ -53,7 +53,7 @@ def open_video(path: Path, fps: float | None) -> "VideoFrames":
 
 
 def _open_capture(path: Path) -> "cv2.VideoCapture | None":
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # what is wrong is said in one line of our own
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # errors are reported in one line of our own
     with needs_extra("images"):
         import cv2
 
@@ -63,7 +63,7 @@ def _open_capture(path: Path) -> "cv2.VideoCapture | None":
 
 @dataclass(frozen=True)
 class VideoFrames:
-    """Frames ``chosen`` (indices in the video, increasing), decoded in one pass: reading backwards starts anew."""
+    """Frames ``chosen`` (indices in the video, increasing), decoded in one pass: reading backwards starts again."""
 
     path: Path
     chosen: tuple[int, ...]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from opticornet.datasets.labels import repeated
+from opticornet.datasets.labels import first_repeated
 from opticornet.utils.errors import UserError
 
 
@@ -72,7 +72,7 @@ def read_columns(path: Path, needed: tuple[str, ...] = ()) -> Columns:
         raise UserError(f"{path}: cells are separated by {separator!r}; wanted commas, and numbers with a point")
     if missing := [name for name in needed if name not in header]:
         raise UserError(f"{path}: no column {', '.join(missing)}; it has {', '.join(filter(None, header)) or 'none'}")
-    if twice := repeated(name for name in header if name):
+    if twice := first_repeated(name for name in header if name):
         raise UserError(f"{path}: two columns {twice}; rename or remove one")
     if not rows:
         raise UserError(f"{path}: no rows below the header")

@@ -2,7 +2,7 @@
 
 <root>/<traverse>/*.jpg
 <root>/<traverse>.csv                     columns lat, lon or x, y[, z] or frame; name or timestamp; sequence
-<root>/<traverse>.{tum,kitti,txt}         or a trajectory: "tum" or "kitti", told apart by numbers a line
+<root>/<traverse>.{tum,kitti,txt}         or a trajectory: "tum" or "kitti", told apart by the numbers per line
 """
 
 from dataclasses import dataclass
@@ -62,8 +62,8 @@ class Folders(Source):
                 position, or without positions and with different numbers of images.
         """
         notes: list[str] = []
-        names = _pair(root, self.reference, self.query)
-        tables = [_beside(root, name) for name in names]
+        names = _traverse_names(root, self.reference, self.query)
+        tables = [_positions_file(root, name) for name in names]
         first, second = (
             _traverse(root / name, beside, self.frame_list, self.reach, notes)
             for name, beside in zip(names, tables, strict=True)
@@ -100,7 +100,7 @@ class Folders(Source):
         )
 
 
-def _pair(root: Path, reference: str, query: str) -> tuple[str, str]:
+def _traverse_names(root: Path, reference: str, query: str) -> tuple[str, str]:
     found = subfolders(root)
 
     def called(*names: str) -> str:
@@ -116,7 +116,7 @@ def _pair(root: Path, reference: str, query: str) -> tuple[str, str]:
     return reference, query
 
 
-def _beside(root: Path, name: str) -> Path | None:
+def _positions_file(root: Path, name: str) -> Path | None:
     """The file with the positions of a traverse, if there is one."""
     found = [path for suffix in SUFFIXES if (path := root / f"{name}{suffix}").is_file()]
     if len(found) > 1:

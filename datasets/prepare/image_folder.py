@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from opticornet.datasets.images.sources import find_images
-from opticornet.datasets.labels import repeated
+from opticornet.datasets.labels import first_repeated
 from opticornet.datasets.seqnet.structs import read_image_names
 from opticornet.utils.errors import UserError
 
@@ -16,7 +16,7 @@ def images_of(folder: Path) -> tuple[str, ...]:
     """Names of all images below a folder of the source, relative to it, in natural order.
 
     Raises:
-        UserError: there is no such folder (the ones there are listed), it cannot be read, or holds no image.
+        UserError: there is no such folder (those that exist are listed), it cannot be read, or holds no image.
     """
     if not folder.is_dir():
         found = ", ".join(subfolders(folder.parent)) or "none"
@@ -86,6 +86,6 @@ def listed_rows(pattern: str, traverse: str, images: tuple[str, ...]) -> np.ndar
             f"{path}: {len(missing)} of {len(wanted)} names match no image of {traverse}, first {missing[0]}; "
             "check that list and images belong together"
         )
-    if twice := repeated(wanted):
+    if twice := first_repeated(wanted):
         raise UserError(f"{path} names {twice} more than once: each frame has one row")
     return np.array([rows[name] for name in wanted])

@@ -46,7 +46,7 @@ class Msls(Source):
     negative_radius: float = option("--negativeRadius", 10.0, "metres beyond which training negatives lie")
 
     def read(self, root: Path) -> Prepared:
-        """A city a split; database is the reference. UTM metres (x east, y north).
+        """One city per split; database is the reference. UTM metres (x east, y north).
 
         Frames are in the order of their sequences (``sequence_key``, in order of appearance) and in them by
         ``frame_number``. Panoramas are left out, as the dataset's own loader does.
@@ -77,7 +77,7 @@ class Msls(Source):
             for role in ROLES:
                 name = f"{city}_{role}" if task == "all" else f"{city}_{role}_{SUBTASKS[task]}"
                 if name not in traverses:
-                    folder = _city(root, city) / role
+                    folder = _city_folder(root, city) / role
                     traverses[name] = _traverse(
                         folder, f"{city}_{role}", name, task, self.frame_list, self.break_gaps, notes
                     )
@@ -87,7 +87,7 @@ class Msls(Source):
         return Prepared("metres", tuple(traverses.values()), tuple(splits), tuple(notes))
 
 
-def _city(root: Path, city: str) -> Path:
+def _city_folder(root: Path, city: str) -> Path:
     for folder in (root / "train_val" / city, root / city):
         if folder.is_dir():
             return folder

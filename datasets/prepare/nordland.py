@@ -1,11 +1,11 @@
-"""Nordland: one railway line in four seasons, a frame a second, aligned: the same name is the same place.
+"""Nordland: one railway line in four seasons, one frame per second, aligned: the same name is the same place.
 
 ::
 
     <root>/<season>/*.png
     <root>/frames.csv          optional: name, frame, split
 
-The full videos have 35768 frames a season; seqNet and others use the 27592 "clean" ones, without tunnels and stops.
+The full videos have 35768 frames per season; seqNet and others use the 27592 "clean" ones, without tunnels and stops.
 """
 
 from dataclasses import dataclass
@@ -49,12 +49,12 @@ class Nordland(Source):
         images = {season: images_of(root / season) for season in (self.reference, self.query)}
         table = root / "frames.csv"
         if self.frame_list or not table.is_file():
-            rows = _chosen(images, self.frame_list)
+            rows = _listed_rows(images, self.frame_list)
             step, splits = 1.0, _seqnet_rows(len(next(iter(rows.values()))))
         else:
             columns = read_columns(table, ("name", "frame", "split"))
-            rows = {season: _named(table, columns["name"], season, images[season]) for season in images}
-            step, splits = _usual_step(columns), _split_rows(table, columns["split"])
+            rows = {season: _rows_by_name(table, columns["name"], season, images[season]) for season in images}
+            step, splits = _median_step(columns), _split_rows(table, columns["split"])
         traverses = tuple(_traverse(root, season, [images[season][row] for row in rows[season]]) for season in images)
         radii: dict[str, tuple[float, float | None]] = dict.fromkeys(splits, (CORRECT, None))
         radii["train"] = (max(1.0, TRAIN_POSITIVE / step), max(1.0, TRAIN_NEGATIVE / step))
@@ -72,7 +72,7 @@ def _traverse(root: Path, season: str, names: list[str]) -> PreparedTraverse:
     return PreparedTraverse(season, absolute(root / season, names), tuple(names), {"frame": np.arange(len(names))})
 
 
-def _chosen(images: dict[str, tuple[str, ...]], frame_list: str) -> dict[str, np.ndarray]:
+def _listed_rows(images: dict[str, tuple[str, ...]], frame_list: str) -> dict[str, np.ndarray]:
     """Rows of each season: the list's, or all if both seasons have the same names."""
     if frame_list:
         return {season: listed_rows(frame_list, season, names) for season, names in images.items()}
@@ -87,14 +87,14 @@ def _chosen(images: dict[str, tuple[str, ...]], frame_list: str) -> dict[str, np
     return {season: np.arange(len(names)) for season, names in images.items()}
 
 
-def _named(table: Path, names: list[str], season: str, images: tuple[str, ...]) -> np.ndarray:
+def _rows_by_name(table: Path, names: list[str], season: str, images: tuple[str, ...]) -> np.ndarray:
     rows = {image: row for row, image in enumerate(images)}
     if missing := [name for name in names if name not in rows]:
         raise UserError(f"{table}: {len(missing)} of {len(names)} rows match no image of {season}, first {missing[0]}")
     return np.array([rows[name] for name in names])
 
 
-def _usual_step(table: Columns) -> float:
+def _median_step(table: Columns) -> float:
     steps = np.diff(table.numbers("frame"))
     if not len(steps) or steps.min() <= 0:
         raise UserError(f"{table.path}: numbers in the column frame do not rise; wanted two rows or more, in order")

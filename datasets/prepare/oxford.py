@@ -65,7 +65,7 @@ class Oxford(Source):
             rows = {"test": {name: traverse.all_rows for name, traverse in both.items()}}
         else:
             rows = {
-                part: {name: _rows_in(self.splits, part, name, times[name]) for name in both}
+                part: {name: _rows_in_intervals(self.splits, part, name, times[name]) for name in both}
                 for part in ("train", "test")
             }
             rows = {"train": rows["train"], "val": rows["test"], "test": rows["test"]}
@@ -88,7 +88,7 @@ class Oxford(Source):
         )
 
 
-def marks(path_m: np.ndarray, spacing: float) -> np.ndarray:
+def rows_at_spacing(path_m: np.ndarray, spacing: float) -> np.ndarray:
     """Rows nearest to each multiple of ``spacing`` along a path: rising, each once.
 
     Marks lie on the path from its beginning, not from the row chosen last, so rows are ``spacing`` apart on average
@@ -116,7 +116,7 @@ def _traverse(
     kept = np.flatnonzero(known)
     if spacing and not frame_list and len(kept) > 1:
         steps = np.linalg.norm(np.diff(positions[kept], axis=0), axis=1)
-        kept = kept[marks(np.concatenate([[0.0], np.cumsum(steps)]), spacing)]
+        kept = kept[rows_at_spacing(np.concatenate([[0.0], np.cumsum(steps)]), spacing)]
     chosen = tuple(images[row] for row in kept)
     return PreparedTraverse(
         name=name,
@@ -142,7 +142,7 @@ def _poses(root: Path, name: str, kind: str) -> Trajectory:
     return Trajectory.of(path, table.numbers("timestamp") * 1e-6, positions)
 
 
-def _rows_in(splits: str, part: str, name: str, times_us: np.ndarray) -> np.ndarray:
+def _rows_in_intervals(splits: str, part: str, name: str, times_us: np.ndarray) -> np.ndarray:
     """Rows of a traverse whose image was taken in one of the split's intervals."""
     if name not in INTERVALS[splits][part]:
         raise UserError(

@@ -37,7 +37,7 @@ def partition(
             f"`fractions` {' '.join(f'{f:g}' for f in fractions)}: wanted three numbers from 0, for train, val and "
             "test, in all at most 1"
         )
-    labels = _stretches(len(reference), np.asarray(fractions), generator)
+    labels = _stretch_labels(len(reference), np.asarray(fractions), generator)
     query_labels = labels[cKDTree(reference).query(query)[1]]
     for part in (0, 1):  # of val and test train keeps away, of test val
         others = np.concatenate([reference[labels > part], query[query_labels > part]])
@@ -59,7 +59,7 @@ def partition(
     return rows
 
 
-def _stretches(count: int, fractions: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+def _stretch_labels(count: int, fractions: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """(N,) part of each frame, -1 for none."""
     order = generator.permutation(3)
     start = generator.uniform(0, max(0.0, 1 - fractions.sum()))

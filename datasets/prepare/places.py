@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from opticornet.datasets.folder.tables import POSITION_COLUMNS
-from opticornet.datasets.labels import repeated
+from opticornet.datasets.labels import first_repeated
 from opticornet.datasets.prepare.columns import Columns, read_columns
 from opticornet.datasets.prepare.image_folder import rows_by_stem
 from opticornet.datasets.prepare.trajectory import Trajectory, image_seconds, read_poses, time_units
@@ -110,14 +110,14 @@ def _image_rows(table: Columns, images: tuple[str, ...], folder: Path) -> np.nda
         raise UserError(
             f"{table.path}: {len(missing)} of {len(labels)} rows match no image of {folder}, first {missing[0]!r}"
         )
-    if twice := repeated(labels):
-        raise UserError(f"{table.path}: {column} {twice!r} occurs twice; wanted one row an image")
+    if twice := first_repeated(labels):
+        raise UserError(f"{table.path}: {column} {twice!r} occurs twice; wanted one row per image")
     return np.array([rows[label] for label in labels])
 
 
 def _check_count(path: Path, count: int, images: tuple[str, ...], folder: Path) -> None:
     if count != len(images):
         raise UserError(
-            f"{path}: {count} rows for {len(images)} images of {folder}; wanted one row an image, or a column name or "
+            f"{path}: {count} rows for {len(images)} images of {folder}; wanted one row per image, or a column name or "
             "timestamp that says which"
         )

@@ -13,7 +13,7 @@ import numpy as np
 
 from opticornet.datasets.folder.reading import TOML_NAME, FolderEntry, SplitEntry, TraverseEntry, write_toml
 from opticornet.datasets.folder.tables import write_frames
-from opticornet.datasets.labels import repeated
+from opticornet.datasets.labels import first_repeated
 from opticornet.datasets.traverse import Units
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import write_text, writing
@@ -46,7 +46,7 @@ class PreparedTraverse:
     def all_rows(self) -> np.ndarray:
         return np.arange(len(self))
 
-    def runs(self) -> np.ndarray:
+    def sequence_numbers(self) -> np.ndarray:
         """(N,) int64 number of each frame's sequence, from 0."""
         if self.sequences is None:
             return np.zeros(len(self), np.int64)
@@ -55,7 +55,7 @@ class PreparedTraverse:
 
     def take(self, rows: np.ndarray, name: str | None = None) -> "PreparedTraverse":
         """Some frames, by rising rows; what was not neighbours before is not one sequence after."""
-        breaks = (np.diff(rows) != 1) | (np.diff(self.runs()[rows]) != 0)
+        breaks = (np.diff(rows) != 1) | (np.diff(self.sequence_numbers()[rows]) != 0)
         return PreparedTraverse(
             name=name or self.name,
             images=tuple(self.images[row] for row in rows),
@@ -151,8 +151,8 @@ def write_prepared(folder: Path, name: str, prepared: Prepared, overwrite: bool 
     Raises:
         UserError: a file of the folder would change and ``overwrite`` is not given; the folder cannot be written.
     """
-    prepared = _contiguous(prepared)
-    if twice := repeated(traverse.name for traverse in prepared.traverses):
+    prepared = _on_contiguous_rows(prepared)
+    if twice := first_repeated(traverse.name for traverse in prepared.traverses):
         raise UserError(f"two traverses would be called {twice}; rename a folder of images")
     for traverse in prepared.traverses:
         _check_traverse(traverse)
@@ -162,7 +162,7 @@ def write_prepared(folder: Path, name: str, prepared: Prepared, overwrite: bool 
     with staging, writing(folder):
         _write_files(Path(staging.name), folder, name, prepared)
         files = sorted(os.listdir(staging.name), key=lambda file: file == TOML_NAME)
-        changed = [file for file in files if not _same(Path(staging.name, file), folder / file)]
+        changed = [file for file in files if not _same_content(Path(staging.name, file), folder / file)]
         existing = [file for file in changed if (folder / file).exists()]
         if existing and not overwrite:
             raise UserError(
@@ -179,7 +179,7 @@ def write_prepared(folder: Path, name: str, prepared: Prepared, overwrite: bool 
     return replace(prepared, notes=prepared.notes + stale), bool(changed)
 
 
-def _same(one: Path, other: Path) -> bool:
+def _same_content(one: Path, other: Path) -> bool:
     return other.is_file() and filecmp.cmp(one, other, shallow=False)
 
 
@@ -187,7 +187,7 @@ def _check_traverse(traverse: PreparedTraverse) -> None:
     """What the file formats cannot hold."""
     if not len(traverse):
         raise UserError(f"traverse {traverse.name}: no frames are left")
-    if twice := repeated(traverse.names):
+    if twice := first_repeated(traverse.names):
         raise UserError(f"traverse {traverse.name}: the frame {twice} comes twice; names tell frames apart")
     for text in (*traverse.images, *traverse.names):
         if text.encode(errors="ignore").decode().strip().splitlines() != [text]:
@@ -202,7 +202,7 @@ def _write_files(staging: Path, folder: Path, name: str, prepared: Prepared) -> 
         images = [image.removeprefix(inside) for image in traverse.images]
         columns: dict[str, Sequence[Any]] = {"name": traverse.names}
         columns |= {column: values.tolist() for column, values in traverse.positions.items()}
-        columns["sequence"] = traverse.runs().tolist()
+        columns["sequence"] = traverse.sequence_numbers().tolist()
         if traverse.timestamps is not None:
             columns["timestamp"] = traverse.timestamps.tolist()
         write_frames(staging / f"{traverse.name}.csv", columns | {"image": images})
@@ -210,7 +210,7 @@ def _write_files(staging: Path, folder: Path, name: str, prepared: Prepared) -> 
     for split in prepared.splits:
         if split.positives is not None:
             _write_positives(staging / f"{split.name}-positives.csv", split, split.positives, prepared)
-    write_toml(staging, _entry(name, prepared))
+    write_toml(staging, _folder_entry(name, prepared))
 
 
 def _write_positives(path: Path, split: PreparedSplit, ranges: np.ndarray, prepared: Prepared) -> None:
@@ -225,7 +225,7 @@ def _write_positives(path: Path, split: PreparedSplit, ranges: np.ndarray, prepa
     write_frames(path, columns)
 
 
-def _entry(name: str, prepared: Prepared) -> FolderEntry:
+def _folder_entry(name: str, prepared: Prepared) -> FolderEntry:
     count = {traverse.name: len(traverse) for traverse in prepared.traverses}
 
     def range_of(rows: np.ndarray, traverse: str) -> tuple[int, int] | None:
@@ -250,7 +250,7 @@ def _entry(name: str, prepared: Prepared) -> FolderEntry:
     )
 
 
-def _contiguous(prepared: Prepared) -> Prepared:
+def _on_contiguous_rows(prepared: Prepared) -> Prepared:
     """The same splits, each on contiguous rows: a traverse of which some split takes scattered rows is cut up."""
     whole = {traverse.name: traverse for traverse in prepared.traverses}
     scattered = {

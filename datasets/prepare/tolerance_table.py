@@ -50,12 +50,12 @@ class ToleranceTable(Source):
             numbers = {"frame": np.arange(len(images))}
             pair.append(PreparedTraverse(name, absolute(root / name, images), images, numbers))
         reference, query = pair
-        positives = _ranges(read_columns(root / "ground_truth.csv", COLUMNS), reference, query)
+        positives = _positive_ranges(read_columns(root / "ground_truth.csv", COLUMNS), reference, query)
         split = PreparedSplit.of_all_rows("test", reference, query, positives=positives)
         return Prepared("frames", (reference, query), (split,))
 
 
-def _ranges(table: Columns, reference: PreparedTraverse, query: PreparedTraverse) -> np.ndarray:
+def _positive_ranges(table: Columns, reference: PreparedTraverse, query: PreparedTraverse) -> np.ndarray:
     """(N_query, 2) int64 half-open, (0, 0) for none."""
     filled = np.array([bool(first or last) for first, last in zip(table[COLUMNS[1]], table[COLUMNS[2]], strict=True)])
     if not filled.any():

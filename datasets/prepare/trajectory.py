@@ -63,7 +63,7 @@ class Trajectory:
 
 
 def read_poses(path: Path) -> tuple[np.ndarray | None, np.ndarray]:
-    """Read a pose file: "tum" (8 numbers a line: seconds, x y z, quaternion) or "kitti" (12: a 3x4 matrix).
+    """Read a pose file: "tum" (8 numbers per line: seconds, x y z, quaternion) or "kitti" (12: a 3x4 matrix).
 
     Returns:
         (M,) seconds, None for kitti, whose lines belong to the images in order; (M, 3) positions.
@@ -79,8 +79,8 @@ def read_poses(path: Path) -> tuple[np.ndarray | None, np.ndarray]:
         raise UserError(f"{path}: cannot be read as a table of poses ({reason})") from error
     if not len(values) or values.shape[1] not in (TUM_COLUMNS, KITTI_COLUMNS) or not np.isfinite(values).all():
         raise UserError(
-            f"{path}: shape {values.shape}, or not finite; wanted {TUM_COLUMNS} numbers a line (tum: time x y z qx qy "
-            f"qz qw) or {KITTI_COLUMNS} (kitti: a 3x4 matrix)"
+            f"{path}: shape {values.shape}, or not finite; wanted {TUM_COLUMNS} numbers per line (tum: time x y z qx "
+            f"qy qz qw) or {KITTI_COLUMNS} (kitti: a 3x4 matrix)"
         )
     if values.shape[1] == TUM_COLUMNS:
         return values[:, 0], values[:, 1:4]

@@ -89,7 +89,7 @@ def _traverse(folder: Path, name: str) -> PreparedTraverse:
 
 
 def _check_zones(folder: Path, names: list[str]) -> None:
-    """Eastings start anew in each zone, northings in each hemisphere (letters to M are south of the equator)."""
+    """Eastings start over in each zone, northings in each hemisphere (letters to M are south of the equator)."""
     fields = [_fields(name) for name in names]
     zones = sorted({parts[3] for parts in fields if len(parts) > 4} - {""})
     if len(zones) > 1:

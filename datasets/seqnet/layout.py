@@ -110,12 +110,12 @@ def msls(
 def oxford_struct(name: str, structs: Path, split_name: str) -> Path:
     """The struct file of a split; validation uses the test split's."""
     part = "train" if split_name == "train" else "test"
-    return _only(structs, f"{name}_{OXFORD_REFERENCE}_{OXFORD_QUERY}_{part}_*.db")
+    return _struct_file(structs, f"{name}_{OXFORD_REFERENCE}_{OXFORD_QUERY}_{part}_*.db")
 
 
 def msls_struct(city: str, structs: Path) -> Path:
     """The struct file of a city."""
-    return _only(structs, f"msls_{city}_*.db")
+    return _struct_file(structs, f"msls_{city}_*.db")
 
 
 def _sides(struct: Struct, labels: tuple[str, str]) -> tuple[tuple[str, tuple[str, ...], np.ndarray], ...]:
@@ -135,7 +135,7 @@ def _radii(split_name: str, struct: Struct) -> tuple[float, float | None]:
     return struct.training_positive_radius, struct.radius
 
 
-def _only(folder: Path, pattern: str) -> Path:
+def _struct_file(folder: Path, pattern: str) -> Path:
     """The one file of ``folder`` that matches: the radii in the names of struct files are not to be relied on."""
     found = sorted(folder.glob(pattern))
     if len(found) != 1:

@@ -121,7 +121,7 @@ def read_split_indices(path: Path, key: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def read_bounds(path: Path) -> np.ndarray:
-    """Read a sequence-bounds file: a line "lo hi" a frame, the half-open range of rows of its own sequence.
+    """Read a sequence-bounds file: one line "lo hi" per frame, the half-open range of rows of its own sequence.
 
     Returns:
         (N, 2) int64.
@@ -133,9 +133,9 @@ def read_bounds(path: Path) -> np.ndarray:
     try:
         bounds = np.array([line.split() for line in _lines(path)], dtype=np.int64)
     except (ValueError, OverflowError) as error:
-        raise UserError(f"{path}: wanted two whole numbers a line, first and one past the last row") from error
+        raise UserError(f"{path}: wanted two whole numbers per line, first and one past the last row") from error
     if bounds.ndim != 2 or bounds.shape[1] != 2:
-        raise UserError(f"{path}: shape {bounds.shape}; wanted two whole numbers a line")
+        raise UserError(f"{path}: shape {bounds.shape}; wanted two whole numbers per line")
     rows, (low, high) = np.arange(len(bounds)), bounds.T
     wrong = (low < 0) | (low > rows) | (rows >= high) | (high > len(bounds))
     if not wrong.any():
@@ -147,7 +147,7 @@ def read_bounds(path: Path) -> np.ndarray:
 
 
 def read_image_names(path: Path) -> tuple[str, ...]:
-    """Read a list of image names, one a line."""
+    """Read a list of image names, one per line."""
     return tuple(_lines(path))
 
 
@@ -160,7 +160,7 @@ def _lines(path: Path) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as UTF-8 text ({error})") from error
     if not (lines := [line for line in lines if line]):
-        raise UserError(f"{path}: empty; wanted one line a frame")
+        raise UserError(f"{path}: empty; wanted one line per frame")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""Soft assignment of patches to clusters by optimal transport, with a dustbin for patches that tell nothing.
+"""Soft assignment of patches to clusters by optimal transport, with a dustbin for patches without information.
 
 Izquierdo and Civera, "Optimal Transport Aggregation for Visual Place Recognition", CVPR 2024 (SALAD).
 """

@@ -21,7 +21,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class ImagePreparation(Protocol):
-    """What makes of a decoded image what an encoder takes: uint8 (H, W, 3) RGB, or (H, W) luma if ``grey`` -> float32.
+    """From a decoded image to what an encoder takes: uint8 (H, W, 3) RGB, or (H, W) luma if ``grey`` -> float32.
 
     A dataclass that can be pickled; a record of descriptors keeps its fields.
     """
@@ -40,8 +40,8 @@ class Preprocess:
 
     It is a plain callable that can be pickled: the decoding workers call it, so the main process never touches
     a pixel. With ``antialias`` the image is resized as Pillow does (the filter widens when it shrinks, result
-    rounded to 8 bits); without, as a tensor is resized by ``interpolate(antialias=False)``: two taps a side,
-    whatever the scale. Published evaluations differ in this, and it moves recall, so each encoder states its own.
+    rounded to 8 bits); without, as a tensor is resized by ``interpolate(antialias=False)``: two taps per side,
+    whatever the scale. Published evaluations differ in this, which changes recall, so each encoder states its own.
 
     Attributes:
         size: (height, width) in pixels, or None to keep the image's own.
@@ -84,7 +84,7 @@ def resize(image: np.ndarray, size: tuple[int, int], interpolation: str, antiali
     return cv2.resize(image.astype(np.float32), size[::-1], interpolation=method)
 
 
-def average(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def box_resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resize uint8 (H, W) to ``size`` = (H', W'): each new pixel is the mean of those whose centres it covers."""
     with needs_extra("images"):
         from PIL import Image
@@ -117,7 +117,7 @@ class ImageEncoder(nn.Module):
 
     Attributes:
         out_dims: length of a descriptor.
-        preprocess: makes what ``forward`` takes of one image; run in the decoding workers.
+        preprocess: turns an image into what ``forward`` takes; run in the decoding workers.
         local_shape: (rows, channels) of the local features of an image where the encoder has them, else None.
         weights: where its weights come from; set by ``build_image_encoder``.
     """
@@ -252,7 +252,7 @@ class Published:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageEncoderOptions(ABC):
-    """What an image encoder may be told: the entry of an encoder in ``IMAGE_ENCODERS``.
+    """The options of an image encoder: the entry of an encoder in ``IMAGE_ENCODERS``.
 
     A subclass is a frozen dataclass, whose fields are declared by :func:`opticornet.utils.options.option`.
 
@@ -264,7 +264,11 @@ class ImageEncoderOptions(ABC):
 
     @abstractmethod
     def build(self) -> ImageEncoder:
-        """The encoder, its weights random. Raises ValueError for an image size that it cannot take."""
+        """The encoder, its weights random.
+
+        Raises:
+            ValueError: an image size that it cannot take.
+        """
 
     def fetch(self) -> Path | None:
         """The path of weights that a library brings itself, fetched where need be; None where none does."""

@@ -1,7 +1,7 @@
 """DINOv2 vision transformers: the backbone of the transformer encoders, and an encoder of its own.
 
 Oquab et al., "DINOv2: Learning Robust Visual Features without Supervision", TMLR 2024. Module names are those
-of the authors' checkpoints (`dinov2_vit{s,b,l}14_pretrain.pth`), so a checkpoint loads without renaming.
+of the authors' checkpoints (``dinov2_vit{s,b,l}14_pretrain.pth``), so a checkpoint loads without renaming.
 """
 
 from collections.abc import Sequence
@@ -54,7 +54,11 @@ class DinoV2(nn.Module):
 
     @staticmethod
     def grid(images: Tensor) -> tuple[int, int]:
-        """Rows and columns of patches. Raises ValueError unless both sides are multiples of 14 pixels."""
+        """Rows and columns of patches.
+
+        Raises:
+            ValueError: a side is no multiple of 14 pixels.
+        """
         height, width = images.shape[-2:]
         if height % PATCH or width % PATCH:
             raise ValueError(f"image sides must be multiples of {PATCH} pixels, got {height}x{width}")
@@ -89,9 +93,9 @@ class DinoV2(nn.Module):
         return self.norm(x)
 
     def feature_maps(self, images: Tensor, layers: Sequence[int]) -> list[Tensor]:
-        """Patch tokens after each of `layers` (0-based), each through the final norm, as maps.
+        """Patch tokens after each of ``layers`` (0-based), each through the final norm, as maps.
 
-        (B, 3, H, W) -> (B, dim, H/14, W/14) each, in the order of the blocks whatever that of `layers`.
+        (B, 3, H, W) -> (B, dim, H/14, W/14) each, in the order of the blocks whatever that of ``layers``.
         """
         grid = self.grid(images)
         x, maps = self.tokens(images), []
@@ -129,7 +133,7 @@ class DinoV2Encoder(DinoV2, ImageEncoder):
 def build_dinov2(
     *, variant: str = "vits14", pool: str = "cls", image_size: tuple[int, int] = (224, 224)
 ) -> DinoV2Encoder:
-    """The DINOv2 encoder `vits14`, `vitb14` or `vitl14` (384, 768, 1024-D), in eval mode, untrained.
+    """The DINOv2 encoder ``vits14``, ``vitb14`` or ``vitl14`` (384, 768, 1024-D), in eval mode, untrained.
 
     Images are resized as DINOv2's own evaluation does: bicubic, antialiased.
     """

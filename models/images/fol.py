@@ -1,7 +1,7 @@
 """FoL: a global descriptor from attention-guided optimal transport, and the local features for re-ranking.
 
 Wang et al., "Focus on Local: Finding Reliable Discriminative Regions for Visual Place Recognition", AAAI
-2025. Module names are those of the published checkpoints (`FoL_base.pth`, `FoL_large.pth`).
+2025. Module names are those of the published checkpoints (``FoL_base.pth``, ``FoL_large.pth``).
 """
 
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class Aggregated:
 
 
 def cap_top(values: Tensor, count: int = 3, rank: float = 0.05) -> Tensor:
-    """(B, N) with each row's `count` largest values lowered to the one that int(rank * N) others exceed."""
+    """(B, N) with each row's ``count`` largest values lowered to the one that int(rank * N) others exceed."""
     descending, order = values.sort(dim=1, descending=True)
     cap = descending[:, int(rank * values.shape[1]), None]
     return values.scatter(1, order[:, :count], cap.expand(-1, count))
@@ -78,7 +78,7 @@ def _patch_mlp(dim: int, hidden: int, out: int, dropout: float) -> nn.Sequential
 
 
 class AttentiveDinoV2(nn.Module):
-    """DINOv2 that also tells where its CLS token looks."""
+    """DINOv2 that also returns the attention of its CLS token."""
 
     def __init__(self, model: DinoV2) -> None:
         super().__init__()
@@ -137,7 +137,8 @@ class FoL(ImageEncoder):
     def forward_with_local(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Descriptors (B, 8448) and local features (B, 3600, 128): unit rows in raster order, then zero rows.
 
-        Raises ValueError for images of fewer than 225 patches.
+        Raises:
+            ValueError: images of fewer than 225 patches.
         """
         features, cls, attention = self.backbone(images)
         aggregated = self.aggregator(features, cls, attention)
@@ -151,7 +152,11 @@ class FoL(ImageEncoder):
 
 
 def top_cells(confidence: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Boolean map (B, h, w) of the 225 most confident of the (B, h * w) patches."""
+    """Boolean map (B, h, w) of the 225 most confident of the (B, h * w) patches.
+
+    Raises:
+        ValueError: there are fewer patches.
+    """
     if confidence.shape[1] < CELLS:
         raise ValueError(
             f"local features need at least {CELLS} patches of {PATCH}x{PATCH} pixels, "
@@ -179,7 +184,7 @@ def select_local(local_map: Tensor, mask: Tensor) -> Tensor:
 
 
 def build_fol(*, size: str = "large", image_size: tuple[int, int] = (504, 504)) -> FoL:
-    """FoL on DINOv2 ViT-B (`base`) or ViT-L (`large`), in eval mode, untrained.
+    """FoL on DINOv2 ViT-B (``base``) or ViT-L (``large``), in eval mode, untrained.
 
     504x504 pixels is the published evaluation; 322x322 is its faster variant and the size of its training.
     """

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from opticornet.models.images.base import PrecomputedEncoder, ResizingOptions, average
+from opticornet.models.images.base import PrecomputedEncoder, ResizingOptions, box_resize
 from opticornet.utils.extras import needs_extra
 
 CELL = 8
@@ -29,7 +29,7 @@ class Hog:
     grey: ClassVar[bool] = True
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        grey = average(image, self.size) / np.float32(255)
+        grey = box_resize(image, self.size) / np.float32(255)
         return normalise_blocks(cell_histograms(grey)).ravel()
 
 
@@ -66,11 +66,11 @@ def normalise_blocks(cells: np.ndarray) -> np.ndarray:
     """
     rows, columns = cells.shape[0] - BLOCK + 1, cells.shape[1] - BLOCK + 1
     blocks = np.concatenate([cells[i : i + rows, j : j + columns] for i in range(BLOCK) for j in range(BLOCK)], axis=2)
-    clipped = np.minimum(_unit(blocks, FLAT), CLIP)
-    return _unit(clipped, 1e-3)
+    clipped = np.minimum(_unit_length(blocks, FLAT), CLIP)
+    return _unit_length(clipped, 1e-3)
 
 
-def _unit(blocks: np.ndarray, floor: float) -> np.ndarray:
+def _unit_length(blocks: np.ndarray, floor: float) -> np.ndarray:
     return blocks / np.sqrt(np.square(blocks).sum(2, keepdims=True) + np.float32(floor**2))
 
 
@@ -82,7 +82,7 @@ def build_hog(*, image_size: tuple[int, int] = (64, 64)) -> PrecomputedEncoder:
     """
     height, width = image_size
     if height % CELL or width % CELL or min(image_size) < BLOCK * CELL:
-        raise ValueError(f"HOG is made of {CELL}x{CELL} cells, at least {BLOCK} a side: got {height}x{width} pixels")
+        raise ValueError(f"HOG is made of {CELL}x{CELL} cells, at least {BLOCK} per side: got {height}x{width} pixels")
     blocks = (height // CELL - BLOCK + 1) * (width // CELL - BLOCK + 1)
     return PrecomputedEncoder(Hog(image_size), blocks * BLOCK**2 * BINS)
 

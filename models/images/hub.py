@@ -59,16 +59,22 @@ class HubEncoder(ImageEncoder):
         return self._describe(images)
 
     def _describe(self, images: Tensor) -> Tensor:
-        """ValueError where the repository's code fails or gives no descriptors."""
+        """Descriptors of some images: (B, 3, H, W) -> (B, D), unit rows.
+
+        Raises:
+            ValueError: the repository's code fails, or does not return descriptors.
+        """
         wanted = "wanted a descriptor (B, D) for images (B, 3, H, W)"
         size = "x".join(map(str, images.shape[-2:]))
         try:
             with self.imports.active():
-                out = _first(self.network(images))
+                out = _first_output(self.network(images))
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # the repository's own code may raise anything
-            raise ValueError(f"{self.name} fails on an image of {size} pixels ({_line(error)}): {wanted}") from error
+            raise ValueError(
+                f"{self.name} fails on an image of {size} pixels ({_first_line(error)}): {wanted}"
+            ) from error
         if (
             not isinstance(out, Tensor)
             or out.ndim != 2
@@ -80,11 +86,11 @@ class HubEncoder(ImageEncoder):
         return functional.normalize(out.float(), dim=1)
 
 
-def _first(output: object) -> object:
+def _first_output(output: object) -> object:
     return output[0] if isinstance(output, (tuple, list)) and output else output
 
 
-def _line(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
@@ -103,7 +109,7 @@ def build_hub(name: str, image_size: tuple[int, int] | None = (322, 322)) -> Hub
         raise UserError(
             f"{name}: wanted hub:<owner/name or folder>:<entry>, for example hub:gmberton/megaloc:get_trained_model"
         )
-    arguments = {key: _value(text) for key, text in parse_qsl(query)}
+    arguments = {key: _argument_value(text) for key, text in parse_qsl(query)}
     local = Path(repository).is_dir()
     if local and not Path(repository, "hubconf.py").is_file():
         raise UserError(f"{repository} holds no hubconf.py: wanted the folder of a repository made for torch.hub")
@@ -116,7 +122,7 @@ def build_hub(name: str, image_size: tuple[int, int] | None = (322, 322)) -> Hub
             network = torch.hub.load(str(imports.folder), entry, source="local", **arguments)
     except Exception as error:  # the repository's own code may raise anything
         raise UserError(
-            f"cannot load {name}: {type(error).__name__}: {_line(error)}; without a network, give a local "
+            f"cannot load {name}: {type(error).__name__}: {_first_line(error)}; without a network, give a local "
             "folder of the repository, and its weights where it looks for them"
         ) from error
     if not isinstance(network, nn.Module):
@@ -133,7 +139,7 @@ def _downloaded(repository: str) -> Path:
     return Path(torch.hub._get_cache_or_reload(repository, False, True, verbose=False))
 
 
-def _value(text: str) -> str | int | float | bool:
+def _argument_value(text: str) -> str | int | float | bool:
     if text in ("True", "False"):
         return text == "True"
     for kind in (int, float):

@@ -99,12 +99,12 @@ def fit_projection(
     rows, width = descriptors.shape
     check_dims(dims, rows, width)
     if rows * width * 4 <= memory_bytes:
-        model = PCA(dims, random_state=0).fit(_finite(descriptors))
+        model = PCA(dims, random_state=0).fit(_finite_float32(descriptors))
     else:
         model = IncrementalPCA(dims)
         block = max(dims, memory_bytes // (width * 4 * 4))  # a block, its copy and its decomposition together
         for batch in gen_batches(rows, block, min_batch_size=dims):
-            model.partial_fit(_finite(descriptors[batch]))
+            model.partial_fit(_finite_float32(descriptors[batch]))
     components = model.components_
     if whiten:
         deviation = np.sqrt(model.explained_variance_)
@@ -124,7 +124,7 @@ def check_dims(dims: int, rows: int, width: int) -> None:
         )
 
 
-def _finite(rows: RowMatrix) -> np.ndarray:
+def _finite_float32(rows: RowMatrix) -> np.ndarray:
     block = np.asarray(rows, np.float32)
     if not np.isfinite(block).all():
         raise UserError("the descriptors to fit a projection on hold NaN or infinity: extract them again")

@@ -53,7 +53,7 @@ class TokenMixer(nn.Module):
 
 
 class RegionGeM(nn.Module):
-    """Generalised mean over regions, of unit length; one learnt power, entries below `eps` raised to it."""
+    """Generalised mean over regions, of unit length; one learnt power, entries below ``eps`` raised to it."""
 
     def __init__(self, power: float = 3.0, eps: float = 1e-6) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ def region_weights() -> Tensor:
 class SciceVPR(ImageEncoder):
     """Image encoder (B, 3, 224, 224) -> (B, 14 * C), rows of unit length.
 
-    `context` is how many consecutive images of a batch attend to one another. With 1 a descriptor depends on
+    ``context`` is how many consecutive images of a batch attend to one another. With 1 a descriptor depends on
     its own image alone. With c a batch is cut into groups of c, the last of which may be smaller: give batches
     of a multiple of c. None makes the whole batch one group, as the original network does.
     """
@@ -146,7 +146,7 @@ class SciceVPR(ImageEncoder):
 
 
 def build_scicevpr(*, size: str = "base", mixers: int = 2, mixer_ratio: int = 1) -> SciceVPR:
-    """SciceVPR on DINOv2 ViT-B (`base`, 10752-D) or ViT-L (`large`, 14336-D), in eval mode, untrained."""
+    """SciceVPR on DINOv2 ViT-B (``base``, 10752-D) or ViT-L (``large``, 14336-D), in eval mode, untrained."""
     return _build(size, mixers, mixer_ratio, encoder_layers=1, context=1)
 
 
@@ -156,8 +156,8 @@ def build_super_cricavpr(
     """Super-CricaVPR, the teacher of SciceVPR, same sizes, in eval mode, untrained.
 
     The original attends across whatever images share a batch, so its recall depends on the batch size and the
-    order of the data set. By default each image is alone here (`context=1`), which makes a descriptor its
-    image's own; `context=c` is the original with batches of c.
+    order of the data set. By default each image is alone here (``context=1``), which makes a descriptor its
+    image's own; ``context=c`` is the original with batches of c.
     """
     return _build(size, mixers, mixer_ratio, encoder_layers=2, context=context)
 

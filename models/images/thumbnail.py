@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from opticornet.models.images.base import PrecomputedEncoder, ResizingOptions, average
+from opticornet.models.images.base import PrecomputedEncoder, ResizingOptions, box_resize
 
 PATCH = 8
 
@@ -25,7 +25,7 @@ class Thumbnail:
     grey: ClassVar[bool] = True
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        grey = average(image, self.size)
+        grey = box_resize(image, self.size)
         return patch_normalise(grey).ravel()
 
 

@@ -14,7 +14,7 @@ IMAGES_AT_ONCE = 64  # that an encoder of images is given in one batch while a t
 
 @dataclass(frozen=True, kw_only=True)
 class SequenceEncoderOptions(ABC):
-    """What a sequence encoder may be told: the entry of a method in ``SEQUENCE_ENCODERS``.
+    """The options of a sequence encoder: the entry of a method in ``SEQUENCE_ENCODERS``.
 
     A subclass is a frozen dataclass, whose fields are declared by :func:`opticornet.utils.options.option`.
     """
@@ -32,14 +32,14 @@ class SequenceEncoderOptions(ABC):
         """
 
     def frame_dims(self, state: Mapping[str, Tensor]) -> int:
-        """D, told by a state dict whose checkpoint does not say it, as other projects' do not.
+        """D, read from a state dict whose checkpoint does not record it, as other projects' do not.
 
         Raises:
             ValueError: the state dict is no such method's.
         """
-        raise ValueError("the checkpoint does not say for how many dimensions it was trained")
+        raise ValueError("the checkpoint does not record for how many dimensions it was trained")
 
-    def weights(self, in_dims: int) -> int:
+    def weight_count(self, in_dims: int) -> int:
         """About how many numbers :meth:`build` has to hold, where that may be too many; else 0."""
         return 0
 
@@ -93,7 +93,7 @@ class SequenceEncoder(nn.Module, ABC):
         Args:
             frames: (N, *F).
             starts: (M,) int64, each in ``[0, N - length]``.
-            length: frames a window, L.
+            length: frames per window, L.
 
         Returns:
             (M, O) unit rows, as :meth:`forward` gives for each window.
@@ -109,15 +109,15 @@ class SequenceEncoder(nn.Module, ABC):
 
     def check(self, windows: Tensor) -> None:
         """Raise :class:`ValueError` unless windows are (B, L, *F) with L at least ``min_length``."""
-        if not _fits(windows.shape[2:], self.frame_shape) or windows.shape[1] < self.min_length:
+        if not _shape_matches(windows.shape[2:], self.frame_shape) or windows.shape[1] < self.min_length:
             raise ValueError(
-                f"windows of shape {tuple(windows.shape)}; wanted (B, L, {_written(self.frame_shape)}) with "
+                f"windows of shape {tuple(windows.shape)}; wanted (B, L, {_shape_in_words(self.frame_shape)}) with "
                 f"L >= {self.min_length}"
             )
 
 
 class Preprocess(Protocol):
-    """What makes a frame of a decoded image: uint8 (H, W, 3) RGB, or (H, W) luma if ``grey`` -> float32 (3, H', W').
+    """What turns a decoded image into a frame: uint8 (H, W, 3) RGB, or (H, W) luma if ``grey`` -> float32 (3, H', W').
 
     It is called from several threads. The image encoders' (``models/images/base.py``) is one.
     """
@@ -135,7 +135,7 @@ class ImageSequenceEncoder(SequenceEncoder):
     fast.
 
     Attributes:
-        preprocess: what makes a frame of a decoded image.
+        preprocess: what turns a decoded image into a frame.
     """
 
     takes: ClassVar[Literal["descriptors", "images"]] = "images"
@@ -147,7 +147,7 @@ class ImageSequenceEncoder(SequenceEncoder):
 
     @property
     def frame_shape(self) -> tuple[int | str, ...]:
-        """(3, H, W) of any size; a subclass whose weights take one size only says so here."""
+        """(3, H, W) of any size; a subclass whose weights take one size only overrides this."""
         return (3, "H", "W")
 
     def encode_traverse(self, frames: Tensor, starts: Tensor, length: int) -> Tensor:
@@ -160,19 +160,19 @@ class ImageSequenceEncoder(SequenceEncoder):
 
 def check_traverse(encoder: SequenceEncoder, frames: Tensor, length: int) -> None:
     """Raise :class:`ValueError` unless frames are (N, *F) and windows of ``length`` fit both them and the encoder."""
-    if not _fits(frames.shape[1:], encoder.frame_shape) or not encoder.min_length <= length <= len(frames):
+    if not _shape_matches(frames.shape[1:], encoder.frame_shape) or not encoder.min_length <= length <= len(frames):
         raise ValueError(
             f"frames of shape {tuple(frames.shape)} in windows of {length}; wanted "
-            f"(N, {_written(encoder.frame_shape)}) with {encoder.min_length} <= L <= N"
+            f"(N, {_shape_in_words(encoder.frame_shape)}) with {encoder.min_length} <= L <= N"
         )
 
 
-def _fits(shape: tuple[int, ...], wanted: tuple[int | str, ...]) -> bool:
+def _shape_matches(shape: tuple[int, ...], wanted: tuple[int | str, ...]) -> bool:
     sizes = zip(shape, wanted, strict=False)
     return len(shape) == len(wanted) and all(isinstance(want, str) or size == want for size, want in sizes)
 
 
-def _written(shape: tuple[int | str, ...]) -> str:
+def _shape_in_words(shape: tuple[int | str, ...]) -> str:
     return ", ".join(map(str, shape))
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from opticornet.models.sequences.base import SequenceEncoderOptions
 from opticornet.utils.options import option
 
-MOST_CHANNELS = 1024  # more found no more places of a validation split (3136-D HOG), and cost in proportion
+MAX_CHANNELS = 1024  # more found no more places of a validation split (3136-D HOG), and cost in proportion
 SHRINKAGES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 
 
@@ -53,12 +53,12 @@ class WhitenedConvolutionOptions(SequenceEncoderOptions):
     def starts_from_places(self) -> bool:
         return self.init == "whitening"
 
-    def weights(self, in_dims: int) -> int:
+    def weight_count(self, in_dims: int) -> int:
         return self.channels(in_dims) * self.w * in_dims
 
     def channels(self, in_dims: int) -> int:
         """Channels of the convolution; where nobody chose, room for each temporal profile, at most 1024."""
-        return self.out_dims or min(in_dims * min(self.w, 3), MOST_CHANNELS)
+        return self.out_dims or min(in_dims * min(self.w, 3), MAX_CHANNELS)
 
 
 def temporal_profiles(w: int) -> Tensor:
@@ -156,7 +156,11 @@ class Change:
 
     @classmethod
     def of(cls, scatter: Scatter) -> Self:
-        """Raises ValueError where nothing changes."""
+        """The change of which ``scatter`` is the sum.
+
+        Raises:
+            ValueError: nothing changes.
+        """
         values, vectors = scatter.eigen()
         if not len(values):
             raise ValueError("queries and references are the same: nothing changes within a place")
@@ -192,8 +196,8 @@ def choose_shrinkage(queries: Tensor, references: Tensor, *, folds: int = 3, pro
         return SHRINKAGES[-1]
     stretches = [slice(count * fold // folds, count * (fold + 1) // folds) for fold in range(folds)]
     sides = [(queries[stretch], references[stretch]) for stretch in stretches]
-    scatters = [differences(*side) for side in sides]
-    means = torch.stack([middle(*side) for side in sides])  # (folds, D)
+    scatters = [difference_scatter(*side) for side in sides]
+    means = torch.stack([pair_mean(*side) for side in sides])  # (folds, D)
     scores = torch.zeros(len(SHRINKAGES), dtype=torch.float64)
     for fold, side in enumerate(sides):
         others = [other for other in range(folds) if other != fold]
@@ -213,18 +217,18 @@ def choose_shrinkage(queries: Tensor, references: Tensor, *, folds: int = 3, pro
     return SHRINKAGES[int(scores.argmax())]
 
 
-def differences(queries: Tensor, references: Tensor) -> Scatter:
-    """Of q - r."""
-    changes = ((query - reference).double() for query, reference in chunks(queries, references))
+def difference_scatter(queries: Tensor, references: Tensor) -> Scatter:
+    """The scatter of q - r over the pairs of :func:`pair_chunks`."""
+    changes = ((query - reference).double() for query, reference in pair_chunks(queries, references))
     return Scatter.of(len(queries), queries.shape[1], changes)
 
 
-def chunks(queries: Tensor, references: Tensor, rows: int = 4096) -> Iterable[tuple[Tensor, Tensor]]:
+def pair_chunks(queries: Tensor, references: Tensor, rows: int = 4096) -> Iterable[tuple[Tensor, Tensor]]:
     """Pairs of (n, D), as many as are turned into float64 at a time."""
     return zip(queries.split(rows), references.split(rows), strict=True)
 
 
-def middle(queries: Tensor, references: Tensor) -> Tensor:
+def pair_mean(queries: Tensor, references: Tensor) -> Tensor:
     """(D,) float64: the mean of both sides."""
     return (queries.mean(0, dtype=torch.float64) + references.mean(0, dtype=torch.float64)) / 2
 
@@ -248,10 +252,10 @@ def place_whitening(queries: Tensor, references: Tensor, shrinkage: float | None
     """
     if not len(queries) or queries.shape != references.shape:
         raise ValueError(f"wanted as many queries as references, found {len(queries)} and {len(references)}")
-    change = Change.of(differences(queries, references))
+    change = Change.of(difference_scatter(queries, references))
     root = change.root(choose_shrinkage(queries, references) if shrinkage is None else shrinkage)
-    mean = middle(queries, references)
-    centred = ((query + reference).double() / 2 - mean for query, reference in chunks(queries, references))
+    mean = pair_mean(queries, references)
+    centred = ((query + reference).double() / 2 - mean for query, reference in pair_chunks(queries, references))
     centres = Scatter.of(len(queries), queries.shape[1], centred)
     values, axes = centres.through(root).eigen()
     if len(values) < len(root):

@@ -38,16 +38,17 @@ def encode(
         encoder: on the device of ``frames``; put into evaluation mode for the call.
         frames: the traverse.
         starts: (M,) int64, non-decreasing.
-        length: frames a window, L.
+        length: frames per window, L.
         amp: compute matrix products in bfloat16.
         block: windows encoded at a time, by default as many as ``frames`` advises; bounds the memory, never changes the
             result beyond rounding.
 
-    Raises:
-        UserError: a frame cannot be read.
-
     Returns:
         (M, O) float32 unit rows on the encoder's device.
+
+    Raises:
+        UserError: a frame cannot be read.
+        ValueError: there are no windows.
     """
     training = encoder.training
     encoder.eval()

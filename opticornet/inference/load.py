@@ -33,7 +33,7 @@ def build_encoder(method: SequenceEncoderOptions, name: str, in_dims: int, lengt
     Raises:
         UserError: windows of that length are too short for it, or it would not fit into memory.
     """
-    needed = 4 * 4 * method.weights(in_dims)  # bytes: weights, gradients and two moments of each
+    needed = 4 * 4 * method.weight_count(in_dims)  # bytes: weights, gradients and two moments of each
     if needed > physical_memory():
         raise UserError(
             f"{name} with these options and {in_dims}-D frames takes {needed / 2**30:.0f} GiB to train, more than "

@@ -1,4 +1,4 @@
-"""Networks with the weights that their authors publish, built as the weights say.
+"""Networks with the weights that their authors publish; their sizes are read from the weights.
 
 One function per method, one line each in :data:`PUBLISHED`.
 """
@@ -42,7 +42,7 @@ def load_published(method: str, file_or_state_dict: str | Path | Mapping[str, An
         file_or_state_dict: a checkpoint file, of which nothing but tensors and plain values is read; or what one holds.
             The state dict is all of it, or lies under ``state_dict``, ``model_state_dict`` or ``model``; its names may
             begin with ``module.``.
-        **options: what the weights do not tell; each is a named argument of the method's function in
+        **options: what cannot be read from the weights; each is a named argument of the method's function in
             :data:`PUBLISHED`.
 
     Raises:
@@ -106,22 +106,22 @@ class Weights:
             UserError: there is no such tensor.
         """
         if key not in self.tensors:
-            raise self.misfit(f"it has no {key}")
+            raise self.misfit_error(f"it has no {key}")
         shape = tuple(self.tensors[key].shape)
         if len(shape) != dimensions:
-            raise self.misfit(f"{key} is {shape}, wanted {dimensions} dimensions")
+            raise self.misfit_error(f"{key} is {shape}, wanted {dimensions} dimensions")
         return shape
 
     def count(self, numbered: str) -> int:
-        """How many numbers names have where the pattern ``numbered``, at their beginning, has a group."""
+        """How many different values the group of the pattern ``numbered`` takes at the beginning of names."""
         return len({match[1] for key in self.tensors if (match := re.match(numbered, key))})
 
     def has(self, prefix: str) -> bool:
-        """Whether a name begins so."""
+        """Whether a name begins with ``prefix``."""
         return any(key.startswith(prefix) for key in self.tensors)
 
-    def below(self, prefix: str) -> "Weights":
-        """Those without a prefix that all of them share; as they are where they do not share it."""
+    def without_prefix(self, prefix: str) -> "Weights":
+        """The same weights without ``prefix`` before their names; unchanged unless all names have it."""
         if not all(key.startswith(prefix) for key in self.tensors):
             return self
         tensors = {key.removeprefix(prefix): value for key, value in self.tensors.items()}
@@ -140,7 +140,7 @@ class Weights:
             load_state(network, self.tensors, self.source)
         return network
 
-    def misfit(self, reason: str) -> UserError:
+    def misfit_error(self, reason: str) -> UserError:
         """The error that says why these are not the method's weights."""
         return UserError(f"{self.source} does not fit {self.method}: {reason}")
 
@@ -158,12 +158,12 @@ def delta_lstm(weights: Weights, *, residual: bool | None = None) -> nn.Module:
 
     Args:
         weights: names as of the module itself, or with seqNet's ``pool.0.`` before them.
-        residual: whether the difference is added to what the LSTM makes of it. Where the sizes of both differ the
-            weights tell; where they are the same it is, unless this says otherwise.
+        residual: whether the difference is added to the LSTM's output. Where their sizes differ the weights decide;
+            where they are the same it is added, unless this is False.
     """
     from opticornet.models.sequences.delta_lstm import DeltaLSTM
 
-    weights = weights.below("pool.0.")
+    weights = weights.without_prefix("pool.0.")
     (length,) = weights.shape("weight", 1)
     gates, in_dims = weights.shape("lstm.weight_ih_l0", 2)
     out_dims, layers = gates // 4, weights.count(r"lstm\.weight_ih_l(\d+)$")
@@ -286,11 +286,13 @@ def _scicevpr(
     channels, fused, *_ = weights.shape("conv.weight", 4)
     found = weights.count(r"encoder\.layers\.(\d+)\.")
     if found != encoder_layers:
-        raise weights.misfit(f"it has {found} encoder layers, wanted {encoder_layers} (SciceVPR 1, Super-CricaVPR 2)")
+        raise weights.misfit_error(
+            f"it has {found} encoder layers, wanted {encoder_layers} (SciceVPR 1, Super-CricaVPR 2)"
+        )
     if channels % SCICEVPR_HEADS:
-        raise weights.misfit(f"conv.weight gives {channels} channels, wanted a multiple of {SCICEVPR_HEADS}")
+        raise weights.misfit_error(f"conv.weight gives {channels} channels, wanted a multiple of {SCICEVPR_HEADS}")
     if context is not None:
-        _check_whole("context", context)
+        _check_positive_integer("context", context)
     vit = chosen = None
     if weights.has("backbone."):
         vit = Transformer.of(weights, "backbone.dino_model.", size, heads)
@@ -323,13 +325,13 @@ class Transformer:
 
     @classmethod
     def of(cls, weights: Weights, prefix: str, size: str, heads: int | None) -> Self:
-        """As the weights whose names begin with ``prefix`` say.
+        """Read from the weights whose names begin with ``prefix``.
 
         Args:
             weights: where to look.
             prefix: before the names of DINOv2's own checkpoints.
             size: the published variant that they must not contradict; empty for any.
-            heads: attention heads, which no shape tells; None: one per 64 channels.
+            heads: attention heads, which no shape reveals; None: one per 64 channels.
 
         Raises:
             UserError: they are no DINOv2, or another published size; ``heads`` is missing or does not divide the
@@ -342,10 +344,10 @@ class Transformer:
         published = {variant[:2]: name for name, variant in VARIANTS.items()}
         found = published.get((dim, depth), size)
         if size and found != size:
-            raise weights.misfit(f"it holds a DINOv2 of size {found}, wanted {size}")
+            raise weights.misfit_error(f"it holds a DINOv2 of size {found}, wanted {size}")
         side = math.isqrt(max(tokens - 1, 0))
         if not depth or side == 0 or side**2 != tokens - 1:
-            raise weights.misfit(f"{prefix}pos_embed has {tokens} positions in {depth} blocks: no DINOv2")
+            raise weights.misfit_error(f"{prefix}pos_embed has {tokens} positions in {depth} blocks: no DINOv2")
         if heads is None:
             if dim % HEAD_WIDTH:
                 raise UserError(
@@ -353,7 +355,7 @@ class Transformer:
                     f"{HEAD_WIDTH}; give {weights.method} the number of attention heads as heads=N"
                 )
             heads = dim // HEAD_WIDTH
-        _check_whole("heads", heads)
+        _check_positive_integer("heads", heads)
         if dim % heads:
             raise UserError(f"`heads` {heads}: wanted a divisor of the {dim} channels in {weights.source}")
         return cls(dim, depth, heads, side * PATCH)
@@ -366,7 +368,7 @@ class Transformer:
         """
         count = channels // self.dim
         if channels % self.dim or not 1 <= count <= self.depth:
-            raise weights.misfit(f"conv.weight takes {channels} channels, from {self.depth} blocks of {self.dim}")
+            raise weights.misfit_error(f"conv.weight takes {channels} channels, from {self.depth} blocks of {self.dim}")
         if layers is None:
             return tuple(range(self.depth - count, self.depth))
         if not isinstance(layers, Sequence) or len(set(layers)) != count or not set(layers) <= set(range(self.depth)):
@@ -374,7 +376,7 @@ class Transformer:
         return tuple(sorted(layers))
 
 
-def _check_whole(name: str, value: object) -> None:
+def _check_positive_integer(name: str, value: object) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise UserError(f"`{name}` {value!r}: wanted a whole number of at least 1")
 

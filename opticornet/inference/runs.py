@@ -71,7 +71,7 @@ def find_run(resume: str, runs_path: str, save_path: str, argument: str = "resum
         UserError: the folder is missing, is no run and holds none; there is no run yet.
     """
     if resume == NEWEST:
-        newest = _newest(Path(runs_path), save_path)
+        newest = _newest_run(Path(runs_path), save_path)
         if newest is None:
             raise UserError(f"`{argument}`: no run in {runs_path} yet; train one, or name a run folder")
         return newest
@@ -80,14 +80,14 @@ def find_run(resume: str, runs_path: str, save_path: str, argument: str = "resum
         raise UserError(f"`{argument}` {resume}: no such folder; runs are in {runs_path}")
     if (run / save_path / FLAGS).is_file():
         return run
-    newest = _newest(run, save_path)
+    newest = _newest_run(run, save_path)
     if newest is None:
         raise UserError(f"`{argument}` {resume} is not a run: no {save_path}/{FLAGS} in it; runs are in {runs_path}")
     return newest
 
 
-def _newest(folder: Path, save_path: str) -> Path | None:
-    """The run in ``folder`` that was begun last."""
+def _newest_run(folder: Path, save_path: str) -> Path | None:
+    """The run in ``folder`` that was started last."""
     flags = list(folder.glob(f"*/{save_path}/{FLAGS}"))
     return max(flags, key=lambda path: (path.stat().st_mtime_ns, path.parts)).parents[1] if flags else None
 

@@ -18,7 +18,7 @@ class EpochReport:
 
     Attributes:
         epoch: its number, from 0.
-        epochs: how many the run shall have.
+        epochs: how many the run is to have.
         means: of each number that the task's steps give, over the epoch's samples; empty where there were none.
         samples: what the epoch learned from, counted as the task counts its batches.
         seconds: spent on batches and steps.
@@ -48,7 +48,7 @@ def recalls_of(metrics: Mapping[str, float]) -> dict[int, float]:
 
 
 class EpochHistory:
-    """One line of JSON an epoch in ``epochs.jsonl``; a resumed run drops what it will do again.
+    """One line of JSON per epoch in ``epochs.jsonl``; a resumed run drops the epochs that it will repeat.
 
     Args:
         run: run folder.
@@ -64,10 +64,10 @@ class EpochHistory:
     def add(self, report: EpochReport) -> None:
         """Append an epoch."""
         with writing(self.path), open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(_line(report)) + "\n")
+            file.write(json.dumps(_as_json(report)) + "\n")
 
 
-def _line(report: EpochReport) -> dict[str, Any]:
+def _as_json(report: EpochReport) -> dict[str, Any]:
     """An epoch as the file has it: samples are called tuples, recalls stand by their K, other metrics by their name."""
     line: dict[str, Any] = {
         "epoch": report.epoch,

@@ -1,4 +1,4 @@
-"""The learning loop: step, validate, save, epoch after epoch, so that a stopped run can go on as if it never had.
+"""The learning loop: step, validate, save, epoch after epoch; a stopped run resumes as if it had never stopped.
 
 It knows epochs, signals, checkpoints, what is best, patience, learning rates, mixed precision and reports; it knows no
 task (``opticornet.learning.task`` is the contract). Everything random comes from generators whose states are saved, and
@@ -125,7 +125,7 @@ class Loop(Generic[Batch]):
             is_best = evaluated and self.validate()
             report = self.report(evaluated, is_best)
             progress.begin_epoch()
-            yield report  # before it is saved: what a killed run had told of an epoch, a resumed one tells again
+            yield report  # before it is saved: an epoch that a killed run reported but did not save is reported again
             state = self.state()
             if is_best:
                 save_checkpoint(state, folder / BEST)
@@ -225,7 +225,7 @@ class Loop(Generic[Batch]):
         )
 
     def state(self) -> dict[str, Any]:
-        """The checkpoint: the task's own entries, and all else that a resumed run needs to go on as if never stopped.
+        """The checkpoint: the task's own entries, and all else that a run needs to resume as if it had never stopped.
 
         Raises:
             ValueError: the task's entries would hide the loop's.

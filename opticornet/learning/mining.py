@@ -1,6 +1,6 @@
 """Mining: for each training anchor its nearest positive and its hardest negatives, by exhaustive search.
 
-All windows are encoded once a refresh; the search runs in tiles on whatever device the vectors are on.
+All windows are encoded once per refresh; the search runs in tiles on whatever device the vectors are on.
 """
 
 from dataclasses import dataclass
@@ -58,10 +58,10 @@ class Miner:
     Attributes:
         positives: references that show the query's place.
         excluded: references too near to be negatives (the positives among them).
-        n_neg: hardest negatives an anchor gets at most, M.
+        n_neg: hardest negatives per anchor, at most, M.
         margin: a negative violates where d(a, n) < d(a, p) + margin; infinity takes the nearest ones regardless.
         squared: compare squared Euclidean distances (quadruplet) instead of plain ones (triplet).
-        n_sample: references drawn once a refresh among which negatives are looked for (SeqNet looks at 1000),
+        n_sample: references drawn once per refresh among which negatives are looked for (SeqNet looks at 1000),
             together with those remembered from the refresh before; 0 looks at all of them.
         tile: queries searched at a time.
     """
@@ -85,7 +85,7 @@ class Miner:
         """The nearest positive and hardest violating negatives of some queries.
 
         Args:
-            queries: (A,) int64 query windows, in the order the tuples shall have.
+            queries: (A,) int64 query windows, in the order the tuples are to have.
             query_vectors: (A, O) float32 unit rows, the encodings of ``queries``.
             reference_vectors: (N, O) float32 unit rows.
             generator: draws the sample; untouched where ``n_sample`` is 0.
@@ -121,7 +121,7 @@ class Miner:
         rows, columns = (index.to(device) for index in self.excluded.of(queries))
         similarity[rows, columns] = -torch.inf
         if sampled is not None:
-            similarity = _keep_only(similarity, sampled.to(device), remembered, queries)
+            similarity = _mask_all_but(similarity, sampled.to(device), remembered, queries)
         hardest, negatives = similarity.topk(min(self.n_neg, len(references)), dim=1)  # (A, M)
         mask = hardest.isfinite() & (self._distance(hardest) < self._distance(nearest)[:, None] + self.margin)
         if sampled is not None and remembered is not None:
@@ -136,7 +136,7 @@ class Miner:
         return squared if self.squared else squared.sqrt()
 
 
-def _keep_only(similarity: Tensor, sampled: Tensor, remembered: Tensor | None, queries: Tensor) -> Tensor:
+def _mask_all_but(similarity: Tensor, sampled: Tensor, remembered: Tensor | None, queries: Tensor) -> Tensor:
     """Set all but the sampled and each query's remembered references to minus infinity; all (A, N)."""
     dropped = torch.ones_like(similarity, dtype=torch.bool)
     dropped[:, sampled] = False

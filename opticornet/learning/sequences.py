@@ -35,7 +35,7 @@ class Mining:
 
     Attributes:
         order: (Q,) int64 the epoch's order of anchors; None before the epoch.
-        part: which part of ``order`` is being trained on; each part is mined anew.
+        part: which part of ``order`` is being trained on; each part is mined separately.
         before: batches of the epoch that came before this part.
         tuples: what was found for this part; None before it is mined.
         found: tuples found in the epoch so far.
@@ -167,7 +167,7 @@ class SequenceTask(LearningTask[MinedTuples]):
         self.recalls: dict[int, float] = {}  # of the last validation
 
     def start(self) -> None:
-        """Prepare the encoder from frames of the same places, where that is asked for."""
+        """Prepare the encoder from frames of the same places, where the settings say so."""
         if self.settings.start_from_places:
             try:
                 self.module.initialise(*same_places(self.scene))
@@ -202,7 +202,7 @@ class SequenceTask(LearningTask[MinedTuples]):
         mining.order = None
 
     def known_batches(self) -> int | None:
-        """Those of the parts mined by now."""
+        """Those of the parts mined so far."""
         tuples = self.mining.tuples
         return None if tuples is None else self.mining.before + math.ceil(len(tuples) / self.settings.batch_size)
 

@@ -32,7 +32,8 @@ class Validation:
     """How good the module is.
 
     Attributes:
-        score: numbers that tell better from worse, the weightiest first, larger is better; compared as tuples.
+        score: what decides which module is best, the most important number first, larger is better; compared as
+            tuples.
         metrics: numbers by name, for logs ("recall@5", ...).
         shown: whatever the task's observer can draw.
     """
@@ -48,7 +49,7 @@ class LearningTask(ABC, Generic[Batch]):
     The loop (``opticornet.learning.loop``) calls a task in this order: :meth:`start` or :meth:`restore`, then
     :meth:`validate` once, then for each epoch :meth:`batches`, :meth:`loss` of each of them and, where the epoch is to
     be validated, :meth:`validate`. :meth:`state` may be asked between any two batches, and a task restored from it must
-    go on as if it had never stopped: whatever is random comes from generators whose states it holds, or from torch's
+    continue as if it had never stopped: whatever is random comes from generators whose states it holds, or from torch's
     default generators, whose states the loop keeps.
 
     Attributes:
@@ -81,7 +82,7 @@ class LearningTask(ABC, Generic[Batch]):
         """
 
     def known_batches(self) -> int | None:
-        """How many batches the epoch has, as far as the task can tell by now; for the progress bar."""
+        """How many batches the epoch has, as far as the task knows yet; for the progress bar."""
         return None
 
     @abstractmethod

@@ -50,7 +50,7 @@ _STYLE: "dict[RcKeyType, Any]" = {
 
 @contextmanager
 def paper_style() -> Iterator[None]:
-    """Draw within this."""
+    """The style of all figures, for what is drawn inside the block."""
     with matplotlib.rc_context(_STYLE):
         yield
 
@@ -74,7 +74,7 @@ def recall_at_k(results: list[Result], protocols: list[Protocol]) -> Figure:
         curve = curves.recall_at_k(result)
         if curve is None:
             return
-        axes.plot(curve.x, curve.y, markevery=_marks(curve.x), **style)
+        axes.plot(curve.x, curve.y, markevery=_marker_indices(curve.x), **style)
         for k in (1, 5, 10, 20):
             bounds = interval(result, k)
             if bounds is not None and result.recall(k) is not None:
@@ -87,7 +87,7 @@ def recall_at_k(results: list[Result], protocols: list[Protocol]) -> Figure:
     return figure
 
 
-def _marks(ks: np.ndarray) -> list[int]:
+def _marker_indices(ks: np.ndarray) -> list[int]:
     return [i for i, k in enumerate(ks) if k in (1, 5, 10, 15, 20, 25)]
 
 
@@ -167,7 +167,7 @@ def _panels(
     columns = min(3, len(protocols))
     rows = -(-len(protocols) // columns)
     most = max(len(protocol.results) for protocol in protocols)
-    longest = max(len(_plain(result.name)) for result in results)
+    longest = max(len(_safe_label(result.name)) for result in results)
     legend_columns = 2 if longest <= 26 else 1
     if beside := len(protocols) == 1:  # room for the names at the panel's right, else below each
         size = (5.0 + 0.07 * longest, max(3.2, 0.2 * most))
@@ -180,7 +180,7 @@ def _panels(
         for rank, (place, i) in enumerate(best_first):  # the legend names them as the lines lie
             again = place >= len(COLOURS)
             style: Style = {
-                "label": _plain(results[i].name),
+                "label": _safe_label(results[i].name),
                 "color": COLOURS[place % len(COLOURS)],
                 "marker": MARKERS[place % len(MARKERS)],
                 "markersize": 4,
@@ -189,7 +189,7 @@ def _panels(
                 "linestyle": "--" if again else "-",
             }
             draw(axes, results[i], style)
-        axes.set_title(_plain(protocol.dataset), fontsize=10, loc="left")
+        axes.set_title(_safe_label(protocol.dataset), fontsize=10, loc="left")
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
         axes.set_ylim(-0.01, 1.01)
@@ -208,7 +208,7 @@ def place_map(result: Result, answers: Answers) -> Figure:
     """Each query coloured by its outcome, wrong ones joined to the place they were matched to; as high as the route
     needs beside its width."""
     where = local_map(answers)
-    figure = Figure(figsize=(5.2, 1.4 + 4.2 * _height(where)), layout="constrained")
+    figure = Figure(figsize=(5.2, 1.4 + 4.2 * _relative_height(where)), layout="constrained")
     axes = figure.subplots()
     matched = answers.predictions[:, 0]
     shown = matched >= 0
@@ -233,7 +233,7 @@ def place_map(result: Result, answers: Answers) -> Figure:
         if len(chosen):
             label = f"{OUTCOME_LABELS[what]} ({len(chosen)})"
             axes.plot(*chosen.T, "o", color=OUTCOME_COLOURS[what], markersize=3, label=label, zorder=3)
-    axes.set_title(_plain(f"{result.name}, {result.dataset}"), fontsize=10, loc="left")
+    axes.set_title(_safe_label(f"{result.name}, {result.dataset}"), fontsize=10, loc="left")
     axes.ticklabel_format(useOffset=False, style="plain")
     whole = result.units == "frames"
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10], integer=whole))  # room for seven digits
@@ -242,7 +242,7 @@ def place_map(result: Result, answers: Answers) -> Figure:
     return figure
 
 
-def _height(where: Map) -> float:
+def _relative_height(where: Map) -> float:
     """Of a map whose width is 1, between a quarter and one and a half."""
     if where.kind == "line":
         return 1.0
@@ -269,7 +269,9 @@ def strip(result: Result, answers: Answers, found: Route) -> Figure:
             found.failure[0] - 0.5, found.failure[1] - 0.5, color=OUTCOME_COLOURS[WRONG], alpha=0.15, linewidth=0
         )
     failure = failure_text(found, answers.outcome, result.units)
-    top.set_title(_plain(f"{result.name}, {result.dataset}; longest failure: {failure}", 120), fontsize=9, loc="left")
+    top.set_title(
+        _safe_label(f"{result.name}, {result.dataset}; longest failure: {failure}", 120), fontsize=9, loc="left"
+    )
     colours = matplotlib.colors.ListedColormap([OUTCOME_COLOURS[what] for what in range(4)])
     bottom.imshow(answers.outcome[None], aspect="auto", cmap=colours, vmin=-0.5, vmax=3.5, interpolation="nearest")
     bottom.set_yticks([])
@@ -304,13 +306,13 @@ def matrix(result: Result, answers: Answers, similarity: SimilarityMatrix) -> Fi
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(integer=True))
     figure.colorbar(image, ax=axes, label="Cosine similarity", shrink=0.8)
-    axes.set_title(_plain(f"{result.name}, {result.dataset}"), fontsize=10, loc="left")
+    axes.set_title(_safe_label(f"{result.name}, {result.dataset}"), fontsize=10, loc="left")
     legend = axes.legend(fontsize=7.5, loc="upper right", frameon=True, facecolor="#333333", labelcolor="white")
     legend.get_frame().set_linewidth(0)
     return figure
 
 
-def _plain(text: str, longest: int = 60) -> str:
+def _safe_label(text: str, longest: int = 60) -> str:
     """Text from files must not start matplotlib's formula mode, nor hide a line by a leading underscore, nor leave
     no room for the axes."""
     text = text if len(text) <= longest else f"{text[: longest - 1]}…"

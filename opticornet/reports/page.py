@@ -256,14 +256,14 @@ def flattened(record: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, s
         if isinstance(value, dict) and not by_k:
             yield from flattened(value, f"{prefix}{key}.")
             continue
-        text = ", ".join(f"@{k} {_shown(number)}" for k, number in value.items()) if by_k else _shown(value)
+        text = ", ".join(f"@{k} {_value_text(number)}" for k, number in value.items()) if by_k else _value_text(value)
         section, _, rest = f"{prefix}{key}".partition(".")
         yield (section, rest, text) if rest else ("result", section, text)
 
 
-def _shown(value: Any) -> str:
+def _value_text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, list):
-        return ", ".join(map(_shown, value))
+        return ", ".join(map(_value_text, value))
     return value if isinstance(value, str) else json.dumps(value)

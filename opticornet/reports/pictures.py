@@ -91,7 +91,7 @@ class FramePictures:
                 self.missing.append(paths[name][row])
                 self.images[name][row] = -1
                 continue
-            if not self._afford(len(picture)):
+            if not self._spend(len(picture)):
                 break
             self.images[name][row] = len(self.pool)
             self.pool.append(picture)
@@ -111,13 +111,13 @@ class FramePictures:
         for name, row in wanted_frames(answers, length, order):
             if row in self.strips[name] or row >= len(descriptors[name]):
                 continue
-            if not self._afford(4 * len(dims) // 3 + 12):
+            if not self._spend(4 * len(dims) // 3 + 12):
                 break
             values = descriptors[name][row][dims].astype(np.float32) - centre
             levels = np.clip(np.round(127.5 + 127.5 * values / scale), 0, 255).astype(np.uint8)
             self.strips[name][row] = base64.b64encode(levels.tobytes()).decode()
 
-    def _afford(self, size: int) -> bool:
+    def _spend(self, size: int) -> bool:
         if size > self.budget:
             self.full = True
             return False

@@ -52,7 +52,8 @@ def describe(result: Result) -> str:
     text = f"{query} searched in {reference}, correct {within}, {counted} of {queries} queries counted"
     without = result.get("protocol", "without_positive", default=0)
     if without:
-        text += f" ({without} without a positive {_TREATED[result.get('protocol', 'no_positive', default='drop')]})"
+        rule = _NO_POSITIVE_RULES[result.get("protocol", "no_positive", default="drop")]
+        text += f" ({without} without a positive {rule})"
     return f"{text}, {result.get('data', 'reference', 'kept', default='?')} references"
 
 
@@ -61,7 +62,7 @@ def unit(amount: float, units: str) -> str:
     return units.removesuffix("s") if amount == 1 else units
 
 
-_TREATED = {"drop": "left out", "count": "counted as failures"}
+_NO_POSITIVE_RULES = {"drop": "left out", "count": "counted as failures"}
 
 
 def _letter(number: int) -> str:

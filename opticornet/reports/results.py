@@ -1,4 +1,4 @@
-"""Result records and their arrays, read for looking at: what an older or damaged one lacks is noted, not fatal."""
+"""Result records and their arrays as reports read them: what an older or damaged one lacks is noted, not fatal."""
 
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -96,7 +96,7 @@ class Answers:
 
 @dataclass(frozen=True)
 class Result:
-    """One record, the arrays behind it where they are still there, and what to tell the reader.
+    """One record, the arrays behind it where they are still there, and notes for the reader.
 
     Attributes:
         path: of the record.
@@ -201,7 +201,7 @@ def read_result(path: Path) -> Result:
     answers = None
     if not notes:
         answers, notes = _answers(arrays, record, path)
-    label = _get(record, "method", "label") or path.stem
+    label = _nested(record, "method", "label") or path.stem
     return Result(path, record, str(label), answers, _curve(arrays), tuple(notes))
 
 
@@ -236,8 +236,8 @@ def _answers(arrays: dict[str, np.ndarray], record: dict[str, Any], path: Path) 
     fits = fits and predictions.max() < len(arrays["referencePositions"]) == len(arrays["referenceRows"])
     if not fits:
         return None, [f"the arrays beside {path.name} are of different lengths: no map, route or atlas"]
-    length = int(_get(record, "method", "sequence_length") or 1)
-    sides = [_side(arrays, name, length, _get(record, "data", name, "frames")) for name in ("reference", "query")]
+    length = int(_nested(record, "method", "sequence_length") or 1)
+    sides = [_side(arrays, name, length, _nested(record, "data", name, "frames")) for name in ("reference", "query")]
     return Answers(
         predictions=predictions,
         distances=arrays["distances"],
@@ -288,7 +288,7 @@ def _with_unique_names(results: list[Result]) -> list[Result]:
     return unique
 
 
-def _get(record: dict[str, Any], *keys: str) -> Any:
+def _nested(record: dict[str, Any], *keys: str) -> Any:
     value: Any = record
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None

@@ -1,4 +1,4 @@
-"""Going back to what a record was made from: its dataset and, with their hash checked, its weights."""
+"""Reopening what a record was made from: its dataset and, with their hash checked, its weights."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -61,13 +61,15 @@ def recorded_options(result: Result) -> TestOptions:
         pooling=method.get("pooling", "single"),
         sequence_length=result.length,
     )
-    options = _with(options, result.get("data", "options", default={}), tuple(options.flags()))
-    options = _with(options, result.get("options", default={}), ("amp",))
+    options = _with_recorded(options, result.get("data", "options", default={}), tuple(options.flags()))
+    options = _with_recorded(options, result.get("options", default={}), ("amp",))
     flags = result.get("method", "weights", "flags", default={})
-    return _with(options, flags, ("pooling", "save_path") if options.pooling not in MATCHED else ("save_path",))
+    return _with_recorded(
+        options, flags, ("pooling", "save_path") if options.pooling not in MATCHED else ("save_path",)
+    )
 
 
-def _with(options: TestOptions, flags: dict[str, Any], names: tuple[str, ...]) -> TestOptions:
+def _with_recorded(options: TestOptions, flags: dict[str, Any], names: tuple[str, ...]) -> TestOptions:
     """``options`` with the fields ``names`` as recorded under their flags."""
     return replace(options, given=frozenset()).restored(flags, names, "the record")
 
@@ -86,16 +88,16 @@ def vectors(result: Result, scene: Scene) -> tuple[np.ndarray, np.ndarray, str]:
             options = replace(options, ckpt=checkpoint)
         if options.searches:
             described = describe(scene, _encoder(scene, options, run, options.sequence_length), amp=options.amp)
-            return _unit(described.reference), _unit(described.query), "sequence descriptors"
+            return _unit_rows(described.reference), _unit_rows(described.query), "sequence descriptors"
         single = None
         if run is not None:
             flags = result.get("method", "weights", "flags", default={})
-            single = _encoder(scene, _with(options, flags, ("pooling",)), run, 1)
+            single = _encoder(scene, _with_recorded(options, flags, ("pooling",)), run, 1)
         sets = frame_sets(scene, single, {}, amp=options.amp)
     except UserError as error:
         raise Unavailable(f"the descriptors cannot be computed again ({error})") from error
     sides = (scene.reference, scene.query)
-    reference, query = (_unit(np.asarray(s.frames)[side.rows]) for s, side in zip(sets, sides, strict=True))
+    reference, query = (_unit_rows(np.asarray(s.frames)[side.rows]) for s, side in zip(sets, sides, strict=True))
     return reference, query, "descriptors of single frames, which sequence matching adds up along a window"
 
 
@@ -125,7 +127,7 @@ def _weights(result: Result, options: TestOptions) -> tuple[Path, str]:
     return path.parents[len(Path(options.save_path).parts)], names[path.name]
 
 
-def _unit(rows: np.ndarray) -> np.ndarray:
+def _unit_rows(rows: np.ndarray) -> np.ndarray:
     """Rows as float32 of unit length; a row of zeros stays one."""
     rows = rows.astype(np.float32)
     norms = np.linalg.norm(rows, axis=1, keepdims=True)

@@ -152,11 +152,11 @@ def as_csv(results: list[Result], protocols: list[Protocol]) -> str:
                     numbers += interval(result, int(column.key.split("@")[1])) or (None, None)
             data = [result.get("data", key, default="") for key in ("dataset", "split")]
             row = [protocol.letter, *data, protocol.text, result.name, *numbers, result.path.name]
-            writer.writerow(["" if value is None else _harmless(value) for value in row])
+            writer.writerow(["" if value is None else _spreadsheet_safe(value) for value in row])
     return out.getvalue()
 
 
-def _harmless(value: object) -> object:
+def _spreadsheet_safe(value: object) -> object:
     """Text that a spreadsheet would take for a formula is quoted."""
     return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" and value else value
 

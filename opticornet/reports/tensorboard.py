@@ -23,7 +23,7 @@ _SIDE = 500  # longest side of a similarity matrix
 _EDGES = np.linspace(0, 2, 81)  # of unit vectors' distances
 _SPRITE = 32
 _DISTANCE = "_distance"
-_PLACES = {  # options that say where, how fast and how loudly
+_NOT_COMPARED = {  # options that say where, how fast and how loudly
     *("dataPath", "structPath", "runsPath", "savePath", "resume", "expName"),
     *("device", "nocuda", "threads", "quiet", "verbose"),
 }
@@ -98,8 +98,8 @@ class TrainingLog:
         for name, histogram in self._distances.items():
             if histogram.counts.any():
                 histogram.write(self.writer, f"train/distance_{name}", step)
-        self.writer.add_scalar("speed/seconds_an_epoch", report.seconds, step)
-        self.writer.add_scalar("speed/tuples_a_second", report.samples / max(report.seconds, 1e-9), step)
+        self.writer.add_scalar("speed/seconds_per_epoch", report.seconds, step)
+        self.writer.add_scalar("speed/tuples_per_second", report.samples / max(report.seconds, 1e-9), step)
         self.writer.add_scalar("memory/peak_mib", peak_memory_mib(), step)
         if torch.cuda.is_initialized():
             self.writer.add_scalar("memory/cuda_peak_mib", torch.cuda.max_memory_allocated() / 2**20, step)
@@ -115,9 +115,9 @@ class TrainingLog:
             recalls |= {f"last/{_tag(name)}": value for name, value in validation.metrics.items()}
             if isinstance(validation.shown, Validated):
                 write_projector(self.writer, "val", (validation.shown.reference, validation.shown.query), step)
-        self._compare(recalls)
+        self._write_hparams(recalls)
 
-    def _compare(self, recalls: dict[str, float]) -> None:
+    def _write_hparams(self, recalls: dict[str, float]) -> None:
         """Write a session of the hparams table: what shapes the run, and what it reached.
 
         No list of columns is written (``SummaryWriter.add_hparams`` would), so that TensorBoard makes it from all runs
@@ -126,7 +126,7 @@ class TrainingLog:
         values = {
             name: value if isinstance(value, int | float | str | bool) else str(value)
             for name, value in self.options.record().items()
-            if name not in _PLACES
+            if name not in _NOT_COMPARED
         }
         _, start, end = hparams(values, recalls)
         with SummaryWriter(f"{self.writer.logdir}/hparams") as session:

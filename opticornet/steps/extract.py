@@ -215,14 +215,14 @@ def _write_rows(
     """Append the rows still missing to the unfinished files. Progress is saved every few seconds and at the end."""
     from tqdm import tqdm
 
-    from opticornet.datasets.descriptor_files import part_of
+    from opticornet.datasets.descriptor_files import unfinished_path
     from opticornet.utils.rows import RowWriter
     from opticornet.utils.signals import Interrupted
 
     total = len(source.names)
     shapes: list[tuple[int, ...]] = [(files.identity["dims"],), encoder.local_shape or ()]
     writers = [
-        RowWriter(part_of(path), shape, files.identity["dtype"], progress.rows)
+        RowWriter(unfinished_path(path), shape, files.identity["dtype"], progress.rows)
         for path, shape in zip(files.arrays, shapes, strict=False)
     ]
     needed = sum(writer.row_bytes for writer in writers) * (total - progress.images)

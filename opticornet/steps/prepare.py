@@ -79,7 +79,7 @@ def _check_splits(source: Prepared) -> None:
 def _summary(output: Path, prepared: Prepared, written: bool) -> str:
     lines = [f"{output}: {'written' if written else 'finished already, nothing to do'}"]
     for traverse in prepared.traverses:
-        runs = int(traverse.runs()[-1]) + 1
+        runs = int(traverse.sequence_numbers()[-1]) + 1
         lines.append(f"  {traverse.name}: {len(traverse)} frames in {runs} sequence{'s' if runs > 1 else ''}")
     lines += [
         f"  {split.name}: {len(split.query_rows)} queries of {split.query} in {len(split.reference_rows)} frames of "

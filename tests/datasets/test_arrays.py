@@ -144,10 +144,10 @@ def test_pickles_are_refused(tmp_path):
 @pytest.mark.parametrize("shape", [(0, 4), (4, 0), (4,), (2, 2, 2), ()])
 def test_wrong_shape(tmp_path, shape):
     np.save(tmp_path / "a.npy", np.zeros(shape, np.float32))
-    assert "descriptors are (N, D), one row a frame" in refused(tmp_path / "a.npy")
+    assert "descriptors are (N, D), one row per frame" in refused(tmp_path / "a.npy")
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["features"] = np.zeros(shape, np.float32)
-    assert "descriptors are (N, D), one row a frame" in refused(f"{tmp_path}/a.h5:features")
+    assert "descriptors are (N, D), one row per frame" in refused(f"{tmp_path}/a.h5:features")
 
 
 @pytest.mark.parametrize("dtype", ["<f8", "u1", ">f4", "<c8"])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from opticornet.datasets import descriptor_files
-from opticornet.datasets.descriptor_files import DescriptorFiles, Progress, part_of, standardise
+from opticornet.datasets.descriptor_files import DescriptorFiles, Progress, standardise, unfinished_path
 from opticornet.utils.errors import UserError
 
 
@@ -30,7 +30,7 @@ def test_standardise_is_the_plain_formula_in_any_blocks(tmp_path, monkeypatch):
 def test_published_work_is_finished_and_another_encoder_is_refused(tmp_path):
     mine = files(tmp_path)
     assert not mine.is_finished()
-    part_of(mine.output).write_bytes(b"rows")
+    unfinished_path(mine.output).write_bytes(b"rows")
     mine.save_progress(Progress(images=3, rows=3))
     mine.publish({"names": ["a", "b", "c"]})
     assert mine.is_finished()
@@ -47,9 +47,9 @@ def test_published_work_is_finished_and_another_encoder_is_refused(tmp_path):
 def test_killed_while_publishing_is_completed(tmp_path):
     mine = files(tmp_path, with_local=True)
     for path in mine.arrays:
-        part_of(path).write_bytes(path.name.encode())
+        unfinished_path(path).write_bytes(path.name.encode())
     mine.save_progress(Progress(images=3, rows=3))
-    part_of(mine.local).rename(mine.local)  # as far as an earlier run came
+    unfinished_path(mine.local).rename(mine.local)  # as far as an earlier run came
     descriptor_files.write_json(mine.record, mine.identity)
     assert not mine.is_finished()
     assert mine.read_progress() == Progress(images=3, rows=3)
@@ -61,7 +61,7 @@ def test_killed_while_publishing_is_completed(tmp_path):
 def test_unfinished_work_of_another_kind_is_refused(tmp_path):
     files(tmp_path).save_progress(Progress(images=2, rows=1, skipped=[{"name": "a", "reason": "b"}], shape=[3, 2, 2]))
     assert files(tmp_path).read_progress().rows == 1
-    with pytest.raises(UserError, match="begun otherwise and never finished"):
+    with pytest.raises(UserError, match="started otherwise and never finished"):
         files(tmp_path, "netvlad").read_progress()
     assert files(tmp_path, "netvlad", overwrite=True).read_progress() == Progress()
 
@@ -80,7 +80,7 @@ def test_killed_at_any_step_of_publishing_gives_the_same_bytes(tmp_path, monkeyp
         for path in mine.arrays:
             path.write_bytes(b"old")
     for path in mine.arrays:
-        with part_of(path).open("wb") as file:
+        with unfinished_path(path).open("wb") as file:
             np.save(file, raw)
     mine.save_progress(Progress(images=5, rows=5))
     made = []
@@ -99,7 +99,7 @@ def test_killed_at_any_step_of_publishing_gives_the_same_bytes(tmp_path, monkeyp
         patch.setattr(descriptor_files.Path, "unlink", dying(descriptor_files.Path.unlink))
         with suppress(Killed):
             mine.publish({}, standardised=True)
-    if part_of(mine.record).exists() and not mine.is_finished():
+    if unfinished_path(mine.record).exists() and not mine.is_finished():
         assert mine.read_progress() == Progress(images=5, rows=5)
         mine.publish({}, standardised=True)
     wanted = raw - raw.mean(0, dtype=float)
@@ -126,6 +126,6 @@ def test_local_features_of_an_earlier_encoder_do_not_stay(tmp_path):
     mine.local.write_bytes(b"old")
     with pytest.raises(UserError, match="exists and was made otherwise"):
         files(tmp_path).is_finished()
-    part_of(mine.output).write_bytes(b"rows")
+    unfinished_path(mine.output).write_bytes(b"rows")
     mine.publish({})
     assert not mine.local.exists()

@@ -1,4 +1,4 @@
-from opticornet.datasets.labels import repeated
+from opticornet.datasets.labels import first_repeated
 
 
 class Label(str):
@@ -13,13 +13,13 @@ class Label(str):
 
 
 def test_the_first_label_that_comes_again():
-    assert repeated(iter("abcdbc")) == "b"
-    assert repeated(["", "a", ""]) == ""
-    assert repeated("abc") is None
-    assert repeated([]) is None
+    assert first_repeated(iter("abcdbc")) == "b"
+    assert first_repeated(["", "a", ""]) == ""
+    assert first_repeated("abc") is None
+    assert first_repeated([]) is None
 
 
 def test_many_labels_are_not_compared_with_one_another():
     labels = [Label(i) for i in range(1000)]
-    assert repeated([*labels, Label(999)]) == "999"
+    assert first_repeated([*labels, Label(999)]) == "999"
     assert Label.comparisons < 2 * len(labels)

@@ -78,7 +78,7 @@ def test_a_real_run_leaves_all_that_the_documentation_lists(pictured_route, tmp_
     terms = ("loss", "active", "positive_distance", "negative_distance", "tuples", "lr")
     trained = {f"train/{name}" for name in (*terms, "gradient_norm", "gradient_norm_max")}
     recalls = {f"val/recall_at_{k}" for k in (1, 5, 10, 20)}
-    told = {"speed/seconds_an_epoch", "speed/tuples_a_second", "memory/peak_mib"}
+    told = {"speed/seconds_per_epoch", "speed/tuples_per_second", "memory/peak_mib"}
     assert set(tags["scalars"]) == trained | recalls | told
     assert [event.step for event in events.Scalars("train/gradient_norm")] == [1, 2, 3, 4, 5, 6]
     assert all(event.value > 0 for event in events.Scalars("train/gradient_norm"))
@@ -121,7 +121,7 @@ def test_scalars_and_histograms(tmp_path):
     assert scalars["train/gradient_norm"] == [(1, 4.0), (2, 4.0)]
     assert scalars["train/gradient_norm_max"] == [(1, 5.0), (2, 5.0)]
     assert scalars["val/recall_at_1"] == [(1, 0.25), (2, 0.5)]
-    assert scalars["speed/tuples_a_second"] == [(1, 5.0), (2, 5.0)]
+    assert scalars["speed/tuples_per_second"] == [(1, 5.0), (2, 5.0)]
     assert scalars["train/lr"][0][1] == pytest.approx(0.1)
     assert scalars["memory/peak_mib"][0][1] > 1
     first, second = (event.histogram_value for event in events.Histograms("train/distance_positive"))

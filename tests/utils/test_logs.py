@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from opticornet.utils.logs import RunLog, duration, painted, write_environment
+from opticornet.utils.logs import RunLog, coloured, duration, write_environment
 
 
 class Terminal(io.StringIO):
@@ -36,11 +36,11 @@ def test_levels_decide_what_is_shown_but_not_what_is_kept(tmp_path, settings, sh
 def test_colours_are_for_terminals_that_want_them(monkeypatch):
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
-    assert painted("best", "green", Terminal()) == "\033[32mbest\033[0m"
-    assert painted("best", None, Terminal()) == "best"
-    assert painted("best", "green", io.StringIO()) == "best"
+    assert coloured("best", "green", Terminal()) == "\033[32mbest\033[0m"
+    assert coloured("best", None, Terminal()) == "best"
+    assert coloured("best", "green", io.StringIO()) == "best"
     monkeypatch.setenv("NO_COLOR", "1")
-    assert painted("best", "green", Terminal()) == "best"
+    assert coloured("best", "green", Terminal()) == "best"
 
 
 def test_environment_keeps_every_start(tmp_path):

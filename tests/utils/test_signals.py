@@ -9,7 +9,7 @@ from opticornet.utils.signals import Interrupted, StopRequest
 
 def test_the_first_signal_asks_and_the_second_stops_at_once():
     before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(Interrupted, match=r"stopped at once.*to go on: do it again") as caught:  # noqa: SIM117, PT012
+    with pytest.raises(Interrupted, match=r"stopped at once.*to resume: do it again") as caught:  # noqa: SIM117, PT012
         with StopRequest("do it again") as stop:
             os.kill(os.getpid(), signal.SIGINT)
             assert stop.signum == signal.SIGINT

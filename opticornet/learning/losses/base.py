@@ -80,7 +80,7 @@ class TupleLoss(nn.Module, ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class LossOptions(ABC):
-    """What a loss may be told: the entry of a loss in ``LOSSES``.
+    """The options of a loss: its entry in ``LOSSES``.
 
     A subclass is a frozen dataclass, whose fields are declared by :func:`opticornet.utils.options.option`.
 

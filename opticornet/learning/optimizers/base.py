@@ -1,4 +1,4 @@
-"""What an optimizer may be told."""
+"""The options of an optimizer, and what it may change."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable

@@ -21,7 +21,7 @@ class Schedule(ABC):
         Args:
             lr: what it begins with.
             epoch: its number, from 0.
-            epochs: how many the run shall have.
+            epochs: how many the run is to have.
         """
 
 

@@ -37,5 +37,5 @@ def test_measured_pixels_are_kept_and_others_are_means_of_neighbours():
     ],
 )
 def test_wrong_arguments(shape, dtype, pattern):
-    with pytest.raises(ValueError, match="wanted one colour a pixel"):
+    with pytest.raises(ValueError, match="wanted one colour per pixel"):
         demosaic(np.zeros(shape, dtype), pattern)

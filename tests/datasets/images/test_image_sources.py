@@ -55,7 +55,7 @@ def test_list_keeps_its_order_and_its_folder(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "no images in .*list.txt: wanted one file name a line"),
+        ("", "no images in .*list.txt: wanted one file name per line"),
         ("1.png\n2.png\n3.png\n", "names 2 file\\(s\\) that do not exist, first '2.png'"),
         ("1.png\n1.png\n", "names '1.png' more than once"),
     ],
@@ -263,5 +263,5 @@ def test_videos_without_frames(tmp_path):
     hollow = write_video(tmp_path / "v.avi", [], fps=10, codec="MJPG")
     with pytest.raises(UserError, match=r"video .*v.avi"):
         open_images(hollow)
-    with pytest.raises(UserError, match="more than 0 frames a second"):
+    with pytest.raises(UserError, match="more than 0 frames per second"):
         open_images(write_video(tmp_path / "w.avi", [1], fps=10, codec="MJPG"), fps=-1)

@@ -55,7 +55,7 @@ def test_table_by_name(tmp_path):
     assert list(reference.names) == numbered(15)
     assert reference.positions["x"].tolist() == [3.0 * i for i in range(15)]
     assert reference.positions["y"].tolist() == [-i for i in range(15)]
-    assert reference.runs().tolist() == [0] * 8 + [1] * 7
+    assert reference.sequence_numbers().tolist() == [0] * 8 + [1] * 7
     assert reference.timestamps.tolist() == [100 + i for i in range(15)]
     assert prepared.units == "metres"
     assert [(s.name, s.positive_radius, s.negative_radius) for s in prepared.splits] == [
@@ -169,7 +169,7 @@ def test_which_is_the_reference(tmp_path):
         ("name,x,y\n0.jpg,3,4\n0.jpg,3,4", "name '0.jpg' occurs twice"),
         ("name,x,y\n0.jpg,3,four", "y of data row 1 is 'four'; wanted a number"),
         ("name,x,y\n0.jpg,3,inf", "y of data row 1 is 'inf'; wanted a number"),
-        ("x,y\n3,4", "1 rows for 20 images of .*ref; wanted one row an image"),
+        ("x,y\n3,4", "1 rows for 20 images of .*ref; wanted one row per image"),
         ("x,y,x\n3,4,5", "two columns x; rename or remove one"),
         ("name;x;y\n0.jpg;3;4", "cells are separated by ';'; wanted commas"),
         ("frame,lat,lon\n0,3,4", "more than one kind, lat, lon and frame; keep one"),

@@ -66,7 +66,7 @@ def test_order_positions_and_sequences(tmp_path):
     assert database.names == ("e", "d", "f", "c", "a", "b")
     assert database.positions["x"].tolist() == [6.0, 7.5, 0.0, 3.0, 4.5, 1.5]
     assert database.positions["y"].tolist() == [-9.0, -11.25, 0.0, -4.5, -6.75, -2.25]
-    assert database.runs().tolist() == [0, 0, 0, 1, 1, 1]
+    assert database.sequence_numbers().tolist() == [0, 0, 0, 1, 1, 1]
     assert database.images[0] == str(tmp_path / "train_val" / "x" / "database" / "images" / "e.jpg")
     (split,) = prepared.splits
     assert (split.name, split.reference, split.query) == ("test", "x_database", "x_query")
@@ -75,8 +75,8 @@ def test_order_positions_and_sequences(tmp_path):
 
 def test_missing_frame_numbers(tmp_path):
     both(tmp_path)  # sequence s has frames 0, 1, 2, 4
-    assert read(tmp_path, test_city="x").traverses[0].runs().tolist() == [0, 0, 0, 0, 1, 1]
-    assert read(tmp_path, test_city="x", break_gaps=True).traverses[0].runs().tolist() == [0, 0, 0, 1, 2, 2]
+    assert read(tmp_path, test_city="x").traverses[0].sequence_numbers().tolist() == [0, 0, 0, 0, 1, 1]
+    assert read(tmp_path, test_city="x", break_gaps=True).traverses[0].sequence_numbers().tolist() == [0, 0, 0, 1, 2, 2]
 
 
 def test_a_city_a_split(tmp_path):
@@ -165,7 +165,7 @@ def test_seqnets_bounds_order_and_positions(shared, tmp_path, city, monkeypatch)
             assert len(traverse) == count + (0 if frame_list else 50)
             found = np.stack([traverse.positions["x"], traverse.positions["y"]], axis=1)
             np.testing.assert_array_equal(found[:count], positions)
-            np.testing.assert_array_equal(np.diff(traverse.runs()[:count]) != 0, np.diff(bounds[:, 0]) != 0)
+            np.testing.assert_array_equal(np.diff(traverse.sequence_numbers()[:count]) != 0, np.diff(bounds[:, 0]) != 0)
 
 
 def refused(root, **arguments):

@@ -3,7 +3,7 @@ import pytest
 from scipy.spatial import cKDTree
 
 from opticornet.datasets.prepare import oxford
-from opticornet.datasets.prepare.oxford import Oxford, marks
+from opticornet.datasets.prepare.oxford import Oxford, rows_at_spacing
 from opticornet.datasets.prepare.oxford_splits import INTERVALS
 from opticornet.datasets.seqnet.layout import OXFORD_QUERY, OXFORD_REFERENCE
 from opticornet.datasets.seqnet.structs import read_image_names, read_split_indices, read_struct
@@ -68,10 +68,10 @@ def test_every_image_without_spacing(tmp_path):
 
 
 def test_marks():
-    assert marks(np.array([0.0, 0.9, 2.1, 2.2, 3.9, 4.0, 7.0, 8.2]), 2.0).tolist() == [0, 2, 5, 6, 7]
-    assert marks(np.array([0.0, 1.0, 3.0]), 2.0).tolist() == [0, 1]  # the earlier of two as near
-    assert marks(np.array([0.0, 0.0, 0.0]), 2.0).tolist() == [0]
-    assert marks(np.array([0.0, 5.0, 10.0]), 2.0).tolist() == [0, 1, 2]  # sparse images: each once
+    assert rows_at_spacing(np.array([0.0, 0.9, 2.1, 2.2, 3.9, 4.0, 7.0, 8.2]), 2.0).tolist() == [0, 2, 5, 6, 7]
+    assert rows_at_spacing(np.array([0.0, 1.0, 3.0]), 2.0).tolist() == [0, 1]  # the earlier of two as near
+    assert rows_at_spacing(np.array([0.0, 0.0, 0.0]), 2.0).tolist() == [0]
+    assert rows_at_spacing(np.array([0.0, 5.0, 10.0]), 2.0).tolist() == [0, 1, 2]  # sparse images: each once
 
 
 def test_marks_against_seqnets_lists(shared):
@@ -98,7 +98,7 @@ def test_marks_against_seqnets_lists(shared):
         at = np.arange(times[0], times[-1], 1 / 16)
         dense = np.stack([np.interp(at, times, column) for column in positions.T], axis=1)
         path = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(dense, axis=0), axis=1))])
-        ours = marks(path, 2.0)
+        ours = rows_at_spacing(path, 2.0)
         assert abs(len(ours) - len(positions)) < 0.015 * len(positions)
         assert cKDTree(positions).query(dense[ours])[0].max() < 1.5
 

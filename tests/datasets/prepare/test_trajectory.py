@@ -53,7 +53,7 @@ def test_tum_and_kitti(tmp_path):
 @pytest.mark.filterwarnings("error")
 def test_bad_pose_files(tmp_path, text):
     (tmp_path / "a.tum").write_text(text)
-    with pytest.raises(UserError, match=r"a\.tum: (cannot be read as a table|shape .* wanted 8 numbers a line)"):
+    with pytest.raises(UserError, match=r"a\.tum: (cannot be read as a table|shape .* wanted 8 numbers per line)"):
         read_poses(tmp_path / "a.tum")
 
 

@@ -41,8 +41,8 @@ def test_a_lone_pair_is_the_test_split_and_folders_are_sequences(tmp_path):
     fill(tmp_path / "database", "s1/" + image(1, 2), "s1/" + image(2, 2), "s2/" + image(3, 2))
     fill(tmp_path / "query", "@5@6@.jpg")  # only a position
     prepared = read(tmp_path, positive_radius=5.0)
-    assert prepared.traverses[0].runs().tolist() == [0, 0, 1]
-    assert prepared.traverses[1].runs().tolist() == [0]
+    assert prepared.traverses[0].sequence_numbers().tolist() == [0, 0, 1]
+    assert prepared.traverses[1].sequence_numbers().tolist() == [0]
     assert [(s.name, s.reference, s.query, s.positive_radius) for s in prepared.splits] == [
         ("test", "test-database", "test-query", 5.0)
     ]

@@ -257,9 +257,9 @@ def test_bounds(tmp_path):
     ("text", "message"),
     [
         ("", "empty"),
-        ("0 2\n0\n", "wanted two whole numbers a line"),
-        ("0 2 3\n0 2 3\n", "wanted two whole numbers a line"),
-        ("0 2.5\n0 2.5\n", "wanted two whole numbers a line"),
+        ("0 2\n0\n", "wanted two whole numbers per line"),
+        ("0 2 3\n0 2 3\n", "wanted two whole numbers per line"),
+        ("0 2.5\n0 2.5\n", "wanted two whole numbers per line"),
         ("0 3\n0 3\n", r"row 0 has bounds \[0, 3\]"),
         ("0 1\n0 1\n", r"row 1 has bounds \[0, 1\]"),
         ("-1 1\n1 2\n", r"row 0 has bounds \[-1, 1\]"),

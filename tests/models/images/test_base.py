@@ -7,7 +7,7 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional
 
-from opticornet.models.images.base import Preprocess, average, load_weights, read_state_dict, resize
+from opticornet.models.images.base import Preprocess, box_resize, load_weights, read_state_dict, resize
 from opticornet.utils.errors import UserError
 
 
@@ -49,7 +49,7 @@ def test_without_antialias_images_are_resized_as_tensors_are(image, interpolatio
 def test_area_averages_what_a_pixel_covers(image):
     whole = image[:64, :88, 0]
     wanted = whole.reshape(8, 8, 8, 11).mean((1, 3))
-    np.testing.assert_allclose(average(whole, (8, 8)), wanted, atol=1)
+    np.testing.assert_allclose(box_resize(whole, (8, 8)), wanted, atol=1)
 
 
 def test_preprocess_travels_to_workers(image):

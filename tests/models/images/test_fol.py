@@ -153,7 +153,7 @@ def test_selected_rows_are_in_raster_order_and_padded():
     ramp = torch.arange(1.0, 57 * 57 + 1).view(1, 1, 57, 57)
     dense = torch.cat([ramp, torch.ones_like(ramp)], dim=1)
     mask = torch.ones(1, 15, 15, dtype=torch.bool)
-    mask[0, 0, 0] = False  # 57 = 4 * 15 - 3 pixels a side: the first cell covers 4x4
+    mask[0, 0, 0] = False  # 57 = 4 * 15 - 3 pixels per side: the first cell covers 4x4
     local = select_local(dense, mask)
     tangent = local[0, :, 0] / local[0, :, 1]
     kept = [row * 57 + column + 1 for row in range(57) for column in range(57) if row > 3 or column > 3]

@@ -47,7 +47,7 @@ def test_descriptor_does_not_see_brightness_or_contrast():
 def test_sizes_that_cannot_be_cut_into_cells_are_refused():
     with pytest.raises(ValueError, match="8x8 cells"):
         build_hog(image_size=(60, 64))
-    with pytest.raises(ValueError, match="at least 2 a side"):
+    with pytest.raises(ValueError, match="at least 2 per side"):
         build_hog(image_size=(8, 64))
 
 

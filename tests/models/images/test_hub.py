@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from opticornet.models.images.build import build_image_encoder
-from opticornet.models.images.hub import _value, state_sha256
+from opticornet.models.images.hub import _argument_value, state_sha256
 from opticornet.utils.errors import UserError
 
 HUBCONF = """
@@ -84,7 +84,13 @@ def test_a_local_repository_becomes_an_encoder(repository, normal):
 
 
 def test_arguments_are_read_as_python_would():
-    assert [_value(text) for text in ("3", "0.5", "True", "False", "ResNet50")] == [3, 0.5, True, False, "ResNet50"]
+    assert [_argument_value(text) for text in ("3", "0.5", "True", "False", "ResNet50")] == [
+        3,
+        0.5,
+        True,
+        False,
+        "ResNet50",
+    ]
 
 
 @pytest.mark.parametrize(
