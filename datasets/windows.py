@@ -67,7 +67,7 @@ class Windows:
         if not len(rows):
             raise UserError(
                 f"`filter_length` {filter_length} leaves no frame of {traverse.name}: its {len(traverse)} frames "
-                f"lie in sequences too short for it; choose a smaller one"
+                "lie in sequences too short for it; choose a smaller one"
             )
         return cls._of_rows(traverse, length, rows)
 

@@ -220,10 +220,12 @@ def _write_rows(
     from opticornet.utils.signals import Interrupted
 
     total = len(source.names)
-    shapes: list[tuple[int, ...]] = [(files.identity["dims"],), encoder.local_shape or ()]
+    shapes: list[tuple[int, ...]] = [(files.identity["dims"],)]
+    if files.with_local and encoder.local_shape is not None:
+        shapes.append(encoder.local_shape)
     writers = [
         RowWriter(unfinished_path(path), shape, files.identity["dtype"], progress.rows)
-        for path, shape in zip(files.arrays, shapes, strict=False)
+        for path, shape in zip(files.arrays, shapes, strict=True)
     ]
     needed = sum(writer.row_bytes for writer in writers) * (total - progress.images)
     if options.standardise == "traverse":  # writes the descriptors once more, beside the plain ones
@@ -331,7 +333,8 @@ def _check_batch(batch: "ImageBatch", options: ExtractOptions, progress: "Progre
     if batch.names and progress.shape is None:
         progress.shape = shape
     odd = batch.names[0] if batch.names and shape != progress.shape else batch.odd
-    if odd and progress.shape:
+    if odd:
+        assert progress.shape is not None  # an image of another shape came before this one
         size = " x ".join(map(str, progress.shape[-2:]))
         raise UserError(
             f"the image {odd} is not {size} pixels as those before it, and {options.desc_type} needs one "
