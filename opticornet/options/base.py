@@ -47,9 +47,9 @@ class Options:
         """
         if given.get("config"):
             from_file = {key: value for key, value in read_config(given["config"]).items() if key != "mode"}
-            given = {cls.locate(key, from_file)[1]: value for key, value in from_file.items()} | {
-                cls.locate(key, from_file)[1]: value for key, value in given.items()
-            }
+            names = {key: cls.locate(key, from_file)[1] for key in (*from_file, *given)}
+            given = {names[key]: value for key, value in given.items()}
+            given |= {key: value for key, value in from_file.items() if names[key] not in given}
         if given.get("plugin"):
             plugins = check_value(cls, "plugin", given["plugin"])
             given["plugin"] = tuple(str(Path(path).absolute()) for path in plugins)
@@ -57,6 +57,8 @@ class Options:
         values: dict[str, Any] = {}
         for key, value in given.items():
             owner, name = cls.locate(key, given)
+            if name in values:
+                raise UserError(f"`{name}` was given twice, by its name and by its flag; leave one out")
             values[name] = check_value(owner, name, value)
         own = {name: value for name, value in values.items() if name in cls.flags()}
         chosen = {name: value for name, value in values.items() if name not in own}

@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import Field
+from inspect import get_annotations
 from typing import Any, NoReturn, get_type_hints
 
 from opticornet.options.base import Options
@@ -12,7 +13,7 @@ from opticornet.options.config import read_config
 from opticornet.options.modes import MODES
 from opticornet.options.plugins import load_installed, load_plugins
 from opticornet.utils.errors import UserError
-from opticornet.utils.options import flag_of, is_tuple, option_fields, plain_type
+from opticornet.utils.options import check_value, flag_of, is_tuple, option_fields, plain_type
 from opticornet.utils.program import program
 
 
@@ -39,7 +40,7 @@ def parse(arguments: Sequence[str]) -> tuple[str, Options]:
     if config.get("mode", mode) != mode:
         raise UserError(f"`config` {known.config} is for another mode than {mode}")
     options = MODES[mode]
-    load_plugins([*config.get("plugin", ()), *known.plugin])
+    load_plugins([*check_value(options, "plugin", config.get("plugin", ())), *known.plugin])
     given = _own_flags(mode, options, arguments)
     if given is None:  # some belong to what is chosen by name
         given = vars(_parser(mode, options, with_entries=True).parse_args(arguments))
@@ -89,7 +90,7 @@ def _add_own(parser: argparse.ArgumentParser, options: type[Options]) -> None:
     declared: set[str] = set()
     groups = [group for group in reversed(options.__mro__) if hasattr(group, "__dataclass_fields__")]
     for group in (*groups[1:], groups[0]):  # config and plugin last
-        names = [name for name in option_fields(group) if name not in declared]
+        names = [name for name in option_fields(group) if name in get_annotations(group) and name not in declared]
         declared.update(names)
         if names:
             section = parser.add_argument_group(_plain((group.__doc__ or "").splitlines()[0]))
