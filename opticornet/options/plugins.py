@@ -95,8 +95,8 @@ def add_registries(module: ModuleType, source: str) -> None:
     for registry, additions in found.items():
         for name, kind in additions.items():
             what = f"the plugin {source} adds {name!r} to {registry}"
-            there = REGISTRIES[registry].get(name, kind)
-            if there != kind and not _is_of(there, module):
+            there = REGISTRIES[registry].get(name)
+            if there not in (None, kind) and not _is_of(there, module):
                 raise UserError(f"{what}, which has one; choose another name")
             if not isinstance(name, str):
                 raise UserError(f"{what}: wanted text as its name")
@@ -163,7 +163,7 @@ def _clash(name: str, flag: str, other: type, *, same_registry: bool) -> str:
     return ""
 
 
-def _is_of(kind: str | type, module: ModuleType) -> bool:
+def _is_of(kind: object, module: ModuleType) -> bool:
     """Whether an entry comes from an earlier state of a plugin file: what it added then may be replaced."""
     file = getattr(sys.modules.get(getattr(kind, "__module__", "")), "__file__", None)
     return file is not None and file == getattr(module, "__file__", None)
