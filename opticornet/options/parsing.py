@@ -103,25 +103,36 @@ def _add_entries(parser: argparse.ArgumentParser, options: type[Options]) -> Non
     """Add the flags of everything that can be chosen by name; one that several have is shown once."""
     own = {flag_of(f) for f in options.flags().values()}
     owners: dict[tuple[str, str], list[str]] = {}
-    declared: dict[tuple[str, str], tuple[type, Field]] = {}
+    variants: dict[tuple[str, str], dict[str, tuple[type, Field]]] = {}
     for choice, name, kind in options.entries():
         for field_name, f in option_fields(kind).items():
             if flag_of(f) in own:
                 raise UserError(f"{name}: its option {flag_of(f)} is taken by the mode itself; rename it")
             owners.setdefault((choice, field_name), []).append(name)
-            declared.setdefault((choice, field_name), (kind, f))
+            variants.setdefault((choice, field_name), {})[name] = (kind, f)
     sections: dict[tuple[str, tuple[str, ...]], Any] = {}
     added: set[str] = set()
     for (choice, field_name), names in owners.items():
-        kind, f = declared[choice, field_name]
+        kind, f = variants[choice, field_name][names[0]]
         if flag_of(f) in added:
             continue
         added.add(flag_of(f))
         key = (choice, tuple(names))
         if key not in sections:
-            sections[key] = parser.add_argument_group(f"{flag_of(options.flags()[choice])} {', '.join(names)}")
-        form = _form(f, get_type_hints(kind)[field_name])
+            title = f"{flag_of(options.flags()[choice])} {', '.join(name.rstrip(':') for name in names)}"
+            sections[key] = parser.add_argument_group(title)
+        form = _form(f, get_type_hints(kind)[field_name]) | {"help": _help(variants[choice, field_name])}
         sections[key].add_argument(flag_of(f), dest=field_name, default=argparse.SUPPRESS, **form)
+
+
+def _help(variants: dict[str, tuple[type, Field]]) -> str:
+    """What an option does in each entry that has it; once, where it is the same in all."""
+    names: dict[str, list[str]] = {}
+    for name, (kind, f) in variants.items():
+        names.setdefault(_form(f, get_type_hints(kind)[f.name])["help"], []).append(name)
+    if len(names) == 1:
+        return next(iter(names))
+    return "; ".join(f"{', '.join(those)}: {text}" for text, those in names.items())
 
 
 def _form(f: Field, hint: Any) -> dict[str, Any]:

@@ -100,3 +100,25 @@ def test_null_in_saved_flags_is_no_value_and_unknown_choices_are_refused():
     assert TrainOptions().restored({"seqL_filterData": None}, ("filter_length",), "RUN").filter_length == 0
     with pytest.raises(UserError, match="RUN holds `pooling` foo"):
         TrainOptions().restored({"pooling": "foo"}, ("pooling",), "RUN")
+
+
+def shown(mode, capsys):
+    """The help of a mode, a line per option."""
+    with pytest.raises(SystemExit):
+        parse(["--mode", mode, "--help"])
+    return " ".join(capsys.readouterr().out.split()).replace(" --", "\n--")
+
+
+def test_help_says_where_entries_have_other_defaults(capsys):
+    text = shown("prepare", capsys)
+    assert "nordland: reference traverse, a folder (default summer); oxford: reference traverse" in text
+    assert "; folders, vpr-bench: reference traverse, a folder\n" in text
+    assert "default: 1 or 10; utm-names: metres within which a match is correct (default 25.0)" in text
+    assert "--camera STR folder of the images in a traverse (default stereo/left)" in text
+
+
+def test_help_groups_the_options_of_every_mode_last(capsys):
+    text = shown("test", capsys).partition("show this help")[2]
+    assert text.index("Where options and additions come from:") > text.index("--report STR")
+    assert text.index("\n--config STR") > text.index("\n--dataset STR")
+    assert "hub:\n--imageSize" in shown("extract", capsys)
