@@ -36,6 +36,10 @@ MARGIN = "--margin changes nothing here: it is an option of --loss quadruplet or
         ("test --pooling single --rerank local --reverse", "--reverse changes nothing here: no frames are matched"),
         ("test --pooling single --ckpt latest", "--ckpt changes nothing here: no weights are loaded"),
         ("check --structPath x", "--structPath changes nothing here: it is for --dataset nordland-sw"),
+        (
+            "compare --diff a b --csv x",
+            "--csv changes nothing here: two results are compared, not runs; leave out --diff",
+        ),
         ("prepare --source vpr-bench --root . --output x --spacing 3", "it is an option of --source oxford"),
         ("extract --descType scicevpr --images x --output x.npy --imageSize 3 3", "--imageSize changes nothing here"),
         ("extract --descType hog --images x --output x.npy --pool gem", "--pool changes nothing here"),
