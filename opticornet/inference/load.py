@@ -202,6 +202,8 @@ def load_run(run: Path, *, checkpoint: str = "best", save_path: str = SAVE_PATH)
     Raises:
         UserError: no checkpoint, a method that is not known here, or weights that do not fit it.
     """
+    if checkpoint not in ("best", "latest"):
+        raise UserError(f"`checkpoint` {checkpoint}: choose one of best, latest")
     flags = read_flags(run, save_path)
     method = str(flags.get("pooling"))
     kind = entry(SEQUENCE_ENCODERS, method)
