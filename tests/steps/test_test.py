@@ -390,7 +390,7 @@ def command(plain, *arguments: str) -> list[str]:
         (["--pooling", "smooth", "--rerank", "s1+seqmatch"], "--rerankResume"),
         (["--pooling", "smooth", "--rerank", "single+seqmatch", "--topK", "161"], "--topK 161 is above the 160"),
         (["--pooling", "smooth", "--rerank", "single+seqmatch", "--rerankSeqL", "200"], "--rerankSeqL 200 is above"),
-        (["--pooling", "single+seqmatch", "--predictionsFile", "none.npz"], "not a results file"),
+        (["--pooling", "single+seqmatch", "--predictionsFile", "none.npz"], "--predictionsFile none.npz: no such file"),
         (
             ["--pooling", "single", "--predictionsFile", "none.npz"],
             "--predictionsFile changes nothing here: it is re-ordered by",
