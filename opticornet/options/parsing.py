@@ -86,12 +86,9 @@ def _parser(mode: str, options: type[Options], with_entries: bool) -> "_Parser":
 def _add_own(parser: argparse.ArgumentParser, options: type[Options]) -> None:
     """Add a mode's own flags, grouped by the dataclass that declares them."""
     hints = get_type_hints(options)
-    declared: set[str] = set()
     groups = [group for group in reversed(options.__mro__) if hasattr(group, "__dataclass_fields__")]
     for group in (*groups[1:], groups[0]):  # config and plugin last
-        names = [name for name in option_fields(group) if name not in declared]
-        declared.update(names)
-        if names:
+        if names := [name for name in option_fields(group) if name in vars(group).get("__annotations__", {})]:
             section = parser.add_argument_group(_plain((group.__doc__ or "").splitlines()[0]))
             for name in names:
                 f = option_fields(options)[name]
