@@ -100,3 +100,14 @@ def test_null_in_saved_flags_is_no_value_and_unknown_choices_are_refused():
     assert TrainOptions().restored({"seqL_filterData": None}, ("filter_length",), "RUN").filter_length == 0
     with pytest.raises(UserError, match="RUN holds `pooling` foo"):
         TrainOptions().restored({"pooling": "foo"}, ("pooling",), "RUN")
+
+
+def test_a_flag_that_several_choices_have_takes_what_the_chosen_one_takes(capsys):
+    line = ["--mode", "extract", "--images", "x", "--output", "x.npy", "--descType"]
+    assert parse([*line, "dinov2_vits14", "--pool", "cls"])[1].part("desc_type").pool == "cls"
+    assert parse([*line, "resnet18", "--pool", "gmp"])[1].part("desc_type").pool == "gmp"
+    with pytest.raises(UserError, match=r"`pool` gmp.*: choose one of cls, gem"):
+        parse([*line, "dinov2_vits14", "--pool", "gmp"])
+    with pytest.raises(SystemExit):
+        parse(["--mode", "prepare", "--help"])
+    assert "(default msls 10.0, utm-names 25.0)" in " ".join(capsys.readouterr().out.split())
