@@ -156,7 +156,7 @@ def extract_seconds(name: str, photos: Path, output: Path, arguments: argparse.N
     workers_before = children_seconds()
     try:
         extract(
-            ExtractOptions(
+            ExtractOptions.of(
                 images=str(photos),
                 desc_type=name,
                 output=str(output),
@@ -185,7 +185,7 @@ MEASURED = """
 import sys
 from opticornet.steps.extract import ExtractOptions, extract
 from opticornet.utils.device import peak_memory_mib
-extract(ExtractOptions(images=sys.argv[1], desc_type="thumbnail", output=sys.argv[2], threads=2, quiet=True))
+extract(ExtractOptions.of(images=sys.argv[1], desc_type="thumbnail", output=sys.argv[2], threads=2, quiet=True))
 print(peak_memory_mib())
 """
 
