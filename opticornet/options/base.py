@@ -145,9 +145,11 @@ class Options:
         """Every step calls this once its options are complete.
 
         Raises:
-            UserError: an option was given that changes nothing.
+            UserError: an option was given that changes nothing, or an entry's options contradict each other.
         """
         unused, parts = self.unused(), self.parts()
+        for choice in parts:
+            unused |= self.part(choice).unused()
         for name in sorted(self.given):
             if name in unused:
                 raise UserError(f"`{name}` changes nothing here: {unused[name]}")
@@ -176,6 +178,8 @@ class Options:
         """:meth:`record` without what changes nothing or ties it to one run: another run of the same options is started
         from it."""
         left_out = {"resume", *(flag_of(self.flags()[name])[2:] for name in self.unused())}
+        for part in map(self.part, self.parts()):
+            left_out |= {flag_of(option_fields(type(part))[name])[2:] for name in part.unused()}
         return {flag: value for flag, value in self.record().items() if flag not in left_out}
 
     def restored(self, saved: Mapping[str, Any], names: tuple[str, ...], source: str) -> Self:

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from opticornet.cli import main
-from opticornet.options.modes import TrainOptions
+from opticornet.options.config import write_config
+from opticornet.options.modes import PrepareOptions, TrainOptions
 from opticornet.options.parsing import parse
 from opticornet.utils.checkpoints import load_checkpoint
 from opticornet.utils.errors import UserError
@@ -75,3 +76,19 @@ def test_a_run_is_repeated_by_its_own_options(tmp_path, capsys):
     assert all(torch.equal(one[key], other[key]) for key in one)
     changed = [(run / "options.toml").read_text(), (again / "options.toml").read_text()]
     assert changed[0].replace(str(tmp_path / "first"), str(tmp_path / "again")) == changed[1]
+
+
+def test_what_an_entry_does_not_use_is_not_repeated():
+    repeated = PrepareOptions.of(source="oxford", frame_list="names.txt").repeatable()
+    assert "spacing" not in repeated
+    assert repeated["frameList"] == "names.txt"
+    assert "spacing" in PrepareOptions.of(source="oxford").repeatable()
+    PrepareOptions.of(**repeated).refuse_unused()
+
+
+def test_a_part_of_the_method_is_left_out_of_a_file_of_all_options(tmp_path):
+    path = tmp_path / "options.toml"
+    write_config(path, TrainOptions.of().repeatable())
+    options = TrainOptions.of(config=str(path), noDelta=True)
+    options.refuse_unused()
+    assert options.part("pooling").no_delta
