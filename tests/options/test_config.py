@@ -13,6 +13,26 @@ from opticornet.options.parsing import parse
 from opticornet.utils.checkpoints import load_checkpoint
 from opticornet.utils.errors import UserError
 
+ADAGRAD = """
+from dataclasses import dataclass
+
+from torch.optim import Adagrad
+
+from opticornet.learning.optimizers.base import OptimizerOptions
+from opticornet.utils.options import option
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdagradOptions(OptimizerOptions):
+    lr_decay: float = option("--lrDecay", 0.0, "decay of the learning rate")
+
+    def build(self, parameters, lr, weight_decay):
+        return Adagrad(parameters, lr, self.lr_decay, weight_decay)
+
+
+OPTIMIZERS = {"ADAGRAD": AdagradOptions}
+"""
+
 
 def write(tmp_path, text):
     path = tmp_path / "options.toml"
@@ -92,3 +112,23 @@ def test_a_part_of_the_method_is_left_out_of_a_file_of_all_options(tmp_path):
     options = TrainOptions.of(config=str(path), noDelta=True)
     options.refuse_unused()
     assert options.part("pooling").no_delta
+
+
+def test_a_flag_that_chooses_otherwise_replaces_the_options_of_the_choice(tmp_path):
+    path = tmp_path / "options.toml"
+    write_config(path, TrainOptions.of(margin=0.3, w=2, noResidual=True, optim="SGD").repeatable())
+    options = TrainOptions.of(config=str(path), loss="triplet", pooling="seqnet", optim="ADAM")
+    options.refuse_unused()
+    assert (options.part("loss").margin, options.part("pooling").w) == (0.3, 2)  # both losses have it, both methods
+    assert options.chosen.keys() & {"margin2", "no_residual", "dsd_fusion", "momentum"} == set()
+    _, parsed = parse(["--config", str(path), "--loss", "triplet", "--pooling", "seqnet", "--optim", "ADAM"])
+    assert parsed == options
+    with pytest.raises(UserError, match="`margin2` changes nothing here"):  # what was typed is refused still
+        TrainOptions.of(config=str(path), loss="triplet", margin2=0.01).refuse_unused()
+
+
+def test_a_file_may_name_the_plugin_whose_options_it_holds(tmp_path, registries_as_before):
+    plugin = tmp_path / "adagrad.py"
+    plugin.write_text(ADAGRAD)
+    path = write(tmp_path, f'plugin = ["{plugin}"]\noptim = "ADAGRAD"\nlrDecay = 0.5\n')
+    assert TrainOptions.of(config=path).part("optim").lr_decay == 0.5
