@@ -71,7 +71,7 @@ class Options:
             before = from_file.get(choice, cls.flags()[choice].default)
             if given.get(choice, before) == before or before not in registry:
                 continue
-            fields = option_fields(entry(registry, before)).keys()
+            fields = set(option_fields(entry(registry, before)))
             if given[choice] in registry:
                 fields -= option_fields(entry(registry, given[choice])).keys()  # these two have in common
             from_file = {name: value for name, value in from_file.items() if name not in fields}
