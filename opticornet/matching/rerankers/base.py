@@ -1,4 +1,4 @@
-"""What a re-ranker is, and what it may look at."""
+"""What a re-ranker is, and what it is given."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from opticornet.matching.sequences.windows import SequenceSet
 
 @dataclass(frozen=True)
 class RerankSide:
-    """One traverse, as a re-ranker may look at it.
+    """One traverse, as a re-ranker is given it.
 
     Attributes:
         name: of the traverse, for messages.
@@ -31,7 +31,7 @@ class RerankSide:
 
 @dataclass(frozen=True)
 class RerankMaterial:
-    """Everything that a re-ranker may use.
+    """Everything that a re-ranker is given.
 
     Attributes:
         reference, query: the two traverses.
