@@ -322,9 +322,9 @@ def summary(record: records.ResultRecord) -> str:
 
 
 def warnings(reference: records.SideRecord, query: records.SideRecord) -> list[str]:
-    """What a reader of the recalls must know about the frame descriptors."""
+    """What limits the recalls' meaning: frame descriptors of random weights, or made differently on both sides."""
     lines = [
-        f"  warning: descriptors of {side.name} are by {side.descriptors.encoder} with random weights; they tell "
+        f"  warning: descriptors of {side.name} are by {side.descriptors.encoder} with random weights; they say "
         "nothing about trained ones"
         for side in (reference, query)
         if side.descriptors and side.descriptors.is_random

@@ -1,4 +1,4 @@
-"""The command line's arguments as options, and messages about options in the words of the command line."""
+"""The command line's arguments as options, and messages about options by the names of its flags."""
 
 import argparse
 import os
@@ -201,7 +201,7 @@ def _plain(text: str) -> str:
 
 
 def _overview() -> str:
-    """What ``--help`` without a mode says."""
+    """What ``--help`` without a mode prints."""
     lines = [f"usage: {program()} --mode MODE [flags]", "", "Sequence-based visual place recognition. Modes:", ""]
     lines += [f"  {(options.__doc__ or '').splitlines()[0].replace('``', '')}" for options in MODES.values()]
     lines += ["", f"The flags of a mode: {program()} --mode MODE --help"]

@@ -1,4 +1,4 @@
-"""Step: images to frame descriptors."""
+"""Step: from images to frame descriptors."""
 
 import sys
 from pathlib import Path
@@ -9,7 +9,7 @@ from opticornet.utils.extras import needs_extra
 
 
 def extract(options: ExtractOptions) -> Path:
-    """Describe every image of a source by a row of a ``.npy``.
+    """Write one frame descriptor per image of a source, as rows of a ``.npy``.
 
     A run that is killed continues where it stopped when called again, and then writes the same bytes; finished
     work is skipped.
@@ -25,7 +25,7 @@ def extract(options: ExtractOptions) -> Path:
     """
     check_extract_options(options)
     with needs_extra("images"):
-        import cv2  # noqa: F401 - what every extraction needs is missed before any work is done
+        import cv2  # noqa: F401 - a missing library is reported before any work is done
         import PIL  # noqa: F401
     from opticornet.models.images.build import build_from_options
     from opticornet.steps.extraction.inputs import image_source, options_of_traverses
@@ -44,7 +44,7 @@ def extract(options: ExtractOptions) -> Path:
         raise UserError(f"`local`: {options.desc_type} has no local features; fol has")
     if encoder.weights.kind == "random":
         print(
-            f"{options.desc_type}: weights are random, its descriptors tell nothing about trained ones", file=sys.stderr
+            f"{options.desc_type}: weights are random; its descriptors say nothing about trained ones", file=sys.stderr
         )
     base = Path(options.dataset, "descriptors.npy") if options.dataset else Path(options.output)
     with StopRequest() as stop:

@@ -59,9 +59,9 @@ def test(options: TestOptions) -> ResultRecord | None:
     options = options.completed()
     check_test_options(options)
     if options.report:
-        import opticornet.steps.report  # noqa: F401 - now, so that a missing library is said before the work
+        import opticornet.steps.report  # noqa: F401 - a missing library is reported before any work is done
     for folder in filter(None, (options.results_path, options.report)):
-        with writing(folder):  # now, rather than when everything is computed
+        with writing(folder):  # a folder that cannot be written is reported before any work is done
             Path(folder).mkdir(parents=True, exist_ok=True)
     runs = find_runs(options, run)
     with cpu_threads(options.threads):
