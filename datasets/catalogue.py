@@ -107,6 +107,9 @@ def load_dataset(name: str, *, splits: tuple[str, ...] | None = None, **source: 
             files are there: see :func:`opticornet.datasets.images.frames.check_image_files`.
     """
     where = Source.of(**source)
+    for split_name in splits or ():
+        if split_name not in seqnet_layout.ALL_SPLITS:
+            raise UserError(f"`splits` {splits!r}: wanted some of {', '.join(seqnet_layout.ALL_SPLITS)}, as a tuple")
     if name in BUILT_IN:
         dataset = BUILT_IN[name](where, splits)
     else:

@@ -7,15 +7,17 @@ Each step takes either its options object or options by name: a field of its opt
     train(config="data/runs/.../options.toml", lr=1e-3)
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from opticornet.datasets.catalogue import load_dataset
 from opticornet.datasets.traverse import Dataset
 from opticornet.evaluation.records import ResultRecord
 from opticornet.inference.load import TrainedEncoder, load_run
 from opticornet.inference.runs import NEWEST, SAVE_PATH, find_run, read_flags
+from opticornet.options.base import Options
 from opticornet.options.modes import (
     CheckOptions,
     CompareOptions,
@@ -26,21 +28,24 @@ from opticornet.options.modes import (
     TestOptions,
     TrainOptions,
 )
-from opticornet.options.plugins import load_plugin, load_remembered
+from opticornet.options.plugins import load_installed, load_plugin, load_remembered
+from opticornet.utils.errors import UserError
+
+OfMode = TypeVar("OfMode", bound=Options)
 
 
 def train(options: TrainOptions | None = None, **given: Any) -> Path:
     """Learn a sequence encoder. Returns the run folder. See :func:`opticornet.steps.train.train`."""
     from opticornet.steps.train import train as step
 
-    return step(options or TrainOptions.of(**given))
+    return step(_options(TrainOptions, options, given))
 
 
 def test(options: TestOptions | None = None, **given: Any) -> ResultRecord | None:  # noqa: PT028 - not a test
     """Score a method on a split. Returns the result record. See :func:`opticornet.steps.test.test`."""
     from opticornet.steps.test import test as step
 
-    return step(options or TestOptions.of(**given))
+    return step(_options(TestOptions, options, given))
 
 
 test.__test__ = False  # type: ignore[attr-defined]  # not a test, whatever pytest makes of its name
@@ -50,7 +55,7 @@ def extract(options: ExtractOptions | None = None, **given: Any) -> Path:
     """Images to frame descriptors. Returns their path. See :func:`opticornet.steps.extract.extract`."""
     from opticornet.steps.extract import extract as step
 
-    return step(options or ExtractOptions.of(**given))
+    return step(_options(ExtractOptions, options, given))
 
 
 def prepare(options: PrepareOptions | None = None, **given: Any) -> Path:
@@ -58,35 +63,35 @@ def prepare(options: PrepareOptions | None = None, **given: Any) -> Path:
     :func:`opticornet.steps.prepare.prepare`."""
     from opticornet.steps.prepare import prepare as step
 
-    return step(options or PrepareOptions.of(**given))
+    return step(_options(PrepareOptions, options, given))
 
 
 def check(options: CheckOptions | None = None, **given: Any) -> None:
     """Print what is in a dataset and what is wrong with it. See :func:`opticornet.steps.check.check`."""
     from opticornet.steps.check import check as step
 
-    step(options or CheckOptions.of(**given))
+    step(_options(CheckOptions, options, given))
 
 
 def report(options: ReportOptions | None = None, **given: Any) -> Path:
     """Result records to a page and figures. Returns the page. See :func:`opticornet.steps.report.report`."""
     from opticornet.steps.report import report as step
 
-    return step(options or ReportOptions.of(**given))
+    return step(_options(ReportOptions, options, given))
 
 
 def compare(options: CompareOptions | None = None, **given: Any) -> None:
     """Print runs side by side, or the difference of two results. See :func:`opticornet.steps.compare.compare`."""
     from opticornet.steps.compare import compare as step
 
-    step(options or CompareOptions.of(**given))
+    step(_options(CompareOptions, options, given))
 
 
 def demo(options: DemoOptions | None = None, **given: Any) -> None:
     """Train and test against every baseline on built-in data. See :func:`opticornet.steps.demo.demo`."""
     from opticornet.steps.demo import demo as step
 
-    step(options or DemoOptions.of(**given))
+    step(_options(DemoOptions, options, given))
 
 
 def load(
@@ -107,7 +112,8 @@ def load(
     Raises:
         UserError: no such run, a checkpoint that is damaged or does not fit, or a plugin that is gone.
     """
-    folder = find_run(str(run), str(runs_path), save_path)
+    load_installed()
+    folder = find_run(str(run), str(runs_path), save_path, "run")
     load_remembered(read_flags(folder, save_path).get("plugins", {}), (), str(folder))
     return load_run(folder, checkpoint=checkpoint, save_path=save_path)
 
@@ -127,3 +133,19 @@ def load_published(method: str, weights: Any, **options: Any) -> Any:
     from opticornet.inference.published import load_published as load
 
     return load(method, weights, **options)
+
+
+def _options(kind: type[OfMode], options: OfMode | None, given: Mapping[str, Any]) -> OfMode:
+    """A step's options: the object, or those given by name.
+
+    Raises:
+        UserError: both were given, or the object is another one; as :meth:`Options.of`.
+    """
+    load_installed()
+    if options is None:
+        return kind.of(**given)
+    if not isinstance(options, kind):
+        raise UserError(f"{type(options).__name__}: wanted {kind.__name__}, or options by name")
+    if given:
+        raise UserError(f"{', '.join(given)}: give a {kind.__name__}, or options by name, not both")
+    return options

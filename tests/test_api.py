@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import opticornet
+from opticornet.options.modes import TrainOptions
 from opticornet.utils.errors import UserError
 
 
@@ -71,3 +72,40 @@ def test_errors_speak_of_arguments(run, tmp_path):
         opticornet.train(nEpoch=3)
     with pytest.raises(UserError, match="3 frames in windows of 5"):
         opticornet.load(run).encode(np.zeros((3, 256), np.float32))
+
+
+def test_options_are_an_object_or_names_and_never_ignored():
+    options = TrainOptions.of(dataset="synthetic")
+    with pytest.raises(UserError, match="lr: give a TrainOptions, or options by name, not both"):
+        opticornet.train(options, lr=1e-3)
+    with pytest.raises(UserError, match="TrainOptions: wanted TestOptions, or options by name"):
+        opticornet.test(options)
+    with pytest.raises(UserError, match="dict: wanted TrainOptions"):
+        opticornet.train({"lr": 1e-3})
+
+
+def test_wrong_arguments_are_named(run, tmp_path):
+    with pytest.raises(UserError, match="`checkpoint` first: choose one of best, latest"):
+        opticornet.load(run, checkpoint="first")
+    with pytest.raises(UserError, match=r"`run` .*none: no such folder"):
+        opticornet.load(tmp_path / "none")
+    for wrong in (("tset",), "test"):
+        with pytest.raises(UserError, match=r"`splits` .*: wanted some of train, val, test, as a tuple"):
+            opticornet.open_dataset("synthetic", splits=wrong)
+    with pytest.raises(UserError, match=r"`predictions_file` none\.npz: no such file"):
+        opticornet.test(pooling="single+seqmatch", predictions_file="none.npz")
+
+
+def test_what_a_check_prints_speaks_of_flags(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="2 wrong"):
+        opticornet.check(dataset="msls")
+    assert "struct file there (--structPath)" in capsys.readouterr().out
+
+
+def test_an_installed_plugin_is_there_without_the_command_line(monkeypatch):
+    asked = []
+    monkeypatch.setattr("opticornet.api.load_installed", lambda: asked.append(True))
+    with pytest.raises(UserError):
+        opticornet.train(lr=0)
+    assert asked

@@ -1,10 +1,14 @@
 """Decoding and preparing images in worker processes, a batch at a time."""
 
+import io
+import multiprocessing
 import os
+import pickle
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -104,6 +108,9 @@ def image_batches(
 ) -> Iterator[ImageBatch]:
     """Batches of prepared images in order, from image ``start``, decoded by ``workers`` processes (0: this one).
 
+    Where worker processes start anew instead of as copies of this one (macOS), they cannot import a plugin's classes,
+    nor a notebook's: this process decodes for those.
+
     Which images share a batch depends on ``size`` and ``start`` only. At most two batches per worker wait in memory.
     With ``background`` the workers yield the cores to this process: a network on the CPU runs its threads in step, and
     one of them pushed aside holds up all.
@@ -112,6 +119,8 @@ def image_batches(
         UserError: the machine's shared memory is too small for the batches.
     """
     workers = min(workers, source.max_workers)
+    if workers and not _reaches_workers(prepare):
+        workers = 0
     loader = DataLoader(
         _Batches(source, prepare, size, start),
         batch_size=None,
@@ -129,6 +138,37 @@ def image_batches(
                 "use a smaller `batch_size`, fewer `threads`, or `threads` -1"
             ) from error
         raise
+
+
+def _reaches_workers(prepare: Prepare) -> bool:
+    """Whether worker processes can unpickle ``prepare``."""
+    if multiprocessing.get_start_method() == "fork":  # they have whatever this process has
+        return True
+    try:
+        finder = _ModuleNames(io.BytesIO(pickle.dumps(prepare)))
+        finder.load()
+    except (pickle.PicklingError, AttributeError, TypeError):  # a lambda, a class inside a function
+        return False
+    return all(_can_be_imported(name) for name in finder.names)
+
+
+class _ModuleNames(pickle.Unpickler):
+    """Notes the modules that unpickling imports from. Only for what this process has pickled itself."""
+
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file)
+        self.names: set[str] = set()
+
+    def find_class(self, module: str, name: str) -> Any:
+        self.names.add(module.partition(".")[0])
+        return super().find_class(module, name)
+
+
+def _can_be_imported(name: str) -> bool:
+    """Whether another process finds a top-level module by its name; ``find_spec`` of this one knows it already."""
+    if name == "__main__":
+        return hasattr(sys.modules[name], "__file__")  # a script, which worker processes run again
+    return any(finder.find_spec(name, None) is not None for finder in sys.meta_path)
 
 
 def _limit_worker(worker: int, background: bool) -> None:

@@ -327,6 +327,8 @@ def read_predictions(path: str | Path, scene: Scene, top_k: int) -> np.ndarray:
     Raises:
         UserError: not a results file, or one of other data.
     """
+    if not Path(path).is_file():
+        raise UserError(f"`predictions_file` {path}: no such file; a test writes it, a .npz, to `results_path`")
     try:
         with np.load(path, allow_pickle=False) as file:
             predictions = file["preds"]

@@ -31,7 +31,8 @@ def build_encoder(method: SequenceEncoderOptions, name: str, in_dims: int, lengt
         length: L, frames per window.
 
     Raises:
-        UserError: windows of that length are too short for it, or it would not fit into memory.
+        UserError: windows of that length are too short for it, it would not fit into memory, or its options and its
+            encoder disagree on what it takes.
     """
     needed = 4 * 4 * method.weight_count(in_dims)  # bytes: weights, gradients and two moments of each
     if needed > physical_memory():
@@ -39,7 +40,20 @@ def build_encoder(method: SequenceEncoderOptions, name: str, in_dims: int, lengt
             f"{name} with these options and {in_dims}-D frames takes {needed / 2**30:.0f} GiB to train, more than "
             "there is; choose fewer dimensions"
         )
-    encoder = method.build(in_dims, length)
+    try:
+        encoder = method.build(in_dims, length)
+    except ValueError as error:
+        if method.takes == "descriptors":
+            raise
+        raise UserError(
+            f"{name}: takes is 'images' of {type(method).__name__}, so there are {in_dims} frame dimensions to build "
+            f"for, and its encoder refuses: {error}; derive it from ImageSequenceEncoder"
+        ) from error
+    if encoder.takes != method.takes:
+        raise UserError(
+            f"{name}: takes is {method.takes!r} of {type(method).__name__} and {encoder.takes!r} of its encoder "
+            f"{type(encoder).__name__}; wanted the same of both"
+        )
     if length < encoder.min_length:
         raise UserError(
             f"`sequence_length` {length} is below {encoder.min_length}, the fewest frames that {name} takes with these "
@@ -188,6 +202,8 @@ def load_run(run: Path, *, checkpoint: str = "best", save_path: str = SAVE_PATH)
     Raises:
         UserError: no checkpoint, a method that is not known here, or weights that do not fit it.
     """
+    if checkpoint not in ("best", "latest"):
+        raise UserError(f"`checkpoint` {checkpoint}: choose one of best, latest")
     flags = read_flags(run, save_path)
     method = str(flags.get("pooling"))
     kind = entry(SEQUENCE_ENCODERS, method)

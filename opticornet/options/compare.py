@@ -17,5 +17,5 @@ class CompareOptions(Options):
     save_path: str = option("--savePath", "checkpoints", "folder of a run's checkpoints, inside the run")
 
     def unused(self) -> dict[str, str]:
-        runs = ("runs", "sort", "csv", "save_path")
-        return dict.fromkeys(runs, "`diff` compares results, not runs") if self.diff else {}
+        of_runs = ("runs", "sort", "csv", "save_path")
+        return dict.fromkeys(of_runs, "two results are compared, not runs; leave out `diff`") if self.diff else {}

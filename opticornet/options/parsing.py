@@ -116,7 +116,9 @@ def _add_entries(parser: argparse.ArgumentParser, options: type[Options]) -> Non
         added.add(flag)
         key = (choice, *kinds)
         if key not in sections:
-            sections[key] = parser.add_argument_group(f"{flag_of(options.flags()[choice])} {', '.join(kinds)}")
+            sections[key] = parser.add_argument_group(
+                f"{flag_of(options.flags()[choice])} {', '.join(name.rstrip(':') for name in kinds)}"
+            )
         hints = [get_type_hints(kind)[field_name] for kind in kinds.values()]
         sections[key].add_argument(flag, dest=field_name, default=argparse.SUPPRESS, **_form(fields, hints))
 
@@ -128,7 +130,7 @@ def _form(fields: dict[str, Field], hints: list[Any]) -> dict[str, Any]:
     """
     first, hint = next(iter(fields.values())), hints[0]
     kinds = {plain_type(one) for one in hints}
-    text = first.metadata["help"] + _shown_defaults(fields)
+    text = _help(fields)
     if kinds == {bool}:
         return {"action": "store_true", "help": first.metadata["help"]}
     form: dict[str, Any] = {"help": text, "type": kinds.pop() if len(kinds) == 1 else _number_or_text}
@@ -150,18 +152,16 @@ def _form(fields: dict[str, Field], hints: list[Any]) -> dict[str, Any]:
     return form
 
 
-def _shown_defaults(fields: dict[str, Field]) -> str:
-    """What help says of the default; of each entry where they differ."""
-    shown = {
-        name: " ".join(map(str, f.default)) if isinstance(f.default, tuple) else str(f.default)
-        for name, f in fields.items()
-        if f.default not in ("", (), None)
-    }
-    if not shown:
-        return ""
-    if len(set(shown.values())) == 1 and len(shown) == len(fields):
-        return f" (default {next(iter(shown.values()))})"
-    return f" (default {', '.join(f'{name} {value}' for name, value in shown.items())})"
+def _help(fields: dict[str, Field]) -> str:
+    """What an option does in each entry that has it, and its default; once, where it is the same in all."""
+    names: dict[str, list[str]] = {}
+    for name, f in fields.items():
+        shown = " ".join(map(str, f.default)) if isinstance(f.default, tuple) else f.default
+        default = "" if f.default in ("", (), None) else f" (default {shown})"
+        names.setdefault(f.metadata["help"] + default, []).append(name)
+    if len(names) == 1:
+        return next(iter(names))
+    return "; ".join(f"{', '.join(those)}: {text}" for text, those in names.items())
 
 
 def _number_or_text(text: str) -> int | float | str:

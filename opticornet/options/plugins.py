@@ -163,7 +163,7 @@ def _clash(name: str, flag: str, other: type, *, same_registry: bool) -> str:
     return ""
 
 
-def _is_of(kind: str | type, module: ModuleType) -> bool:
+def _is_of(kind: object, module: ModuleType) -> bool:
     """Whether an entry comes from an earlier state of a plugin file: what it added then may be replaced."""
     file = getattr(sys.modules.get(getattr(kind, "__module__", "")), "__file__", None)
     return file is not None and file == getattr(module, "__file__", None)

@@ -2,6 +2,7 @@
 
 from opticornet.datasets.check import check_dataset, render
 from opticornet.options.modes import CheckOptions
+from opticornet.options.parsing import in_flags
 from opticornet.utils.errors import UserError
 
 
@@ -13,6 +14,6 @@ def check(options: CheckOptions) -> None:
     """
     options.refuse_unused()
     report = check_dataset(options.dataset, **options.source())
-    print("\n".join(render(report)))
+    print(in_flags("\n".join(render(report)), CheckOptions))
     if report.errors:
         raise UserError(f"dataset {report.name}: {len(report.errors)} wrong, first: {report.errors[0]}")

@@ -13,6 +13,7 @@ from opticornet.inference.runs import FLAGS, read_flags
 from opticornet.learning.history import read_epochs
 from opticornet.models.sequences import SEQUENCE_ENCODERS
 from opticornet.options.modes import CompareOptions, TrainOptions
+from opticornet.options.parsing import in_flags
 from opticornet.reports.difference import as_text, difference
 from opticornet.reports.results import read_results
 from opticornet.utils.checkpoints import BEST, load_checkpoint
@@ -70,7 +71,7 @@ def compare(options: CompareOptions) -> None:
         return
     runs, notes = find_runs(options.runs, options.save_path)
     for note in notes:
-        print(f"note: {note}", file=sys.stderr)
+        print(f"note: {in_flags(note, CompareOptions)}", file=sys.stderr)
     runs = sort_runs(runs, options.sort)
     rows = table(runs)
     print(aligned(rows, width=shutil.get_terminal_size().columns if sys.stdout.isatty() else None))

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from opticornet.options.modes import ReportOptions
+from opticornet.options.parsing import in_flags
 from opticornet.reports import table
 from opticornet.reports.matrix import SimilarityMatrix, similarity_matrix
 from opticornet.reports.protocols import Protocol, group_by_protocol
@@ -44,7 +45,7 @@ def report(options: ReportOptions) -> Path:
     write_text(folder / "table.tex", table.as_latex(results, protocols))
     count = write_figures(results, protocols, matrices, folder)
     for note in notes:
-        print(f"note: {note}", file=sys.stderr)
+        print(f"note: {in_flags(note, ReportOptions)}", file=sys.stderr)
     if not options.quiet:
         size = page.stat().st_size / 2**20
         read = "1 result" if len(results) == 1 else f"{len(results)} results"

@@ -66,12 +66,31 @@ def test_help_lists_the_modes_without_heavy_imports(root):
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_a_flag_that_several_choices_have_takes_what_the_chosen_one_takes(capsys):
+def test_a_flag_that_several_choices_have_takes_what_the_chosen_one_takes():
     line = ["--mode", "extract", "--images", "x", "--output", "x.npy", "--descType"]
     assert parse([*line, "dinov2_vits14", "--pool", "cls"])[1].part("desc_type").pool == "cls"
     assert parse([*line, "resnet18", "--pool", "gmp"])[1].part("desc_type").pool == "gmp"
     with pytest.raises(UserError, match=r"`pool` gmp.*: choose one of cls, gem"):
         parse([*line, "dinov2_vits14", "--pool", "gmp"])
+
+
+def shown(mode, capsys):
+    """The help of a mode, a line per option."""
     with pytest.raises(SystemExit):
-        parse(["--mode", "prepare", "--help"])
-    assert "(default msls 10.0, utm-names 25.0)" in " ".join(capsys.readouterr().out.split())
+        parse(["--mode", mode, "--help"])
+    return " ".join(capsys.readouterr().out.split()).replace(" --", "\n--")
+
+
+def test_help_says_where_entries_have_other_defaults(capsys):
+    text = shown("prepare", capsys)
+    assert "nordland: reference traverse, a folder (default summer); oxford: reference traverse" in text
+    assert "; folders, vpr-bench: reference traverse, a folder\n" in text
+    assert "default: 1 or 10; utm-names: metres within which a match is correct (default 25.0)" in text
+    assert "--camera STR folder of the images in a traverse (default stereo/left)" in text
+
+
+def test_help_groups_the_options_of_every_mode_last(capsys):
+    text = shown("test", capsys).partition("show this help")[2]
+    assert text.index("Where options and additions come from:") > text.index("--report STR")
+    assert text.index("\n--config STR") > text.index("\n--dataset STR")
+    assert "hub:\n--imageSize" in shown("extract", capsys)

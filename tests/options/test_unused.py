@@ -41,7 +41,7 @@ MARGIN = "--margin changes nothing here: it is an option of --loss quadruplet or
         ("train --noDelta --noLstm", "--noLstm changes nothing here: --noDelta leaves the LSTM out already"),
         ("train --noLstm --noResidual", "--noResidual changes nothing here: --noLstm leaves the LSTM out"),
         ("train --noDelta --dsdFusion sum", "--dsdFusion changes nothing here: with --noDelta there is no difference"),
-        ("compare --diff a.json b.json --sort R@1", "--sort changes nothing here: --diff compares results, not runs"),
+        ("compare --diff a.json b.json --sort R@1", "--sort changes nothing here: two results are compared, not runs"),
         ("check --seed 5", "--seed changes nothing here"),
         (
             "prepare --source oxford --root . --output x --frameList y --spacing 3",
@@ -49,6 +49,10 @@ MARGIN = "--margin changes nothing here: it is an option of --loss quadruplet or
         ),
         ("test --pooling single --ckpt latest", "--ckpt changes nothing here: no weights are loaded"),
         ("check --structPath x", "--structPath changes nothing here: it is for --dataset nordland-sw"),
+        (
+            "compare --diff a b --csv x",
+            "--csv changes nothing here: two results are compared, not runs; leave out --diff",
+        ),
         ("prepare --source vpr-bench --root . --output x --spacing 3", "it is an option of --source oxford"),
         ("extract --descType scicevpr --images x --output x.npy --imageSize 3 3", "--imageSize changes nothing here"),
         ("extract --descType hog --images x --output x.npy --pool gem", "--pool changes nothing here"),

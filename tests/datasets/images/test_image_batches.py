@@ -1,6 +1,10 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from opticornet.datasets.images.batches import image_batches
 from opticornet.datasets.images.decoding import BadImageError
@@ -54,3 +58,85 @@ def test_an_image_of_another_size_is_named():
     (batch,) = image_batches(Numbers(4, larger={2}), prepare, size=4)
     assert batch.odd == "2.png"
     assert batch.names == ["0.png", "1.png"]
+
+
+SPAWNED = """
+import multiprocessing
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from opticornet.datasets.images import batches
+from opticornet.models.images.base import Preprocess
+from opticornet.options.plugins import load_plugin
+
+
+@dataclass(frozen=True)
+class OfScript:
+    inner: object
+
+
+if __name__ == "__main__":
+    multiprocessing.set_start_method("spawn")
+    plugin = load_plugin(Path(sys.argv[1]))
+    here = [Preprocess(None), OfScript(Preprocess(None))]
+    not_there = [plugin.Twice(), OfScript(plugin.Twice()), lambda image: image]
+    print([batches._reaches_workers(prepare) for prepare in here + not_there])
+    del sys.modules["__main__"].__file__  # as in a notebook
+    print(batches._reaches_workers(OfScript(Preprocess(None))))
+"""
+
+TWICE = """
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from opticornet.models.images.base import ImageEncoderOptions, PrecomputedEncoder
+
+
+@dataclass(frozen=True)
+class Twice:
+    grey: ClassVar[bool] = False
+
+    def __call__(self, image):
+        return 2 * image.reshape(-1).astype(np.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TwiceOptions(ImageEncoderOptions):
+    def build(self):
+        return PrecomputedEncoder(Twice(), 12)
+
+
+IMAGE_ENCODERS = {"twice": TwiceOptions}
+"""
+
+
+def test_processes_that_start_anew_cannot_decode_for_plugins_and_notebooks(root, tmp_path):
+    script, plugin = tmp_path / "script.py", tmp_path / "twice.py"
+    script.write_text(SPAWNED)
+    plugin.write_text(TWICE)
+    done = subprocess.run(
+        [sys.executable, script, plugin], env={"PYTHONPATH": str(root)}, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.splitlines() == ["[True, True, False, False, False]", "False"], done.stderr
+
+
+def test_an_encoder_of_a_plugin_is_extracted_where_processes_start_anew(root, tmp_path):
+    (tmp_path / "images").mkdir()
+    for i in range(3):
+        Image.new("RGB", (2, 2), (i + 1, 0, 0)).save(tmp_path / "images" / f"{i}.png")
+    (tmp_path / "twice.py").write_text(TWICE)
+    code = "import multiprocessing, sys; from opticornet.cli import main; multiprocessing.set_start_method('spawn')"
+    arguments = ["--plugin", "twice.py", "--descType", "twice", "--images", "images", "--output", "rows.npy"]
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}; sys.exit(main(sys.argv[1:]))", "--mode", "extract", *arguments],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert np.load(tmp_path / "rows.npy").shape == (3, 12)
