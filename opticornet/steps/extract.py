@@ -162,7 +162,7 @@ def _extract(
             "rows": progress.rows,
             "source": options.images,
             "skipped": progress.skipped,
-            "versions": versions("torch", "numpy", "PIL", "cv2"),
+            "versions": versions("torch", "torchvision", "timm", "numpy", "PIL", "cv2", "sklearn"),
             "names": [name for name in source.names if name not in skipped],
         },
         standardised=options.standardise == "traverse",
