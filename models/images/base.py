@@ -236,11 +236,6 @@ def load_state(model: nn.Module, state: Mapping[str, Tensor], source: str | Path
     model.load_state_dict(tensors, assign=any(value.is_meta for value in own.values()))
 
 
-def load_weights(model: nn.Module, path: str | Path) -> None:
-    """Load the checkpoint ``path`` into ``model``, strictly; see :func:`read_state_dict` and :func:`load_state`."""
-    load_state(model, read_state_dict(path), path)
-
-
 @dataclass(frozen=True)
 class Published:
     """A checkpoint that an encoder's authors publish: its file name, their project, the page that links it."""

@@ -1,4 +1,4 @@
-"""What a re-ranker is, and what it may look at."""
+"""What a re-ranker is, and what it is given."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from opticornet.utils.options import Choice
 
 @dataclass(frozen=True)
 class RerankSide:
-    """One traverse, as a re-ranker may look at it.
+    """One traverse, as a re-ranker is given it.
 
     Attributes:
         name: of the traverse, for messages.
@@ -32,7 +32,7 @@ class RerankSide:
 
 @dataclass(frozen=True)
 class RerankMaterial:
-    """Everything that a re-ranker may use.
+    """Everything that a re-ranker is given.
 
     Attributes:
         reference, query: the two traverses.
