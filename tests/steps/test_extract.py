@@ -103,7 +103,7 @@ def test_each_image_becomes_the_row_of_its_place(photos):
     assert record["dims"] == 3136
     assert record["preprocess"] == {"kind": "Hog", "size": [64, 64]}
     assert record["weights"]["kind"] == "none"
-    assert record["versions"].keys() >= {"python", "torch", "numpy", "PIL", "cv2"}
+    assert record["versions"].keys() >= {"python", "torch", "numpy", "PIL", "cv2", "torchvision", "timm"}
     encoder = opticornet.models.images.build.build_image_encoder("hog")
     alone = encoder(torch.from_numpy(encoder.preprocess(decode(photos / "7.png", grey=True)))[None])
     np.testing.assert_allclose(rows[7], alone[0], atol=1e-6)

@@ -48,7 +48,7 @@ def write_descriptors(job: ExtractionJob, stop: StopRequest) -> Path:
             "rows": progress.rows,
             "source": options.images,
             "skipped": progress.skipped,
-            "versions": versions("torch", "numpy", "PIL", "cv2"),
+            "versions": versions("torch", "torchvision", "timm", "numpy", "PIL", "cv2", "sklearn"),
             "names": [name for name in source.names if name not in skipped],
         },
         standardised=options.standardise == "traverse",
