@@ -45,15 +45,17 @@ class Options:
             UserError: an unknown option, a value of another type, outside its choices, not finite or too small; a
                 ``config`` or ``plugin`` that cannot be read.
         """
+        from_file: dict[str, Any] = {}
         if given.get("config"):
             from_file = {key: value for key, value in read_config(given["config"]).items() if key != "mode"}
-            given = {cls.locate(key, from_file)[1]: value for key, value in from_file.items()} | {
-                cls.locate(key, from_file)[1]: value for key, value in given.items()
-            }
-        if given.get("plugin"):
-            plugins = check_value(cls, "plugin", given["plugin"])
-            given["plugin"] = tuple(str(Path(path).absolute()) for path in plugins)
+        if plugins := given.get("plugin") or from_file.get("plugin"):  # first: options may be a plugin's
+            given["plugin"] = tuple(str(Path(path).absolute()) for path in check_value(cls, "plugin", plugins))
             load_plugins(given["plugin"])
+        if from_file:
+            filed, given = (
+                {cls.locate(key, from_file)[1]: value for key, value in values.items()} for values in (from_file, given)
+            )
+            given = cls._without_replaced(filed, given) | given
         values: dict[str, Any] = {}
         for key, value in given.items():
             owner, name = cls.locate(key, given)
@@ -61,6 +63,19 @@ class Options:
         own = {name: value for name, value in values.items() if name in cls.flags()}
         chosen = {name: value for name, value in values.items() if name not in own}
         return cls(**own, chosen=chosen, given=frozenset(values))
+
+    @classmethod
+    def _without_replaced(cls, from_file: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+        """A file's options without those of a choice that ``given`` makes otherwise: its loss, thus its margin."""
+        for choice, registry in cls.registries().items():
+            before = from_file.get(choice, cls.flags()[choice].default)
+            if given.get(choice, before) == before or before not in registry:
+                continue
+            fields = set(option_fields(entry(registry, before)))
+            if given[choice] in registry:
+                fields -= option_fields(entry(registry, given[choice])).keys()  # these two have in common
+            from_file = {name: value for name, value in from_file.items() if name not in fields}
+        return from_file
 
     @classmethod
     def flags(cls) -> dict[str, Field]:
@@ -145,9 +160,11 @@ class Options:
         """Every step calls this once its options are complete.
 
         Raises:
-            UserError: an option was given that changes nothing.
+            UserError: an option was given that changes nothing, or an entry's options contradict each other.
         """
         unused, parts = self.unused(), self.parts()
+        for choice in parts:
+            unused |= self.part(choice).unused()
         for name in sorted(self.given):
             if name in unused:
                 raise UserError(f"`{name}` changes nothing here: {unused[name]}")
@@ -176,6 +193,8 @@ class Options:
         """:meth:`record` without what changes nothing or ties it to one run: another run of the same options is started
         from it."""
         left_out = {"resume", *(flag_of(self.flags()[name])[2:] for name in self.unused())}
+        for part in map(self.part, self.parts()):
+            left_out |= {flag_of(option_fields(type(part))[name])[2:] for name in part.unused()}
         return {flag: value for flag, value in self.record().items() if flag not in left_out}
 
     def restored(self, saved: Mapping[str, Any], names: tuple[str, ...], source: str) -> Self:

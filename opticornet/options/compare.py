@@ -15,3 +15,7 @@ class CompareOptions(Options):
     csv: str = option("--csv", "", "also write the table to this file")
     diff: tuple[str, ...] = option("--diff", (), "two result records: which queries only one of them gets right")
     save_path: str = option("--savePath", "checkpoints", "folder of a run's checkpoints, inside the run")
+
+    def unused(self) -> dict[str, str]:
+        runs = ("runs", "sort", "csv", "save_path")
+        return dict.fromkeys(runs, "`diff` compares results, not runs") if self.diff else {}

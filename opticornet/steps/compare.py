@@ -59,6 +59,7 @@ def compare(options: CompareOptions) -> None:
     Raises:
         UserError: no run found, an unknown column to sort by, or results that cannot be compared.
     """
+    options.refuse_unused()
     if options.diff:
         if len(options.diff) != 2:
             raise UserError(f"`diff` takes two result records, found {len(options.diff)}")

@@ -64,3 +64,14 @@ def test_help_lists_the_modes_without_heavy_imports(root):
     for mode in MODES:
         assert f"--mode {mode}" in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_flag_that_several_choices_have_takes_what_the_chosen_one_takes(capsys):
+    line = ["--mode", "extract", "--images", "x", "--output", "x.npy", "--descType"]
+    assert parse([*line, "dinov2_vits14", "--pool", "cls"])[1].part("desc_type").pool == "cls"
+    assert parse([*line, "resnet18", "--pool", "gmp"])[1].part("desc_type").pool == "gmp"
+    with pytest.raises(UserError, match=r"`pool` gmp.*: choose one of cls, gem"):
+        parse([*line, "dinov2_vits14", "--pool", "gmp"])
+    with pytest.raises(SystemExit):
+        parse(["--mode", "prepare", "--help"])
+    assert "(default msls 10.0, utm-names 25.0)" in " ".join(capsys.readouterr().out.split())

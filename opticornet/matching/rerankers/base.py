@@ -10,6 +10,7 @@ import torch
 from opticornet.matching.ranking import Ranking
 from opticornet.matching.sequences.base import SequenceMatcher
 from opticornet.matching.sequences.windows import SequenceSet
+from opticornet.utils.options import Choice
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class RerankMaterial:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reranker(ABC):
+class Reranker(Choice, ABC):
     """Re-orders candidates: the entry of a re-ranker in ``RERANKERS``.
 
     A subclass is a frozen dataclass, whose fields are declared by :func:`opticornet.utils.options.option`.
@@ -66,7 +67,7 @@ class Reranker(ABC):
         """Frames per window that are compared, where the search looked at ``length``."""
         return length
 
-    def check(self, reference: RerankSide, query: RerankSide) -> None:  # noqa: B027 - most have nothing to check
+    def check(self, reference: RerankSide, query: RerankSide) -> None:
         """Called before anything is computed, without ``windows``.
 
         Raises:
