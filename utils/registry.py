@@ -25,11 +25,22 @@ def entry(registry: Registry, name: str) -> type[Any]:
         name = name if (prefix := f"{name.partition(':')[0]}:") not in registry else prefix
     if name not in registry:
         raise UserError(f"unknown name {name!r}{nearest(name, registry)}; choose one of {', '.join(registry)}")
-    found = registry[name]
-    if isinstance(found, str):
-        module, _, attribute = found.partition(":")
-        found = getattr(import_module(module), attribute)
-    return found
+    return imported(registry[name], name)
+
+
+def imported(kind: "str | type[Any]", name: str) -> type[Any]:
+    """An entry of a registry, imported where it is text.
+
+    Raises:
+        UserError: there is no such module, or no such class in it.
+    """
+    if not isinstance(kind, str):
+        return kind
+    module, _, attribute = kind.partition(":")
+    try:
+        return getattr(import_module(module), attribute)
+    except (ImportError, ValueError, AttributeError) as error:
+        raise UserError(f"{name}: {kind} cannot be imported: {error}") from error
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

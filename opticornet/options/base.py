@@ -51,18 +51,28 @@ class Options:
         if plugins := given.get("plugin") or from_file.get("plugin"):  # first: options may be a plugin's
             given["plugin"] = tuple(str(Path(path).absolute()) for path in check_value(cls, "plugin", plugins))
             load_plugins(given["plugin"])
-        if from_file:
-            filed, given = (
-                {cls.locate(key, from_file)[1]: value for key, value in values.items()} for values in (from_file, given)
-            )
-            given = cls._without_replaced(filed, given) | given
-        values: dict[str, Any] = {}
-        for key, value in given.items():
-            owner, name = cls.locate(key, given)
-            values[name] = check_value(owner, name, value)
+        filed = cls._by_name(from_file, from_file)
+        given = cls._by_name(given, from_file | given)
+        given = cls._without_replaced(filed, given) | given
+        values = {name: check_value(cls.locate(name, given)[0], name, value) for name, value in given.items()}
         own = {name: value for name, value in values.items() if name in cls.flags()}
         chosen = {name: value for name, value in values.items() if name not in own}
         return cls(**own, chosen=chosen, given=frozenset(values))
+
+    @classmethod
+    def _by_name(cls, values: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
+        """Values by field name or flag, by field name; ``chosen`` says whose options they are.
+
+        Raises:
+            UserError: an unknown option, or one that comes by its name and by its flag.
+        """
+        named: dict[str, Any] = {}
+        for key, value in values.items():
+            _, name = cls.locate(key, chosen)
+            if name in named:
+                raise UserError(f"`{name}` was given twice, by its name and by its flag; leave one out")
+            named[name] = value
+        return named
 
     @classmethod
     def _without_replaced(cls, from_file: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,8 @@ def read_config(path: str | Path) -> dict[str, Any]:
     Raises:
         UserError: no such file, not TOML, or tables where values are wanted.
     """
+    if not isinstance(path, str | Path):  # a number would be a file that is open already
+        raise UserError(f"`config` {path!r}: wanted the path of a TOML file")
     try:
         with open(path, "rb") as file:
             values = tomllib.load(file)
@@ -27,9 +29,11 @@ def read_config(path: str | Path) -> dict[str, Any]:
         raise UserError(f"`config` {path} is not TOML: {error}") from error
     for key, value in values.items():
         if isinstance(value, dict):
-            raise UserError(f"`config` {path}: [{key}] is a table; wanted options as `name = value`")
+            raise UserError(f"`config` {path}: [{key}] is a table; wanted options, each a name = a value")
         if key == "config":
             raise UserError(f"`config` {path} names another one; wanted options only")
+    if not isinstance(values.get("mode", ""), str):
+        raise UserError(f"`config` {path}: mode {values['mode']!r}: wanted text")
     return values
 
 

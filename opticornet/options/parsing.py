@@ -12,7 +12,7 @@ from opticornet.options.config import read_config
 from opticornet.options.modes import MODES
 from opticornet.options.plugins import load_installed, load_plugins
 from opticornet.utils.errors import UserError
-from opticornet.utils.options import flag_of, is_tuple, option_fields, plain_type
+from opticornet.utils.options import check_value, flag_of, is_tuple, option_fields, plain_type
 from opticornet.utils.program import program
 
 
@@ -39,7 +39,7 @@ def parse(arguments: Sequence[str]) -> tuple[str, Options]:
     if config.get("mode", mode) != mode:
         raise UserError(f"`config` {known.config} is for another mode than {mode}")
     options = MODES[mode]
-    load_plugins([*config.get("plugin", ()), *known.plugin])
+    load_plugins([*check_value(options, "plugin", config.get("plugin", ())), *known.plugin])
     given = _own_flags(mode, options, arguments)
     if given is None:  # some belong to what is chosen by name
         given = vars(_parser(mode, options, with_entries=True).parse_args(arguments))

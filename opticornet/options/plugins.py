@@ -9,15 +9,19 @@ Installed packages announce the module that holds them as an entry point of the 
 
 import hashlib
 import importlib.util
+import inspect
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
+from typing import get_type_hints
 
-from opticornet.options.registries import REGISTRIES
+from opticornet.options.registries import BASES, REGISTRIES
 from opticornet.utils.errors import UserError
+from opticornet.utils.options import flag_of, option_fields
+from opticornet.utils.registry import imported
 
 GROUP = "opticornet.plugins"
 _installed: set[str] = set()  # once per process, as imports are
@@ -56,7 +60,7 @@ def load_plugin(path: Path) -> ModuleType:
         add_registries(module, str(path))
     except BaseException as error:
         del sys.modules[name]
-        if isinstance(error, UserError) or not isinstance(error, Exception):
+        if isinstance(error, UserError) or not isinstance(error, Exception | SystemExit):
             raise
         raise UserError(f"`plugin` {path} fails: {type(error).__name__}: {error}") from error
     return module
@@ -90,12 +94,73 @@ def add_registries(module: ModuleType, source: str) -> None:
         raise UserError(f"the plugin {source} adds nothing: wanted a dictionary named {' or '.join(REGISTRIES)}")
     for registry, additions in found.items():
         for name, kind in additions.items():
-            if name in REGISTRIES[registry] and not _is_of(REGISTRIES[registry][name], module):
-                raise UserError(f"the plugin {source} adds {name!r} to {registry}, which has one; choose another name")
-            if not isinstance(kind, str) and not (isinstance(kind, type) and is_dataclass(kind)):
-                raise UserError(f"the plugin {source} adds {name!r} to {registry}, which is no dataclass of options")
+            what = f"the plugin {source} adds {name!r} to {registry}"
+            there = REGISTRIES[registry].get(name)
+            if there is not None and there != kind and not _is_of(there, module):
+                raise UserError(f"{what}, which has one; choose another name")
+            if not isinstance(name, str):
+                raise UserError(f"{what}: wanted text as its name")
+            _check_entry(imported(kind, name), registry, what)
+    _check_options(found, source)
     for registry, additions in found.items():
         REGISTRIES[registry].update(additions)
+
+
+def _check_entry(kind: object, registry: str, what: str) -> None:
+    """Raise :class:`UserError` where what a plugin adds cannot be an entry of the registry."""
+    if not (isinstance(kind, type) and is_dataclass(kind)):
+        raise UserError(f"{what}, which is no dataclass of options")
+    base = imported(BASES[registry], registry)
+    if not issubclass(kind, base):
+        raise UserError(f"{what}, which does not derive from {base.__module__}.{base.__name__}")
+    if inspect.isabstract(kind):
+        raise UserError(f"{what}, which lacks {', '.join(sorted(kind.__abstractmethods__))}")
+    for f in fields(kind):
+        if f.default is MISSING and f.default_factory is MISSING and f.init:
+            raise UserError(f"{what}, whose field {f.name} has no default")
+    try:
+        get_type_hints(kind)
+    except Exception as error:  # an annotation may be any expression
+        raise UserError(f"{what}, whose annotations fail: {type(error).__name__}: {error}") from error
+    for f in option_fields(kind).values():
+        if not flag_of(f).startswith("--"):
+            raise UserError(f"{what}, whose flag {flag_of(f)!r} does not begin with --")
+
+
+def _check_options(found: Mapping[str, Mapping[str, str | type]], source: str) -> None:
+    """Raise :class:`UserError` where an option that a plugin adds would be taken for another one of the same mode.
+
+    Entries of one registry may share an option: one of them is in use at a time.
+    """
+    from opticornet.options.modes import MODES  # which knows of plugins itself
+
+    for mode, options in MODES.items():
+        new = [
+            (choice, name, imported(kind, name))
+            for choice, registry in options.registries().items()
+            for additions in (found[known] for known in found if REGISTRIES[known] is registry)
+            for name, kind in additions.items()
+        ]
+        names = {(choice, name) for choice, name, _ in new}
+        others = [other for other in options.entries() if other[:2] not in names] if new else []
+        for choice, name, kind in new:
+            for field_name, f in option_fields(kind).items():
+                what = f"the plugin {source}: the option {field_name}, {flag_of(f)}, of {name!r}"
+                for own_name, own in options.flags().items():
+                    if own_name == field_name or flag_of(own) == flag_of(f):
+                        raise UserError(f"{what} is taken by --mode {mode} itself ({flag_of(own)}); rename it")
+                for other_choice, other_name, other in (*others, *new):
+                    if clash := _clash(field_name, flag_of(f), other, same_registry=choice == other_choice):
+                        raise UserError(f"{what} is taken by {other_name!r} ({clash}); rename it")
+
+
+def _clash(name: str, flag: str, other: type, *, same_registry: bool) -> str:
+    """An option of another entry, name and flag, that could be taken for this one; else an empty text."""
+    for other_name, f in option_fields(other).items():
+        alike = (other_name == name) + (flag_of(f) == flag)
+        if alike == 1 or (alike and not same_registry):
+            return f"{other_name}, {flag_of(f)}"
+    return ""
 
 
 def _is_of(kind: str | type, module: ModuleType) -> bool:
@@ -125,7 +190,9 @@ def load_remembered(plugins: Mapping[str, str], loaded: Iterable[str | Path], ru
         if Path(path).name in names:
             continue
         if not Path(path).is_file():
-            raise UserError(f"{run} needs the plugin {path}, which is not there; give it with `plugin`")
+            raise UserError(
+                f"{run} needs the plugin {path}, which is not there; give a file of that name with `plugin`"
+            )
         if plugin_sha256(Path(path)) != sha256:
             raise UserError(f"{run} needs the plugin {path}, which has changed since; give it with `plugin` to use it")
         load_plugin(Path(path))

@@ -20,3 +20,15 @@ REGISTRIES: dict[str, Registry] = {
     "RERANKERS": RERANKERS,
     "SOURCES": SOURCES,
 }
+
+# What the entries of each derive from: written out, since the bases import what the registries do not need.
+BASES: dict[str, str] = {
+    "SEQUENCE_ENCODERS": "opticornet.models.sequences.base:SequenceEncoderOptions",
+    "IMAGE_ENCODERS": "opticornet.models.images.base:ImageEncoderOptions",
+    "LOSSES": "opticornet.learning.losses.base:LossOptions",
+    "OPTIMIZERS": "opticornet.learning.optimizers.base:OptimizerOptions",
+    "SCHEDULES": "opticornet.learning.schedules.per_epoch:Schedule",
+    "SEQUENCE_MATCHERS": "opticornet.matching.sequences.base:SequenceMatcher",
+    "RERANKERS": "opticornet.matching.rerankers.base:Reranker",
+    "SOURCES": "opticornet.datasets.prepare.prepared:Source",
+}

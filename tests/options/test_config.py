@@ -65,9 +65,14 @@ def test_the_file_may_name_the_mode(tmp_path):
         ("seqL = 2.5", "--seqL 2.5: wanted a whole number"),
         ("amp = 1", "--amp 1: wanted true or false"),
         ('loss = "none"', "--loss none"),
-        ("[train]\nlr = 1", "[train] is a table"),
+        ("[train]\nlr = 1", "[train] is a table; wanted options, each a name = a value"),
         ("lr = = 1", "is not TOML"),
         ('mode = "fly"', "there is no mode fly"),
+        ('mode = ["train"]', "mode ['train']: wanted text"),
+        ("plugin = 3", "--plugin 3: wanted several values, each text"),
+        ("plugin = [3]", "--plugin 3: wanted text"),
+        ('plugin = "mine.py"', "--plugin 'mine.py': wanted several values, each text"),
+        ("seqL = 5\nsequence_length = 6", "--seqL was given twice, by its name and by its flag"),
         ('pooling = "delta-lstm"\nnoLstm = true', "--noLstm changes nothing here: it is an option of --pooling dsdnet"),
     ],
 )
@@ -76,6 +81,18 @@ def test_a_bad_file_is_one_line(tmp_path, capsys, text, message):
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_a_number_is_no_file():
+    with pytest.raises(UserError, match="`config` 3: wanted the path of a TOML file"):
+        TrainOptions.of(config=3)
+
+
+def test_an_argument_by_flag_overrides_the_file_s_by_name(tmp_path):
+    path = write(tmp_path, "sequence_length = 7")
+    assert TrainOptions.of(config=path, seqL=9).sequence_length == 9
+    with pytest.raises(UserError, match="`sequence_length` was given twice"):
+        TrainOptions.of(seqL=9, sequence_length=9)
 
 
 def test_a_missing_file_is_one_line(tmp_path, capsys):

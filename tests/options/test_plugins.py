@@ -106,7 +106,21 @@ def test_a_plugin_that_changed_replaces_what_it_added(weighted):
         ("x = 1", "adds nothing: wanted a dictionary named SEQUENCE_ENCODERS or"),
         (WEIGHTED.replace('"weighted"', '"dsdnet"'), "adds 'dsdnet' to SEQUENCE_ENCODERS, which has one"),
         ("SEQUENCE_ENCODERS = {'x': 5}", "adds 'x' to SEQUENCE_ENCODERS, which is no dataclass"),
-        (WEIGHTED.replace("--bellWidth", "--lr"), "--lr"),
+        ("SEQUENCE_ENCODERS = {'x': 'no.such:Thing'}", "x: no.such:Thing cannot be imported"),
+        ("SEQUENCE_ENCODERS = {3: 'no.such:Thing'}", "adds 3 to SEQUENCE_ENCODERS: wanted text as its name"),
+        ("import sys; sys.exit('bye')", "fails: SystemExit: bye"),
+        (WEIGHTED.replace("(SequenceEncoderOptions)", ""), "does not derive from opticornet.models.sequences.base."),
+        (WEIGHTED.replace("def build", "def make"), "which lacks build"),
+        (
+            WEIGHTED.replace(' = option("--bellWidth", 1.0, "width of the bell")', ""),
+            "whose field width has no default",
+        ),
+        (WEIGHTED.replace("width: float", "width: 'Nope'"), "whose annotations fail: NameError"),
+        (WEIGHTED.replace("--bellWidth", "bellWidth"), "whose flag 'bellWidth' does not begin with --"),
+        (WEIGHTED.replace("--bellWidth", "--lr"), "is taken by --mode train itself (--lr); rename it"),
+        (WEIGHTED.replace("width: float", "lr: float"), "is taken by --mode train itself (--lr); rename it"),
+        (WEIGHTED.replace("--bellWidth", "--w"), "is taken by 'seqnet' (w, --w); rename it"),
+        (WEIGHTED.replace("width: float", "alpha: float"), "is taken by 'multi-similarity' (alpha, --alpha)"),
     ],
 )
 def test_a_bad_plugin_is_one_line(tmp_path, capsys, text, message):
@@ -118,7 +132,20 @@ def test_a_bad_plugin_is_one_line(tmp_path, capsys, text, message):
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
-    assert before == SEQUENCE_ENCODERS or "--lr" in message
+    assert before == SEQUENCE_ENCODERS
+
+
+def test_entries_of_one_registry_may_share_an_option(weighted):
+    weighted.write_text(WEIGHTED.replace('"--bellWidth", 1.0', '"--w", 1.0').replace("width: float", "w: float"))
+    load_plugin(weighted)
+    assert TrainOptions.of(pooling="weighted", w=2.0).part("pooling").w == 2.0
+
+
+def test_an_entry_may_be_text_that_says_where_its_class_is(tmp_path):
+    path = tmp_path / "text.py"
+    path.write_text('SEQUENCE_ENCODERS = {"again": "opticornet.models.sequences.seqnet:SeqNetOptions"}')
+    options = TrainOptions.of(plugin=[path], pooling="again", w=2)
+    assert TrainOptions.of(plugin=[path], pooling="again", w=2) == options  # added a second time
 
 
 def test_an_installed_package_may_announce_a_plugin(monkeypatch, weighted):
