@@ -125,7 +125,7 @@ def follow(loop: Loop[Any], options: TrainOptions, run: Path) -> None:
             log.detail(epoch_details(report))
         events.finish(progress.best)
     if progress.converged:
-        log.say(f"epoch {progress.epoch} found no tuple that violates the margin: there is nothing left to learn")
+        log.say(f"epoch {progress.epoch} found no tuple that violates the margin: training has converged")
     log.say(f"best: epoch {progress.best_epoch}, validation R@1 {progress.best[1]:.3f}, R@5 {progress.best[0]:.3f}")
     log.say(f"next: {program()} --mode test --resume {place}")
 
