@@ -2,12 +2,11 @@
 
     python benchmarks/training.py [--frames 15000] [--repeats 3] [--cores 2] [--limit 2.0]
 
-An epoch encodes all windows, mines 10 negatives per anchor by exhaustive search, and takes a step for each batch
-(with a learning rate so small that every epoch mines the same tuples). ``--frames`` per side are measured, and a
-quarter. ``products`` is the part that cannot be left out, done with bare ``torch.mm`` of the same shapes: w products
-per frame and one similarity of all windows for mining; for each batch one product forwards and one backwards over its
-distinct windows (the mean over time of a convolution is one product with w means). The exit status is 1 above
-``--limit``.
+An epoch encodes all windows, mines 10 negatives per anchor by exhaustive search, and takes a step for each batch (with
+a learning rate so small that every epoch mines the same tuples). ``--frames`` per side are measured, and a quarter.
+``products`` is the part that cannot be left out, done with bare ``torch.mm`` of the same shapes: w products per frame
+and one similarity of all windows for mining; for each batch one product forwards and one backwards over its distinct
+windows (the mean over time of a convolution is one product with w means). The exit status is 1 above ``--limit``.
 """
 
 import sys

@@ -10,4 +10,4 @@ class CheckOptions(DataOptions):
     """``--mode check``: open a dataset, list what is in it and what is wrong with it."""
 
     def unused(self) -> dict[str, str]:
-        return super().unused() | {"seed": "nothing is left to chance"}
+        return super().unused() | {"seed": "nothing is random"}

@@ -34,8 +34,8 @@ from opticornet.evaluation.scoring import (
     TestDescription,
     data_record,
     score,
-    summary,
 )
+from opticornet.evaluation.summary import summary
 from opticornet.evaluation.validated import EncodedSide
 from opticornet.inference.load import LoadedEncoder, frames_taken
 from opticornet.inference.runs import run_name
