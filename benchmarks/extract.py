@@ -4,9 +4,9 @@
 
 Each encoder runs on JPEG photographs of 1280x720 pixels (smoothed noise, made here), ``--images`` of them for a
 network, 8 times as many without one. ``network`` is the encoder alone on a ready batch with all cores; ``decoding`` is
-Pillow alone, one process a core, from file to RGB array. ``share`` is extraction's part of the lower of the two, the
+Pillow alone, one process per core, from file to RGB array. ``share`` is extraction's part of the lower of the two, the
 limit; at least ``--wanted`` is asked for. It may exceed 1 where luma is all that an encoder takes, for then colours are
-never decoded. ``cpu share`` is the same without the clock: processor seconds that an image costs the limit alone over
+never decoded. ``cpu share`` is the same without the clock: processor seconds per image of the limit alone over
 those it costs extraction, workers included.
 
 Rates of extraction leave out its start (workers, imports): they are measured between an early batch and the last. The
@@ -64,7 +64,7 @@ def main() -> int:
 
 
 def measure(name: str, folder: Path, arguments: argparse.Namespace) -> dict[str, np.ndarray]:
-    """Seconds and processor seconds an image takes, rows of (repeats, 2); of the bounds (repeats + 1, 2)."""
+    """Seconds and processor seconds per image, rows of (repeats, 2); of the bounds (repeats + 1, 2)."""
     from opticornet.models.images import IMAGE_ENCODERS
     from opticornet.utils.registry import entry
 
@@ -97,7 +97,7 @@ def make_photos(folder: Path, count: int) -> Path:
 
 
 def network_seconds(name: str, batch: int, seconds: float = 4.0) -> tuple[float, float]:
-    """Seconds and processor seconds an image takes in the encoder alone, on one ready batch."""
+    """Seconds and processor seconds per image in the encoder alone, on one ready batch."""
     import torch
 
     from opticornet.models.images.build import build_image_encoder
@@ -125,7 +125,7 @@ def read_all(paths: list[Path]) -> float:
 
 
 def decoding_seconds(photos: Path, cores: int) -> tuple[float, float]:
-    """Seconds and processor seconds an image takes from file to RGB array, in as many processes as cores."""
+    """Seconds and processor seconds per image from file to RGB array, in as many processes as cores."""
     paths = sorted(photos.iterdir())
     with ProcessPoolExecutor(cores) as pool:
         list(pool.map(read_all, [paths[:2]] * cores))  # start them
@@ -135,7 +135,7 @@ def decoding_seconds(photos: Path, cores: int) -> tuple[float, float]:
 
 
 def extract_seconds(name: str, photos: Path, output: Path, arguments: argparse.Namespace) -> tuple[float, float]:
-    """Seconds and processor seconds an image takes in the whole step, between an early and the last batch written.
+    """Seconds and processor seconds per image in the whole step, between an early and the last batch written.
 
     Those of the workers are of all their work, their start included.
     """
@@ -156,7 +156,7 @@ def extract_seconds(name: str, photos: Path, output: Path, arguments: argparse.N
     workers_before = children_seconds()
     try:
         extract(
-            ExtractOptions(
+            ExtractOptions.of(
                 images=str(photos),
                 desc_type=name,
                 output=str(output),
@@ -185,7 +185,7 @@ MEASURED = """
 import sys
 from opticornet.steps.extract import ExtractOptions, extract
 from opticornet.utils.device import peak_memory_mib
-extract(ExtractOptions(images=sys.argv[1], desc_type="thumbnail", output=sys.argv[2], threads=2, quiet=True))
+extract(ExtractOptions.of(images=sys.argv[1], desc_type="thumbnail", output=sys.argv[2], threads=2, quiet=True))
 print(peak_memory_mib())
 """
 

@@ -74,7 +74,7 @@ def described(source: str, root: Path, folder: Path, standardise: str) -> Path:
 
 
 def rows(folder: Path, seeds: list[int]) -> Iterator[Row]:
-    """A row a method; trained ones only where there are ``seeds``."""
+    """One row per method; trained ones only where there are ``seeds``."""
     for pooling, length in UNTRAINED:
         yield row(folder, [{"pooling": pooling, "sequence_length": length}])
     runs = [(trained(folder, seed, sequence_length=5), trained(folder, seed, sequence_length=1, w=1)) for seed in seeds]

@@ -144,13 +144,13 @@ def make_run(folder: Path, name: str, dims: int) -> None:
     options = TrainOptions.of(
         pooling=name, sequence_length=LENGTH, w=W, out_dims=dims, dataset=str(folder), save_path="checkpoints"
     )
-    encoder = build_encoder(options, dims)
+    encoder = build_encoder(options.part("pooling"), name, dims, LENGTH)
     moments = [[torch.zeros_like(p) for p in encoder.parameters()] for _ in range(2)]
     state = {"epoch": 1, "state_dict": encoder.state_dict(), "optimizer": moments}
     run = folder / name
     (run / options.save_path).mkdir(parents=True, exist_ok=True)
     save_checkpoint(state, run / options.save_path / BEST)
-    write_flags(run, options)
+    write_flags(run, options.record(), options.save_path)
 
 
 if __name__ == "__main__":

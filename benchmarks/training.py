@@ -2,10 +2,10 @@
 
     python benchmarks/training.py [--frames 15000] [--repeats 3] [--cores 2] [--limit 2.0]
 
-An epoch encodes all windows, mines 10 negatives an anchor by exhaustive search, and takes a step for each batch
-(with a learning rate so small that every epoch mines the same tuples). ``--frames`` a side are measured, and a quarter.
-``products`` is what of that cannot be left out, done with bare ``torch.mm`` of the same shapes: w products a frame and
-one similarity of all windows for mining; for each batch one product forwards and one backwards over its distinct
+An epoch encodes all windows, mines 10 negatives per anchor by exhaustive search, and takes a step for each batch (with
+a learning rate so small that every epoch mines the same tuples). ``--frames`` per side are measured, and a quarter.
+``products`` is the part that cannot be left out, done with bare ``torch.mm`` of the same shapes: w products per frame
+and one similarity of all windows for mining; for each batch one product forwards and one backwards over its distinct
 windows (the mean over time of a convolution is one product with w means). The exit status is 1 above ``--limit``.
 """
 
@@ -21,7 +21,7 @@ DIMS, LENGTH, W, OUT_DIMS, N_NEG, BATCH = 512, 10, 5, 512, 10, 16
 
 def main() -> int:
     arguments = parse(__doc__, frames=15000, repeats=3, limit=2.0)
-    print(f"seqnet, D = {DIMS}, L = {LENGTH}, w = {W}, outDims {OUT_DIMS}, {N_NEG} negatives: median seconds an epoch")
+    print(f"seqnet, D = {DIMS}, L = {LENGTH}, w = {W}, outDims {OUT_DIMS}, {N_NEG} negatives: median seconds per epoch")
     print(f"{'frames':>14}{'products':>10}{'epoch':>10}{'ratio':>8}{'GFLOP':>8}")
     timings = {}
     for size in (arguments.frames // 4, arguments.frames):

@@ -177,15 +177,23 @@ def _open_npz(path: Path, key: str) -> np.ndarray:
                 raise UserError(f"{path}:{key}: not an array of numbers ({_one_line(error)})") from error
 
 
+def read_npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, Fortran order and dtype of the ``.npy`` data that starts where ``file`` stands; the values come next.
+
+    Raises:
+        ValueError, KeyError, EOFError: no such data, or a version of the format that is not known.
+    """
+    read_header = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }[np.lib.format.read_magic(file)]
+    return read_header(file)
+
+
 def _map_npy(file: IO[bytes], path: Path, end: int) -> np.ndarray:
     """Map the ``.npy`` data that starts where ``file`` stands and may not reach past byte ``end``."""
     try:
-        version = np.lib.format.read_magic(file)
-        read_header = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }[version]
-        shape, fortran, dtype = read_header(file)
+        shape, fortran, dtype = read_npy_header(file)
     except (ValueError, KeyError, EOFError) as error:
         raise UserError(f"{path}: not a NumPy array file ({_one_line(error)}); write it with np.save") from error
     if dtype.hasobject:

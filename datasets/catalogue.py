@@ -120,11 +120,6 @@ def load_dataset(name: str, *, splits: tuple[str, ...] | None = None, **source: 
     return dataset
 
 
-def load_split(name: str, split_name: str, **source: str | Path) -> Split:
-    """One split of :func:`load_dataset`, which see; ``source`` are its keyword arguments."""
-    return load_dataset(name, **source, splits=(split_name,)).splits[split_name]
-
-
 def _require_folder(name: str) -> None:
     if not Path(name).is_dir():
         raise UserError(

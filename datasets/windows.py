@@ -26,11 +26,6 @@ def window_starts(index: np.ndarray, bounds: np.ndarray, length: int) -> np.ndar
     return np.clip(index - length // 2, bounds[:, 0], bounds[:, 1] - length)
 
 
-def window_indices(starts: np.ndarray, length: int) -> np.ndarray:
-    """(M,) window starts to (M, L) frame indices."""
-    return starts[:, None] + np.arange(length)
-
-
 def inside(bounds: np.ndarray, length: int) -> np.ndarray:
     """(N,) bool: frames whose unshifted window of ``length`` stays within their own sequence.
 

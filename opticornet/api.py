@@ -1,4 +1,4 @@
-"""The steps as plain functions, and the ways to what they made.
+"""The steps as plain functions, and functions that open what they wrote.
 
 Each step takes either its options object or options by name: a field of its options, or a flag without its dashes::
 

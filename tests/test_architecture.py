@@ -12,18 +12,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-FOLDERS = ("models", "datasets", "utils")  # rooms of the package that lie at the top level
+FOLDERS = ("models", "datasets", "utils")  # layers of the package that lie at the top level
 GENERIC = {*FOLDERS, "test", "tests", "train", "main"}
 
 
 def table() -> dict[str, set[str]]:
-    """Room to the rooms that it may import, from the page."""
+    """Layer to the layers that it may import, from the page."""
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(?:opticornet/)?(\w+)(?:/|\.py)` \|[^|]*\|([^|]*)\|$", text, re.MULTILINE)
-    return {room: set(re.findall(r"`(\w+)`", imports)) for room, imports in rows}
+    return {layer: set(re.findall(r"`(\w+)`", imports)) for layer, imports in rows}
 
 
-def rooms() -> set[str]:
+def layers() -> set[str]:
     """What lies in the package: folders, and modules that are not the package's own dunder files."""
     inside = {path.name for path in (ROOT / "opticornet").iterdir() if path.is_dir() and path.name != "__pycache__"}
     modules = {path.stem for path in (ROOT / "opticornet").glob("[!_]*.py")}
@@ -35,7 +35,7 @@ def package_files() -> list[Path]:
     return [path for name in ("opticornet", *FOLDERS) for path in sorted((ROOT / name).rglob("*.py"))]
 
 
-def room_of(path: Path) -> str:
+def layer_of(path: Path) -> str:
     first, *rest = path.relative_to(ROOT).with_suffix("").parts
     return rest[0] if first == "opticornet" else first
 
@@ -50,9 +50,9 @@ def imports(tree: ast.AST) -> Iterator[str]:
             yield from ((f"{module}.{alias.name}" for alias in node.names) if module == "opticornet" else (module,))
 
 
-def imported_rooms(path: Path) -> set[str]:
+def imported_layers(path: Path) -> set[str]:
     names = (name.split(".") for name in imports(ast.parse(path.read_text(encoding="utf-8"))))
-    return {parts[1] for parts in names if parts[0] == "opticornet" and len(parts) > 1} - {room_of(path)}
+    return {parts[1] for parts in names if parts[0] == "opticornet" and len(parts) > 1} - {layer_of(path)}
 
 
 def all_imports() -> Iterator[tuple[str, str]]:
@@ -67,8 +67,8 @@ def all_imports() -> Iterator[tuple[str, str]]:
                 yield page.name, module
 
 
-def test_the_table_lists_every_room():
-    assert rooms() <= set(table())
+def test_the_table_lists_every_layer():
+    assert layers() <= set(table())
 
 
 def test_the_table_has_no_circle():
@@ -76,21 +76,21 @@ def test_the_table_has_no_circle():
     assert order[0] == "utils"
 
 
-@pytest.mark.parametrize("room", sorted(table()))
-def test_a_room_imports_what_the_table_allows(room):
-    allowed = table()[room]
+@pytest.mark.parametrize("layer", sorted(table()))
+def test_a_layer_imports_what_the_table_allows(layer):
+    allowed = table()[layer]
     found = {
         (path.relative_to(ROOT).as_posix(), other)
         for path in package_files()
-        if room_of(path) == room
-        for other in imported_rooms(path) & rooms() - allowed
+        if layer_of(path) == layer
+        for other in imported_layers(path) & layers() - allowed
     }
     assert not found
 
 
-def test_every_file_belongs_to_a_room_of_the_table():
+def test_every_file_belongs_to_a_layer_of_the_table():
     dunder = {"opticornet/__init__.py", "opticornet/__main__.py"}
-    outside = [path for path in package_files() if room_of(path) not in table()]
+    outside = [path for path in package_files() if layer_of(path) not in table()]
     assert {path.relative_to(ROOT).as_posix() for path in outside} == dunder
 
 

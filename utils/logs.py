@@ -15,7 +15,7 @@ from opticornet.utils.versions import versions
 
 LOG = "log.txt"
 ENVIRONMENT = "environment.json"
-_PACKAGES = ("torch", "numpy", "scipy", "faiss", "tensorboardX", "torchvision")
+_PACKAGES = ("torch", "numpy", "scipy", "faiss", "pytorch_metric_learning", "tensorboardX", "torchvision", "timm")
 _COLOURS = {"green": "32", "bold": "1"}
 
 

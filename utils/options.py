@@ -38,6 +38,14 @@ def option(
     return field(default=default, metadata=metadata)
 
 
+class Choice:
+    """Base of what can be chosen by name: an entry of a registry, whose fields are options."""
+
+    def unused(self) -> dict[str, str]:
+        """Options that change nothing beside the entry's others, by field name, and why."""
+        return {}
+
+
 def option_fields(options: type) -> dict[str, Field]:
     """Fields of a dataclass that are flags, by field name."""
     return {f.name: f for f in fields(options) if "flag" in f.metadata}

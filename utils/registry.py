@@ -2,7 +2,7 @@
 
 A value is a frozen dataclass, whose fields are the choice's own options and whose methods do the work, or text that
 says where it is (``"package.module:Class"``), so that a registry lists its names without importing what they need.
-Each registry's room documents which base class its entries derive from.
+Each registry's folder documents which base class its entries derive from.
 """
 
 import difflib

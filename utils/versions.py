@@ -7,7 +7,13 @@ from importlib import metadata
 
 from opticornet import __version__
 
-_DISTRIBUTIONS = {"faiss": "faiss-cpu", "PIL": "pillow", "cv2": "opencv-python-headless"}  # usual names, where others
+_DISTRIBUTIONS = {  # usual names, where others
+    "faiss": "faiss-cpu",
+    "PIL": "pillow",
+    "cv2": "opencv-python-headless",
+    "sklearn": "scikit-learn",
+    "pytorch_metric_learning": "pytorch-metric-learning",
+}
 _KEYED_BY_DISTRIBUTION = {"faiss"}  # its builds differ by more than a number: faiss-cpu, faiss-gpu
 
 

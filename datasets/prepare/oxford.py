@@ -38,6 +38,9 @@ class Oxford(Source):
     )
     splits: str = option("--splits", "v1.0", "seqNet's, or all frames to test", choices=("v1.0", "pnv", "all"))
 
+    def unused(self) -> dict[str, str]:
+        return {"spacing": "`frame_list` says which frames to take"} if self.frame_list else {}
+
     def read(self, root: Path) -> Prepared:
         """Two traverses in UTM metres (x east, y north), frames ``spacing`` metres apart.
 

@@ -17,6 +17,7 @@ from opticornet.datasets.labels import first_repeated
 from opticornet.datasets.traverse import Units
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import write_text, writing
+from opticornet.utils.options import Choice
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ class Prepared:
     notes: tuple[str, ...] = ()
 
 
-class Source(ABC):
+class Source(Choice, ABC):
     """A kind of data that can become a dataset folder: the entry of ``SOURCES``.
 
     A subclass is a frozen dataclass, whose fields are declared by :func:`opticornet.utils.options.option`.

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from opticornet.datasets.arrays import read_npy_header
 from opticornet.datasets.traverse import Units
 from opticornet.utils.errors import UserError
 
@@ -99,12 +100,7 @@ def read_split_indices(path: Path, key: str) -> tuple[np.ndarray, np.ndarray]:
     """
     try:
         with zipfile.ZipFile(path) as archive, archive.open(f"{key}.npy") as member:
-            version = np.lib.format.read_magic(member)
-            read_header = {
-                (1, 0): np.lib.format.read_array_header_1_0,
-                (2, 0): np.lib.format.read_array_header_2_0,
-            }[version]
-            shape, _, dtype = read_header(member)
+            shape, _, dtype = read_npy_header(member)
             if not dtype.hasobject:
                 raise UserError(f"{path}:{key}: {dtype} of shape {shape}; wanted two arrays, of reference and query")
             value = _IntegerArrayUnpickler(member, encoding="latin1").load()

@@ -14,7 +14,7 @@ from torch.nn import functional
 from opticornet.utils.checkpoints import load_plain, refused_name
 from opticornet.utils.errors import UserError
 from opticornet.utils.extras import needs_extra
-from opticornet.utils.options import option
+from opticornet.utils.options import Choice, option
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -236,11 +236,6 @@ def load_state(model: nn.Module, state: Mapping[str, Tensor], source: str | Path
     model.load_state_dict(tensors, assign=any(value.is_meta for value in own.values()))
 
 
-def load_weights(model: nn.Module, path: str | Path) -> None:
-    """Load the checkpoint ``path`` into ``model``, strictly; see :func:`read_state_dict` and :func:`load_state`."""
-    load_state(model, read_state_dict(path), path)
-
-
 @dataclass(frozen=True)
 class Published:
     """A checkpoint that an encoder's authors publish: its file name, their project, the page that links it."""
@@ -251,7 +246,7 @@ class Published:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageEncoderOptions(ABC):
+class ImageEncoderOptions(Choice, ABC):
     """The options of an image encoder: the entry of an encoder in ``IMAGE_ENCODERS``.
 
     A subclass is a frozen dataclass, whose fields are declared by :func:`opticornet.utils.options.option`.

@@ -74,6 +74,7 @@ class WeightedSumOptions(SequenceEncoderOptions):
     """A weighted sum has nothing to choose."""
 
     learned: ClassVar[bool] = False
+    multiplies: ClassVar[bool] = False
     encoder: ClassVar[type[WeightedSum]]
 
     def build(self, in_dims: int, length: int) -> WeightedSum:

@@ -9,11 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from opticornet.utils.options import Choice
+
 IMAGES_AT_ONCE = 64  # that an encoder of images is given in one batch while a traverse is encoded
 
 
 @dataclass(frozen=True, kw_only=True)
-class SequenceEncoderOptions(ABC):
+class SequenceEncoderOptions(Choice, ABC):
     """The options of a sequence encoder: the entry of a method in ``SEQUENCE_ENCODERS``.
 
     A subclass is a frozen dataclass, whose fields are declared by :func:`opticornet.utils.options.option`.
@@ -21,6 +23,7 @@ class SequenceEncoderOptions(ABC):
 
     learned: ClassVar[bool] = True  # whether it has weights to learn
     takes: ClassVar[Literal["descriptors", "images"]] = "descriptors"  # which frames of a traverse
+    multiplies: ClassVar[bool] = True  # whether there are matrix products, which bfloat16 would change
 
     @abstractmethod
     def build(self, in_dims: int, length: int) -> "SequenceEncoder":

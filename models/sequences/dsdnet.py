@@ -10,7 +10,7 @@ from torch.nn.functional import linear, normalize
 from opticornet.models.sequences.base import SequenceEncoder, check_traverse, moving_mean
 from opticornet.models.sequences.seqnet import convolve
 from opticornet.models.sequences.whitening import WhitenedConvolutionOptions, whiten_convolution
-from opticornet.utils.options import option
+from opticornet.utils.options import option, option_fields
 
 
 class DSDNet(SequenceEncoder):
@@ -143,6 +143,17 @@ class DSDNetOptions(WhitenedConvolutionOptions):
     dsd_fusion: Literal["concat", "sum"] = option(
         "--dsdFusion", "concat", "how mean and delta are joined", choices=("sum", "concat")
     )
+
+    def unused(self) -> dict[str, str]:
+        reasons: dict[str, str] = {}
+        if self.no_delta:
+            reasons |= dict.fromkeys(("no_lstm", "no_residual"), "`no_delta` leaves the LSTM out already")
+            reasons["dsd_fusion"] = "with `no_delta` there is no difference to join"
+        elif self.no_lstm:
+            reasons["no_residual"] = "`no_lstm` leaves the LSTM out, and the residual is around it"
+        # what is as by default says nothing and contradicts nothing, as in a file of all options
+        defaults = {name: f.default for name, f in option_fields(type(self)).items()}
+        return {name: reason for name, reason in reasons.items() if getattr(self, name) != defaults[name]}
 
     def build(self, in_dims: int, length: int) -> DSDNet:
         return DSDNet(

@@ -1,4 +1,4 @@
-"""The ways to an answer: search by sequence descriptor, match frames, re-order the one by another look."""
+"""How queries are answered: by search of sequence descriptors, by matching frames, and by re-ranking."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -34,8 +34,8 @@ class SearchSettings:
     Attributes:
         index: a faiss ``index_factory`` string; "Flat" is exact.
         probes: lists of an inverted file that are visited per query; None: a sixteenth of them.
-        seed: of an index' clustering.
-        depth: references per query that are wanted at least.
+        seed: of an index's clustering.
+        depth: references per query, at least.
     """
 
     index: str = EXACT
@@ -116,7 +116,7 @@ def search_descriptors(
         described: both sides.
         settings: of the search.
         amp: encode the queries that are timed alone in bfloat16, as ``described`` was.
-        latency_queries: queries to time one by one.
+        latency_queries: queries to time one at a time.
 
     Raises:
         UserError: the index does not fit the data.
@@ -167,7 +167,7 @@ def match_frames(
         single: describes single frames; None: they are matched raw.
         candidates: window numbers of the reference, -1 for none.
         amp: describe frames in bfloat16.
-        latency_queries: queries to time one by one.
+        latency_queries: queries to time one at a time.
 
     Raises:
         UserError: the memory is too small.
@@ -224,7 +224,7 @@ def rerank_answer(
         settings: of matching frames, where the re-ranker does.
         single: describes single frames, where the re-ranker compares such.
         amp: describe frames in bfloat16.
-        latency_queries: queries to time one by one.
+        latency_queries: queries to time one at a time.
 
     Raises:
         UserError: the traverses lack what is compared, or the memory is too small.
@@ -304,7 +304,7 @@ def frame_sets(
 
 
 def single_frames_of_window(scene: Scene, single: LoadedEncoder, amp: bool) -> Callable[[int], Tensor]:
-    """Describes all frames of the i-th query window, (L, O), as a robot must that has just come to it."""
+    """Describes all frames of the i-th query window, (L, O), which is what a robot has to compute per query."""
     encoder = single.encoder.to(scene.device)
     frames = frames_of(scene.query.traverse, encoder, scene.device)
 
@@ -358,7 +358,7 @@ def timed(seconds: dict[str, float], step: str) -> Iterator[None]:
 
 @contextmanager
 def as_user_error(argument: str) -> Iterator[None]:
-    """Turn a ValueError of the matching room into a UserError that names the argument it comes from."""
+    """Turn a ValueError of the block into a UserError that names the argument it comes from."""
     try:
         yield
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Which reference is the right place for a query."""
+"""Which references are correct for a query."""
 
 from dataclasses import dataclass
 from functools import cached_property

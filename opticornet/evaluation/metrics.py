@@ -1,4 +1,4 @@
-"""Numbers that say how well places were found."""
+"""Recall, precision-recall and their intervals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,8 +40,8 @@ def recall_at_radii(errors: np.ndarray, counted: np.ndarray, radii: Sequence[flo
     """
     return np.array(
         [
-            _hits(errors <= radius, who, ks).mean(axis=0) if who.any() else np.full(len(ks), np.nan)
-            for radius, who in zip(radii, np.broadcast_to(counted, (len(radii), len(errors))), strict=True)
+            _hits(errors <= radius, queries, ks).mean(axis=0) if queries.any() else np.full(len(ks), np.nan)
+            for radius, queries in zip(radii, np.broadcast_to(counted, (len(radii), len(errors))), strict=True)
         ]
     )
 
@@ -125,7 +125,7 @@ def resampled_means(
 
 
 def block_length(values: np.ndarray, shortest: int = 1, sequences: np.ndarray | None = None) -> int:
-    """How many neighbours a block of :func:`resampled_means` should hold, from the autocorrelation of the series.
+    """How many consecutive values a block of :func:`resampled_means` should hold, from the series' autocorrelation.
 
     The automatic choice of Politis and White (Econometric Reviews 23, 2004; corrected by Patton, Politis and White, 28,
     2009) for the circular bootstrap: b = (2 G^2 / D)^(1/3) C^(1/3) with G = sum w(k / M) |k| R(k) and

@@ -1,4 +1,4 @@
-"""Which references stand in some relation to each query: within a radius, or in a range of rows."""
+"""The references of each query that lie within a radius, or in a range of rows."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Neighbours:
-    """For each query the references that stand in some relation to it, as compressed rows.
+    """A list of references for each query, as compressed sparse rows.
 
     Attributes:
         columns: (E,) int64 reference indices, query after query.

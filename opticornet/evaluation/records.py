@@ -56,7 +56,7 @@ class SideRecord:
     source: str  # of the descriptors; of the images where the method took those
     frames: int
     kept: int  # windows that take part, after `filter_length`
-    descriptors: DescriptorRecord | None = None  # None: nothing beside them says
+    descriptors: DescriptorRecord | None = None  # None: no ``.json`` beside them
 
 
 @dataclass(frozen=True)

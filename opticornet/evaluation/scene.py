@@ -1,4 +1,4 @@
-"""A scene: one split, cut into windows, with what is right in it."""
+"""A scene: one split, cut into windows, with its ground truth."""
 
 from dataclasses import dataclass, replace
 
@@ -20,13 +20,13 @@ from opticornet.utils.errors import UserError
 
 @dataclass(frozen=True)
 class Scene:
-    """What is searched for what.
+    """The windows of a split: queries, and the references that are searched.
 
     Attributes:
         dataset: its name.
         split: the data.
         reference, query: the windows that take part.
-        truth: what is right among them.
+        truth: which references are correct.
         device: where vectors are computed.
     """
 

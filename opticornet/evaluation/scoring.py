@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +14,14 @@ from opticornet.datasets.traverse import FrameKind
 from opticornet.datasets.windows import Windows
 from opticornet.evaluation import records
 from opticornet.evaluation.answers import KS, Answer
-from opticornet.evaluation.metrics import block_length, precision_recall, recall_at, recall_at_radii, recall_intervals
+from opticornet.evaluation.metrics import (
+    PrecisionRecall,
+    block_length,
+    precision_recall,
+    recall_at,
+    recall_at_radii,
+    recall_intervals,
+)
 from opticornet.evaluation.scene import Scene
 from opticornet.matching.ranking import Ranking
 from opticornet.utils.device import peak_memory_mib, processor_name
@@ -71,54 +79,93 @@ def recalls_wanted(references: int) -> list[int]:
     return [k for k in KS if k <= references]
 
 
+@dataclass(frozen=True)
+class Judged:
+    """A ranking against the ground truth.
+
+    Attributes:
+        ks: the K of its recalls.
+        radii: R radii of its recall table.
+        errors: (M, C) float64, how far each answer is from its query; C at least the largest K, infinite behind the
+            ranking's end.
+        correct: (M, C) bool, within the split's radius or in its table.
+        has_positive: (M,) bool, queries with a correct reference.
+        counted: (M,) bool, queries that enter a recall.
+        counted_by_radius: (R, M) bool, the same for each of ``radii``.
+        curve: precision and recall of the first answers by their distance.
+    """
+
+    ks: list[int]
+    radii: tuple[float, ...]
+    errors: np.ndarray
+    correct: np.ndarray
+    has_positive: np.ndarray
+    counted: np.ndarray
+    counted_by_radius: np.ndarray
+    curve: PrecisionRecall
+
+    @classmethod
+    def of(cls, scene: Scene, ranking: Ranking, settings: ScoreSettings) -> "Judged":
+        """The references of ``scene`` that ``ranking`` names, judged."""
+        ks, radii, truth = recalls_wanted(len(scene.reference)), settings.radii, scene.truth
+        errors = padded(truth.errors(ranking.indices), max(ks), np.inf)
+        correct = truth.within(errors, scene.radius)
+        has_positive = scene.has_positive()
+        return cls(
+            ks=ks,
+            radii=radii,
+            errors=errors,
+            correct=correct,
+            has_positive=has_positive,
+            counted=settings.counted(has_positive),
+            counted_by_radius=np.array([settings.counted(truth.has_positive(radius)) for radius in radii]),
+            curve=precision_recall(ranking.distances[:, 0], correct[:, 0], has_positive),
+        )
+
+    @cached_property
+    def recall(self) -> dict[str, float]:
+        """K to recall@K at the split's radius."""
+        return self.recall_of(self.correct)
+
+    def recall_of(self, correct: np.ndarray) -> dict[str, float]:
+        """K to recall@K, of other answers (M, C) to the same queries."""
+        return {str(k): value for k, value in recall_at(correct, self.counted, self.ks).items()}
+
+    @cached_property
+    def recall_at_radii(self) -> np.ndarray:
+        """(R, len(ks)) float64; NaN where a radius counts no query."""
+        return recall_at_radii(self.errors, self.counted_by_radius, self.radii, self.ks)
+
+
 def score(
     scene: Scene, answer: Answer, settings: ScoreSettings, test: TestDescription
 ) -> tuple[records.ResultRecord, dict[str, np.ndarray]]:
     """Everything the result record says, and the arrays behind it."""
-    ks = recalls_wanted(len(scene.reference))
-    has_positive = scene.has_positive()
-    counted = settings.counted(has_positive)
-    errors = padded(scene.truth.errors(answer.ranking.indices), max(ks), np.inf)
-    correct = scene.truth.within(errors, scene.radius)
-    recall = recall_at(correct, counted, ks)
-    block, intervals = bootstrap(scene, settings, correct, counted, ks)
-    radii = settings.radii
-    counted_by_radius = np.array([settings.counted(scene.truth.has_positive(radius)) for radius in radii])  # (R, M)
-    by_radius = recall_at_radii(errors, counted_by_radius, radii, ks)
-    curve = precision_recall(answer.ranking.distances[:, 0], correct[:, 0], has_positive)
+    judged = Judged.of(scene, answer.ranking, settings)
+    block, intervals = bootstrap(scene, settings, judged)
 
     def recall_of(ranking: Ranking | None) -> dict[str, float]:
         if ranking is None:
             return {}
-        found = padded(scene.truth.correct(ranking.indices, scene.radius), max(ks), False)
-        return {str(k): value for k, value in recall_at(found, counted, ks).items()}
+        return judged.recall_of(padded(scene.truth.correct(ranking.indices, scene.radius), max(judged.ks), False))
 
-    names = [f"{radius:g}" for radius in radii]
+    names = [f"{radius:g}" for radius in judged.radii]
+    counts = judged.counted_by_radius.sum(axis=1)
     record = records.ResultRecord(
         data=test.data,
         method=test.method,
-        protocol=records.ProtocolRecord(
-            no_positive=settings.no_positive,
-            queries=len(scene.query),
-            counted=int(counted.sum()),
-            without_positive=int((~has_positive).sum()),
-            ks=ks,
-            window_rule=WINDOW_RULE,
-            seed=settings.seed,
-            bootstrap_samples=settings.bootstrap,
-            bootstrap_block=block,
-        ),
-        recall={str(k): value for k, value in recall.items()},
+        protocol=protocol_record(judged, settings, block),
+        recall=judged.recall,
         recall_interval={str(k): list(value) for k, value in intervals.items()},
         recall_before_rerank=recall_of(answer.candidates),
         recall_exact_index=recall_of(answer.exact),
         recall_at_radius={
-            name: {str(k): float(value) for k, value in zip(ks, row, strict=True) if np.isfinite(value)}
-            for name, row in zip(names, by_radius, strict=True)
+            name: {str(k): float(value) for k, value in zip(judged.ks, row, strict=True) if np.isfinite(value)}
+            for name, row in zip(names, judged.recall_at_radii, strict=True)
         },
-        counted_at_radius={name: int(count) for name, count in zip(names, counted_by_radius.sum(axis=1), strict=True)},
-        average_precision=curve.area,
-        recall_at_full_precision=curve.recall_at_full_precision,
+        counted_at_radius={name: int(count) for name, count in zip(names, counts, strict=True)},
+        average_precision=judged.curve.area,
+        recall_at_full_precision=judged.curve.recall_at_full_precision,
         timing=timing_record(scene, answer),
         peak_memory_mib=peak_memory_mib(),
         options=test.options,
@@ -127,25 +174,45 @@ def score(
         created=time.strftime("%Y-%m-%dT%H:%M:%S"),
         predictions=f"{test.name}.npz",
     )
+    return record, answer_arrays(answer, judged) | scene_arrays(scene)
+
+
+def protocol_record(judged: Judged, settings: ScoreSettings, block: int) -> records.ProtocolRecord:
+    """How queries were counted; ``block`` of them were drawn together for the intervals."""
+    return records.ProtocolRecord(
+        no_positive=settings.no_positive,
+        queries=len(judged.counted),
+        counted=int(judged.counted.sum()),
+        without_positive=int((~judged.has_positive).sum()),
+        ks=judged.ks,
+        window_rule=WINDOW_RULE,
+        seed=settings.seed,
+        bootstrap_samples=settings.bootstrap,
+        bootstrap_block=block,
+    )
+
+
+def answer_arrays(answer: Answer, judged: Judged) -> dict[str, np.ndarray]:
+    """What was found, and what is right of it, in the arrays beside a record."""
     columns = answer.ranking.indices.shape[1]
     arrays = {
         "preds": answer.ranking.indices,
         "distances": answer.ranking.distances,
-        "recalls": np.array(list(recall.values())),
-        "rAtL": by_radius,
-        "ks": np.array(ks),
-        "radii": np.array(radii, np.float64),
-        "errors": errors[:, :columns],
-        "correct": correct[:, :columns],
-        "counted": counted,
-        "hasPositive": has_positive,
-        "precision": curve.precision,
-        "recall": curve.recall,
-        "thresholds": curve.thresholds,
+        "recalls": np.array(list(judged.recall.values())),
+        "rAtL": judged.recall_at_radii,
+        "ks": np.array(judged.ks),
+        "radii": np.array(judged.radii, np.float64),
+        "errors": judged.errors[:, :columns],
+        "correct": judged.correct[:, :columns],
+        "counted": judged.counted,
+        "hasPositive": judged.has_positive,
+        "precision": judged.curve.precision,
+        "recall": judged.curve.recall,
+        "thresholds": judged.curve.thresholds,
     }
     if answer.candidates is not None:
         arrays["candidates"] = answer.candidates.indices[:, :columns]
-    return record, arrays | scene_arrays(scene)
+    return arrays
 
 
 def data_record(scene: Scene, takes: FrameKind, options: dict[str, Any]) -> records.DataRecord:
@@ -201,18 +268,16 @@ def query_sequences(scene: Scene) -> np.ndarray:
     return scene.query.traverse.bounds[scene.query.rows, 0]
 
 
-def bootstrap(
-    scene: Scene, settings: ScoreSettings, correct: np.ndarray, counted: np.ndarray, ks: list[int]
-) -> tuple[int, dict[int, tuple[float, float]]]:
+def bootstrap(scene: Scene, settings: ScoreSettings, judged: Judged) -> tuple[int, dict[int, tuple[float, float]]]:
     """Queries in a block, as the hits at 1 ask for but no fewer than a window has frames, and the intervals by K; 0 and
     none where none are wanted."""
     if not settings.bootstrap:
         return 0, {}
-    sequences = query_sequences(scene)
-    block = block_length(correct[counted, 0], settings.longest_window, sequences[counted])
+    sequences, counted = query_sequences(scene), judged.counted
+    block = block_length(judged.correct[counted, 0], settings.longest_window, sequences[counted])
     generator = np.random.default_rng(settings.seed)
     return block, recall_intervals(
-        correct, counted, ks, generator, block=block, sequences=sequences, samples=settings.bootstrap
+        judged.correct, counted, judged.ks, generator, block=block, sequences=sequences, samples=settings.bootstrap
     )
 
 
@@ -223,58 +288,6 @@ def latencies(alone_ms: dict[str, np.ndarray]) -> dict[str, records.Latency]:
         step: records.Latency(float(np.median(values)), float(np.percentile(values, 95)))
         for step, values in times.items()
     }
-
-
-def summary(record: records.ResultRecord) -> str:
-    """The result in a few lines for the terminal."""
-    data, method, protocol = record.data, record.method, record.protocol
-    ks = [str(k) for k in protocol.ks]
-    unit = data.units.removesuffix("s") if data.positive_radius == 1 else data.units
-    within = "the split's table" if data.positive_radius is None else f"{data.positive_radius:g} {unit}"
-    lines = [
-        f"{method.label} on {data.dataset} ({data.split}): {protocol.counted} of {protocol.queries} queries counted, "
-        f"{data.reference.kept} references, correct within {within}",
-        "  " + "".join(f"{'R@' + k:>8}" for k in ks) + "      AP  R@P=1",
-        "  " + "".join(f"{record.recall[k]:8.3f}" for k in ks)
-        + f"{record.average_precision:8.3f}{record.recall_at_full_precision:7.3f}",
-    ]  # fmt: skip
-    lines += warnings(data.reference, data.query)
-    if record.recall_interval:
-        low, high = record.recall_interval["1"]
-        block = f"{protocol.bootstrap_block} neighbouring queries" if protocol.bootstrap_block > 1 else "single queries"
-        lines.append(
-            f"  R@1 95 % interval {low:.3f} to {high:.3f} ({protocol.bootstrap_samples} resamplings, blocks of {block})"
-        )
-    if record.recall_before_rerank:
-        lines.append(f"  before re-ranking: R@1 {record.recall_before_rerank['1']:.3f}")
-    if record.recall_exact_index:
-        lost = record.recall_exact_index["1"] - (record.recall_before_rerank or record.recall)["1"]
-        lines.append(f"  index {method.index}: R@1 {lost:+.3f} lost against exact search")
-    if record.timing.latency_ms:
-        parts = ", ".join(f"{step} {t.median:.2f} (p95 {t.p95:.2f})" for step, t in record.timing.latency_ms.items())
-        lines.append(f"  ms per query: {parts}; peak memory {record.peak_memory_mib:.0f} MiB")
-    return "\n".join(lines)
-
-
-def warnings(reference: records.SideRecord, query: records.SideRecord) -> list[str]:
-    """What a reader of the recalls must know about the frame descriptors."""
-    lines = [
-        f"  warning: descriptors of {side.name} are by {side.descriptors.encoder} with random weights; they tell "
-        "nothing about trained ones"
-        for side in (reference, query)
-        if side.descriptors and side.descriptors.is_random
-    ]
-    if reference.descriptors and query.descriptors and reference.descriptors != query.descriptors:
-        key = next(
-            f.name
-            for f in fields(records.DescriptorRecord)
-            if getattr(reference.descriptors, f.name) != getattr(query.descriptors, f.name)
-        )
-        lines.append(
-            f"  warning: descriptors were made differently: {key} {getattr(reference.descriptors, key)} for "
-            f"{reference.name}, {getattr(query.descriptors, key)} for {query.name}"
-        )
-    return lines
 
 
 def side_record(side: Windows, takes: FrameKind = "descriptors") -> records.SideRecord:

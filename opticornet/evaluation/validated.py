@@ -1,4 +1,4 @@
-"""A validation as training hands it to its logs."""
+"""A validation, as training passes it to its logs."""
 
 from dataclasses import dataclass
 
@@ -26,13 +26,13 @@ class EncodedSide:
 
 @dataclass(frozen=True)
 class Validated:
-    """A validation, for looking at.
+    """What a validation encoded and found.
 
     Attributes:
         reference, query: the two sides.
         distances: (M,) of each query's first match.
         correct: (M,) bool, that match is right.
-        nearest: (M,) int64 the reference nearest to each query's place, -1 where none is known.
+        nearest: (M,) int64 the reference nearest to each query's position, -1 where none is known.
     """
 
     reference: EncodedSide

@@ -1,4 +1,4 @@
-"""The ordered answer to "where is this?", and how the best of many tiles are kept."""
+"""Ranked references of every query, and how the best of many tiles are kept."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

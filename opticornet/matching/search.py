@@ -36,7 +36,7 @@ def search(
         k: 1 to N.
         index: a faiss ``index_factory`` string, e.g. "IVF1024,Flat" or "HNSW32"; trained on the reference.
         device: where exact search runs; every other index runs on the CPU.
-        seed: of an index' clustering.
+        seed: of an index's clustering.
         probes: lists of an inverted file that are visited per query, faiss' nprobe; None: :func:`default_probes`.
 
     Raises:

@@ -5,8 +5,8 @@ A notebook builds the same object as the command line::
     TrainOptions.of(dataset="synthetic", sequence_length=5, pooling="dsdnet", w=3)
 
 ``w`` is an option of ``dsdnet``, not of training: a field whose choices are a registry brings the fields of the entry
-that it names. ``of`` remembers which options were given, so that a resumed run can tell what the user asked for from
-what nobody said.
+that it names. ``of`` remembers which options were given, so that a resumed run distinguishes what the user asked for
+from defaults.
 """
 
 from collections.abc import Iterator, Mapping
@@ -45,24 +45,47 @@ class Options:
             UserError: an unknown option, a value of another type, outside its choices, not finite or too small; a
                 ``config`` or ``plugin`` that cannot be read.
         """
+        from_file: dict[str, Any] = {}
         if given.get("config"):
             from_file = {key: value for key, value in read_config(given["config"]).items() if key != "mode"}
-            names = {key: cls.locate(key, from_file)[1] for key in (*from_file, *given)}
-            given = {names[key]: value for key, value in given.items()}
-            given |= {key: value for key, value in from_file.items() if names[key] not in given}
-        if given.get("plugin"):
-            plugins = check_value(cls, "plugin", given["plugin"])
-            given["plugin"] = tuple(str(Path(path).absolute()) for path in plugins)
+        if plugins := given.get("plugin") or from_file.get("plugin"):  # first: options may be a plugin's
+            given["plugin"] = tuple(str(Path(path).absolute()) for path in check_value(cls, "plugin", plugins))
             load_plugins(given["plugin"])
-        values: dict[str, Any] = {}
-        for key, value in given.items():
-            owner, name = cls.locate(key, given)
-            if name in values:
-                raise UserError(f"`{name}` was given twice, by its name and by its flag; leave one out")
-            values[name] = check_value(owner, name, value)
+        filed = cls._by_name(from_file, from_file)
+        given = cls._by_name(given, from_file | given)
+        given = cls._without_replaced(filed, given) | given
+        values = {name: check_value(cls.locate(name, given)[0], name, value) for name, value in given.items()}
         own = {name: value for name, value in values.items() if name in cls.flags()}
         chosen = {name: value for name, value in values.items() if name not in own}
         return cls(**own, chosen=chosen, given=frozenset(values))
+
+    @classmethod
+    def _by_name(cls, values: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
+        """Values by field name or flag, by field name; ``chosen`` says whose options they are.
+
+        Raises:
+            UserError: an unknown option, or one that comes by its name and by its flag.
+        """
+        named: dict[str, Any] = {}
+        for key, value in values.items():
+            _, name = cls.locate(key, chosen)
+            if name in named:
+                raise UserError(f"`{name}` was given twice, by its name and by its flag; leave one out")
+            named[name] = value
+        return named
+
+    @classmethod
+    def _without_replaced(cls, from_file: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+        """A file's options without those of a choice that ``given`` makes otherwise: its loss, thus its margin."""
+        for choice, registry in cls.registries().items():
+            before = from_file.get(choice, cls.flags()[choice].default)
+            if given.get(choice, before) == before or before not in registry:
+                continue
+            fields = set(option_fields(entry(registry, before)))
+            if given[choice] in registry:
+                fields -= option_fields(entry(registry, given[choice])).keys()  # these two have in common
+            from_file = {name: value for name, value in from_file.items() if name not in fields}
+        return from_file
 
     @classmethod
     def flags(cls) -> dict[str, Field]:
@@ -147,9 +170,11 @@ class Options:
         """Every step calls this once its options are complete.
 
         Raises:
-            UserError: an option was given that changes nothing.
+            UserError: an option was given that changes nothing, or an entry's options contradict each other.
         """
         unused, parts = self.unused(), self.parts()
+        for choice in parts:
+            unused |= self.part(choice).unused()
         for name in sorted(self.given):
             if name in unused:
                 raise UserError(f"`{name}` changes nothing here: {unused[name]}")
@@ -178,6 +203,8 @@ class Options:
         """:meth:`record` without what changes nothing or ties it to one run: another run of the same options is started
         from it."""
         left_out = {"resume", *(flag_of(self.flags()[name])[2:] for name in self.unused())}
+        for part in map(self.part, self.parts()):
+            left_out |= {flag_of(option_fields(type(part))[name])[2:] for name in part.unused()}
         return {flag: value for flag, value in self.record().items() if flag not in left_out}
 
     def restored(self, saved: Mapping[str, Any], names: tuple[str, ...], source: str) -> Self:

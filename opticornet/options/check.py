@@ -7,4 +7,7 @@ from opticornet.options.shared import DataOptions
 
 @dataclass(frozen=True, kw_only=True)
 class CheckOptions(DataOptions):
-    """``--mode check``: open a dataset and say what is in it and what is wrong with it."""
+    """``--mode check``: open a dataset, list what is in it and what is wrong with it."""
+
+    def unused(self) -> dict[str, str]:
+        return super().unused() | {"seed": "nothing is random"}

@@ -26,11 +26,11 @@ class ExtractOptions(Options):
     local: bool = option("--local", False, "also write local features (<output>-local.npy), where the encoder has them")
     batch_size: int = option("--batchSize", 16, "images the network takes at once", minimum=1)
     threads: int = option(
-        "--threads", 0, "decoding processes; 0: one a core, 8 at most; -1: the main process alone", minimum=-1
+        "--threads", 0, "decoding processes; 0: one per core, 8 at most; -1: the main process alone", minimum=-1
     )
     device: str = option("--device", "auto", "where to compute", choices=("auto", "cpu", "cuda"))
     amp: bool = option("--amp", False, "bfloat16 where the network allows; moves descriptors by about 1e-2")
-    fps: float = option("--fps", 0.0, "frames a second to take from a video; 0: all")
+    fps: float = option("--fps", 0.0, "frames per second of a video to take; 0: all")
     bayer: str = option(
         "--bayer",
         "",

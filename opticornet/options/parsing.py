@@ -1,11 +1,10 @@
-"""The command line's arguments as options, and messages about options in the words of the command line."""
+"""The command line's arguments as options, and messages about options by the names of its flags."""
 
 import argparse
 import os
 import re
 from collections.abc import Sequence
 from dataclasses import Field
-from inspect import get_annotations
 from typing import Any, NoReturn, get_type_hints
 
 from opticornet.options.base import Options
@@ -87,78 +86,91 @@ def _parser(mode: str, options: type[Options], with_entries: bool) -> "_Parser":
 def _add_own(parser: argparse.ArgumentParser, options: type[Options]) -> None:
     """Add a mode's own flags, grouped by the dataclass that declares them."""
     hints = get_type_hints(options)
-    declared: set[str] = set()
     groups = [group for group in reversed(options.__mro__) if hasattr(group, "__dataclass_fields__")]
     for group in (*groups[1:], groups[0]):  # config and plugin last
-        names = [name for name in option_fields(group) if name in get_annotations(group) and name not in declared]
-        declared.update(names)
-        if names:
+        if names := [name for name in option_fields(group) if name in vars(group).get("__annotations__", {})]:
             section = parser.add_argument_group(_plain((group.__doc__ or "").splitlines()[0]))
             for name in names:
                 f = option_fields(options)[name]
-                section.add_argument(flag_of(f), dest=name, default=argparse.SUPPRESS, **_form(f, hints[name]))
+                section.add_argument(
+                    flag_of(f), dest=name, default=argparse.SUPPRESS, **_form({name: f}, [hints[name]])
+                )
 
 
 def _add_entries(parser: argparse.ArgumentParser, options: type[Options]) -> None:
     """Add the flags of everything that can be chosen by name; one that several have is shown once."""
     own = {flag_of(f) for f in options.flags().values()}
-    owners: dict[tuple[str, str], list[str]] = {}
-    variants: dict[tuple[str, str], dict[str, tuple[type, Field]]] = {}
+    owners: dict[tuple[str, str], dict[str, type]] = {}
     for choice, name, kind in options.entries():
         for field_name, f in option_fields(kind).items():
             if flag_of(f) in own:
                 raise UserError(f"{name}: its option {flag_of(f)} is taken by the mode itself; rename it")
-            owners.setdefault((choice, field_name), []).append(name)
-            variants.setdefault((choice, field_name), {})[name] = (kind, f)
-    sections: dict[tuple[str, tuple[str, ...]], Any] = {}
+            owners.setdefault((choice, field_name), {})[name] = kind
+    sections: dict[tuple[str, ...], Any] = {}
     added: set[str] = set()
-    for (choice, field_name), names in owners.items():
-        kind, f = variants[choice, field_name][names[0]]
-        if flag_of(f) in added:
+    for (choice, field_name), kinds in owners.items():
+        fields = {name: option_fields(kind)[field_name] for name, kind in kinds.items()}
+        flag = flag_of(next(iter(fields.values())))
+        if flag in added:
             continue
-        added.add(flag_of(f))
-        key = (choice, tuple(names))
+        added.add(flag)
+        key = (choice, *kinds)
         if key not in sections:
-            title = f"{flag_of(options.flags()[choice])} {', '.join(name.rstrip(':') for name in names)}"
-            sections[key] = parser.add_argument_group(title)
-        form = _form(f, get_type_hints(kind)[field_name]) | {"help": _help(variants[choice, field_name])}
-        sections[key].add_argument(flag_of(f), dest=field_name, default=argparse.SUPPRESS, **form)
+            sections[key] = parser.add_argument_group(
+                f"{flag_of(options.flags()[choice])} {', '.join(name.rstrip(':') for name in kinds)}"
+            )
+        hints = [get_type_hints(kind)[field_name] for kind in kinds.values()]
+        sections[key].add_argument(flag, dest=field_name, default=argparse.SUPPRESS, **_form(fields, hints))
 
 
-def _help(variants: dict[str, tuple[type, Field]]) -> str:
-    """What an option does in each entry that has it; once, where it is the same in all."""
-    names: dict[str, list[str]] = {}
-    for name, (kind, f) in variants.items():
-        names.setdefault(_form(f, get_type_hints(kind)[f.name])["help"], []).append(name)
-    if len(names) == 1:
-        return next(iter(names))
-    return "; ".join(f"{', '.join(those)}: {text}" for text, those in names.items())
+def _form(fields: dict[str, Field], hints: list[Any]) -> dict[str, Any]:
+    """The argparse arguments for one flag, which several entries may declare: name to field, and the fields' types.
 
-
-def _form(f: Field, hint: Any) -> dict[str, Any]:
-    """The argparse arguments for one option."""
-    text = f.metadata["help"]
-    kind = plain_type(hint)
-    if kind is bool:
-        return {"action": "store_true", "help": text}
-    if f.default not in ("", (), None):
-        shown = " ".join(map(str, f.default)) if isinstance(f.default, tuple) else f.default
-        text = f"{text} (default {shown})"
-    form: dict[str, Any] = {"help": text, "type": kind}
-    names = (*(f.metadata["choices"] or ()), *f.metadata["also"])
+    What only some of them take is accepted here and refused where it is known which of them is chosen.
+    """
+    first, hint = next(iter(fields.values())), hints[0]
+    kinds = {plain_type(one) for one in hints}
+    text = _help(fields)
+    if kinds == {bool}:
+        return {"action": "store_true", "help": first.metadata["help"]}
+    form: dict[str, Any] = {"help": text, "type": kinds.pop() if len(kinds) == 1 else _number_or_text}
+    names = tuple(
+        dict.fromkeys(name for f in fields.values() for name in (*(f.metadata["choices"] or ()), *f.metadata["also"]))
+    )
     if names and not any(name.endswith(":") for name in names):
         form |= {"choices": names}
     elif names:
         form |= {"metavar": "NAME", "help": f"{text}: {', '.join(names)}"}
     else:
-        form |= {"metavar": kind.__name__.upper()}
-    if f.metadata["const"] is not None:
-        form |= {"nargs": "?", "const": f.metadata["const"]}
-    if f.name == "plugin":
+        form |= {"metavar": plain_type(hint).__name__.upper()}
+    if first.metadata["const"] is not None:
+        form |= {"nargs": "?", "const": first.metadata["const"]}
+    if first.name == "plugin":
         return {"help": text, "action": _Appended, "metavar": "FILE"}
     if is_tuple(hint):
         form |= {"nargs": "+", "action": _Tuple, "metavar": "X"}
     return form
+
+
+def _help(fields: dict[str, Field]) -> str:
+    """What an option does in each entry that has it, and its default; once, where it is the same in all."""
+    names: dict[str, list[str]] = {}
+    for name, f in fields.items():
+        shown = " ".join(map(str, f.default)) if isinstance(f.default, tuple) else f.default
+        default = "" if f.default in ("", (), None) else f" (default {shown})"
+        names.setdefault(f.metadata["help"] + default, []).append(name)
+    if len(names) == 1:
+        return next(iter(names))
+    return "; ".join(f"{', '.join(those)}: {text}" for text, those in names.items())
+
+
+def _number_or_text(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
 
 
 class _Tuple(argparse.Action):
@@ -189,7 +201,7 @@ def _plain(text: str) -> str:
 
 
 def _overview() -> str:
-    """What ``--help`` without a mode says."""
+    """What ``--help`` without a mode prints."""
     lines = [f"usage: {program()} --mode MODE [flags]", "", "Sequence-based visual place recognition. Modes:", ""]
     lines += [f"  {(options.__doc__ or '').splitlines()[0].replace('``', '')}" for options in MODES.values()]
     lines += ["", f"The flags of a mode: {program()} --mode MODE --help"]

@@ -96,7 +96,7 @@ def add_registries(module: ModuleType, source: str) -> None:
         for name, kind in additions.items():
             what = f"the plugin {source} adds {name!r} to {registry}"
             there = REGISTRIES[registry].get(name)
-            if there not in (None, kind) and not _is_of(there, module):
+            if there is not None and there != kind and not _is_of(there, module):
                 raise UserError(f"{what}, which has one; choose another name")
             if not isinstance(name, str):
                 raise UserError(f"{what}: wanted text as its name")

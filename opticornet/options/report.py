@@ -12,5 +12,5 @@ class ReportOptions(Options):
 
     results: tuple[str, ...] = option("--results", (), "result records (.json) that --mode test wrote")
     output: str = option("--output", "report", "folder for index.html, the tables and the figures")
-    matrix_side: int = option("--matrixSide", 2000, "longest side of a similarity matrix in pixels; 0: no matrices")
+    matrix_side: int = option("--matrixSide", 2000, "pixels of a similarity matrix's longer side; 0: no matrices")
     quiet: bool = option("--quiet", False, "print errors only")

@@ -44,7 +44,7 @@ DATA_FIELDS = ("dataset", "data_path", "desc_type", "struct_path", "msls_train_c
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions(DataOptions):
-    """Where runs live and which one to go on with."""
+    """Where runs are, and which one to resume."""
 
     runs_path: str = option("--runsPath", "data/runs", "folder of all runs")
     save_path: str = option("--savePath", SAVE_PATH, "folder of a run's checkpoints, inside the run")

@@ -35,8 +35,8 @@ class TestOptions(MethodOptions):
         "--noPositive", "drop", "queries without a reference in the radius", choices=("drop", "count")
     )
     radii: tuple[float, ...] = option("--radii", (1, 5, 10, 20, 40, 100, 200), "radii of the recall table")
-    bootstrap: int = option("--bootstrap", 1000, "resamplings behind the 95 %% intervals; 0: none")
-    latency_queries: int = option("--latencyQueries", 50, "queries timed one by one; 0: none")
+    bootstrap: int = option("--bootstrap", 1000, "resamplings for the 95 %% intervals; 0: no intervals")
+    latency_queries: int = option("--latencyQueries", 50, "queries timed one at a time; 0: none")
     results_path: str = option("--resultsPath", "", "folder for predictions (.npz) and result record (.json)")
     extract_only: bool = option("--extractOnly", False, "only write dbDesc, qDesc and gt to --resultsPath")
     projector: int = option("--projector", 0, "embeddings of this many places for TensorBoard's projector")
@@ -61,6 +61,13 @@ class TestOptions(MethodOptions):
         """Whether frames are matched, for the answer or to re-rank it."""
         return not self.searches or self.compares in ("raw frames", "described frames")
 
+    @property
+    def multiplies(self) -> bool:
+        """Whether an encoder computes matrix products."""
+        if self.pooling in MATCHED:
+            return self.pooling == "s1+seqmatch"
+        return self.part("pooling").multiplies or self.compares == "described frames"
+
     def unused(self) -> dict[str, str]:
         reasons = super().unused()
         if self.searches:
@@ -74,6 +81,10 @@ class TestOptions(MethodOptions):
             reasons |= dict.fromkeys(("matcher", "reverse"), "no frames are matched")
             if not self.rerank:
                 reasons["match_memory_mib"] = "no frames are matched"
+        if not self.multiplies:
+            reasons["amp"] = "no encoder computes matrix products"
+        if self.searches and not (self.resume or self.results_path):
+            reasons["projector"] = "nothing is kept to show it in; give `results_path`"
         if not self.rerank and not self.predictions_file:
             reasons["top_k"] = "nothing is re-ranked; `rerank` does"
         if "IVF" not in self.index:

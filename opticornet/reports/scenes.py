@@ -10,7 +10,8 @@ import torch
 from opticornet.datasets.catalogue import load_dataset
 from opticornet.evaluation.answers import describe, frame_sets
 from opticornet.evaluation.scene import Scene
-from opticornet.inference.load import LoadedEncoder, frames_taken, load_encoder
+from opticornet.inference.load import frames_taken
+from opticornet.options.loading import load_method
 from opticornet.options.modes import TestOptions
 from opticornet.options.plugins import load_remembered
 from opticornet.options.shared import MATCHED
@@ -87,33 +88,19 @@ def vectors(result: Result, scene: Scene) -> tuple[np.ndarray, np.ndarray, str]:
             run, checkpoint = _weights(result, options)
             options = replace(options, ckpt=checkpoint)
         if options.searches:
-            described = describe(scene, _encoder(scene, options, run, options.sequence_length), amp=options.amp)
+            described = describe(scene, load_method(options, scene, run), amp=options.amp)
             return _unit_rows(described.reference), _unit_rows(described.query), "sequence descriptors"
         single = None
         if run is not None:
             flags = result.get("method", "weights", "flags", default={})
-            single = _encoder(scene, _with_recorded(options, flags, ("pooling",)), run, 1)
+            single_options = replace(_with_recorded(options, flags, ("pooling",)), sequence_length=1)
+            single = load_method(single_options, scene, run)
         sets = frame_sets(scene, single, {}, amp=options.amp)
     except UserError as error:
         raise Unavailable(f"the descriptors cannot be computed again ({error})") from error
     sides = (scene.reference, scene.query)
     reference, query = (_unit_rows(np.asarray(s.frames)[side.rows]) for s, side in zip(sets, sides, strict=True))
     return reference, query, "descriptors of single frames, which sequence matching adds up along a window"
-
-
-def _encoder(scene: Scene, options: TestOptions, run: Path | None, length: int) -> LoadedEncoder:
-    """The encoder that the options name, for windows of ``length`` frames."""
-    dims = scene.in_dims(frames_taken(options.pooling))
-    return load_encoder(
-        options.part("pooling"),
-        options.pooling,
-        dims,
-        length,
-        run=run,
-        save_path=options.save_path,
-        checkpoint=options.ckpt,
-        dataset=scene.dataset,
-    )
 
 
 def _weights(result: Result, options: TestOptions) -> tuple[Path, str]:

@@ -1,4 +1,4 @@
-"""Step: open a dataset and say what is in it and what is wrong with it."""
+"""Step: open a dataset, list what is in it and what is wrong with it."""
 
 from opticornet.datasets.check import check_dataset, render
 from opticornet.options.modes import CheckOptions

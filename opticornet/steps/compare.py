@@ -23,8 +23,8 @@ from opticornet.utils.logs import duration
 from opticornet.utils.options import flag_of, option_fields
 from opticornet.utils.registry import entry
 
-# Flags that say where and how fast, or that have a column of their own: never a difference worth a column.
-_UNTOLD = {
+# Flags that have a column of their own, or only say where files are and how fast to compute.
+_NOT_COMPARED = {
     *("dataset", "pooling", "dataPath", "structPath", "runsPath", "savePath", "resume", "expName"),
     *("device", "nocuda", "threads", "quiet", "verbose"),
 }
@@ -40,7 +40,7 @@ class Run:
         flags: its options by flag, without ``init`` where the method has nothing that it would set.
         started: when its ``flags.json`` was written, seconds since 1970.
         epochs: epochs done; None where the run kept no history (seqNet's).
-        best_epoch: epochs done at the best validation, 0 for the start; None before the first validation.
+        best_epoch: epochs done at the best validation, 0: the initial weights; None before the first validation.
         recalls: K to validation recall in that epoch.
         seconds: spent in epochs; None where unknown.
     """
@@ -80,7 +80,7 @@ def compare(options: CompareOptions) -> None:
 
 
 def find_runs(paths: tuple[str, ...], save_path: str) -> tuple[list[Run], list[str]]:
-    """The runs among ``paths``: run folders, and folders of runs. Notes tell of runs that cannot be read.
+    """The runs among ``paths``: run folders, and folders of runs. Notes name those that cannot be read.
 
     Raises:
         UserError: there is none.
@@ -103,8 +103,8 @@ def find_runs(paths: tuple[str, ...], save_path: str) -> tuple[list[Run], list[s
 
 
 def read_run(folder: Path, save_path: str) -> Run:
-    """One run. Where no epoch of its history is the best (the start was, or seqNet trained it and kept no history),
-    its best checkpoint says what was reached.
+    """One run. Where its history has no best epoch (the initial weights were best, or seqNet trained it and kept no
+    history), its best checkpoint holds the recalls.
 
     Raises:
         UserError: flags or checkpoint cannot be read.
@@ -164,8 +164,8 @@ def _order(value: Any) -> tuple[int, float, str]:
 
 
 def table(runs: list[Run]) -> list[list[str]]:
-    """Heads and rows: what every run has, then the flags that are not the same in all."""
-    names = dict.fromkeys(name for run in runs for name in run.flags if name not in _UNTOLD)
+    """Header and rows: what every run has, then the flags that differ between runs."""
+    names = dict.fromkeys(name for run in runs for name in run.flags if name not in _NOT_COMPARED)
     differing = [name for name in names if len({str(run.flags.get(name)) for run in runs}) > 1]
     ks = [k for k in (1, 5, 10, 20) if any(k in run.recalls for run in runs)]
     rows = [["run", "dataset", "method", "best epoch", *(f"R@{k}" for k in ks), "time", *differing]]

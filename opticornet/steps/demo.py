@@ -1,4 +1,4 @@
-"""Step: the whole way once, on built-in data: train, test with re-ranking against every baseline, one table."""
+"""Step: every step once on built-in data: train, test with re-ranking and every baseline, one table."""
 
 import time
 from collections.abc import Sequence
@@ -30,13 +30,13 @@ def demo(options: DemoOptions) -> None:
         test(TestOptions.of(**shared, **learned, rerank="s1+seqmatch", rerank_resume=str(s1), exp_name="hvpr")),
     ]
     print("\n" + table([record for record in records if record is not None]))
-    print(f"\n{time.monotonic() - begun:.0f} s in all")
+    print(f"\n{time.monotonic() - begun:.0f} s in total")
     print(f"results: {Path(options.results_path)} (a .json record and a .npz of predictions each)")
     print(f"TensorBoard: tensorboard --logdir {options.runs_path}")
 
 
 def table(records: Sequence[ResultRecord]) -> str:
-    """Methods by rows, recalls by columns."""
+    """One row per method, one column per recall, and the latency."""
     width = max(len(record.method.label) for record in records)
     lines = [f"{'method':<{width}}   R@1   R@5  R@10  ms/query"]
     for record in records:

@@ -1,4 +1,4 @@
-"""Step: a public dataset, or one's own drives, to a dataset folder."""
+"""Step: from a public dataset, or one's own drives, to a dataset folder."""
 
 import shlex
 import sys
@@ -17,7 +17,7 @@ FOLDER_NAMES = ("reference", "query", "train_city", "val_city", "test_city")
 def prepare(options: PrepareOptions) -> Path:
     """Write the dataset folder ``options.output`` of the dataset at ``options.root``; images stay where they are.
 
-    Finished work is skipped: where the folder holds just what would be written, nothing is.
+    Finished work is skipped: nothing is written where the folder already holds the same.
 
     Returns:
         The folder. Its descriptors are still to be extracted; the command is printed.

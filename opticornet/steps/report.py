@@ -1,4 +1,4 @@
-"""Step: results to a page and figures."""
+"""Step: from result records to a page and figures."""
 
 import sys
 from pathlib import Path
@@ -56,7 +56,7 @@ def report(options: ReportOptions) -> Path:
 def gather(
     results: list[Result], matrix_side: int
 ) -> tuple[list[SimilarityMatrix | str], dict[str, FramePictures], list[str]]:
-    """Matrices (or why there is none), pictures by scene, and notes: all that needs more than the records."""
+    """What needs more than the records: a matrix per result (or why there is none), pictures by scene, and notes."""
     shown = [result for result in results if result.answers is not None]
     side = min(matrix_side, int((MATRIX_PIXELS / max(1, len(shown))) ** 0.5))
     matrices: list[SimilarityMatrix | str] = []
@@ -68,8 +68,8 @@ def gather(
         key, scene, reason = scene_key(result.answers), None, ""
         try:
             scene = reopen(result)
-        except Unavailable as gone:
-            reason = str(gone)
+        except Unavailable as unavailable:
+            reason = str(unavailable)
         try:
             if scene is None:
                 raise Unavailable(reason)
@@ -77,8 +77,8 @@ def gather(
                 raise Unavailable("left out by --matrixSide 0")
             reference, query, what = vectors(result, scene)
             matrices.append(similarity_matrix(reference, query, side, what))
-        except Unavailable as gone:
-            matrices.append(str(gone))
+        except Unavailable as unavailable:
+            matrices.append(str(unavailable))
         album = pictures.setdefault(key, FramePictures())
         album.budget += PICTURE_BYTES // len(shown)
         order = order_of_interest(result.answers)

@@ -7,14 +7,13 @@ features of the windows' own frames (``--rerank local``).
 """
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from opticornet.datasets.catalogue import load_dataset
-from opticornet.datasets.traverse import FrameKind
 from opticornet.evaluation.answers import (
     KS,
     Answer,
@@ -35,33 +34,19 @@ from opticornet.evaluation.scoring import (
     TestDescription,
     data_record,
     score,
-    summary,
 )
+from opticornet.evaluation.summary import summary
 from opticornet.evaluation.validated import EncodedSide
-from opticornet.inference.load import LoadedEncoder, frames_taken, load_encoder
-from opticornet.inference.runs import find_run, read_flags, run_name
-from opticornet.matching.search import check_index
+from opticornet.inference.load import LoadedEncoder, frames_taken
+from opticornet.inference.runs import run_name
 from opticornet.options.modes import ReportOptions, TestOptions
-from opticornet.options.plugins import load_remembered
-from opticornet.options.shared import DATA_FIELDS, DataOptions
-from opticornet.steps.describe_test import method_record, plugins_of, rerank_length
+from opticornet.options.shared import DataOptions
+from opticornet.steps.testing.record import method_record, plugins_of, rerank_length
+from opticornet.steps.testing.runs import Runs, find_runs, frames_needed, load_searched, load_single_frames, resolve
 from opticornet.utils.device import choose_device, cpu_threads
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import atomic_path, writing
 from opticornet.utils.options import flag_of
-
-
-@dataclass(frozen=True)
-class Runs:
-    """The runs that a test takes weights from.
-
-    Attributes:
-        method: of the sequence encoder; None where it has no weights or frames are matched.
-        single: of the encoder that describes the single frames that are matched; None where raw frames or none are.
-    """
-
-    method: Path | None = None
-    single: Path | None = None
 
 
 def test(options: TestOptions) -> ResultRecord | None:
@@ -74,9 +59,9 @@ def test(options: TestOptions) -> ResultRecord | None:
     options = options.completed()
     check_test_options(options)
     if options.report:
-        import opticornet.steps.report  # noqa: F401 - now, so that a missing library is said before the work
+        import opticornet.steps.report  # noqa: F401 - a missing library is reported before any work is done
     for folder in filter(None, (options.results_path, options.report)):
-        with writing(folder):  # now, rather than when everything is computed
+        with writing(folder):  # a folder that cannot be written is reported before any work is done
             Path(folder).mkdir(parents=True, exist_ok=True)
     runs = find_runs(options, run)
     with cpu_threads(options.threads):
@@ -86,35 +71,23 @@ def test(options: TestOptions) -> ResultRecord | None:
 def answer_and_score(options: TestOptions, runs: Runs) -> ResultRecord | None:
     """Answer every query of the split, score the answers and save what was asked for; as :func:`test`, whose options
     are already checked, and whose runs are found."""
-    device = choose_device(options.device, options.nocuda)
-    dataset = load_dataset(options.dataset, **options.source(), splits=(options.split,))
-    split = dataset.splits[options.split]
-    needs = frames_needed(options, runs)
-    scene = Scene.of(dataset.name, split, options.sequence_length, options.filter_length, device, needs)
-    check_sizes(options, scene)
-    single = None if runs.single is None else load_single_frames(scene, options, runs.single)
+    scene = open_scene(options, runs)
+    single = None if runs.single is None else load_single_frames(options, scene, runs.single)
     shown: tuple[EncodedSide, ...] = ()
-    amp, timed = options.amp, options.latency_queries
     if options.searches:
-        described = describe(scene, load_method(scene, options, runs.method), amp=options.amp)
+        described = describe(scene, load_searched(options, scene, runs.method), amp=options.amp)
         if options.extract_only:
             extract_only(options, scene, described)
             return None
-        answer = search_descriptors(scene, described, search_settings(options), amp=amp, latency_queries=timed)
+        answer = search_answer(options, scene, described)
         if options.projector:
             shown = side_of(scene.reference, described.reference), side_of(scene.query, described.query)
         del described  # what follows needs its memory
         if options.rerank:
-            reranker, settings = options.part("rerank"), match_settings(options)
-            answer = rerank_answer(
-                scene, answer, reranker, options.top_k, settings, single, amp=amp, latency_queries=timed
-            )
+            answer = reranked(options, scene, answer, single)
     else:
-        candidates = None
-        if options.predictions_file:
-            candidates = read_predictions(options.predictions_file, scene, options.top_k)
-        answer = match_frames(scene, match_settings(options), single, candidates, amp=amp, latency_queries=timed)
-    record, arrays = score(scene, answer, score_settings(options), description(scene, options, answer))
+        answer = matched_answer(options, scene, single)
+    record, arrays = score(scene, answer, score_settings(options), description(options, scene, answer))
     if not options.quiet and (left_out := [k for k in KS if k not in record.protocol.ks]):
         dropped = ", ".join(map(str, left_out))
         print(f"note: recall@{dropped} left out: there are only {len(scene.reference)} references", file=sys.stderr)
@@ -123,10 +96,49 @@ def answer_and_score(options: TestOptions, runs: Runs) -> ResultRecord | None:
     return save(options, runs.method or (runs.single if not options.searches else None), record, arrays, shown)
 
 
-def search_settings(options: TestOptions) -> SearchSettings:
-    """How the options search descriptors."""
+def open_scene(options: TestOptions, runs: Runs) -> Scene:
+    """The split, cut into windows.
+
+    Raises:
+        UserError: it cannot be opened, or holds less than the options ask for.
+    """
+    device = choose_device(options.device, options.nocuda)
+    dataset = load_dataset(options.dataset, **options.source(), splits=(options.split,))
+    split = dataset.splits[options.split]
+    needs = frames_needed(options, runs)
+    scene = Scene.of(dataset.name, split, options.sequence_length, options.filter_length, device, needs)
+    check_sizes(options, scene)
+    return scene
+
+
+def search_answer(options: TestOptions, scene: Scene, described: Described) -> Answer:
+    """Answer by search of sequence descriptors."""
     depth = max(max(KS), options.top_k if options.rerank else 0)
-    return SearchSettings(options.index, options.nprobe or None, options.seed, depth)
+    settings = SearchSettings(options.index, options.nprobe or None, options.seed, depth)
+    return search_descriptors(scene, described, settings, amp=options.amp, latency_queries=options.latency_queries)
+
+
+def reranked(options: TestOptions, scene: Scene, answer: Answer, single: LoadedEncoder | None) -> Answer:
+    """An answer by search, its first candidates in another order."""
+    return rerank_answer(
+        scene,
+        answer,
+        options.part("rerank"),
+        options.top_k,
+        match_settings(options),
+        single,
+        amp=options.amp,
+        latency_queries=options.latency_queries,
+    )
+
+
+def matched_answer(options: TestOptions, scene: Scene, single: LoadedEncoder | None) -> Answer:
+    """Answer by matching frames: with all references, or with the candidates of a results file."""
+    candidates = None
+    if options.predictions_file:
+        candidates = read_predictions(options.predictions_file, scene, options.top_k)
+    settings, timed = match_settings(options), options.latency_queries
+    return match_frames(scene, settings, single, candidates, amp=options.amp, latency_queries=timed)
 
 
 def match_settings(options: TestOptions) -> MatchSettings:
@@ -140,7 +152,7 @@ def score_settings(options: TestOptions) -> ScoreSettings:
     return ScoreSettings(options.no_positive, options.radii, options.bootstrap, options.seed, longest)
 
 
-def description(scene: Scene, options: TestOptions, answer: Answer) -> TestDescription:
+def description(options: TestOptions, scene: Scene, answer: Answer) -> TestDescription:
     """What the record says of the options."""
     takes = frames_taken(str(answer.weights.flags.get("pooling")) if answer.weights else options.pooling)
     data_options = {flag_of(f)[2:]: getattr(options, name) for name, f in DataOptions.flags().items()}
@@ -152,59 +164,6 @@ def description(scene: Scene, options: TestOptions, answer: Answer) -> TestDescr
         plugins=plugins_of(options, answer),
         name=run_name(options.sequence_length, options.exp_name),
     )
-
-
-def frames_needed(options: TestOptions, runs: Runs) -> frozenset[FrameKind]:
-    """The kinds of frames that a test reads: those its method takes, and those that are matched to re-rank."""
-    needed: set[FrameKind] = set()
-    if options.searches or runs.single is None:
-        needed.add(frames_taken(options.pooling))
-    if options.compares == "raw frames":
-        needed.add("descriptors")
-    if runs.single is not None:
-        needed.add(frames_taken(str(read_flags(runs.single, options.save_path).get("pooling"))))
-    return frozenset(needed)
-
-
-def load_method(scene: Scene, options: TestOptions, run: Path | None) -> LoadedEncoder:
-    """The encoder that the options name, with the weights of ``run``.
-
-    Raises:
-        UserError: it does not fit the data, or its descriptors do not fit the index.
-    """
-    loaded = load_encoder(
-        options.part("pooling"),
-        options.pooling,
-        scene.in_dims(frames_taken(options.pooling)),
-        options.sequence_length,
-        run=run,
-        save_path=options.save_path,
-        checkpoint=options.ckpt,
-        dataset=options.dataset,
-    )
-    try:
-        check_index(options.index, loaded.encoder.encoding_dims(options.sequence_length))
-    except ValueError as error:
-        raise UserError(f"`index` {options.index}: {error}") from error
-    return loaded
-
-
-def load_single_frames(scene: Scene, options: TestOptions, run: Path) -> LoadedEncoder:
-    """The encoder of a run, for the single frames that are matched.
-
-    Raises:
-        UserError: the run has no such encoder, or one that does not fit the data.
-    """
-    single = replace(options, sequence_length=1, given=frozenset(), chosen={}, index="Flat")
-    try:
-        single = single.restored(read_flags(run, options.save_path), ("pooling",), str(run))
-        return load_method(scene, single, run)
-    except UserError as error:
-        argument = "rerank_resume" if options.rerank else "resume"
-        raise UserError(
-            f"`{argument}` {run} cannot describe single frames ({error}); name a run trained with `sequence_length` 1 "
-            "`w` 1"
-        ) from error
 
 
 def save(
@@ -236,44 +195,6 @@ def save(
 
         report(ReportOptions.of(results=(str(path),), output=options.report, quiet=options.quiet))
     return record
-
-
-def resolve(options: TestOptions) -> tuple[TestOptions, Path | None]:
-    """Fill in what the resumed run decides; the run's folder, or None where no weights are wanted."""
-    wants_weights = options.is_learned or options.pooling == "s1+seqmatch"
-    if not options.resume:
-        if wants_weights:
-            raise UserError(
-                f"`pooling` {options.pooling} has learned weights: name its run with `resume` RUN "
-                "(`resume` alone takes the newest run)"
-            )
-        return options, None
-    run = find_run(options.resume, options.runs_path, options.save_path)
-    flags = read_flags(run, options.save_path)
-    load_remembered(flags.get("plugins", {}), options.plugin, str(run))
-    if not wants_weights:
-        raise UserError(f"`pooling` {options.pooling} has no weights, so `resume` {run} contradicts it; leave one out")
-    decided = ("pooling",) if options.pooling != "s1+seqmatch" else ()
-    followed = DATA_FIELDS if options.pooling == "s1+seqmatch" else (*DATA_FIELDS, "sequence_length")
-    return options.restored(flags, (*decided, *(name for name in followed if name not in options.given)), str(run)), run
-
-
-def find_runs(options: TestOptions, run: Path | None) -> Runs:
-    """The runs of the weights; ``run`` is that of ``resume``.
-
-    Raises:
-        UserError: there is no run to re-rank by, or one of its plugins is missing.
-    """
-    if not options.searches:
-        return Runs(single=run)
-    if options.compares != "described frames":
-        return Runs(method=run)
-    resume = options.part("rerank").rerank_resume
-    if not resume:
-        raise UserError(f"`rerank` {options.rerank} needs the run of a single-frame encoder: `rerank_resume` RUN")
-    single = find_run(resume, options.runs_path, options.save_path, "rerank_resume")
-    load_remembered(read_flags(single, options.save_path).get("plugins", {}), options.plugin, str(single))
-    return Runs(run, single)
 
 
 def check_test_options(options: TestOptions) -> None:

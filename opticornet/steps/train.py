@@ -33,10 +33,10 @@ FREE = {*KEPT, "runs_path", "save_path", "resume", "quiet", "verbose", "config",
 
 
 def train(options: TrainOptions) -> Path:
-    """Train, or go on with the run ``options.resume`` names. Returns the run folder.
+    """Train a new run, or resume the one that ``options.resume`` names. Returns the run folder.
 
     Raises:
-        UserError: bad options or data, or a loss that is not a number.
+        UserError: bad options or data, or a loss that is not finite.
         Interrupted: SIGINT or SIGTERM came; the run is saved.
     """
     run = None
@@ -81,10 +81,10 @@ def load_scenes(options: TrainOptions, device: torch.device) -> list[Scene]:
 
 
 def make_task(options: TrainOptions, scene: Scene, validation: Scene) -> SequenceTask:
-    """What the options say is to be learned from a training scene.
+    """The learning task that the options describe, on a training and a validation scene.
 
     Raises:
-        UserError: the encoder does not fit the windows, or the split says nothing of negatives.
+        UserError: the encoder does not fit the windows, or the split has no negative radius.
     """
     method = options.part("pooling")
     with seeded(options.seed, torch.device("cpu")):  # weights are drawn on the CPU, whatever the device
@@ -110,7 +110,7 @@ def make_loop(options: TrainOptions, task: LearningTask[Batch]) -> Loop[Batch]:
 
 
 def follow(loop: Loop[Any], options: TrainOptions, run: Path) -> None:
-    """Train to the end, telling the terminal, the run's log and TensorBoard of every epoch."""
+    """Train to the end, reporting every epoch to the terminal, the run's log and TensorBoard."""
     progress, log = loop.progress, RunLog(run, quiet=options.quiet, verbose=options.verbose)
     log.say(f"{run}: {loop.task.describe()}")
     place = shlex.quote(str(run))
@@ -125,7 +125,7 @@ def follow(loop: Loop[Any], options: TrainOptions, run: Path) -> None:
             log.detail(epoch_details(report))
         events.finish(progress.best)
     if progress.converged:
-        log.say(f"epoch {progress.epoch} found no tuple that violates the margin: there is nothing left to learn")
+        log.say(f"epoch {progress.epoch} found no tuple that violates the margin: training has converged")
     log.say(f"best: epoch {progress.best_epoch}, validation R@1 {progress.best[1]:.3f}, R@5 {progress.best[0]:.3f}")
     log.say(f"next: {program()} --mode test --resume {place}")
 
@@ -144,7 +144,7 @@ def check_training_options(options: TrainOptions) -> None:
 
 
 def epoch_line(report: EpochReport, progress: Progress) -> str:
-    """One compact line an epoch for the terminal."""
+    """One line per epoch for the terminal."""
     loss = f"loss {report.means['loss']:.4f}" if report.samples else "no violating tuples"
     found = recalls_of(report.metrics or {})
     recalls = "".join(f"  R@{k} {found[k]:.3f}" for k in (1, 5) if k in found)
@@ -160,4 +160,4 @@ def epoch_details(report: EpochReport) -> str:
     """What ``verbose`` adds to an epoch's line."""
     means = ", ".join(f"{name} {value:.4f}" for name, value in report.means.items())
     speed = report.samples / max(report.seconds, 1e-9)
-    return f"    {report.samples} tuples, {speed:.0f} a second, lr {report.lr:.2e}, {means}"
+    return f"    {report.samples} tuples, {speed:.0f} per second, lr {report.lr:.2e}, {means}"

@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from opticornet.datasets.catalogue import check_split, load_dataset, load_split, split_names
+from opticornet.datasets.catalogue import check_split, load_dataset, split_names
 from opticornet.datasets.folder.reading import write_dataset
 from opticornet.datasets.traverse import Dataset, Split, Traverse
 from opticornet.utils.errors import UserError
@@ -30,7 +30,7 @@ def test_built_in_synthetic_writes_nothing(tmp_path, monkeypatch):
 def test_folder(tmp_path):
     write_dataset(tmp_path / "set", Dataset("made", {"train": split_of(), "test": split_of(name="test")}))
     assert split_names(str(tmp_path / "set")) == ("train", "test")
-    split = load_split(str(tmp_path / "set"), "test")
+    split = load_dataset(str(tmp_path / "set"), splits=("test",)).splits["test"]
     assert (len(split.reference), len(split.query)) == (6, 7)
 
 

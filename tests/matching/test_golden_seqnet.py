@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from opticornet.datasets.windows import inside, window_indices, window_starts
+from opticornet.datasets.windows import inside, window_starts
 from opticornet.evaluation.ground_truth import GroundTruth
 from opticornet.evaluation.metrics import recall_at, recall_at_radii
 from opticornet.matching.ranking import Ranking
@@ -101,7 +101,7 @@ def has_ties(ranking: Ranking) -> bool:
 
 
 def windows(side: Side, length: int) -> np.ndarray:
-    return side.frames[window_indices(side.starts(length), length)]  # (M, L, D)
+    return side.frames[side.starts(length)[:, None] + np.arange(length)]  # (M, L, D)
 
 
 def delta_weights(length: int) -> np.ndarray:

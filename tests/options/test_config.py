@@ -7,10 +7,31 @@ import pytest
 import torch
 
 from opticornet.cli import main
-from opticornet.options.modes import TrainOptions
+from opticornet.options.config import write_config
+from opticornet.options.modes import PrepareOptions, TrainOptions
 from opticornet.options.parsing import parse
 from opticornet.utils.checkpoints import load_checkpoint
 from opticornet.utils.errors import UserError
+
+ADAGRAD = """
+from dataclasses import dataclass
+
+from torch.optim import Adagrad
+
+from opticornet.learning.optimizers.base import OptimizerOptions
+from opticornet.utils.options import option
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdagradOptions(OptimizerOptions):
+    lr_decay: float = option("--lrDecay", 0.0, "decay of the learning rate")
+
+    def build(self, parameters, lr, weight_decay):
+        return Adagrad(parameters, lr, self.lr_decay, weight_decay)
+
+
+OPTIMIZERS = {"ADAGRAD": AdagradOptions}
+"""
 
 
 def write(tmp_path, text):
@@ -92,3 +113,39 @@ def test_a_run_is_repeated_by_its_own_options(tmp_path, capsys):
     assert all(torch.equal(one[key], other[key]) for key in one)
     changed = [(run / "options.toml").read_text(), (again / "options.toml").read_text()]
     assert changed[0].replace(str(tmp_path / "first"), str(tmp_path / "again")) == changed[1]
+
+
+def test_what_an_entry_does_not_use_is_not_repeated():
+    repeated = PrepareOptions.of(source="oxford", frame_list="names.txt").repeatable()
+    assert "spacing" not in repeated
+    assert repeated["frameList"] == "names.txt"
+    assert "spacing" in PrepareOptions.of(source="oxford").repeatable()
+    PrepareOptions.of(**repeated).refuse_unused()
+
+
+def test_a_part_of_the_method_is_left_out_of_a_file_of_all_options(tmp_path):
+    path = tmp_path / "options.toml"
+    write_config(path, TrainOptions.of().repeatable())
+    options = TrainOptions.of(config=str(path), noDelta=True)
+    options.refuse_unused()
+    assert options.part("pooling").no_delta
+
+
+def test_a_flag_that_chooses_otherwise_replaces_the_options_of_the_choice(tmp_path):
+    path = tmp_path / "options.toml"
+    write_config(path, TrainOptions.of(margin=0.3, w=2, noResidual=True, optim="SGD").repeatable())
+    options = TrainOptions.of(config=str(path), loss="triplet", pooling="seqnet", optim="ADAM")
+    options.refuse_unused()
+    assert (options.part("loss").margin, options.part("pooling").w) == (0.3, 2)  # both losses have it, both methods
+    assert options.chosen.keys() & {"margin2", "no_residual", "dsd_fusion", "momentum"} == set()
+    _, parsed = parse(["--config", str(path), "--loss", "triplet", "--pooling", "seqnet", "--optim", "ADAM"])
+    assert parsed == options
+    with pytest.raises(UserError, match="`margin2` changes nothing here"):  # what was typed is refused still
+        TrainOptions.of(config=str(path), loss="triplet", margin2=0.01).refuse_unused()
+
+
+def test_a_file_may_name_the_plugin_whose_options_it_holds(tmp_path, registries_as_before):
+    plugin = tmp_path / "adagrad.py"
+    plugin.write_text(ADAGRAD)
+    path = write(tmp_path, f'plugin = ["{plugin}"]\noptim = "ADAGRAD"\nlrDecay = 0.5\n')
+    assert TrainOptions.of(config=path).part("optim").lr_decay == 0.5

@@ -15,7 +15,6 @@ from PIL import Image
 from torch import nn
 
 import opticornet.models.images.build
-import opticornet.steps.extract as step
 from opticornet.datasets.images.decoding import decode
 from opticornet.models.images.base import ImageEncoder, ImageEncoderOptions, Preprocess, WeightsRecord
 from opticornet.steps.extract import ExtractOptions, extract
@@ -104,7 +103,7 @@ def test_each_image_becomes_the_row_of_its_place(photos):
     assert record["dims"] == 3136
     assert record["preprocess"] == {"kind": "Hog", "size": [64, 64]}
     assert record["weights"]["kind"] == "none"
-    assert record["versions"].keys() >= {"python", "torch", "numpy", "PIL", "cv2"}
+    assert record["versions"].keys() >= {"python", "torch", "numpy", "PIL", "cv2", "torchvision", "timm"}
     encoder = opticornet.models.images.build.build_image_encoder("hog")
     alone = encoder(torch.from_numpy(encoder.preprocess(decode(photos / "7.png", grey=True)))[None])
     np.testing.assert_allclose(rows[7], alone[0], atol=1e-6)
@@ -165,11 +164,12 @@ import os, signal, sys
 sys.path[:0] = [{root!r}, {tests!r}]
 import opticornet.models.images.build
 import opticornet.steps.extract as extract
+import opticornet.steps.extraction.write as write
 from test_extract import Toy, ToyOptions
 def kill(batch):
     if batch == 3:
         os.kill(os.getpid(), signal.SIGKILL)
-extract.SAVE_EVERY_S = {every}
+write.SAVE_EVERY_S = {every}
 opticornet.models.images.IMAGE_ENCODERS["toy"] = ToyOptions
 opticornet.models.images.build.build_from_options = lambda *_: Toy(kill)
 extract.extract(extract.ExtractOptions.of(images={images!r}, desc_type="toy", output={output!r}, batch_size=3,
@@ -220,7 +220,7 @@ def test_a_stop_request_saves_what_is_done(photos, toy):
 
 
 def test_a_stop_request_that_also_ends_the_workers_is_no_error(photos, toy, monkeypatch):
-    import opticornet.datasets.images.batches as module
+    import opticornet.steps.extraction.encode as module
 
     toy()
     batches = module.image_batches
@@ -524,9 +524,3 @@ def test_memory_does_not_hold_the_descriptors(photos):
     finally:
         np.memmap = memmap
     assert mapped == [(3, 3136), (3, 3136), (3, 3136), (1, 3136)]
-
-
-def test_workers_as_asked_for():
-    assert step._workers(-1) == 0
-    assert step._workers(3) == 3
-    assert 1 <= step._workers(0) <= 8

@@ -19,9 +19,10 @@ from opticornet.evaluation.records import FileRecord
 from opticornet.evaluation.scene import Scene
 from opticornet.inference.encode import encode
 from opticornet.models.sequences import SEQUENCE_ENCODERS
+from opticornet.models.sequences.averages import SingleOptions
 from opticornet.options.modes import TestOptions
-from opticornet.steps.test import load_single_frames
 from opticornet.steps.test import test as run_test
+from opticornet.steps.testing.runs import load_single_frames
 from opticornet.utils.errors import UserError
 from opticornet.utils.options import flag_of, option_fields
 from opticornet.utils.registry import entry
@@ -210,6 +211,48 @@ def test_bfloat16_and_an_approximate_index_are_told_from_the_exact(plain, capsys
     assert index.method.label == "seqnet S5 (IVF32,Flat)"
     assert index.method.index_settings == {"nlist": 32, "nprobe": 2}
     assert exact.method.index_settings == {}
+
+
+@pytest.mark.parametrize("case", ["seqnet_s5", "s1seqmatch5", "hvpr_s5_to_s1"])
+def test_bfloat16_moves_the_distances(plain, case):
+    exact, rounded = (saved(plain, run_test(plain.options(case, amp=amp)))["distances"] for amp in (False, True))
+    difference = np.abs(np.sort(exact, axis=1) - np.sort(rounded, axis=1))
+    assert 0 < np.median(difference) < 0.01  # a few candidates are others
+
+
+def test_nprobe_decides_how_many_lists_are_visited(plain):
+    few, all_lists = (run_test(plain.options("single", index="IVF8,Flat", nprobe=count)) for count in (1, 8))
+    assert [record.method.index_settings["nprobe"] for record in (few, all_lists)] == [1, 8]
+    assert all_lists.recall == all_lists.recall_exact_index
+    assert few.recall != few.recall_exact_index
+
+
+def test_the_record_names_the_plugins_of_the_test_and_of_its_runs(plain, registries_as_before):
+    here, of_the_run = plain.folder / "here.py", plain.folder / "of_the_run.py"
+    for path in (here, of_the_run):
+        path.write_text(f"from {SingleOptions.__module__} import SingleOptions\n")
+        path.write_text(path.read_text() + f'SEQUENCE_ENCODERS = {{"{path.stem}": SingleOptions}}\n')
+    digests = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in (here, of_the_run)}
+    flags = Path(plain.runs["s5"], "checkpoints", "flags.json")
+    remembered = {str(of_the_run): digests[str(of_the_run)]}
+    flags.write_text(json.dumps(json.loads(flags.read_text()) | {"plugins": remembered}))
+    record = run_test(plain.options("seqnet_s5", plugin=(str(here),)))
+    assert {plugin.path: plugin.sha256 for plugin in record.plugins} == digests
+
+
+def test_a_test_leaves_the_threads_of_the_process_as_they_were(plain):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        record = run_test(plain.options("single", threads=1))
+        assert (record.timing.threads, torch.get_num_threads()) == (1, 2)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_memory_is_shown_in_the_unit_it_is_recorded_in(plain, capsys):
+    record = run_test(plain.options("single", latency_queries=2))
+    assert f"peak memory {record.peak_memory_mib:.0f} MiB" in capsys.readouterr().out
 
 
 def test_candidates_of_a_file_are_told_from_a_search(plain):
@@ -467,7 +510,7 @@ def test_options_of_the_first_method_are_not_those_of_the_encoder_to_re_rank_by(
     split = load_dataset(str(plain.folder), splits=("test",)).splits["test"]
     scene = Scene.of("plain", split, 5, 0, torch.device("cpu"))
     with pytest.raises(UserError, match="`sequence_length` 1 is below 3"):  # the default, not the 1 given
-        load_single_frames(scene, plain.options("hvpr_s5_to_s1", w=1), Path(plain.runs["s1"]))
+        load_single_frames(plain.options("hvpr_s5_to_s1", w=1), scene, Path(plain.runs["s1"]))
 
 
 def test_a_checkpoint_of_other_data_is_refused(plain, capsys):

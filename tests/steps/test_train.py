@@ -276,7 +276,7 @@ def test_training_ends_where_no_tuple_violates_the_margin(route, capsys):
     run = train(TrainOptions.of(**options))
     epochs = latest(run)["epoch"]
     assert epochs < 20
-    assert "nothing left to learn" in capsys.readouterr().out
+    assert "training has converged" in capsys.readouterr().out
     assert main(["--mode", "train", "--resume", str(run), "--quiet"]) == 0
     assert latest(run)["epoch"] == epochs
 

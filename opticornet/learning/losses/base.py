@@ -8,6 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from opticornet.utils.options import Choice
+
 
 @dataclass(frozen=True)
 class Tuples:
@@ -79,7 +81,7 @@ class TupleLoss(nn.Module, ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LossOptions(ABC):
+class LossOptions(Choice, ABC):
     """The options of a loss: its entry in ``LOSSES``.
 
     A subclass is a frozen dataclass, whose fields are declared by :func:`opticornet.utils.options.option`.

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from torch.nn import Module, Parameter
 from torch.optim import Optimizer
 
+from opticornet.utils.options import Choice
+
 
 @dataclass(frozen=True, kw_only=True)
-class OptimizerOptions(ABC):
+class OptimizerOptions(Choice, ABC):
     """The entry of an optimizer in ``OPTIMIZERS``.
 
     A subclass is a frozen dataclass, whose fields are declared by :func:`opticornet.utils.options.option`.

@@ -4,11 +4,11 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from opticornet.utils.options import option
+from opticornet.utils.options import Choice, option
 
 
 @dataclass(frozen=True, kw_only=True)
-class Schedule(ABC):
+class Schedule(Choice, ABC):
     """The entry of a schedule in ``SCHEDULES``.
 
     A subclass is a frozen dataclass, whose fields are declared by :func:`opticornet.utils.options.option`.

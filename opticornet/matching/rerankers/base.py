@@ -1,4 +1,4 @@
-"""What a re-ranker is, and what it may look at."""
+"""What a re-ranker is, and what it is given."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -10,11 +10,12 @@ import torch
 from opticornet.matching.ranking import Ranking
 from opticornet.matching.sequences.base import SequenceMatcher
 from opticornet.matching.sequences.windows import SequenceSet
+from opticornet.utils.options import Choice
 
 
 @dataclass(frozen=True)
 class RerankSide:
-    """One traverse, as a re-ranker may look at it.
+    """One traverse, as a re-ranker is given it.
 
     Attributes:
         name: of the traverse, for messages.
@@ -31,7 +32,7 @@ class RerankSide:
 
 @dataclass(frozen=True)
 class RerankMaterial:
-    """Everything that a re-ranker may use.
+    """Everything that a re-ranker is given.
 
     Attributes:
         reference, query: the two traverses.
@@ -50,7 +51,7 @@ class RerankMaterial:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reranker(ABC):
+class Reranker(Choice, ABC):
     """Re-orders candidates: the entry of a re-ranker in ``RERANKERS``.
 
     A subclass is a frozen dataclass, whose fields are declared by :func:`opticornet.utils.options.option`.
@@ -66,7 +67,7 @@ class Reranker(ABC):
         """Frames per window that are compared, where the search looked at ``length``."""
         return length
 
-    def check(self, reference: RerankSide, query: RerankSide) -> None:  # noqa: B027 - most have nothing to check
+    def check(self, reference: RerankSide, query: RerankSide) -> None:
         """Called before anything is computed, without ``windows``.
 
         Raises:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import torch
 
+from opticornet.utils.options import Choice
+
 
 @dataclass(frozen=True)
 class FramesAround:
@@ -15,7 +17,7 @@ class FramesAround:
     after: torch.Tensor
 
 
-class SequenceMatcher(ABC):
+class SequenceMatcher(Choice, ABC):
     """Scores a query window against a reference window; the smaller, the more alike.
 
     A subclass is a frozen dataclass, whose fields are declared by :func:`opticornet.utils.options.option`; the entry of

@@ -3,7 +3,7 @@ import shutil
 import numpy as np
 import pytest
 
-from opticornet.datasets.catalogue import load_dataset, load_split
+from opticornet.datasets.catalogue import load_dataset
 from opticornet.datasets.seqnet.structs import read_bounds, read_split_indices, read_struct
 from opticornet.utils.errors import UserError
 
@@ -73,7 +73,7 @@ def test_nordland_with_too_few_rows(tmp_path):
     for season in ("summer", "winter"):
         save(tmp_path, f"nordland-clean-{season}", 1000)
     with pytest.raises(UserError, match="1000 descriptors; the test split takes rows 15100 to 18100"):
-        load_split("nordland-sw", "test", data_path=tmp_path)
+        load_dataset("nordland-sw", splits=("test",), data_path=tmp_path)
 
 
 def test_missing_descriptors_are_named(tmp_path, structs):
@@ -83,7 +83,7 @@ def test_missing_descriptors_are_named(tmp_path, structs):
         ("msls", "msls_austin_database"),
     ):
         with pytest.raises(UserError, match=rf"{file}\.npy: no such descriptor file"):
-            load_split(name, "test", data_path=tmp_path, struct_path=structs)
+            load_dataset(name, splits=("test",), data_path=tmp_path, struct_path=structs)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_oxford_with_too_few_rows(tmp_path, structs):
     save(tmp_path, REFERENCE, 3000)
     save(tmp_path, QUERY, 4550)
     with pytest.raises(UserError, match=r"3000 descriptors, but .* asks for row 3983"):
-        load_split("oxford-v1.0", "test", data_path=tmp_path, struct_path=structs)
+        load_dataset("oxford-v1.0", splits=("test",), data_path=tmp_path, struct_path=structs)
 
 
 def test_msls(tmp_path, structs):
@@ -129,20 +129,21 @@ def test_msls(tmp_path, structs):
     assert (val.positive_radius, val.negative_radius) == (10, None)
     bounds = read_bounds(structs / "seqBoundsFiles" / "msls_melbourne_query_seqBounds.txt")
     np.testing.assert_array_equal(train.query.bounds, bounds)
-    amman = load_split("msls", "test", **where, msls_train_city="nowhere", msls_val_city="amman")
+    where |= {"msls_train_city": "nowhere", "msls_val_city": "amman"}
+    amman = load_dataset("msls", splits=("test",), **where).splits["test"]
     assert (len(amman.reference), len(amman.query)) == (953, 835)
 
 
 def test_msls_city_without_files(tmp_path, structs):
     with pytest.raises(UserError, match=r"no file matches msls_atlantis_\*\.db; wanted seqNet's struct file"):
-        load_split("msls", "test", struct_path=structs, msls_val_city="atlantis")
+        load_dataset("msls", splits=("test",), struct_path=structs, msls_val_city="atlantis")
 
 
 def test_msls_with_a_descriptor_too_few(tmp_path, structs):
     save(tmp_path, "msls_amman_database", 952)
     save(tmp_path, "msls_amman_query", 835)
     with pytest.raises(UserError, match=r"952 descriptors, but .*msls_amman_d-20_d2-5\.db has 953 frames"):
-        load_split("msls", "test", data_path=tmp_path, struct_path=structs, msls_val_city="amman")
+        load_dataset("msls", splits=("test",), data_path=tmp_path, struct_path=structs, msls_val_city="amman")
 
 
 def test_two_struct_files_for_one_city(tmp_path, structs):
@@ -150,4 +151,4 @@ def test_two_struct_files_for_one_city(tmp_path, structs):
     for name in ("msls_amman_d-10_d2-10.db", "msls_amman_d-20_d2-5.db"):
         shutil.copy(source, tmp_path / name)
     with pytest.raises(UserError, match=r"2 files match msls_amman_\*\.db"):
-        load_split("msls", "test", struct_path=tmp_path, msls_val_city="amman")
+        load_dataset("msls", splits=("test",), struct_path=tmp_path, msls_val_city="amman")

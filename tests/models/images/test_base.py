@@ -7,7 +7,7 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional
 
-from opticornet.models.images.base import Preprocess, box_resize, load_weights, read_state_dict, resize
+from opticornet.models.images.base import Preprocess, box_resize, load_state, read_state_dict, resize
 from opticornet.utils.errors import UserError
 
 
@@ -63,14 +63,14 @@ def test_checkpoints_of_all_layouts_load(tmp_path, key, prefix):
     source, target = nn.Linear(3, 2), nn.Linear(3, 2)
     state = {prefix + name: value for name, value in source.state_dict().items()}
     torch.save(state if key is None else {key: state, "epoch": 3}, tmp_path / "w.pth")
-    load_weights(target, tmp_path / "w.pth")
+    load_state(target, read_state_dict(tmp_path / "w.pth"), tmp_path / "w.pth")
     assert torch.equal(target.weight, source.weight)
 
 
 def test_a_checkpoint_that_does_not_fit_lists_its_first_keys(tmp_path):
     torch.save({"weight": torch.zeros(5, 3), "scale": torch.zeros(1)}, tmp_path / "w.pth")
     with pytest.raises(UserError) as error:
-        load_weights(nn.Linear(3, 2), tmp_path / "w.pth")
+        load_state(nn.Linear(3, 2), read_state_dict(tmp_path / "w.pth"), tmp_path / "w.pth")
     assert "1 missing (first: bias)" in str(error.value)
     assert "1 unexpected (first: scale)" in str(error.value)
     assert "1 mismatching (first: weight is (5, 3), wanted (2, 3))" in str(error.value)

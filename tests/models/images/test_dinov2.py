@@ -5,7 +5,7 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 
 from opticornet.models.heads.gem import signed_gem
-from opticornet.models.images.base import load_weights
+from opticornet.models.images.base import load_state, read_state_dict
 from opticornet.models.images.dinov2 import DinoV2, DinoV2Encoder, build_dinov2
 
 
@@ -114,7 +114,7 @@ def test_sizes(variant, parameters, dims):
 def test_released_file_loads_strictly(fill, normal, tmp_path):
     trained, fresh, x = fill(tiny(), 4), tiny(), normal(5, 1, 3, 56, 70)
     torch.save(trained.state_dict(), tmp_path / "dinov2.pth")
-    load_weights(fresh, tmp_path / "dinov2.pth")
+    load_state(fresh, read_state_dict(tmp_path / "dinov2.pth"), tmp_path / "dinov2.pth")
     assert torch.equal(fresh(x), trained(x))
 
 

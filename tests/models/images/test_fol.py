@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from opticornet.models.images.base import load_state, load_weights
+from opticornet.models.images.base import load_state, read_state_dict
 from opticornet.models.images.dinov2 import DinoV2
 from opticornet.models.images.fol import (
     FoL,
@@ -134,7 +134,7 @@ def test_training_checkpoint_loads_strictly(prefix, fill, normal, tmp_path):
     trained, fresh = fill(tiny(), 7), tiny()
     state = {prefix + key: value for key, value in trained.state_dict().items()}
     torch.save({"epoch_num": 1, "model_state_dict": state}, tmp_path / "best.pth")
-    load_weights(fresh, tmp_path / "best.pth")
+    load_state(fresh, read_state_dict(tmp_path / "best.pth"), tmp_path / "best.pth")
     x = normal(3, 1, 3, 224, 224)
     assert torch.equal(fresh(x), trained(x))
 

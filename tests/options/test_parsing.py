@@ -1,4 +1,4 @@
-"""The command line's options: typed, remembered, refused in one line."""
+"""The command line: flags set and remembered, bad ones refused in one line, help."""
 
 import subprocess
 import sys
@@ -47,36 +47,6 @@ def test_bad_arguments_are_one_line_that_names_them(arguments, named):
     assert "\n" not in str(caught.value)
 
 
-def test_of_refuses_unknown_fields_and_choices():
-    with pytest.raises(UserError, match="unknown option colour"):
-        TrainOptions.of(colour="red")
-    with pytest.raises(UserError, match=r"`loss` contrastive.*: choose one of"):
-        TrainOptions.of(loss="contrastive")
-
-
-def test_a_run_decides_what_was_not_given():
-    options = TrainOptions.of(lr=0.5)
-    restored = options.restored({"outDims": 64, "w": 2, "lr": 0.5}, ("pooling", "lr", "n_neg"), "RUN")
-    method = restored.part("pooling")
-    assert (method.out_dims, method.w, restored.lr, restored.n_neg) == (64, 2, 0.5, TrainOptions().n_neg)
-
-
-def test_a_contradiction_names_both_values_and_the_run():
-    with pytest.raises(UserError, match=r"`w` 3 contradicts `w` 5 of the resumed run RUN"):
-        TrainOptions.of(w=3).restored({"w": 5}, ("pooling",), "RUN")
-
-
-def test_a_saved_flag_of_another_type_is_refused():
-    with pytest.raises(UserError, match=r"RUN holds `w` 'five': wanted a whole number"):
-        TrainOptions.of().restored({"w": "five"}, ("pooling",), "RUN")
-
-
-def test_the_record_survives_the_round_trip():
-    options = TestOptions.of(radii=(1.0, 3.0), index="HNSW32")
-    names = tuple(name for name in options.flags() if name != "config")
-    assert TestOptions().restored(options.record(), names, "RUN").record() == options.record()
-
-
 @pytest.mark.parametrize("mode", MODES)
 def test_every_flag_has_a_help_text_and_help_prints(mode, capsys):
     for f in fields(MODES[mode]):
@@ -96,10 +66,12 @@ def test_help_lists_the_modes_without_heavy_imports(root):
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_null_in_saved_flags_is_no_value_and_unknown_choices_are_refused():
-    assert TrainOptions().restored({"seqL_filterData": None}, ("filter_length",), "RUN").filter_length == 0
-    with pytest.raises(UserError, match="RUN holds `pooling` foo"):
-        TrainOptions().restored({"pooling": "foo"}, ("pooling",), "RUN")
+def test_a_flag_that_several_choices_have_takes_what_the_chosen_one_takes():
+    line = ["--mode", "extract", "--images", "x", "--output", "x.npy", "--descType"]
+    assert parse([*line, "dinov2_vits14", "--pool", "cls"])[1].part("desc_type").pool == "cls"
+    assert parse([*line, "resnet18", "--pool", "gmp"])[1].part("desc_type").pool == "gmp"
+    with pytest.raises(UserError, match=r"`pool` gmp.*: choose one of cls, gem"):
+        parse([*line, "dinov2_vits14", "--pool", "gmp"])
 
 
 def shown(mode, capsys):

@@ -1,0 +1,51 @@
+"""What an extraction reads: the images of one source, or those of every traverse of a dataset folder."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from opticornet.datasets.folder.reading import inside_folder, names_images, read_toml, table_images
+from opticornet.datasets.images.sources import ImageSource, open_images
+from opticornet.options.modes import ExtractOptions
+from opticornet.utils.errors import UserError
+
+
+def options_of_traverses(options: ExtractOptions) -> list[ExtractOptions]:
+    """The options for each traverse of the dataset folder ``options.dataset``: prepared, or one that names its images.
+
+    Raises:
+        UserError: a traverse names no descriptors to write, or no images to describe.
+    """
+    folder = Path(options.dataset)
+    traverses = []
+    for name, traverse in read_toml(folder).traverses.items():
+        if traverse.descriptors is None:
+            raise UserError(
+                f"traverse {name} of {folder} names no descriptors to write: give it a key descriptors in dataset.toml"
+            )
+        output = inside_folder(folder, traverse.descriptors)
+        images = output.with_suffix(".txt")
+        if not images.is_file() and names_images(folder, traverse):
+            images = folder / (traverse.images or traverse.frames or "")
+        elif output.suffix != ".npy" or not images.is_file():
+            raise UserError(
+                f"traverse {name} of {folder} has no image list {images.name}: prepare the folder with "
+                "the prepare step, or give `images` and `output`"
+            )
+        if output.suffix != ".npy":
+            raise UserError(f"{output}: wanted descriptors that end in .npy; change them in dataset.toml")
+        traverses.append(replace(options, images=str(images), output=str(output)))
+    return traverses
+
+
+def image_source(options: ExtractOptions) -> ImageSource:
+    """The images to describe: ``images``, or those that a dataset folder lists or names in a frame table.
+
+    Raises:
+        UserError: there are none, or ``fps`` is given for images.
+    """
+    path = Path(options.images)
+    if options.dataset and path.is_file() and path.suffix != ".txt":
+        if options.fps:
+            raise UserError(f"`fps` is for videos and {path} names images: leave it out")
+        return table_images(Path(options.dataset), path, options.bayer)
+    return open_images(path, options.fps or None, options.bayer)

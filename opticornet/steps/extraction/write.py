@@ -1,0 +1,140 @@
+"""The descriptors of one source to its files, from where an earlier run stopped."""
+
+import shutil
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from torch import Tensor
+from tqdm import tqdm
+
+from opticornet.datasets.descriptor_files import DescriptorFiles, Progress, unfinished_path
+from opticornet.datasets.images.batches import ImageBatch
+from opticornet.options.modes import ExtractOptions
+from opticornet.steps.extraction.encode import described_batches
+from opticornet.steps.extraction.job import ExtractionJob
+from opticornet.utils.errors import UserError
+from opticornet.utils.rows import RowWriter
+from opticornet.utils.signals import Interrupted, StopRequest
+from opticornet.utils.versions import versions
+
+SAVE_EVERY_S = 5.0
+
+
+def write_descriptors(job: ExtractionJob, stop: StopRequest) -> Path:
+    """Describe every image of a source that is not described yet. Returns the path of the finished descriptors.
+
+    Raises:
+        UserError: bad images, an output that holds something else, a full disk.
+        Interrupted: the user stopped it; what was done is saved.
+    """
+    options, source, identity = job.options, job.source, job.identity()
+    files = DescriptorFiles(Path(options.output), identity, options.overwrite, options.local)
+    if files.is_finished():
+        _say(options, f"{files.output} is finished: nothing to do")
+        return files.output
+    progress = files.read_progress()
+    if progress.images < len(source.names):
+        _write_rows(job, files, progress, stop)
+    skipped = {image["name"] for image in progress.skipped}
+    if progress.rows == 0:
+        first = progress.skipped[0]
+        raise UserError(
+            f"none of the {len(skipped)} images of {options.images} can be decoded, first "
+            f"{first['name']}: {first['reason']}"
+        )
+    files.publish(
+        {
+            "rows": progress.rows,
+            "source": options.images,
+            "skipped": progress.skipped,
+            "versions": versions("torch", "torchvision", "timm", "numpy", "PIL", "cv2", "sklearn"),
+            "names": [name for name in source.names if name not in skipped],
+        },
+        standardised=options.standardise == "traverse",
+    )
+    left_out = f", {len(skipped)} images left out" if skipped else ""
+    _say(options, f"{files.output}: {progress.rows} x {identity['dims']} {identity['dtype']}{left_out}")
+    return files.output
+
+
+def _write_rows(job: ExtractionJob, files: DescriptorFiles, progress: Progress, stop: StopRequest) -> None:
+    """Append the rows still missing to the unfinished files. Progress is saved every few seconds and at the end."""
+    total = len(job.source.names)
+    unfinished = UnfinishedRows(job, files, progress)
+    _check_space(files.output, unfinished.bytes_needed(total))
+    unfinished.save()  # from here on the unfinished files say what they are
+    hidden = True if job.options.quiet else None
+    bar = tqdm(total=total, initial=progress.images, unit=" images", disable=hidden, smoothing=0.05)
+    try:
+        for batch, outputs in described_batches(job, progress):
+            unfinished.append(batch, outputs)
+            bar.update(progress.images - bar.n)
+            if stop.signum is not None:
+                break
+            if time.monotonic() - unfinished.saved_at >= SAVE_EVERY_S:
+                unfinished.save()
+    except UserError:
+        if stop.signum is None:  # otherwise the signal reached the decoding workers too
+            raise
+    finally:
+        bar.close()
+        unfinished.save()
+        unfinished.close()
+    if stop.signum is not None and progress.images < total:
+        raise Interrupted(f"stopped after {progress.images} of {total} images; the same command continues", stop.signum)
+
+
+class UnfinishedRows:
+    """The arrays of an extraction while they grow, and the progress that says how many of their rows are certain."""
+
+    def __init__(self, job: ExtractionJob, files: DescriptorFiles, progress: Progress) -> None:
+        self.files, self.progress = files, progress
+        self.standardised = job.options.standardise == "traverse"
+        self.saved_at = 0.0
+        self.writers = [
+            RowWriter(unfinished_path(path), shape, files.identity["dtype"], progress.rows)
+            for path, shape in zip(files.arrays, job.row_shapes, strict=True)
+        ]
+
+    def bytes_needed(self, total: int) -> int:
+        """Of disk, until all of ``total`` images are written."""
+        needed = sum(writer.row_bytes for writer in self.writers) * (total - self.progress.images)
+        if self.standardised:  # writes the descriptors once more, beside the plain ones
+            needed += self.writers[0].row_bytes * total
+        return needed
+
+    def append(self, batch: ImageBatch, outputs: list[Tensor]) -> None:
+        """Append a batch's rows (M, ...) to each of the arrays."""
+        for writer, rows in zip(self.writers, outputs, strict=True):
+            writer.append(rows.numpy())
+        self.progress.images = batch.stop
+        self.progress.rows += len(batch.names)
+        self.progress.skipped += [asdict(bad) for bad in batch.bad]
+
+    def save(self) -> None:
+        """Bring rows and then progress to the disk."""
+        for writer in self.writers:
+            writer.sync()
+        self.files.save_progress(self.progress)
+        self.saved_at = time.monotonic()
+
+    def close(self) -> None:
+        """Close the arrays."""
+        for writer in self.writers:
+            writer.close()
+
+
+def _check_space(output: Path, needed: int) -> None:
+    """Raise :class:`UserError` where the disk has less than ``needed`` bytes."""
+    free = shutil.disk_usage(output.parent).free
+    if needed > free:
+        raise UserError(
+            f"cannot write {output}: it needs {needed / 1e9:.1f} GB more and the disk has "
+            f"{free / 1e9:.1f} GB free; free some space, or use `half` or `pca`"
+        )
+
+
+def _say(options: ExtractOptions, line: str) -> None:
+    if not options.quiet:
+        print(line)

@@ -1,0 +1,110 @@
+"""The runs that a test takes weights from, and the encoders in them."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from opticornet.datasets.traverse import FrameKind
+from opticornet.evaluation.scene import Scene
+from opticornet.inference.load import LoadedEncoder, frames_taken
+from opticornet.inference.runs import find_run, read_flags
+from opticornet.matching.search import check_index
+from opticornet.options.loading import load_method
+from opticornet.options.modes import TestOptions
+from opticornet.options.plugins import load_remembered
+from opticornet.options.shared import DATA_FIELDS
+from opticornet.utils.errors import UserError
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The runs that a test takes weights from.
+
+    Attributes:
+        method: of the sequence encoder; None where it has no weights or frames are matched.
+        single: of the encoder that describes the single frames that are matched; None where raw frames or none are.
+    """
+
+    method: Path | None = None
+    single: Path | None = None
+
+
+def resolve(options: TestOptions) -> tuple[TestOptions, Path | None]:
+    """Fill in what the resumed run decides; the run's folder, or None where no weights are wanted."""
+    wants_weights = options.is_learned or options.pooling == "s1+seqmatch"
+    if not options.resume:
+        if wants_weights:
+            raise UserError(
+                f"`pooling` {options.pooling} has learned weights: name its run with `resume` RUN "
+                "(`resume` alone takes the newest run)"
+            )
+        return options, None
+    run = find_run(options.resume, options.runs_path, options.save_path)
+    flags = read_flags(run, options.save_path)
+    load_remembered(flags.get("plugins", {}), options.plugin, str(run))
+    if not wants_weights:
+        raise UserError(f"`pooling` {options.pooling} has no weights, so `resume` {run} contradicts it; leave one out")
+    decided = ("pooling",) if options.pooling != "s1+seqmatch" else ()
+    followed = DATA_FIELDS if options.pooling == "s1+seqmatch" else (*DATA_FIELDS, "sequence_length")
+    return options.restored(flags, (*decided, *(name for name in followed if name not in options.given)), str(run)), run
+
+
+def find_runs(options: TestOptions, run: Path | None) -> Runs:
+    """The runs of the weights; ``run`` is that of ``resume``.
+
+    Raises:
+        UserError: there is no run to re-rank by, or one of its plugins is missing.
+    """
+    if not options.searches:
+        return Runs(single=run)
+    if options.compares != "described frames":
+        return Runs(method=run)
+    resume = options.part("rerank").rerank_resume
+    if not resume:
+        raise UserError(f"`rerank` {options.rerank} needs the run of a single-frame encoder: `rerank_resume` RUN")
+    single = find_run(resume, options.runs_path, options.save_path, "rerank_resume")
+    load_remembered(read_flags(single, options.save_path).get("plugins", {}), options.plugin, str(single))
+    return Runs(run, single)
+
+
+def frames_needed(options: TestOptions, runs: Runs) -> frozenset[FrameKind]:
+    """The kinds of frames that a test reads: those its method takes, and those that are matched to re-rank."""
+    needed: set[FrameKind] = set()
+    if options.searches or runs.single is None:
+        needed.add(frames_taken(options.pooling))
+    if options.compares == "raw frames":
+        needed.add("descriptors")
+    if runs.single is not None:
+        needed.add(frames_taken(str(read_flags(runs.single, options.save_path).get("pooling"))))
+    return frozenset(needed)
+
+
+def load_searched(options: TestOptions, scene: Scene, run: Path | None) -> LoadedEncoder:
+    """The encoder whose descriptors are searched.
+
+    Raises:
+        UserError: it does not fit the data, or its descriptors do not fit the index.
+    """
+    loaded = load_method(options, scene, run)
+    try:
+        check_index(options.index, loaded.encoder.encoding_dims(options.sequence_length))
+    except ValueError as error:
+        raise UserError(f"`index` {options.index}: {error}") from error
+    return loaded
+
+
+def load_single_frames(options: TestOptions, scene: Scene, run: Path) -> LoadedEncoder:
+    """The encoder of a run, for the single frames that are matched.
+
+    Raises:
+        UserError: the run has no such encoder, or one that does not fit the data.
+    """
+    single = replace(options, sequence_length=1, given=frozenset(), chosen={})
+    try:
+        single = single.restored(read_flags(run, options.save_path), ("pooling",), str(run))
+        return load_method(single, scene, run)
+    except UserError as error:
+        argument = "rerank_resume" if options.rerank else "resume"
+        raise UserError(
+            f"`{argument}` {run} cannot describe single frames ({error}); name a run trained with `sequence_length` 1 "
+            "`w` 1"
+        ) from error
