@@ -89,7 +89,8 @@ def _add_own(parser: argparse.ArgumentParser, options: type[Options]) -> None:
     groups = [group for group in reversed(options.__mro__) if hasattr(group, "__dataclass_fields__")]
     for group in (*groups[1:], groups[0]):  # config and plugin last
         if names := [name for name in option_fields(group) if name in vars(group).get("__annotations__", {})]:
-            section = parser.add_argument_group(_plain((group.__doc__ or "").splitlines()[0]))
+            title = "This mode" if group is options else _plain((group.__doc__ or "").splitlines()[0])
+            section = parser.add_argument_group(title)
             for name in names:
                 f = option_fields(options)[name]
                 section.add_argument(
