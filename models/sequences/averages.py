@@ -73,7 +73,7 @@ def delta_weights(length: int) -> Tensor:
 class WeightedSumOptions(SequenceEncoderOptions):
     """A weighted sum has nothing to choose."""
 
-    learned: ClassVar[bool] = False
+    has_weights: ClassVar[bool] = False
     multiplies: ClassVar[bool] = False
     encoder: ClassVar[type[WeightedSum]]
 

@@ -21,7 +21,7 @@ class SequenceEncoderOptions(Choice, ABC):
     A subclass is a frozen dataclass, whose fields are declared by :func:`opticornet.utils.options.option`.
     """
 
-    learned: ClassVar[bool] = True  # whether it has weights to learn
+    has_weights: ClassVar[bool] = True  # to be learned
     takes: ClassVar[Literal["descriptors", "images"]] = "descriptors"  # which frames of a traverse
     multiplies: ClassVar[bool] = True  # whether there are matrix products, which bfloat16 would change
 

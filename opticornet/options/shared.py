@@ -73,9 +73,9 @@ class MethodOptions(RunOptions):
     amp: bool = option("--amp", False, "bfloat16 matrix products")
 
     @property
-    def is_learned(self) -> bool:
+    def has_weights(self) -> bool:
         """Whether the method has weights to learn."""
-        return self.pooling not in MATCHED and entry(SEQUENCE_ENCODERS, self.pooling).learned
+        return self.pooling not in MATCHED and entry(SEQUENCE_ENCODERS, self.pooling).has_weights
 
     def completed(self) -> Self:
         """With what follows from other options: of MSLS, whose sequences are short, border frames are dropped."""

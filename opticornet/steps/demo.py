@@ -21,13 +21,13 @@ def demo(options: DemoOptions) -> None:
 
     shared |= {"results_path": options.results_path, "latency_queries": 20}
     records = [test(TestOptions.of(**shared, pooling=pooling, exp_name=pooling)) for pooling in BASELINES]
-    learned = {"resume": str(s5), "sequence_length": 5}
+    trained = {"resume": str(s5), "sequence_length": 5}
     records += [
         test(TestOptions.of(**shared, resume=str(s1), exp_name="dsdnet_s1")),
         test(TestOptions.of(**shared, pooling="s1+seqmatch", resume=str(s1), exp_name="s1+seqmatch")),
-        test(TestOptions.of(**shared, **learned, exp_name="dsdnet_s5")),
-        test(TestOptions.of(**shared, **learned, rerank="single+seqmatch", exp_name="hvpr_single")),
-        test(TestOptions.of(**shared, **learned, rerank="s1+seqmatch", rerank_resume=str(s1), exp_name="hvpr")),
+        test(TestOptions.of(**shared, **trained, exp_name="dsdnet_s5")),
+        test(TestOptions.of(**shared, **trained, rerank="single+seqmatch", exp_name="hvpr_single")),
+        test(TestOptions.of(**shared, **trained, rerank="s1+seqmatch", rerank_resume=str(s1), exp_name="hvpr")),
     ]
     print("\n" + table([record for record in records if record is not None]))
     print(f"\n{time.monotonic() - begun:.0f} s in total")

@@ -132,7 +132,7 @@ def follow(loop: Loop[Any], options: TrainOptions, run: Path) -> None:
 
 def check_training_options(options: TrainOptions) -> None:
     """Raise :class:`UserError` for options that cannot be trained with."""
-    if not options.is_learned:
+    if not options.has_weights:
         raise UserError(f"`pooling` {options.pooling} has nothing to learn: test it as it is")
     options.refuse_unused()
     options.check_names()

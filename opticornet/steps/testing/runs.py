@@ -30,7 +30,7 @@ class Runs:
 
 def resolve(options: TestOptions) -> tuple[TestOptions, Path | None]:
     """Fill in what the resumed run decides; the run's folder, or None where no weights are wanted."""
-    wants_weights = options.is_learned or options.pooling == "s1+seqmatch"
+    wants_weights = options.has_weights or options.pooling == "s1+seqmatch"
     if not options.resume:
         if wants_weights:
             raise UserError(
