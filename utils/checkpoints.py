@@ -1,7 +1,6 @@
 """Checkpoints: written whole or not at all, read without trusting a pickle."""
 
 import errno
-import hashlib
 import pickle
 import re
 import threading
@@ -91,12 +90,6 @@ def _rebuilder(value: np.generic | np.ndarray) -> Callable[..., Any]:
     reduced = value.__reduce__()
     assert isinstance(reduced, tuple)
     return reduced[0]
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fit_state(module: torch.nn.Module, state: dict[str, torch.Tensor], source: str, *, assign: bool = False) -> None:

@@ -7,9 +7,9 @@ import torch
 
 from opticornet.models.images import IMAGE_ENCODERS
 from opticornet.models.images.base import ImageEncoder, ImageEncoderOptions, WeightsRecord, read_state_dict
-from opticornet.utils.checkpoints import sha256
 from opticornet.utils.errors import UserError
 from opticornet.utils.extras import needs_extra
+from opticornet.utils.files import sha256
 from opticornet.utils.options import check_value, option_fields
 from opticornet.utils.registry import entry
 

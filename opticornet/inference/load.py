@@ -13,9 +13,10 @@ from opticornet.datasets.windows import window_starts
 from opticornet.inference.runs import SAVE_PATH, read_flags
 from opticornet.models.sequences import SEQUENCE_ENCODERS
 from opticornet.models.sequences.base import SequenceEncoder, SequenceEncoderOptions
-from opticornet.utils.checkpoints import BEST, LATEST, build_empty, fit_state, load_checkpoint, sha256
+from opticornet.utils.checkpoints import BEST, LATEST, build_empty, fit_state, load_checkpoint
 from opticornet.utils.device import physical_memory
 from opticornet.utils.errors import UserError
+from opticornet.utils.files import sha256
 from opticornet.utils.mapped import as_tensor
 from opticornet.utils.options import from_flags
 from opticornet.utils.registry import entry

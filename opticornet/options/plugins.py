@@ -20,6 +20,7 @@ from typing import get_type_hints
 
 from opticornet.options.registries import BASES, REGISTRIES
 from opticornet.utils.errors import UserError
+from opticornet.utils.files import sha256
 from opticornet.utils.options import flag_of, option_fields
 from opticornet.utils.registry import imported
 
@@ -171,7 +172,7 @@ def _is_of(kind: object, module: ModuleType) -> bool:
 
 def remembered(plugins: Iterable[str | Path]) -> dict[str, str]:
     """Plugin files, as absolute paths, with their SHA-256: what a run remembers of them."""
-    return {str(Path(path).resolve()): plugin_sha256(Path(path)) for path in plugins}
+    return {str(Path(path).resolve()): sha256(Path(path)) for path in plugins}
 
 
 def load_remembered(plugins: Mapping[str, str], loaded: Iterable[str | Path], run: str) -> None:
@@ -186,18 +187,13 @@ def load_remembered(plugins: Mapping[str, str], loaded: Iterable[str | Path], ru
         UserError: one is not there any more, or is not what it was; or as :func:`load_plugins`.
     """
     names = {Path(path).name for path in loaded}
-    for path, sha256 in plugins.items():
+    for path, digest in plugins.items():
         if Path(path).name in names:
             continue
         if not Path(path).is_file():
             raise UserError(
                 f"{run} needs the plugin {path}, which is not there; give a file of that name with `plugin`"
             )
-        if plugin_sha256(Path(path)) != sha256:
+        if sha256(Path(path)) != digest:
             raise UserError(f"{run} needs the plugin {path}, which has changed since; give it with `plugin` to use it")
         load_plugin(Path(path))
-
-
-def plugin_sha256(path: Path) -> str:
-    """SHA-256 of a plugin file, in hex."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -16,8 +16,9 @@ from opticornet.options.modes import TestOptions
 from opticornet.options.plugins import load_remembered
 from opticornet.options.shared import MATCHED
 from opticornet.reports.results import Result
-from opticornet.utils.checkpoints import BEST, LATEST, sha256
+from opticornet.utils.checkpoints import BEST, LATEST
 from opticornet.utils.errors import UserError
+from opticornet.utils.files import sha256
 
 
 class Unavailable(Exception):

@@ -10,8 +10,8 @@ from opticornet.models.images.pca import Projection, check_dims, fit_projection
 from opticornet.options.modes import ExtractOptions
 from opticornet.steps.extraction.job import ExtractionJob
 from opticornet.steps.extraction.write import write_descriptors
-from opticornet.utils.checkpoints import sha256
 from opticornet.utils.errors import UserError
+from opticornet.utils.files import sha256
 from opticornet.utils.signals import StopRequest
 
 

@@ -7,7 +7,7 @@ from opticornet.evaluation.records import DataRecord, FileRecord, MethodRecord
 from opticornet.matching.search import EXACT
 from opticornet.options.modes import TestOptions
 from opticornet.options.plugins import remembered
-from opticornet.utils.checkpoints import sha256
+from opticornet.utils.files import sha256
 from opticornet.utils.options import flag_of, option_fields
 
 

@@ -61,7 +61,7 @@ def test_random_weights_are_the_same_each_time_and_leave_the_generator_alone():
 
 
 def test_a_file_is_loaded_and_recorded(tmp_path):
-    from opticornet.utils.checkpoints import sha256
+    from opticornet.utils.files import sha256
 
     trained = build_image_encoder("resnet18", weights="random")
     with torch.no_grad():
