@@ -94,8 +94,3 @@ class Windows:
     def positions(self) -> np.ndarray:
         """(M, P) float64 position of each window: its frame's."""
         return self.traverse.positions[self.rows]
-
-
-def kept_ranges(table: np.ndarray, reference: Windows, query: Windows) -> np.ndarray:
-    """A split's positives table in terms of windows: (M_query, 2) half-open ranges over ``reference.rows``."""
-    return np.searchsorted(reference.rows, table[query.rows])

@@ -1,4 +1,4 @@
-"""The tables beside a descriptor file: frames (one row per frame) and positives (one row per query)."""
+"""The tables beside a descriptor file: one row per frame."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,6 @@ from opticornet.utils.files import atomic_path
 # The columns that say where a frame is: exactly one of these sets, or none (then the row number is the position).
 POSITION_COLUMNS = (("x", "y", "z"), ("x", "y"), ("frame",), ("lat", "lon"))
 FRAME_COLUMNS = ("name", "x", "y", "z", "frame", "lat", "lon", "sequence", "timestamp", "image")
-POSITIVE_COLUMNS = ("query", "first", "last")
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def read_frames(path: Path) -> FrameTable:
         UserError: unknown or repeated column, mixed kinds of position, a missing or non-finite number, a repeated
             name, a sequence that is left and comes back, latitude or longitude out of range.
     """
-    columns = _read_columns(path, FRAME_COLUMNS)
+    columns = read_cells(path, FRAME_COLUMNS)
     found = tuple(name for name in ("x", "y", "z", "frame", "lat", "lon") if name in columns)
     if found and found not in POSITION_COLUMNS:
         raise UserError(
@@ -87,59 +86,7 @@ def write_frames(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
         writer.writerows(zip(*columns.values(), strict=True))
 
 
-def read_positives(path: Path, query: tuple[str, ...] | int, reference: tuple[str, ...] | int) -> np.ndarray:
-    """Read a table of correct references: CSV with columns query, first, last, one row per query, both ends correct.
-
-    Values are frame names where the traverse has names, else row numbers from 0 of the whole traverse. A query
-    that is not listed, or whose first and last are empty, has no positive.
-
-    Args:
-        query, reference: the frame names of each traverse, or its number of frames where it has no names.
-
-    Returns:
-        (N_query, 2) int64, the half-open range ``[first, last + 1)`` of correct reference rows; (0, 0) for none.
-    """
-    columns = _read_columns(path, POSITIVE_COLUMNS)
-    if missing := [name for name in POSITIVE_COLUMNS if name not in columns]:
-        raise UserError(f"{path}: no column {missing[0]}; a positives table has query, first, last")
-    query_rows, reference_rows = _RowFinder(path, "query", query), _RowFinder(path, "reference", reference)
-    positives = np.zeros((query_rows.count, 2), np.int64)
-    seen = set()
-    for line, (query_label, first, last) in enumerate(zip(*(columns[c] for c in POSITIVE_COLUMNS), strict=True)):
-        row = query_rows.find(query_label, line)
-        if row in seen:
-            raise UserError(f"{path}: query {query_label!r} is listed twice, again in {_line_name(line)}")
-        seen.add(row)
-        if not first and not last:
-            continue
-        low, high = reference_rows.find(first, line), reference_rows.find(last, line)
-        if low > high:
-            raise UserError(f"{path}: {_line_name(line)}: first {first!r} comes after last {last!r}")
-        positives[row] = low, high + 1
-    return positives
-
-
-class _RowFinder:
-    """Turns the labels of a positives table into rows."""
-
-    def __init__(self, path: Path, role: str, frames: tuple[str, ...] | int) -> None:
-        self._path, self._role = path, role
-        # None where rows are named by their numbers
-        self._rows = None if isinstance(frames, int) else {name: row for row, name in enumerate(frames)}
-        self.count = frames if isinstance(frames, int) else len(frames)
-
-    def find(self, label: str, line: int) -> int:
-        if self._rows is not None:
-            row = self._rows.get(label, -1)
-        else:
-            row = int(label) if label.isascii() and label.isdigit() else -1
-        if not 0 <= row < self.count:
-            wanted = f"a row from 0 to {self.count - 1}" if self._rows is None else "one of its frame names"
-            raise UserError(f"{self._path}: {_line_name(line)}: no {self._role} frame {label!r}; wanted {wanted}")
-        return row
-
-
-def _read_columns(path: Path, allowed: tuple[str, ...]) -> dict[str, list[str]]:
+def read_cells(path: Path, allowed: tuple[str, ...]) -> dict[str, list[str]]:
     """A CSV file as {column: cells}, every cell stripped."""
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
@@ -157,7 +104,7 @@ def _read_columns(path: Path, allowed: tuple[str, ...]) -> dict[str, list[str]]:
         raise UserError(f"{path}: no rows; wanted a header and one row per frame")
     for index, row in enumerate(body):
         if len(row) != len(header):
-            raise UserError(f"{path}: {_line_name(index)} has {len(row)} cells, the header has {len(header)}")
+            raise UserError(f"{path}: {line_name(index)} has {len(row)} cells, the header has {len(header)}")
     return dict(zip(header, map(list, zip(*body, strict=True)), strict=True))
 
 
@@ -168,13 +115,13 @@ def _numbers(path: Path, column: str, cells: list[str]) -> np.ndarray:
     except ValueError:
         values = np.array([_number_or_nan(cell) for cell in cells])
     if (bad := np.flatnonzero(~np.isfinite(values))).size:
-        raise UserError(f"{path}: {_line_name(bad[0])}: {column} is {cells[bad[0]]!r}, not a finite number")
+        raise UserError(f"{path}: {line_name(bad[0])}: {column} is {cells[bad[0]]!r}, not a finite number")
     return values
 
 
 def _check_lat_lon(path: Path, degrees: np.ndarray) -> None:
     if (bad := np.flatnonzero((np.abs(degrees) > (90, 180)).any(axis=1))).size:
-        raise UserError(f"{path}: {_line_name(bad[0])} has no such latitude, longitude: {degrees[bad[0]].tolist()}")
+        raise UserError(f"{path}: {line_name(bad[0])} has no such latitude, longitude: {degrees[bad[0]].tolist()}")
 
 
 def _number_or_nan(cell: str) -> float:
@@ -192,13 +139,13 @@ def _bounds_of(path: Path, sequences: list[str]) -> np.ndarray:
     if (label := first_repeated(run_labels)) is not None:
         again = run_labels.index(label, run_labels.index(label) + 1)
         raise UserError(
-            f"{path}: {_line_name(starts[again])}: sequence {label!r} comes back after another one; "
+            f"{path}: {line_name(starts[again])}: sequence {label!r} comes back after another one; "
             "the frames of a sequence are consecutive rows"
         )
     stops = np.append(starts[1:], len(labels))
     return np.repeat(np.stack([starts, stops], axis=1), stops - starts, axis=0)
 
 
-def _line_name(index: int) -> str:
+def line_name(index: int) -> str:
     """How messages name a data row: as its line in a file with a header and no blank lines."""
     return f"line {int(index) + 2}"
