@@ -11,9 +11,10 @@ import numpy as np
 
 from opticornet.datasets.arrays import open_descriptors, split_key
 from opticornet.datasets.descriptor_files import local_features_path, read_identity
-from opticornet.datasets.folder.tables import FrameTable, read_frames, read_positives, write_frames
+from opticornet.datasets.folder.tables import FrameTable, read_frames, read_positives, run_bounds, write_frames
 from opticornet.datasets.geodesy import local_metres
-from opticornet.datasets.images.sources import ImageFiles, find_images
+from opticornet.datasets.images.found import find_images, image_stem
+from opticornet.datasets.images.sources import ImageFiles
 from opticornet.datasets.traverse import Dataset, Split, Traverse, Units
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import atomic_path, write_text
@@ -241,6 +242,8 @@ class _Reader:
             images = images_of(self._folder, entry, frames)
             descriptors, undescribed = self._descriptors(name, entry, images is not None)
             self._check_rows(entry, descriptors, images, frames)
+            if frames.names is not None and frames.images is None:
+                self._check_same_order(entry, frames.names, images)
             if images is not None and descriptors is not None and entry.descriptors is not None:
                 listed_in = entry.images or entry.frames
                 self._check_same_images(self._folder / entry.descriptors, frames.images or images, listed_in)
@@ -284,6 +287,22 @@ class _Reader:
                     f"{self._folder / file}: {count} {what}, but {whose} has {wanted} {noun}; wanted one row each"
                 )
 
+    def _check_same_order(self, entry: TraverseEntry, names: tuple[str, ...], images: tuple[str, ...] | None) -> None:
+        """Whether a frame table whose names are those of the images, or descriptors, lists them in their order."""
+        source = entry.images
+        if images is None and entry.descriptors is not None:
+            location, _ = split_key(entry.descriptors)
+            images, source = (read_identity(self._folder / location) or {}).get("names"), entry.descriptors
+        stems, named = ([image_stem(name) for name in of] for of in (images or (), names))
+        if sorted(stems) != sorted(named) or stems == named:
+            return
+        row = next(row for row, pair in enumerate(zip(stems, named, strict=True)) if len(set(pair)) > 1)
+        raise UserError(
+            f"{self._folder / str(entry.frames)}: names the images of {source} in another order (row {row + 1} is "
+            f"{names[row]!r}, image {row + 1} {os.path.basename((images or ())[row])!r}); wanted row i to be frame i, "
+            "sort the rows"
+        )
+
     def _check_same_images(self, path: Path, images: tuple[str, ...], listed_in: str | None) -> None:
         """Whether descriptors were extracted from the same images, where a record beside them names those.
 
@@ -310,6 +329,8 @@ class _Reader:
         entry, count, frames = self._entry.traverses[name], opened.count, opened.frames
         described = None if opened.descriptors is None else entry.descriptors
         bounds = frames.bounds
+        if bounds is None and entry.images is not None:
+            bounds = run_bounds(np.array([os.path.dirname(image) for image in opened.images or ()]))
         if bounds is None:
             bounds = np.tile(np.array([0, count]), (count, 1))
         return Traverse(

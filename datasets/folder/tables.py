@@ -138,16 +138,22 @@ class _RowFinder:
         return row
 
 
-def _bounds_of(path: Path, sequences: list[str], lines: tuple[int, ...]) -> np.ndarray:
-    """(N, 2) half-open range of each run of equal labels."""
-    labels = np.array(sequences)
+def run_bounds(labels: np.ndarray) -> np.ndarray:
+    """(N, 2) int64 half-open range of rows of each run of equal labels (N,)."""
     starts = np.flatnonzero(np.concatenate([[True], labels[1:] != labels[:-1]]))
-    run_labels = labels[starts].tolist()
+    stops = np.append(starts[1:], len(labels))
+    return np.repeat(np.stack([starts, stops], axis=1), stops - starts, axis=0)
+
+
+def _bounds_of(path: Path, sequences: list[str], lines: tuple[int, ...]) -> np.ndarray:
+    """(N, 2) half-open range of each run of equal labels, which do not come back."""
+    bounds = run_bounds(np.array(sequences))
+    starts = np.unique(bounds[:, 0])
+    run_labels = [sequences[start] for start in starts]
     if (label := first_repeated(run_labels)) is not None:
         again = run_labels.index(label, run_labels.index(label) + 1)
         raise UserError(
             f"{path}: line {lines[starts[again]]}: sequence {label!r} comes back after another one; "
             "the frames of a sequence are consecutive rows"
         )
-    stops = np.append(starts[1:], len(labels))
-    return np.repeat(np.stack([starts, stops], axis=1), stops - starts, axis=0)
+    return bounds
