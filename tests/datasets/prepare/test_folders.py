@@ -62,7 +62,7 @@ def test_table_by_name(tmp_path):
         ("train", 4.0, 9.0),
         ("test", 4.0, None),
     ]
-    assert prepared.notes[0] == "ref: 5 of 20 images left out, ref.csv has no position for them"
+    assert prepared.notes[0] == "ref: 5 of 20 images left out: ref.csv has no row for 5"
 
 
 def test_names_without_suffix_and_other_columns(tmp_path):
