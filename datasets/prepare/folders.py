@@ -33,6 +33,7 @@ class Folders(Source):
     frame_list: str = option(
         "--frameList", "", "take the frames named in this file, one per line; {traverse} stands for the traverse"
     )
+    ignore_columns: tuple[str, ...] = option("--ignoreColumns", (), "columns of tables of positions to leave out")
     fractions: tuple[float, ...] = option("--fractions", (0.6, 0.2, 0.2), "of the route for train, val, test")
     gap: float | None = option("--gap", None, "frames or metres between splits; default: the negative radius")
     seed: int = option("--seed", 123, "seed of the order of the splits along the route")
@@ -62,12 +63,15 @@ class Folders(Source):
                 position, or without positions and with different numbers of images.
         """
         notes: list[str] = []
+        ignored: set[str] = set()
         names = _traverse_names(root, self.reference, self.query)
         tables = [_positions_file(root, name) for name in names]
         first, second = (
-            _traverse(root / name, beside, self.frame_list, self.reach, notes)
+            _traverse(root / name, beside, self.frame_list, self.reach, self.ignore_columns, notes, ignored)
             for name, beside in zip(names, tables, strict=True)
         )
+        if absent := [name for name in self.ignore_columns if name.strip().casefold() not in ignored]:
+            raise UserError(f"`ignore_columns` {', '.join(absent)}: no table of positions has such a column")
         if tables == [None, None] and len(first) != len(second):
             raise UserError(
                 f"{root}: {first.name} has {len(first)} images, {second.name} {len(second)}, and neither has "
@@ -124,13 +128,22 @@ def _positions_file(root: Path, name: str) -> Path | None:
     return found[0] if found else None
 
 
-def _traverse(folder: Path, beside: Path | None, frame_list: str, reach: float, notes: list[str]) -> PreparedTraverse:
+def _traverse(
+    folder: Path,
+    beside: Path | None,
+    frame_list: str,
+    reach: float,
+    ignore: tuple[str, ...],
+    notes: list[str],
+    ignored: set[str],
+) -> PreparedTraverse:
     name, images = folder.name, images_of(folder)
     if frame_list:
         images = tuple(images[row] for row in listed_rows(frame_list, name, images))
     if beside is None:
         return PreparedTraverse(name, absolute(folder, images), images, {"frame": np.arange(len(images))})
-    places = read_places(beside, images, folder, reach)
+    places = read_places(beside, images, folder, reach, ignore)
+    ignored.update(column.casefold() for column in places.ignored)
     if not places.known.all():
         left_out = f"{np.sum(~places.known)} of {len(images)} images left out"
         notes.append(f"{name}: {left_out}, {beside.name} has no position for them")

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from opticornet.datasets.images.sources import find_images
+from opticornet.datasets.images.found import find_images, is_system_folder
 from opticornet.datasets.labels import first_repeated
 from opticornet.datasets.seqnet.structs import read_image_names
 from opticornet.utils.errors import UserError
@@ -25,7 +25,7 @@ def images_of(folder: Path) -> tuple[str, ...]:
 
 
 def subfolders(folder: Path) -> list[str]:
-    """Names of the visible folders in a folder, sorted; none where it does not exist.
+    """Names of the folders in a folder that are neither hidden nor a system's, sorted; none where it does not exist.
 
     Raises:
         UserError: it cannot be read.
@@ -33,7 +33,7 @@ def subfolders(folder: Path) -> list[str]:
     if not folder.is_dir():
         return []
     try:
-        return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
+        return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not is_system_folder(entry.name))
     except OSError as error:
         raise UserError(f"cannot read the folder {folder}: {error.strerror}; check its permissions") from error
 
