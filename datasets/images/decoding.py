@@ -16,9 +16,7 @@ class BadImageError(Exception):
     """One image that cannot be decoded; the message says why, without the name."""
 
 
-def decode(
-    path: Path, bayer: str = "", grey: bool = False, levels: tuple[float, float] | None = None
-) -> np.ndarray:
+def decode(path: Path, bayer: str = "", grey: bool = False, levels: tuple[float, float] | None = None) -> np.ndarray:
     """Decode an image file to uint8 (H, W, 3) RGB, or with ``grey`` to its luma (H, W), turned upright by its EXIF
     orientation.
 

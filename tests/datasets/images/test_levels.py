@@ -55,7 +55,9 @@ def test_the_same_drive_gives_the_same_range_whatever_else_there_is(tmp_path):
     images = [generator.integers(20000, 24000, (50, 60)).astype(np.uint16) for _ in range(90)]
     source = drive(tmp_path / "deep", *images)
     levels = find_levels([source])
-    assert levels == find_levels([source]) == find_levels([drive(tmp_path / "plain", np.ones((4, 4), np.uint8)), source])
+    assert (
+        levels == find_levels([source]) == find_levels([drive(tmp_path / "plain", np.ones((4, 4), np.uint8)), source])
+    )
     (tmp_path / "deep" / "0.png").write_bytes(b"damaged")
     assert find_levels([source]) is not None
     both = find_levels([source, drive(tmp_path / "cold", np.full((50, 60), 100, np.uint16))])
