@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from opticornet.datasets.prepare.columns import Columns, read_columns
+from opticornet.datasets.columns import Columns, read_columns
 from opticornet.datasets.prepare.image_folder import absolute, images_of, subfolders
 from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse, Source
 from opticornet.utils.errors import UserError
@@ -60,7 +60,7 @@ def _positive_ranges(table: Columns, reference: PreparedTraverse, query: Prepare
     filled = np.array([bool(first or last) for first, last in zip(table[COLUMNS[1]], table[COLUMNS[2]], strict=True)])
     if not filled.any():
         raise UserError(f"{table.path}: no query has a correct reference")
-    listed = Columns(table.path, {column: np.array(table[column])[filled].tolist() for column in COLUMNS})
+    listed = table.take(np.flatnonzero(filled))
     rows, first, last = (listed.numbers(column) for column in COLUMNS)
     for column, values, traverse in zip(COLUMNS, (rows, first, last), (query, reference, reference), strict=True):
         wrong = np.flatnonzero((values < 0) | (values >= len(traverse)) | (values != np.floor(values)))

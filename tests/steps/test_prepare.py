@@ -115,7 +115,7 @@ def test_frames_left_out_are_said(tmp_path, capsys):
     drives(tmp_path / "root")
     (tmp_path / "root" / "day.csv").write_text("\n".join(["name,frame", *(f"{i}.png,{i}" for i in range(25))]))
     prepare(options(tmp_path / "root", tmp_path / "data"))
-    assert "day: 5 of 30 images left out, day.csv has no position for them" in capsys.readouterr().err
+    assert "day: 5 of 30 images left out: day.csv has no row for 5" in capsys.readouterr().err
 
 
 def test_every_source_is_a_choice_whose_options_become_flags(capsys):

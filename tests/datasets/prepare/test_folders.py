@@ -62,12 +62,17 @@ def test_table_by_name(tmp_path):
         ("train", 4.0, 9.0),
         ("test", 4.0, None),
     ]
-    assert prepared.notes[0] == "ref: 5 of 20 images left out, ref.csv has no position for them"
+    assert prepared.notes[0] == "ref: 5 of 20 images left out: ref.csv has no row for 5"
 
 
 def test_names_without_suffix_and_other_columns(tmp_path):
     pair(tmp_path, tables=table("image,frame,exposure", [(i, 10 * i, 0.1) for i in range(20)]))
-    assert read(tmp_path, gap=0).traverses[1].positions["frame"].tolist() == [10 * i for i in range(20)]
+    with pytest.raises(UserError, match="column 'exposure' is not understood; understood: image, frame; wanted name"):
+        read(tmp_path, gap=0)
+    prepared = read(tmp_path, gap=0, ignore_columns=("EXPOSURE",))
+    assert prepared.traverses[1].positions["frame"].tolist() == [10 * i for i in range(20)]
+    with pytest.raises(UserError, match="`ignore_columns` gain: no table of positions has such a column"):
+        read(tmp_path, gap=0, ignore_columns=("exposure", "gain"))
 
 
 def test_table_by_order(tmp_path):
@@ -164,20 +169,20 @@ def test_which_is_the_reference(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("name,speed\n0.jpg,3", "no position columns; wanted x, y.* it has name, speed"),
+        ("name,speed\n0.jpg,3", "no position columns; wanted x, y.* it has name$"),
         ("name,x,y\n0.jpg,3,4\nz.jpg,3,4", "1 of 2 rows match no image of .*ref, first 'z.jpg'"),
         ("name,x,y\n0.jpg,3,4\n0.jpg,3,4", "name '0.jpg' occurs twice"),
-        ("name,x,y\n0.jpg,3,four", "y of data row 1 is 'four'; wanted a number"),
-        ("name,x,y\n0.jpg,3,inf", "y of data row 1 is 'inf'; wanted a number"),
+        ("name,x,y\n0.jpg,3,four", "line 2: y is 'four'; wanted a finite number"),
+        ("name,x,y\n0.jpg,3,inf", "line 2: y is 'inf'; wanted a finite number"),
         ("x,y\n3,4", "1 rows for 20 images of .*ref; wanted one row per image"),
-        ("x,y,x\n3,4,5", "two columns x; rename or remove one"),
+        ("x,y,x\n3,4,5", "columns 'x' and 'x' both mean x; remove one"),
         ("name;x;y\n0.jpg;3;4", "cells are separated by ';'; wanted commas"),
-        ("frame,lat,lon\n0,3,4", "more than one kind, lat, lon and frame; keep one"),
-        ("x,y,z,lat,lon\n0,3,4,5,6", "more than one kind, lat, lon and x, y, z; keep one"),
-        ("name,lon,lat\n0.jpg,45,170", r"data row 1 has no such latitude, longitude: \[170.0, 45.0\]"),
+        ("frame,lat,lon\n0,3,4", "position columns frame, lat, lon; wanted x, y.* one kind only"),
+        ("x,y,z,lat,lon\n0,3,4,5,6", "position columns x, y, z, lat, lon; wanted"),
+        ("name,lon,lat\n0.jpg,45,170", r"line 2: no such latitude, longitude: \[170.0, 45.0\]"),
         ("name,lat,lon\n0.jpg,45,180.001", "no such latitude, longitude"),
-        ("name,x,y\n", "no rows below the header"),
-        ("", "no position columns|no rows"),
+        ("name,x,y\n", "no rows; wanted a header"),
+        ("", "no rows; wanted a header"),
         ("timestamp,x,y\n5000,3,4", "timestamps do not overlap: images from 0.000 to 19.000 s"),
     ],
 )

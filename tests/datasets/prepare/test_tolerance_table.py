@@ -52,8 +52,8 @@ def test_corridor(shared):
         (["0,3,2"], "a range that ends before it begins"),
         (["0,1,2", "0,2,3"], "a query with two rows"),
         (["0,,"], "no query has a correct reference"),
-        (["0,1,"], "last_reference of data row 1 is ''; wanted a number"),
-        ([], "no rows below the header"),
+        (["0,1,"], "line 2: last_reference is ''; wanted a finite number"),
+        ([], "no rows; wanted a header"),
     ],
 )
 def test_bad_tables(tmp_path, rows, message):
@@ -68,5 +68,5 @@ def test_missing_parts(tmp_path):
     with pytest.raises(UserError, match="no column first_reference, last_reference; it has query, first, last"):
         read(tmp_path)
     (tmp_path / "ground_truth.csv").unlink()
-    with pytest.raises(UserError, match=r"ground_truth\.csv: no such file"):
+    with pytest.raises(UserError, match=r"ground_truth\.csv: no such table"):
         read(tmp_path)
