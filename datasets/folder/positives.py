@@ -5,13 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from opticornet.datasets.folder.tables import line_name, read_cells, write_frames
+from opticornet.datasets.columns import read_known_columns
+from opticornet.datasets.folder.tables import write_frames
 from opticornet.datasets.object_lists import read_object_lists
 from opticornet.datasets.positives import Positives
 from opticornet.utils.errors import UserError
 
 # What a row may say beside the query: a range with both its ends, or one reference.
-LAYOUTS = (("query", "first", "last"), ("query", "first_reference", "last_reference"), ("query", "reference"))
+LAYOUTS = (("query", "first", "last"), ("query", "reference"))
 
 Frames = tuple[str, ...] | int  # the frame names of a traverse, or how many frames it has where it has no names
 
@@ -31,20 +32,20 @@ def read_positives(path: Path, query: Frames, reference: Frames) -> Positives:
     """
     if path.suffix == ".npy":
         return _read_lists(path, _count(query), _count(reference))
-    columns = read_cells(path, tuple(dict.fromkeys(name for layout in LAYOUTS for name in layout)))
-    layout = next((layout for layout in LAYOUTS if set(layout) == columns.keys()), None)
+    columns = read_known_columns(path, tuple(dict.fromkeys(name for layout in LAYOUTS for name in layout)))
+    layout = next((layout for layout in LAYOUTS if set(layout) == columns.cells.keys()), None)
     if layout is None:
         wanted = " or ".join(", ".join(layout) for layout in LAYOUTS)
-        raise UserError(f"{path}: columns {', '.join(columns)}; a table of positives has {wanted}")
+        raise UserError(f"{path}: columns {', '.join(columns.cells)}; a table of positives has {wanted}")
     query_rows, reference_rows = _RowFinder(path, "query", query), _RowFinder(path, "reference", reference)
     queries, ranges = [], []
-    for line, (label, *cells) in enumerate(zip(*(columns[name] for name in layout), strict=True)):
+    for line, label, *cells in zip(columns.lines, *(columns[name] for name in layout), strict=True):
         row = query_rows.find(label, line)
         if not any(cells):
             continue
         low, high = reference_rows.find(cells[0], line), reference_rows.find(cells[-1], line)
         if low > high:
-            raise UserError(f"{path}: {line_name(line)}: {layout[1]} {cells[0]!r} comes after {layout[2]} {cells[1]!r}")
+            raise UserError(f"{path}: line {line}: first {cells[0]!r} comes after last {cells[1]!r}")
         queries.append(row)
         ranges.append((low, high + 1))
     listed = Positives.of_ranges(np.array(ranges, np.int64).reshape(-1, 2))
@@ -97,5 +98,5 @@ class _RowFinder:
             row = int(label) if label.isascii() and label.isdigit() else -1
         if not 0 <= row < self.count:
             wanted = f"a row from 0 to {self.count - 1}" if self._rows is None else "one of its frame names"
-            raise UserError(f"{self._path}: {line_name(line)}: no {self._role} frame {label!r}; wanted {wanted}")
+            raise UserError(f"{self._path}: line {line}: no {self._role} frame {label!r}; wanted {wanted}")
         return row

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from opticornet.datasets.prepare.columns import read_columns
+from opticornet.datasets.columns import read_columns
 from opticornet.datasets.prepare.image_folder import absolute, images_of, listed_rows
 from opticornet.datasets.prepare.oxford_splits import INTERVALS
 from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse, Source

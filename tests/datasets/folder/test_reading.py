@@ -304,3 +304,17 @@ def test_dataset_is_written_as_it_is_read(tmp_path, units, names):
     assert read.splits["test"].positives.ranges() == table.ranges()
     with pytest.raises(UserError, match="holds a dataset already"):
         write_dataset(tmp_path / "new", read)
+
+
+def test_columns_of_a_frame_table_that_are_not_wanted(tmp_path):
+    frames = "Frame_Number,weather\n" + "\n".join(f"{i},rain" for i in range(10)) + "\n"
+    toml = GOOD.replace('"summer.npy"', '"summer.npy"\nframes = "summer.csv"')
+    assert "column 'weather' is not understood" in refused(make(tmp_path, toml, summer=frames))
+    ignoring = toml.replace('"summer.csv"', '"summer.csv"\nignore_columns = ["Weather"]')
+    dataset = load_folder(make(tmp_path, ignoring))
+    assert dataset.splits["test"].reference.positions.ravel().tolist() == list(range(10))
+    entry = read_toml(tmp_path)
+    assert tomllib.loads(format_toml(entry))["traverses"]["summer"]["ignore_columns"] == ["Weather"]
+    assert "ignore_columns is 'weather'; wanted a list of texts" in refused(
+        make(tmp_path, ignoring.replace('["Weather"]', '"weather"'))
+    )

@@ -44,15 +44,15 @@ def test_absent_columns_are_none(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("frame,lattitude\n1,2\n", "column 'lattitude' is unknown; columns are name, x, y"),
-        ("frame,frame\n1,2\n", "column 'frame' occurs twice"),
+        ("frame,lattitude\n1,2\n", "column 'lattitude' is not understood; understood: frame; wanted name, x, y"),
+        ("frame,frame\n1,2\n", "columns 'frame' and 'frame' both mean frame; remove one"),
         ("x,y,frame\n1,2,3\n", "position columns x, y, frame; wanted x, y"),
         ("x\n1\n", "position columns x; wanted x, y"),
         ("lat\n1\n", "position columns lat; wanted"),
-        ("x,y\n1,2\n3,\n", "line 3: y is '', not a finite number"),
-        ("x,y\n1,nan\n", "line 2: y is 'nan', not a finite number"),
+        ("x,y\n1,2\n3,\n", "line 3: y is ''; wanted a finite number"),
+        ("x,y\n1,nan\n", "line 2: y is 'nan'; wanted a finite number"),
         ("x,y\n1,2\n1,2,3\n", "line 3 has 3 cells, the header has 2"),
-        ("lat,lon\n1,2\n91,2\n", "line 3 has no such latitude, longitude"),
+        ("lat,lon\n1,2\n91,2\n", "line 3: no such latitude, longitude"),
         ("name\na\na\n", "the name 'a' occurs twice"),
         ("sequence\n1\n2\n1\n", "line 4: sequence '1' comes back after another one"),
         ("sequence\n1\n2\n2\n3\n2\n1\n", "line 7: sequence '1' comes back after another one"),
@@ -78,3 +78,13 @@ def test_written_numbers_are_read_back_exactly(tmp_path):
     table = read_frames(tmp_path / "a.csv")
     np.testing.assert_array_equal(table.positions[:, 0], values)
     assert table.names[3] == "f, 3"
+
+
+def test_columns_by_other_names(tmp_path):
+    path = write(tmp_path / "frames.csv", "Filename,Latitude,LNG,weather\na.jpg,51,-1,rain\nb.jpg,52,-2,sun\n")
+    table = read_frames(path, ignore=("weather",))
+    assert table.names == ("a.jpg", "b.jpg")
+    assert table.position_columns == ("lat", "lon")
+    assert table.positions.tolist() == [[51, -1], [52, -2]]
+    with pytest.raises(UserError, match="`ignore_columns` names weather, road; of these it has weather"):
+        read_frames(path, ignore=("weather", "road"))

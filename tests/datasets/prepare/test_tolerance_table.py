@@ -50,7 +50,7 @@ def test_corridor(shared):
         (["4,0,1"], "no query frame '4'; wanted a row from 0 to 3"),
         (["0,-1,1"], "no reference frame '-1'"),
         (["0,0.5,1"], "no reference frame '0.5'"),
-        (["0,3,2"], "first_reference '3' comes after last_reference '2'"),
+        (["0,3,2"], "first '3' comes after last '2'"),
         (["0,,"], "no query has a correct reference"),
         (["0,1,"], "no reference frame ''"),
         ([], "no rows"),
