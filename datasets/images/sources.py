@@ -97,11 +97,12 @@ def read_list(path: Path) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """Image files below ``root``."""
+    """Image files below ``root``; for ``bayer`` and ``levels`` see :func:`opticornet.datasets.images.decoding.decode`."""
 
     root: Path
     names: tuple[str, ...]
     bayer: str = ""
+    levels: tuple[float, float] | None = None
     max_workers: int = field(init=False, default=64)
 
     @cached_property
@@ -110,4 +111,4 @@ class ImageFiles:
         return digest_of(f"{name}\t{fingerprint(self.root / name)}" for name in self.names)
 
     def read(self, index: int, grey: bool = False) -> np.ndarray:
-        return decode(self.root / self.names[index], self.bayer, grey)
+        return decode(self.root / self.names[index], self.bayer, grey, self.levels)

@@ -525,6 +525,47 @@ def test_every_traverse_of_a_dataset_folder(dataset):
     assert extract(run) == dataset  # finished
 
 
+@pytest.fixture
+def thermal(dataset):
+    """The dataset, its images deep: traverse a fills 7600 to 8400, b is 100 levels warmer."""
+    for i in range(10):
+        noise = np.random.default_rng(i).integers(7600, 8401, (48, 64))
+        Image.fromarray((noise + 100 * (i > 5)).astype(np.uint16)).save(dataset / f"{i}.png")
+    return dataset
+
+
+def ranges_of(dataset, **changes):
+    extract(options(dataset, images="", output="", dataset=str(dataset), overwrite=True, **changes))
+    return [record_of(dataset / f"{name}.npy")["images"]["range"] for name in "ab"]
+
+
+def test_deep_images_are_scaled_by_the_range_of_their_drive_or_one_that_is_shared(thermal):
+    own = ranges_of(thermal)
+    np.testing.assert_allclose(own, [[7600, 8400], [7700, 8500]], atol=3)
+    assert ranges_of(thermal, shared_range=True) == [own[0], own[0]]
+    assert ranges_of(thermal, levels=(7000.0, 9000.0)) == [[7000, 9000], [7000, 9000]]
+
+
+def test_another_range_is_another_extraction(thermal):
+    path = extract(options(thermal, levels=(7600.0, 8500.0)))
+    assert extract(options(thermal, levels=(7600.0, 8500.0))) == path
+    with pytest.raises(UserError, match=r"images range \[7600.0, 8500.0\], now \[7600.0, 8400.0\]"):
+        extract(options(thermal, levels=(7600.0, 8400.0)))
+
+
+def test_a_range_shared_with_what_a_projection_is_fitted_on(thermal):
+    ranges_of(thermal, shared_range=True, pca=3, pca_from=str(thermal / "b.txt"))
+    fitted = record_of(thermal / "descriptors.pca-train.npy")["images"]["range"]
+    assert fitted == record_of(thermal / "a.npy")["images"]["range"]
+
+
+def test_a_range_that_no_image_needs_is_refused(dataset):
+    with pytest.raises(UserError, match="`levels` changes nothing here: .* and there are none$"):
+        extract(options(dataset, levels=(0.0, 100.0)))
+    with pytest.raises(UserError, match="`shared_range` changes nothing here: .* none among those of the reference"):
+        ranges_of(dataset, shared_range=True)
+
+
 def test_a_bad_image_of_a_dataset_folder_keeps_its_row(dataset):
     whole = np.load(extract(options(dataset, images=str(dataset / "b.txt"))))
     (dataset / "7.png").write_text("no image")
@@ -567,6 +608,9 @@ def test_a_video(tmp_path):
         ({"images": ""}, "extract needs `images` and `output`, or `dataset`"),
         ({"desc_type": ""}, "`desc_type` is missing"),
         ({"dataset": "data"}, "leave out `images` and `output`"),
+        ({"shared_range": True}, "`shared_range` is for the drives of a `dataset`"),
+        ({"dataset": "d", "images": "", "output": "", "shared_range": True, "levels": (0.0, 1.0)}, "give one of them"),
+        ({"levels": (3.0, 1.0)}, "`levels` 3 1: wanted the grey levels"),
         ({"output": "out.h5"}, "wanted a file name ending in .npy"),
         ({"image_size": (3,)}, "`image_size` 3: wanted height and width"),
         ({"image_size": (0, 3)}, "`image_size` 0 3: wanted height and width"),
