@@ -1,6 +1,5 @@
 """Result records and their arrays as reports read them: what an older or damaged one lacks is noted, not fatal."""
 
-from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +11,7 @@ from opticornet.datasets.positives import Positives
 from opticornet.datasets.windows import window_starts
 from opticornet.evaluation.ground_truth import GroundTruth
 from opticornet.evaluation.records import load_record
+from opticornet.reports.labels import labels
 from opticornet.utils.errors import UserError
 
 RIGHT, CLOSE, WRONG, NO_POSITIVE = range(4)
@@ -154,12 +154,12 @@ class Result:
         return None if value is None else float(value)
 
 
-def read_results(paths: tuple[str, ...] | list[Path]) -> tuple[list[Result], list[str]]:
+def read_results(paths: tuple[str, ...] | list[Path], given: tuple[str, ...] = ()) -> tuple[list[Result], list[str]]:
     """The readable records among ``paths``, and a sentence about each that is not. A folder stands for the ``.json``
-    files in it.
+    files in it. ``given`` are their labels, one each; without any they are called by what differs between them.
 
     Raises:
-        UserError: none is readable, or none was named.
+        UserError: none is readable, none was named, or there are more or fewer labels.
     """
     if not paths:
         raise UserError("no result records named; give `results` with the .json files that a test wrote")
@@ -171,7 +171,11 @@ def read_results(paths: tuple[str, ...] | list[Path]) -> tuple[list[Result], lis
             failures.append(str(error))
     if not results:
         raise UserError(failures[0] if len(failures) == 1 else f"no readable result record: {'; '.join(failures)}")
-    return _with_unique_names(results), failures
+    if given and len(given) != len(results):
+        files = ", ".join(result.path.name for result in results)
+        raise UserError(f"`label`: {len(given)} labels for {len(results)} results ({files}); wanted one each, in order")
+    names = given or labels([result.record for result in results], [result.path.stem for result in results])
+    return [replace(result, name=name) for result, name in zip(results, names, strict=True)], failures
 
 
 def _files(paths: tuple[str, ...] | list[Path]) -> list[Path]:
@@ -284,19 +288,6 @@ def _curve(arrays: dict[str, np.ndarray]) -> np.ndarray | None:
     if not all(key in arrays and arrays[key].size for key in ("precision", "recall", "thresholds")):
         return None
     return np.stack([arrays[key].astype(np.float64) for key in ("precision", "recall", "thresholds")])
-
-
-def _with_unique_names(results: list[Result]) -> list[Result]:
-    """Methods of one label on one dataset are told apart by their files."""
-    counts = Counter((result.dataset, result.name) for result in results)
-    names = [r.name if counts[r.dataset, r.name] == 1 else f"{r.name} [{r.path.stem}]" for r in results]
-    seen: Counter[tuple[str, str]] = Counter()
-    unique = []
-    for result, name in zip(results, names, strict=True):
-        seen[result.dataset, name] += 1
-        number = seen[result.dataset, name]
-        unique.append(replace(result, name=name if number == 1 else f"{name} ({number})"))
-    return unique
 
 
 def _nested(record: dict[str, Any], *keys: str) -> Any:

@@ -110,7 +110,7 @@ def make_record(
             threads=1,
         ),
         peak_memory_mib=123.0,
-        options={"dataset": "a folder that is gone"},
+        options={"dataset": "a folder that is gone", "label": label},
         plugins=[],
         versions={"python": "3.11"},
         created="2026-01-01T00:00:00",
