@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from opticornet.datasets.arrays import iterate_blocks
-from opticornet.datasets.catalogue import Source, load_dataset, split_names, struct_files
+from opticornet.datasets.catalogue import Source, SourceValue, load_dataset, split_names, struct_files
 from opticornet.datasets.seqnet.structs import read_struct
 from opticornet.datasets.traverse import Split, Traverse
 from opticornet.utils.errors import UserError
@@ -108,7 +108,7 @@ class _Findings:
     warnings: list[str] = field(default_factory=list)
 
 
-def check_dataset(name: str, **source: str | Path) -> CheckReport:
+def check_dataset(name: str, **source: SourceValue) -> CheckReport:
     """Open every file of a dataset and read every descriptor, in blocks; decode some of the images.
 
     A split that cannot be opened is an error in the report; the others are still looked at.
@@ -133,9 +133,9 @@ def check_dataset(name: str, **source: str | Path) -> CheckReport:
     return CheckReport(name, tuple(reports), tuple(findings.errors), tuple(dict.fromkeys(findings.warnings)))
 
 
-def _open_splits(name: str, source: dict[str, str | Path], findings: _Findings) -> dict[str, Split]:
+def _open_splits(name: str, source: dict[str, SourceValue], findings: _Findings) -> dict[str, Split]:
     """The splits that open; those that do not are errors."""
-    names = split_names(name)
+    names = split_names(name, **source)
     with suppress(UserError):
         return load_dataset(name, **source, splits=names).splits
     splits: dict[str, Split] = {}

@@ -16,13 +16,13 @@ from opticornet.datasets.folder.tables import FrameTable, read_frames, run_bound
 from opticornet.datasets.geodesy import local_metres
 from opticornet.datasets.images.found import find_images, image_stem
 from opticornet.datasets.images.sources import ImageFiles
+from opticornet.datasets.split_names import check_split_name
 from opticornet.datasets.traverse import Dataset, Split, Traverse, Units
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import atomic_path, write_text
 from opticornet.utils.mapped import RowMatrix
 
 TOML_NAME = "dataset.toml"
-SPLIT_NAMES = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,7 @@ def read_toml(folder: Path) -> FolderEntry:
                 "give what there is"
             )
     for name, split in splits.items():
-        if name not in SPLIT_NAMES:
-            raise UserError(f"{path}: splits.{name} is unknown; splits are {', '.join(SPLIT_NAMES)}")
+        check_split_name(str(path), name)
         for role in (split.reference, split.query):
             if role not in traverses:
                 raise UserError(f"{path}: splits.{name} names traverse {role!r}; there are {', '.join(traverses)}")
@@ -211,6 +210,7 @@ class _Reader:
     def __init__(self, folder: Path, entry: FolderEntry) -> None:
         self._folder, self._entry = folder, entry
         self._opened: dict[str, _OpenTraverse] = {}
+        self._references: dict[tuple[str, tuple[int, int]], Traverse] = {}  # one object for all splits that search it
 
     def split(self, name: str) -> Split:
         entry = self._entry.splits[name]
@@ -229,7 +229,7 @@ class _Reader:
             positives = table.of(np.arange(*query_rows)).cut(*reference_rows)
         return Split(
             name=name,
-            reference=reference.cut(*reference_rows),
+            reference=self._references.setdefault((entry.reference, reference_rows), reference.cut(*reference_rows)),
             query=query.cut(*query_rows),
             positive_radius=entry.positive_radius,
             negative_radius=entry.negative_radius,

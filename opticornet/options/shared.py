@@ -22,24 +22,27 @@ class DataOptions(Options):
     desc_type: str = option("--descType", "netvlad-pytorch", "frame descriptor: a folder name below descData")
     struct_path: str = option("--structPath", "structFiles", "where seqNet's ground-truth files are")
     msls_train_city: str = option("--msls_trainCity", "melbourne", "MSLS city to train on")
-    msls_val_city: str = option("--msls_valCity", "austin", "MSLS city to validate and test on")
+    msls_val_city: str = option("--msls_valCity", "austin", "MSLS city to validate on")
+    msls_test_city: tuple[str, ...] = option(
+        "--msls_testCity", (), "MSLS city to test on, or several: a split test-CITY each; default: --msls_valCity"
+    )
     seed: int = option("--seed", 123, "seed of every random choice")
 
     def unused(self) -> dict[str, str]:
         reasons: dict[str, str] = {}
         if self.dataset != "msls":
-            reasons |= dict.fromkeys(("msls_train_city", "msls_val_city"), "it is for `dataset` msls")
+            reasons |= dict.fromkeys(("msls_train_city", "msls_val_city", "msls_test_city"), "it is for `dataset` msls")
         if self.dataset not in SEQNET_DATASETS:
             paths = ("data_path", "desc_type", "struct_path")
             reasons |= dict.fromkeys(paths, f"it is for `dataset` {', '.join(SEQNET_DATASETS)}")
         return reasons
 
-    def source(self) -> dict[str, str]:
+    def source(self) -> dict[str, str | tuple[str, ...]]:
         """The arguments of ``opticornet.datasets.catalogue.load_dataset`` besides the name."""
         return {name: getattr(self, name) for name in DATA_FIELDS if name != "dataset"}
 
 
-DATA_FIELDS = ("dataset", "data_path", "desc_type", "struct_path", "msls_train_city", "msls_val_city")
+DATA_FIELDS = ("dataset", "data_path", "desc_type", "struct_path", "msls_train_city", "msls_val_city", "msls_test_city")
 
 
 @dataclass(frozen=True, kw_only=True)
