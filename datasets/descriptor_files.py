@@ -1,7 +1,8 @@
 """A descriptor file, the record beside it, and what there is of both while a run is unfinished.
 
 ``summer.npy`` (N, D) comes with ``summer.json``: the run's identity (everything a descriptor depends on), versions, and
-the names of the N images in order. Until all rows are there they are in ``summer.npy.part``, and
+the names of the N images in order. Where some images say nothing of their place, their rows are zeros and
+``summer.usable.npy`` (N,) bool is False there. Until all rows are there they are in ``summer.npy.part``, and
 ``summer.json.part`` says how many of them are certain.
 """
 
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from opticornet.utils.errors import UserError
-from opticornet.utils.files import write_json, writing
+from opticornet.utils.files import atomic_path, write_json, writing
 from opticornet.utils.rows import RowWriter
 
 BLOCK_BYTES = 64 << 20  # of descriptors in memory while standardising
@@ -30,21 +31,51 @@ def local_features_path(path: Path) -> Path:
     return path.with_name(f"{path.stem}-local{path.suffix}")
 
 
+def usable_path(path: Path) -> Path:
+    """Where it is said which rows of the descriptors ``path`` can be used; no such file: all of them."""
+    return path.with_name(f"{path.stem}.usable.npy")
+
+
+def read_usable(path: Path, count: int) -> np.ndarray | None:
+    """Which of the ``count`` rows of the descriptors ``path`` can be used: (N,) bool, or None for all of them.
+
+    Raises:
+        UserError: the file that says so is damaged, or belongs to another number of rows.
+    """
+    beside = usable_path(path)
+    if not beside.is_file():
+        return None
+    try:
+        usable = np.load(beside, allow_pickle=False)
+    except Exception as error:  # NumPy raises whatever its parsers do on a damaged header
+        raise UserError(f"{beside}: cannot be read ({type(error).__name__}); extract {path.name} again") from error
+    if not isinstance(usable, np.ndarray) or usable.shape != (count,) or usable.dtype != np.bool_:
+        raise UserError(f"{beside}: wanted ({count},) bool, one per row of {path.name}; extract it again")
+    return usable
+
+
 @dataclass
 class Progress:
     """How far a run has come.
 
     Attributes:
-        images: looked at.
-        rows: written; fewer than ``images`` by those left out.
-        skipped: ``name`` and ``reason`` of each image left out.
+        images: rows written; one per image looked at.
+        unusable: ``row``, ``name`` and ``reason`` of each image that says nothing of its place.
         shape: of a prepared image; all have the same.
     """
 
     images: int = 0
-    rows: int = 0
-    skipped: list[dict[str, str]] = field(default_factory=list)
+    unusable: list[dict[str, Any]] = field(default_factory=list)
     shape: list[int] | None = None
+
+    @property
+    def usable(self) -> np.ndarray | None:
+        """(images,) bool; None where all are."""
+        if not self.unusable:
+            return None
+        usable = np.ones(self.images, np.bool_)
+        usable[[image["row"] for image in self.unusable]] = False
+        return usable
 
 
 @dataclass(frozen=True)
@@ -112,7 +143,10 @@ class DescriptorFiles:
         saved = _read_json(path) or {}
         difference = self._difference(saved.get("identity"))
         if not difference:
-            return Progress(**saved["progress"])
+            try:
+                return Progress(**saved["progress"])
+            except (KeyError, TypeError):
+                return Progress()
         if self.overwrite or saved.get("progress", {}).get("images") == 0:
             return Progress()
         raise UserError(
@@ -124,20 +158,22 @@ class DescriptorFiles:
         """Call after the rows are on the disk."""
         write_json(unfinished_path(self.record), {"identity": self.identity, "progress": asdict(progress)})
 
-    def publish(self, details: dict[str, Any], standardised: bool = False) -> None:
+    def publish(self, details: dict[str, Any], *, usable: np.ndarray | None = None, standardised: bool = False) -> None:
         """Turn the unfinished files into finished ones; killed anywhere in between, a new run completes it.
 
-        With ``standardised`` the descriptors go through :func:`standardise`; the plain ones stay until that is done.
+        ``usable`` (N,) bool is written beside them. With ``standardised`` the descriptors go through
+        :func:`standardise`; the plain ones stay until that is done.
         """
         ready = unfinished_path(self.output)
         if standardised and ready.exists():
             ready = unfinished_path(ready)
-            standardise(unfinished_path(self.output), ready)
+            standardise(unfinished_path(self.output), ready, usable)
         with writing(self.output):
             if ready.exists():  # never a new record beside old rows
                 self.output.unlink(missing_ok=True)
             if not self.with_local or unfinished_path(self.local).exists():
                 self.local.unlink(missing_ok=True)
+            self._write_usable(usable)
             write_json(self.record, self.identity | details)
             if self.with_local and unfinished_path(self.local).exists():
                 os.replace(unfinished_path(self.local), self.local)
@@ -145,9 +181,19 @@ class DescriptorFiles:
                 os.replace(ready, self.output)
             self._clear()
 
+    def _write_usable(self, usable: np.ndarray | None) -> None:
+        path = usable_path(self.output)
+        if usable is None:
+            path.unlink(missing_ok=True)
+            return
+        with atomic_path(path) as temporary, open(temporary, "wb") as file:
+            np.save(file, usable)
+
     def _clear(self) -> None:
+        """Remove what is left of a run that was killed after its last file was in place."""
         for path in (unfinished_path(self.output), *self.arrays, self.record):
-            unfinished_path(path).unlink(missing_ok=True)
+            if unfinished_path(path).exists():
+                unfinished_path(path).unlink()
 
     def _difference(self, saved: dict[str, Any] | None) -> str:
         """In words, the first thing in which a saved identity differs from this one; empty if none."""
@@ -178,22 +224,25 @@ def read_identity(path: Path) -> dict[str, Any] | None:
     return record if is_ours and "kind" in record["weights"] else None
 
 
-def standardise(path: Path, target: Path) -> None:
+def standardise(path: Path, target: Path, usable: np.ndarray | None = None) -> None:
     """Copy a ``.npy`` with its rows as (row - mean) / deviation over all rows, each then of unit length.
 
-    A dimension that never varies becomes 0. Mean and deviation are float64; memory does not grow with the rows.
+    Rows that are not ``usable`` (N,) take no part and become zeros, as does a dimension that never varies. Mean and
+    deviation are float64; memory does not grow with the rows.
     """
     rows = np.load(path, mmap_mode="r", allow_pickle=False)
+    weights = np.ones(len(rows)) if usable is None else usable.astype(np.float64)
     block = max(1, BLOCK_BYTES // (rows.shape[1] * 8))
     starts = range(0, len(rows), block)
-    mean = sum(np.asarray(rows[i : i + block], np.float64).sum(0) for i in starts) / len(rows)
-    variance = sum(np.square(rows[i : i + block] - mean).sum(0) for i in starts) / len(rows)
+    total = weights.sum()
+    mean = sum(weights[i : i + block] @ np.asarray(rows[i : i + block], np.float64) for i in starts) / total
+    variance = sum(weights[i : i + block] @ np.square(rows[i : i + block] - mean) for i in starts) / total
     deviation = np.sqrt(variance)
     scale = np.divide(1, deviation, out=np.zeros_like(mean), where=deviation > 1e-9)
     writer = RowWriter(target, rows.shape[1:], rows.dtype)
     try:
         for i in starts:
-            standard = (rows[i : i + block] - mean) * scale
+            standard = (rows[i : i + block] - mean) * scale * weights[i : i + block, None]
             length = np.linalg.norm(standard, axis=1, keepdims=True)
             writer.append(standard / np.maximum(length, 1e-12))
         writer.sync()

@@ -24,7 +24,8 @@ class Traverse:
         name: what the user calls it ("summer").
         descriptors: (N, D) float16 or float32, usually memory-mapped; never copied whole. None where there are images
             only.
-        positions: (N, P) float64 in ``units``; P is 1 (frame numbers) or 2 or 3 (metres).
+        positions: (N, P) float64 in ``units``; P is 1 (frame numbers) or 2 or 3 (metres). A row of NaN: the frame's
+            position is not known; windows see the frame, and it is neither a query nor a place.
         units: "metres" or "frames".
         bounds: (N, 2) int64, half-open range ``[lo, hi)`` of rows of each frame's own sequence.
         names: N frame names, or None (then a frame's name is its row number).
@@ -37,6 +38,9 @@ class Traverse:
         lat_lon: (N, 2) float64 degrees, where positions were made from them; or None.
         images_source: the folder of the images or the table that lists them, for messages and records.
         undescribed: why there are no descriptors and what to do, for messages; empty where there are.
+        scored: (N,) bool, frames that are queries or places; windows see the others too. None: all.
+        usable: (N,) bool, False where a frame is damaged or shows nothing: no window may hold it. None: all.
+        filled: (N,) bool, frames whose descriptor was made from their neighbours' (``filling.py``). None: none.
     """
 
     name: str
@@ -52,6 +56,9 @@ class Traverse:
     lat_lon: np.ndarray | None = None
     images_source: str = ""
     undescribed: str = ""
+    scored: np.ndarray | None = None
+    usable: np.ndarray | None = None
+    filled: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -60,6 +67,21 @@ class Traverse:
     def dims(self) -> int:
         """D, the length of a frame descriptor; raises as :meth:`need_descriptors` does."""
         return self.need_descriptors().shape[1]
+
+    @property
+    def placed(self) -> np.ndarray:
+        """(N,) bool: frames whose position is known."""
+        return ~np.isnan(self.positions).any(axis=1)
+
+    @property
+    def is_scored(self) -> np.ndarray:
+        """(N,) bool: ``scored``, all where that is None."""
+        return np.ones(len(self), bool) if self.scored is None else self.scored
+
+    @property
+    def is_usable(self) -> np.ndarray:
+        """(N,) bool: ``usable``, all where that is None."""
+        return np.ones(len(self), bool) if self.usable is None else self.usable
 
     def need_descriptors(self) -> RowMatrix:
         """The descriptors.
@@ -100,6 +122,9 @@ class Traverse:
             images=self.images and self.images[rows],
             lat_lon=None if self.lat_lon is None else self.lat_lon[rows],
             local_features=None if self.local_features is None else self.local_features[rows],
+            scored=None if self.scored is None else self.scored[rows],
+            usable=None if self.usable is None else self.usable[rows],
+            filled=None if self.filled is None else self.filled[rows],
         )
 
 

@@ -56,6 +56,15 @@ def decode(path: Path, bayer: str = "", grey: bool = False) -> np.ndarray:
         raise BadImageError(reason or type(error).__name__) from error
 
 
+def is_flat(image: np.ndarray) -> bool:
+    """Whether an image, uint8 (H, W, 3) or (H, W), has no contrast: each channel deviates by less than a grey level."""
+    with needs_extra("images"):
+        import cv2
+
+    some_rows = cv2.meanStdDev(image[::8])[1]
+    return bool(some_rows.max() < 1 and cv2.meanStdDev(image)[1].max() < 1)
+
+
 def without_warnings() -> warnings.catch_warnings:
     """Silence Pillow's warnings of odd metadata while images are decoded.
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from opticornet.datasets.columns import Columns, read_known_columns
 from opticornet.datasets.labels import first_repeated
+from opticornet.datasets.prepare.fixes import Fixes, fixes_of
 from opticornet.datasets.prepare.image_folder import rows_by_stem, stem
 from opticornet.datasets.prepare.trajectory import Trajectory, image_seconds, read_poses, time_units
 from opticornet.utils.errors import UserError
@@ -17,114 +18,183 @@ class Places:
     """What is known of N images.
 
     Attributes:
-        positions: frame-table column to (N,) float64, of one set of ``POSITION_COLUMNS``; any value where not known.
+        positions: frame-table column to (N,) float64, of one set of
+            :data:`opticornet.datasets.column_names.POSITION_COLUMNS`; NaN where not known.
         known: (N,) bool.
-        sequences: (N,) labels, or None.
-        seconds: (N,) float64, or None.
+        how: from which file, and how its rows were matched to the images, in words.
+        reasons: why positions are not known, in words.
+        sequences: (N,) labels, any where not known; or None.
+        seconds: (N,) float64, NaN where not known; or None.
         ignored: columns of the table that were left out because they were named.
     """
 
     positions: dict[str, np.ndarray]
     known: np.ndarray
+    how: str
+    reasons: tuple[str, ...] = ()
     sequences: np.ndarray | None = None
     seconds: np.ndarray | None = None
     ignored: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class _Recorded:
+    """M positions as a file has them: (M, P), and which of them are fixes."""
+
+    path: Path
+    columns: tuple[str, ...]
+    positions: np.ndarray
+    fixes: Fixes
+
+    @classmethod
+    def of(cls, path: Path, columns: tuple[str, ...], positions: np.ndarray, frozen_fix: int) -> "_Recorded":
+        fixes = fixes_of(positions, columns, frozen_fix)
+        if not fixes.real.any():
+            raise UserError(f"{path}: none of {len(positions)} rows is a fix: {', '.join(_rows_in_words(fixes))}")
+        return cls(path, columns, positions, fixes)
+
+    def by_time(self, seconds: np.ndarray, image_times: np.ndarray, reach_s: float) -> Places:
+        """Interpolated at the images' times (N,)."""
+        real = self.fixes.real
+        trajectory = Trajectory.of(self.path, seconds[real], self.positions[real])
+        positions, known = trajectory.at(image_times, reach_s)
+        reasons = [f"{self.path.name} has {reason}" for reason in _rows_in_words(self.fixes)]
+        if not known.all():
+            reasons.insert(0, f"{np.sum(~known)} not within {reach_s:g} s of a pose of {self.path.name}")
+        return Places(
+            self._by_column(np.where(known[:, None], positions, np.nan)),
+            known,
+            f"{', '.join(self.columns)} of {self.path.name}, interpolated at the times in the names of the images",
+            tuple(reasons),
+            seconds=image_times,
+        )
+
+    def by_row(self, row_of: np.ndarray, how: str) -> Places:
+        """Of images (N,), each of a row, -1 for none."""
+        known = (row_of >= 0) & self.fixes.real[row_of]
+        reasons = [f"{self.path.name} has {reason}" for reason in _rows_in_words(self.fixes)]
+        if (row_of < 0).any():
+            reasons.insert(0, f"{self.path.name} has no row for {np.sum(row_of < 0)}")
+        return Places(
+            self._by_column(np.where(known[:, None], self.positions[row_of], np.nan)),
+            known,
+            f"{', '.join(self.columns)} of {self.path.name}, {how}",
+            tuple(reasons),
+        )
+
+    def _by_column(self, positions: np.ndarray) -> dict[str, np.ndarray]:
+        return dict(zip(self.columns, positions.T, strict=True))
+
+
 def read_places(
-    path: Path, images: tuple[str, ...], folder: Path, reach_s: float, ignore: tuple[str, ...] = ()
+    path: Path,
+    images: tuple[str, ...],
+    folder: Path,
+    reach_s: float,
+    frozen_fix: int,
+    ignore: tuple[str, ...] = (),
 ) -> Places:
     """Read positions for the images of a folder.
 
     A table (``.csv``) says which image a row belongs to by ``name`` or ``image``, else by ``timestamp`` (in units
     as in file names) against the times in the file names, else by order. A trajectory (any other suffix) does so by
-    time (tum) or by order (kitti). By time, positions are interpolated.
+    time (tum) or by order (kitti). By time, positions are interpolated between fixes.
 
     Args:
-        images: names, relative to ``folder``.
-        ignore: columns of a table that are not wanted.
+        images: N names, relative to ``folder``.
         reach_s: see :meth:`opticornet.datasets.prepare.trajectory.Trajectory.at`.
+        frozen_fix: see :func:`opticornet.datasets.prepare.fixes.fixes_of`.
+        ignore: columns of a table that are not wanted.
 
     Raises:
-        UserError: missing columns, positions of two kinds or off the globe, rows that match no image, as many rows as
-            images wanted, times that do not overlap.
+        UserError: columns that are missing or not understood, positions of two kinds or off the globe, rows that match
+            no image, as many rows as images wanted, times that do not overlap, no row that is a fix.
     """
-    if path.suffix != ".csv":
-        seconds, positions = read_poses(path)
-        columns: tuple[str, ...] = ("x", "y", "z")
-        if seconds is None:
-            _check_count(path, len(positions), images, folder)
-            return Places(dict(zip(columns, positions.T, strict=True)), np.ones(len(images), bool))
-        return _by_time(Trajectory.of(path, seconds, positions), columns, images, folder, reach_s)
-    table = read_known_columns(path, ignore=ignore)
+    if path.suffix.lower() == ".csv":
+        return _of_table(read_known_columns(path, ignore=ignore), images, folder, reach_s, frozen_fix)
+    seconds, positions = read_poses(path)
+    recorded = _Recorded.of(path, ("x", "y", "z"), positions, frozen_fix)
+    if seconds is not None:
+        return recorded.by_time(seconds, image_seconds(images, folder), reach_s)
+    _check_count(path, len(positions), images, folder)
+    return recorded.by_row(np.arange(len(images)), "row i for image i")
+
+
+def _of_table(table: Columns, images: tuple[str, ...], folder: Path, reach_s: float, frozen_fix: int) -> Places:
     columns = table.position_columns()
     if not columns:
         raise UserError(
-            f"{path}: no position columns; wanted x, y[, z] in metres, or lat, lon in degrees, or frame; it has "
+            f"{table.path}: no position columns; wanted x, y[, z] in metres, or lat, lon in degrees, or frame; it has "
             f"{', '.join(table.headers.values()) or 'none'}"
         )
-    values = table.positions()
-    seconds = table.numbers("timestamp") * time_units(table["timestamp"]) if "timestamp" in table else None
-    if seconds is not None and "name" not in table and "image" not in table:
-        trajectory = Trajectory.of(path, seconds, values)
-        return replace(_by_time(trajectory, columns, images, folder, reach_s), ignored=table.ignored)
-    rows = _image_rows(table, images, folder)
+    positions = table.positions(empty=True)
+    seconds, by_time = None, "timestamp" in table and "name" not in table and "image" not in table
+    if "timestamp" in table:
+        seconds = table.numbers("timestamp", empty=by_time) * time_units(table["timestamp"])
+    if seconds is not None and by_time:
+        positions[np.isnan(seconds)] = np.nan
+        order = np.argsort(seconds, kind="stable")  # NaN last
+        recorded = _Recorded.of(table.path, columns, positions[order], frozen_fix)
+        times = recorded.by_time(seconds[order], image_seconds(images, folder), reach_s)
+        return replace(times, ignored=table.ignored)
+    rows, how = _image_rows(table, images, folder)
     row_of = np.full(len(images), -1)
     row_of[rows] = np.arange(len(rows))
-    return Places(
-        positions=dict(zip(columns, values[row_of].T, strict=True)),
-        known=row_of >= 0,
+    in_order = np.argsort(rows)
+    ordered = _Recorded.of(table.path, columns, positions[in_order], frozen_fix)
+    rank_of = np.full(len(images), -1)
+    rank_of[rows[in_order]] = np.arange(len(rows))
+    return replace(
+        ordered.by_row(rank_of, how),
         sequences=np.array(table["sequence"])[row_of] if "sequence" in table else None,
-        seconds=None if seconds is None else seconds[row_of],
+        seconds=None if seconds is None else np.where(row_of >= 0, seconds[row_of], np.nan),
         ignored=table.ignored,
     )
 
 
-def _by_time(
-    trajectory: Trajectory, columns: tuple[str, ...], images: tuple[str, ...], folder: Path, reach_s: float
-) -> Places:
-    seconds = image_seconds(images, folder)
-    positions, known = trajectory.at(seconds, reach_s)
-    return Places(dict(zip(columns, positions.T, strict=True)), known, seconds=seconds)
+def _rows_in_words(fixes: Fixes) -> list[str]:
+    return [f"{count} row{'s' if count > 1 else ''} {reason}" for count, reason in fixes.reasons()]
 
 
-def _image_rows(table: Columns, images: tuple[str, ...], folder: Path) -> np.ndarray:
-    """Which image each row of a table belongs to, by name or by order."""
+def _image_rows(table: Columns, images: tuple[str, ...], folder: Path) -> tuple[np.ndarray, str]:
+    """Which image each row of a table belongs to, by name or by order, and which of the two in words."""
     named = [column for column in ("name", "image") if column in table]
     if not named:
         _check_count(table.path, len(table), images, folder)
-        return np.arange(len(images))
-    found = {column: _rows_of(table.path, table[column], images) for column in named}
-    column = max(named, key=lambda name: int(np.sum(found[name] >= 0)))  # a second column may be a title or a path
+        return np.arange(len(images)), "row i for image i"
+    found = {column: _rows_of(table.path, table[column], images, folder.name) for column in named}
+    column = max(named, key=lambda name: int(np.sum(found[name] >= 0)))  # the other may be a title
     rows, labels = found[column], table[column]
     if (missing := np.flatnonzero(rows < 0)).size:
         raise UserError(
             f"{table.path}: {len(missing)} of {len(labels)} rows match no image of {folder}, first "
-            f"{labels[missing[0]]!r} ({table.headers[column]})"
+            f"{labels[missing[0]]!r}"
         )
     for other in named:
         if (clash := np.flatnonzero((found[other] >= 0) & (found[other] != rows))).size:
             raise UserError(
                 f"{table.path}: line {table.lines[clash[0]]}: {table.headers[column]} {labels[clash[0]]!r} and "
-                f"{table.headers[other]} {table[other][clash[0]]!r} are different images"
+                f"{table.headers[other]} {table[other][clash[0]]!r} are different images; keep one of the columns"
             )
-    if len(np.unique(rows)) < len(rows):
-        twice = first_repeated(images[row] for row in rows)
+    if (twice := first_repeated(images[row] for row in rows)) is not None:
         raise UserError(f"{table.path}: {table.headers[column]} {twice!r} occurs twice; wanted one row per image")
-    return rows
+    return rows, f"by {table.headers[column]}"
 
 
-def _rows_of(path: Path, labels: list[str], images: tuple[str, ...]) -> np.ndarray:
-    """(N,) row of the image that each label names, -1 for none: by its name, without suffix, or without folders."""
-    whole = {image: row for row, image in enumerate(images)}
-    rows = np.array([whole.get(label.replace("\\", "/"), -1) for label in labels])
-    if (rows >= 0).any():
-        return rows
-    stems = rows_by_stem(path, images)
-    rows = np.array([stems.get(label, -1) for label in labels])
-    if (rows >= 0).any():
-        return rows
-    return np.array([stems.get(stem(label.replace("\\", "/")), -1) for label in labels])
+def _rows_of(path: Path, labels: list[str], images: tuple[str, ...], folder: str) -> np.ndarray:
+    """(N,) row of the image that each label names, -1 for none.
+
+    All labels name images in one way: by the path below the folder, by one through it, or by the file name with or
+    without suffix.
+    """
+    labels = [label.replace("\\", "/") for label in labels]
+    rows = {image: row for row, image in enumerate(images)}
+    ways = (labels, [f"/{label}".rpartition(f"/{folder}/")[2] for label in labels])
+    way = next((way for way in ways if any(label in rows for label in way)), None)
+    if way is None:
+        rows = rows_by_stem(path, images)
+        way = labels if any(label in rows for label in labels) else [stem(label) for label in labels]
+    return np.array([rows.get(label, -1) for label in way])
 
 
 def _check_count(path: Path, count: int, images: tuple[str, ...], folder: Path) -> None:

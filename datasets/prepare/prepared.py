@@ -31,6 +31,7 @@ class PreparedTraverse:
         positions: column of the frame table ("x", "y" or "lat", "lon" or "frame" ...) to (N,) values.
         sequences: N labels, equal for the frames of a sequence; None: one sequence.
         timestamps: (N,) float64 seconds, or None.
+        placed: how positions were decided, in words.
     """
 
     name: str
@@ -39,6 +40,7 @@ class PreparedTraverse:
     positions: dict[str, np.ndarray]
     sequences: Sequence[str | int] | np.ndarray | None = None
     timestamps: np.ndarray | None = None
+    placed: str = ""
 
     def __len__(self) -> int:
         return len(self.images)
@@ -64,6 +66,7 @@ class PreparedTraverse:
             positions={column: values[rows] for column, values in self.positions.items()},
             sequences=np.concatenate([[0], np.cumsum(breaks)]) if breaks.any() else None,
             timestamps=None if self.timestamps is None else self.timestamps[rows],
+            placed=self.placed,
         )
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from opticornet.datasets.frames import FrameSource
+from opticornet.datasets.identity import SplitIdentity
 from opticornet.datasets.windows import Windows
 from opticornet.evaluation.metrics import recall_at
 from opticornet.evaluation.neighbours import Neighbours
@@ -160,6 +161,8 @@ class SequenceTask(LearningTask[MinedTuples]):
         places = scene.reference.rows[:, None].astype(np.float64) if in_rows else scene.reference.positions
         self.reference_places = torch.from_numpy(places)  # (N, P)
         self.negative_radius = negative_radius(scene)
+        takes_images = self.module.takes == "images"
+        self.descriptors = SplitIdentity() if takes_images else SplitIdentity.of(scene.split)
         self.miner = make_miner(scene, loss, settings.n_neg, settings.n_neg_sample)
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.remembered = torch.full((len(scene.query), settings.n_neg), -1) if settings.n_neg_sample else None
@@ -273,6 +276,7 @@ class SequenceTask(LearningTask[MinedTuples]):
             "in_dims": self.module.in_dims,
             "recalls": dict(self.recalls),
             "parallel": False,
+            "descriptors": self.descriptors.saved(),
             "mining": self.mining.state(),
             "remembered": self.remembered,
             "generator": self.generator.get_state(),

@@ -71,11 +71,20 @@ class MethodOptions(RunOptions):
         "drop frames whose centred window of this many frames leaves their sequence; 0: keep all (msls: --seqL)",
     )
     amp: bool = option("--amp", False, "bfloat16 matrix products")
+    other_descriptors: bool = option(
+        "--otherDescriptors", False, "go on where the frame descriptors that meet were made differently"
+    )
 
     @property
     def has_weights(self) -> bool:
         """Whether the method has weights to learn."""
         return self.pooling not in MATCHED and entry(SEQUENCE_ENCODERS, self.pooling).has_weights
+
+    def unused(self) -> dict[str, str]:
+        reasons = super().unused()
+        if self.pooling not in MATCHED and entry(SEQUENCE_ENCODERS, self.pooling).takes == "images":
+            reasons["other_descriptors"] = f"{self.pooling} takes images"
+        return reasons
 
     def completed(self) -> Self:
         """With what follows from other options: of MSLS, whose sequences are short, border frames are dropped."""

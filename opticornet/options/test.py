@@ -70,6 +70,8 @@ class TestOptions(MethodOptions):
 
     def unused(self) -> dict[str, str]:
         reasons = super().unused()
+        if self.compares:
+            reasons.pop("other_descriptors", None)
         if self.searches:
             reasons["predictions_file"] = f"it is re-ordered by `pooling` {' or '.join(MATCHED)}, not {self.pooling}"
         else:

@@ -15,8 +15,10 @@ def extract(options: ExtractOptions) -> Path:
     work is skipped.
 
     Returns:
-        Path of the descriptors, (N, D) float32 or float16, rows in the source's order; the ``.json`` beside them
-        names the images, the encoder, its weights and how images were prepared. With ``dataset``, the folder.
+        Path of the descriptors, (N, D) float32 or float16, one row per image in the source's order; the ``.json``
+        beside them names the images, the encoder, its weights and how images were prepared. Images without contrast
+        and, with ``skip_bad_images``, damaged ones have rows of zeros and are False in ``<stem>.usable.npy`` (N,).
+        With ``dataset``, the folder.
 
     Raises:
         UserError: options that contradict one another, bad images, missing weights, an output that holds something
@@ -64,11 +66,6 @@ def check_extract_options(options: ExtractOptions) -> None:
         raise UserError("extract needs `images` and `output`, or `dataset`")
     if not options.dataset and not options.output.endswith(".npy"):
         raise UserError(f"`output` {options.output}: wanted a file name ending in .npy")
-    if options.dataset and options.skip_bad_images:
-        raise UserError(
-            "`skip_bad_images` would leave rows that do not match the dataset's frame tables: take such "
-            "images out of the source and prepare it again"
-        )
     options.refuse_unused()
     if options.pca and options.pca_file:
         raise UserError("`pca` fits a projection and `pca_file` reuses one: give one of them")

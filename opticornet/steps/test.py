@@ -42,7 +42,15 @@ from opticornet.inference.runs import run_name
 from opticornet.options.modes import ReportOptions, TestOptions
 from opticornet.options.shared import DataOptions
 from opticornet.steps.testing.record import method_record, plugins_of, rerank_length
-from opticornet.steps.testing.runs import Runs, find_runs, frames_needed, load_searched, load_single_frames, resolve
+from opticornet.steps.testing.runs import (
+    Runs,
+    check_descriptors,
+    find_runs,
+    frames_needed,
+    load_searched,
+    load_single_frames,
+    resolve,
+)
 from opticornet.utils.device import choose_device, cpu_threads
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import atomic_path, writing
@@ -73,9 +81,11 @@ def answer_and_score(options: TestOptions, runs: Runs) -> ResultRecord | None:
     are already checked, and whose runs are found."""
     scene = open_scene(options, runs)
     single = None if runs.single is None else load_single_frames(options, scene, runs.single)
+    searched = load_searched(options, scene, runs.method) if options.searches else None
+    differences = check_descriptors(options, scene, runs, searched, single)
     shown: tuple[EncodedSide, ...] = ()
-    if options.searches:
-        described = describe(scene, load_searched(options, scene, runs.method), amp=options.amp)
+    if searched is not None:
+        described = describe(scene, searched, amp=options.amp)
         if options.extract_only:
             extract_only(options, scene, described)
             return None
@@ -87,7 +97,7 @@ def answer_and_score(options: TestOptions, runs: Runs) -> ResultRecord | None:
             answer = reranked(options, scene, answer, single)
     else:
         answer = matched_answer(options, scene, single)
-    record, arrays = score(scene, answer, score_settings(options), description(options, scene, answer))
+    record, arrays = score(scene, answer, score_settings(options), description(options, scene, answer, differences))
     if not options.quiet and (left_out := [k for k in KS if k not in record.protocol.ks]):
         dropped = ", ".join(map(str, left_out))
         print(f"note: recall@{dropped} left out: there are only {len(scene.reference)} references", file=sys.stderr)
@@ -152,11 +162,13 @@ def score_settings(options: TestOptions) -> ScoreSettings:
     return ScoreSettings(options.no_positive, options.radii, options.bootstrap, options.seed, longest)
 
 
-def description(options: TestOptions, scene: Scene, answer: Answer) -> TestDescription:
-    """What the record says of the options."""
+def description(
+    options: TestOptions, scene: Scene, answer: Answer, differences: tuple[str, ...] = ()
+) -> TestDescription:
+    """What the record says of the options, and of ``differences`` in what made the frame descriptors."""
     takes = frames_taken(str(answer.weights.flags.get("pooling")) if answer.weights else options.pooling)
     data_options = {flag_of(f)[2:]: getattr(options, name) for name, f in DataOptions.flags().items()}
-    data = data_record(scene, takes, data_options)
+    data = data_record(scene, takes, data_options, differences)
     return TestDescription(
         data=data,
         method=method_record(options, answer, data),

@@ -3,7 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 
-from opticornet.datasets.arrays import open_descriptors
+import numpy as np
+
+from opticornet.datasets.arrays import open_descriptors, take_rows
+from opticornet.datasets.descriptor_files import read_usable
 from opticornet.datasets.images.sources import open_images
 from opticornet.models.images.base import ImageEncoder
 from opticornet.models.images.pca import Projection, check_dims, fit_projection
@@ -40,6 +43,9 @@ def find_projection(options: ExtractOptions, base: Path, encoder: ImageEncoder, 
             )
         return _fitting(stored, path, encoder)
     descriptors = open_descriptors(training)
+    usable = read_usable(training, len(descriptors))
+    if usable is not None:
+        descriptors = take_rows(descriptors, np.flatnonzero(usable))
     if descriptors.shape[1] != encoder.out_dims:
         raise UserError(
             f"{training} holds {descriptors.shape}: wanted (N, {encoder.out_dims}) to project what "

@@ -54,6 +54,8 @@ def label(options: TestOptions, data: DataRecord) -> str:
         notes.append(options.index)
     if options.amp:
         notes.append("bfloat16")
+    if data.descriptor_differences:
+        notes.append("frame descriptors made differently")
     sides = (data.reference, data.query)
     if random := {side.descriptors.encoder for side in sides if side.descriptors and side.descriptors.is_random}:
         notes.append(f"random {', '.join(sorted(random))}")
