@@ -76,7 +76,7 @@ class PositionFiles:
         self._folders = [entry.name for entry in entries if entry.is_dir() and not is_system_folder(entry.name)]
         files = [entry.name for entry in entries if entry.is_file()]
         for folder in (folder for folder in self._folders if _has_word(folder)):
-            files += [f"{folder}/{entry.name}" for entry in sorted((root / folder).iterdir()) if entry.is_file()]
+            files += _files_of_no_drive(root, folder)
         self._files = [file for file in files if _may_hold(file) and not self._is_ignored(file)]
 
     def of(self, drive: str, inside: Iterable[str]) -> Path | None:
@@ -132,6 +132,14 @@ class PositionFiles:
         found = [p for p in self._ignore if fnmatchcase(file, p) or fnmatchcase(file.rsplit("/", 1)[-1], p)]
         self._used.update(found)
         return bool(found)
+
+
+def _files_of_no_drive(root: Path, folder: str) -> list[str]:
+    """The files of a folder that holds neither folders nor images, as one of tables of positions."""
+    entries = sorted((root / folder).iterdir())
+    if any(entry.is_dir() or _suffix(entry.name) in IMAGE_SUFFIXES for entry in entries):
+        return []
+    return [f"{folder}/{entry.name}" for entry in entries]
 
 
 def _belongs(file: str, drive: str) -> bool:
