@@ -44,7 +44,7 @@ def chosen_splits(wanted: Sequence[str], there: Sequence[str], where: str) -> tu
         UserError: no such split; one that is wanted twice; none is wanted.
     """
     if EVERY_SPLIT in wanted and len(wanted) > 1:
-        raise UserError(f"`split` {' '.join(wanted)}: {EVERY_SPLIT} stands for all splits; give it alone")
+        raise UserError(f"`splits` {' '.join(wanted)}: {EVERY_SPLIT} stands for all splits; give it alone")
     chosen: list[str] = []
     for name in wanted:
         of_test = [one for one in there if one.startswith("test-")]
@@ -57,7 +57,7 @@ def chosen_splits(wanted: Sequence[str], there: Sequence[str], where: str) -> tu
         else:
             raise UserError(f"{where}: no split {name!r}; it has {', '.join(there)}")
     if twice := first_repeated(chosen):
-        raise UserError(f"`split` {' '.join(wanted)}: {twice} comes twice; name each split once")
+        raise UserError(f"`splits` {' '.join(wanted)}: {twice} comes twice; name each split once")
     if not chosen:
-        raise UserError(f"{where}: `split` {' '.join(wanted)} names none of its splits, {', '.join(there)}")
+        raise UserError(f"{where}: `splits` {' '.join(wanted)} names none of its splits, {', '.join(there)}")
     return tuple(chosen)

@@ -43,3 +43,16 @@ def warnings(data: records.DataRecord) -> list[str]:
         if side.descriptors and side.descriptors.is_random
     ]
     return random + [f"  warning: descriptors were made differently: {found}" for found in data.descriptor_differences]
+
+
+def splits_table(results: dict[str, records.ResultRecord]) -> str:
+    """The results of several splits, one a line."""
+    ks = list(dict.fromkeys(str(k) for record in results.values() for k in record.protocol.ks))
+    width = max(5, *map(len, results))
+    lines = [f"{'split':{width}}  queries  counted  references" + "".join(f"{'R@' + k:>8}" for k in ks) + "      AP"]
+    for name, record in results.items():
+        protocol = record.protocol
+        counts = f"{protocol.queries:9}{protocol.counted:9}{record.data.reference.kept:12}"
+        recalls = "".join(f"{record.recall[k]:8.3f}" if k in record.recall else f"{'-':>8}" for k in ks)
+        lines.append(f"{name:{width}}{counts}{recalls}{record.average_precision:8.3f}")
+    return "\n".join(lines)

@@ -100,9 +100,14 @@ class MethodOptions(RunOptions):
         """What names of files call the method."""
         return self.pooling
 
+    @property
+    def name_ending(self) -> str:
+        """What names of files end in."""
+        return self.exp_name
+
     def new_name(self) -> str:
         """For a run or a result that begins now."""
-        return run_name(self.method_name, self.sequence_length, self.exp_name)
+        return run_name(self.method_name, self.sequence_length, self.name_ending)
 
     def check_names(self) -> None:
         """Raise :class:`UserError` where what names a run or a result, or a run's inner folder, is a path, or too

@@ -1,7 +1,7 @@
 """Options of ``--mode test``."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 from opticornet.matching.rerankers import RERANKERS
 from opticornet.matching.sequences import SEQUENCE_MATCHERS
@@ -16,7 +16,9 @@ class TestOptions(MethodOptions):
 
     __test__ = False  # not a test class, whatever pytest makes of its name
 
-    split: str = option("--split", "test", "split to score", choices=("train", "val", "test"))
+    splits: tuple[str, ...] = option(
+        "--split", ("test",), "splits to score, a result each; all: every one but train; test: also all test-NAME"
+    )
     ckpt: str = option("--ckpt", "best", "which checkpoint of the run", choices=("best", "latest"))
     index: str = option("--index", "Flat", "faiss index_factory string; Flat is exact")
     nprobe: int = option("--nprobe", 0, "lists of an IVF index that are visited per query; 0: a sixteenth of them")
@@ -46,12 +48,27 @@ class TestOptions(MethodOptions):
     report: str = option("--report", "", "also write a report of this result to this folder")
 
     def __post_init__(self) -> None:
+        if not self.splits:
+            raise UserError("`splits`: wanted the name of a split, or all")
         if not self.radii:
             raise UserError("`radii`: wanted radii of 0 or more")
 
     @property
     def method_name(self) -> str:
         return f"{self.pooling}-{self.rerank}" if self.rerank else self.pooling
+
+    @property
+    def split(self) -> str:
+        """The split, where there is one."""
+        return self.splits[0]
+
+    @property
+    def name_ending(self) -> str:
+        return "_".join(filter(None, (self.exp_name, "" if self.split == "test" else self.split)))
+
+    def for_split(self, name: str) -> Self:
+        """The same test of one of its splits."""
+        return replace(self, splits=(name,))
 
     @property
     def searches(self) -> bool:

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from opticornet.datasets.catalogue import load_dataset
+from opticornet.datasets.catalogue import load_dataset, split_names
+from opticornet.datasets.split_names import chosen_splits
 from opticornet.evaluation.answers import (
     KS,
     Answer,
     Described,
     MatchSettings,
     SearchSettings,
-    describe,
     match_frames,
     read_predictions,
     rerank_answer,
@@ -34,11 +34,12 @@ from opticornet.evaluation.scoring import (
     data_record,
     score,
 )
-from opticornet.evaluation.summary import summary
+from opticornet.evaluation.summary import splits_table, summary
 from opticornet.evaluation.validated import EncodedSide
 from opticornet.inference.load import LoadedEncoder, frames_taken
 from opticornet.options.modes import ReportOptions, TestOptions
 from opticornet.options.shared import DataOptions
+from opticornet.steps.testing.maps import SharedMaps
 from opticornet.steps.testing.record import method_record, plugins_of, rerank_length
 from opticornet.steps.testing.runs import (
     Runs,
@@ -56,13 +57,26 @@ from opticornet.utils.options import flag_of
 
 
 def test(options: TestOptions) -> ResultRecord | None:
-    """Score a method on a split. Returns the result record; None with ``extract_only``.
+    """Score a method on a split, or on several. Returns the result record of the one split; None with ``extract_only``
+    and for several (:func:`test_splits` returns theirs).
+
+    Raises:
+        UserError: bad options, data or weights.
+    """
+    records = test_splits(options)
+    return next(iter(records.values())) if len(records) == 1 else None
+
+
+def test_splits(options: TestOptions) -> dict[str, ResultRecord]:
+    """Score a method on one split or several. Returns the result record of each; none with ``extract_only``.
 
     Raises:
         UserError: bad options, data or weights.
     """
     options, run = resolve(options)
     options = options.completed()
+    there = split_names(options.dataset, **options.source())
+    options = replace(options, splits=chosen_splits(options.splits, there, f"dataset {options.dataset}"))
     check_test_options(options)
     if options.report:
         import opticornet.steps.report  # noqa: F401 - a missing library is reported before any work is done
@@ -71,19 +85,32 @@ def test(options: TestOptions) -> ResultRecord | None:
             Path(folder).mkdir(parents=True, exist_ok=True)
     runs = find_runs(options, run)
     with cpu_threads(options.threads):
-        return answer_and_score(options, runs)
+        scenes = open_scenes(options, runs)
+        maps = SharedMaps(list(scenes.values()))
+        records: dict[str, ResultRecord] = {}
+        for name, scene in scenes.items():
+            if record := answer_and_score(options.for_split(name), runs, scene, maps):
+                records[name] = record
+    if len(records) > 1:
+        print(splits_table(records))
+    if options.report:
+        write_report(options, records)
+    return records
 
 
-def answer_and_score(options: TestOptions, runs: Runs) -> ResultRecord | None:
-    """Answer every query of the split, score the answers and save what was asked for; as :func:`test`, whose options
-    are already checked, and whose runs are found."""
-    scene = open_scene(options, runs)
+for _step in (test, test_splits):
+    _step.__test__ = False  # type: ignore[attr-defined]  # not a test, whatever pytest makes of its name
+
+
+def answer_and_score(options: TestOptions, runs: Runs, scene: Scene, maps: SharedMaps) -> ResultRecord | None:
+    """Answer every query of a split, score the answers and save what was asked for; as :func:`test`, whose options are
+    already checked, and whose runs are found."""
     single = None if runs.single is None else load_single_frames(options, scene, runs.single)
     searched = load_searched(options, scene, runs.method) if options.searches else None
     differences = check_descriptors(options, scene, runs, searched, single)
     shown: tuple[EncodedSide, ...] = ()
     if searched is not None:
-        described = describe(scene, searched, amp=options.amp)
+        described = maps.describe(scene, searched, options.amp)
         if options.extract_only:
             extract_only(options, scene, described)
             return None
@@ -104,19 +131,20 @@ def answer_and_score(options: TestOptions, runs: Runs) -> ResultRecord | None:
     return save(options, runs.method or (runs.single if not options.searches else None), record, arrays, shown)
 
 
-def open_scene(options: TestOptions, runs: Runs) -> Scene:
-    """The split, cut into windows.
+def open_scenes(options: TestOptions, runs: Runs) -> dict[str, Scene]:
+    """The splits, cut into windows.
 
     Raises:
-        UserError: it cannot be opened, or holds less than the options ask for.
+        UserError: one cannot be opened, or holds less than the options ask for.
     """
     device = choose_device(options.device, options.nocuda)
-    dataset = load_dataset(options.dataset, **options.source(), splits=(options.split,))
-    split = dataset.splits[options.split]
+    dataset = load_dataset(options.dataset, **options.source(), splits=options.splits)
     needs = frames_needed(options, runs)
-    scene = Scene.of(dataset.name, split, options.sequence_length, options.filter_length, device, needs)
-    check_sizes(options, scene)
-    return scene
+    scenes = {}
+    for name, split in dataset.splits.items():
+        scenes[name] = Scene.of(dataset.name, split, options.sequence_length, options.filter_length, device, needs)
+        check_sizes(options, scenes[name])
+    return scenes
 
 
 def search_answer(options: TestOptions, scene: Scene, described: Described) -> Answer:
@@ -183,7 +211,7 @@ def save(
     arrays: dict[str, np.ndarray],
     shown: tuple[EncodedSide, ...],
 ) -> ResultRecord:
-    """Write what was asked for: record and arrays, TensorBoard events (to the run, else to the results), a report.
+    """Write what was asked for: record and arrays, TensorBoard events (to the run, else to the results).
 
     Returns the record, which knows where its arrays are.
     """
@@ -200,17 +228,27 @@ def save(
         events = run / "tests" / name if run is not None else Path(options.results_path) / name
         with writing(events):
             write_result(events, record, arrays, shown, options.projector)
-    if options.report:
-        from opticornet.steps.report import report
-
-        report(ReportOptions.of(results=(str(path),), output=options.report, quiet=options.quiet))
     return record
+
+
+def write_report(options: TestOptions, records: dict[str, ResultRecord]) -> None:
+    """Write the report of all results."""
+    from opticornet.steps.report import report
+
+    folder = Path(options.results_path or options.report)
+    paths = tuple(str((folder / record.predictions).with_suffix(".json")) for record in records.values())
+    report(ReportOptions.of(results=paths, output=options.report, quiet=options.quiet))
 
 
 def check_test_options(options: TestOptions) -> None:
     """Raise :class:`UserError` for options that make no sense together, before anything is read."""
     options.refuse_unused()
     options.check_names()
+    if options.predictions_file and len(options.splits) > 1:
+        raise UserError(
+            f"`predictions_file` {options.predictions_file} holds the predictions of one split; `splits` names "
+            f"{', '.join(options.splits)}"
+        )
     if options.extract_only and not options.results_path:
         raise UserError("`extract_only` writes to `results_path`; give one")
     for choice in options.parts():

@@ -27,8 +27,8 @@ def test_a_split_called_test_is_meant_by_its_name():
     ("wanted", "message"),
     [
         (("night",), "dataset d: no split 'night'; it has train, val, test-rain, test-sun"),
-        (("all", "val"), "`split` all val: all stands for all splits; give it alone"),
-        (("test", "test-sun"), "`split` test test-sun: test-sun comes twice"),
+        (("all", "val"), "`splits` all val: all stands for all splits; give it alone"),
+        (("test", "test-sun"), "`splits` test test-sun: test-sun comes twice"),
     ],
 )
 def test_splits_that_cannot_be_meant(wanted, message):
@@ -38,7 +38,7 @@ def test_splits_that_cannot_be_meant(wanted, message):
 
 
 def test_all_of_a_dataset_that_only_trains():
-    with pytest.raises(UserError, match="`split` all names none of its splits, train"):
+    with pytest.raises(UserError, match="`splits` all names none of its splits, train"):
         chosen_splits(("all",), ("train",), "dataset d")
 
 

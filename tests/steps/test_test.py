@@ -492,7 +492,7 @@ def test_what_cannot_work_is_said_before_anything_is_encoded(plain, monkeypatch,
 
 @pytest.mark.parametrize("run", ["elsewhere", "{s5}"])
 def test_the_run_to_re_rank_by_is_looked_at_before_anything_is_encoded(plain, monkeypatch, run):
-    monkeypatch.setattr("opticornet.steps.test.describe", lambda *_: pytest.fail("encoded"))
+    monkeypatch.setattr("opticornet.steps.testing.maps.describe", lambda *_, **__: pytest.fail("encoded"))
     with pytest.raises(UserError, match="`rerank_resume`"):
         run_test(plain.options("smooth5", rerank="s1+seqmatch", rerank_resume=run.format(**plain.runs)))
 
