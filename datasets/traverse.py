@@ -36,6 +36,7 @@ class Traverse:
             memory-mapped; or None.
         lat_lon: (N, 2) float64 degrees, where positions were made from them; or None.
         images_source: the folder of the images or the table that lists them, for messages and records.
+        first_row: row of the first frame in the traverse that this one was cut from.
         undescribed: why there are no descriptors and what to do, for messages; empty where there are.
     """
 
@@ -52,6 +53,7 @@ class Traverse:
     lat_lon: np.ndarray | None = None
     images_source: str = ""
     undescribed: str = ""
+    first_row: int = 0
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -100,6 +102,7 @@ class Traverse:
             images=self.images and self.images[rows],
             lat_lon=None if self.lat_lon is None else self.lat_lon[rows],
             local_features=None if self.local_features is None else self.local_features[rows],
+            first_row=self.first_row + start,
         )
 
 
@@ -112,7 +115,7 @@ class Split:
         reference, query: the traverses, already cut to the split's rows, in the same ``units``; descriptors of the same
             dimension.
         positive_radius: test: a match within it (inclusive) is correct; training: positives lie within it. None
-            where ``positives`` says what is correct instead.
+            where ``positives`` says what is correct instead, or nothing does (:attr:`has_truth`).
         negative_radius: training: negatives lie beyond it (exclusive); of ``positives``, in reference rows. None where
             the split is never trained on.
         positives: explicit table instead of a radius, or None: (N_query, 2) int64, the half-open range of correct
@@ -129,6 +132,11 @@ class Split:
     @property
     def units(self) -> Units:
         return self.reference.units
+
+    @property
+    def has_truth(self) -> bool:
+        """Whether the split says what is correct; otherwise it can be answered, but neither scored nor trained on."""
+        return self.positive_radius is not None or self.positives is not None
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from opticornet.datasets.catalogue import load_dataset
+from opticornet.datasets.catalogue import load_dataset, split_names
 from opticornet.evaluation.answers import (
     KS,
     Answer,
@@ -27,6 +27,7 @@ from opticornet.evaluation.answers import (
     rerank_sides,
     search_descriptors,
 )
+from opticornet.evaluation.no_answer import NoAnswer, choose_threshold
 from opticornet.evaluation.records import ResultRecord, save_result
 from opticornet.evaluation.scene import Scene, side_of
 from opticornet.evaluation.scoring import (
@@ -41,9 +42,10 @@ from opticornet.inference.load import LoadedEncoder, frames_taken
 from opticornet.inference.runs import run_name
 from opticornet.options.modes import ReportOptions, TestOptions
 from opticornet.options.shared import DataOptions
+from opticornet.steps.testing.answer_file import check_answers, write_answers
 from opticornet.steps.testing.record import method_record, plugins_of, rerank_length
 from opticornet.steps.testing.runs import Runs, find_runs, frames_needed, load_searched, load_single_frames, resolve
-from opticornet.utils.device import choose_device, cpu_threads
+from opticornet.utils.device import baseline_memory_mib, choose_device, cpu_threads
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import atomic_path, writing
 from opticornet.utils.options import flag_of
@@ -72,28 +74,56 @@ def answer_and_score(options: TestOptions, runs: Runs) -> ResultRecord | None:
     """Answer every query of the split, score the answers and save what was asked for; as :func:`test`, whose options
     are already checked, and whose runs are found."""
     scene = open_scene(options, runs)
-    single = None if runs.single is None else load_single_frames(options, scene, runs.single)
-    shown: tuple[EncodedSide, ...] = ()
-    if options.searches:
-        described = describe(scene, load_searched(options, scene, runs.method), amp=options.amp)
-        if options.extract_only:
-            extract_only(options, scene, described)
-            return None
-        answer = search_answer(options, scene, described)
-        if options.projector:
-            shown = side_of(scene.reference, described.reference), side_of(scene.query, described.query)
-        del described  # what follows needs its memory
-        if options.rerank:
-            answer = reranked(options, scene, answer, single)
-    else:
-        answer = matched_answer(options, scene, single)
-    record, arrays = score(scene, answer, score_settings(options), description(options, scene, answer))
-    if not options.quiet and (left_out := [k for k in KS if k not in record.protocol.ks]):
+    if options.answers:
+        check_answers(options, scene)
+    if options.extract_only:
+        extract_only(options, scene, describe(scene, load_searched(options, scene, runs.method), amp=options.amp))
+        return None
+    no_answer = when_no_answer(options, runs)
+    baseline = baseline_memory_mib()
+    answer, shown = answer_queries(options, runs, scene)
+    test = replace(description(options, scene, answer), baseline_memory_mib=baseline)
+    record, arrays = score(scene, answer, score_settings(options), test, no_answer)
+    if not options.quiet and record.recall and (left_out := [k for k in KS if k not in record.protocol.ks]):
         dropped = ", ".join(map(str, left_out))
         print(f"note: recall@{dropped} left out: there are only {len(scene.reference)} references", file=sys.stderr)
     print(summary(record))
+    if options.answers:
+        write_answers(options, scene, answer, no_answer)
     del answer  # before TensorBoard takes memory of its own
     return save(options, runs.method or (runs.single if not options.searches else None), record, arrays, shown)
+
+
+def answer_queries(options: TestOptions, runs: Runs, scene: Scene) -> tuple[Answer, tuple[EncodedSide, ...]]:
+    """Answer every query, and the descriptors that are shown in the projector."""
+    single = None if runs.single is None else load_single_frames(options, scene, runs.single)
+    if not options.searches:
+        return matched_answer(options, scene, single), ()
+    shown: tuple[EncodedSide, ...] = ()
+    described = describe(scene, load_searched(options, scene, runs.method), amp=options.amp)
+    answer = search_answer(options, scene, described)
+    if options.projector:
+        shown = side_of(scene.reference, described.reference), side_of(scene.query, described.query)
+    del described  # what follows needs its memory
+    return (reranked(options, scene, answer, single) if options.rerank else answer), shown
+
+
+def when_no_answer(options: TestOptions, runs: Runs) -> NoAnswer | None:
+    """The threshold above which a query has no answer: given, or chosen on the val split, which is answered as the
+    tested one will be; None where every query is answered.
+
+    Raises:
+        UserError: there is no val split to choose it on, or none of its thresholds is as wanted.
+    """
+    if options.no_answer != "val":
+        return NoAnswer(float(options.no_answer)) if options.no_answer else None
+    scene = open_scene(replace(options, split="val"), runs).need_positives()
+    ranking = answer_queries(replace(options, latency_queries=0, projector=0), runs, scene)[0].ranking
+    correct = scene.truth.correct(ranking.indices[:, :1], scene.radius)[:, 0]
+    try:
+        return choose_threshold("val", ranking.distances[:, 0], correct, scene.has_positive(), options.answer_precision)
+    except ValueError as error:
+        raise UserError(f"`no_answer` val: {error}") from error
 
 
 def open_scene(options: TestOptions, runs: Runs) -> Scene:
@@ -205,6 +235,24 @@ def check_test_options(options: TestOptions) -> None:
         raise UserError("`extract_only` writes to `results_path`; give one")
     for choice in options.parts():
         options.part(choice)  # its own options make sense together
+    if options.no_answer == "val":
+        check_choosing(options)
+
+
+def check_choosing(options: TestOptions) -> None:
+    """Raise :class:`UserError` where no threshold can be chosen on the val split."""
+    if options.split == "val":
+        raise UserError("`no_answer` val: the threshold would be chosen on the tested split; test another one")
+    if options.predictions_file:
+        raise UserError(
+            f"`no_answer` val: the candidates of {options.predictions_file} are of the tested split only; give the "
+            "distance itself, as the record of the val split has it"
+        )
+    if "val" not in split_names(options.dataset):
+        raise UserError(
+            f"`no_answer` val: {options.dataset} has no val split to choose the threshold on; add one, or give the "
+            "distance itself"
+        )
 
 
 def check_sizes(options: TestOptions, scene: Scene) -> None:
