@@ -73,7 +73,7 @@ def choose_threshold(
     split: str, distances: np.ndarray, correct: np.ndarray, has_positive: np.ndarray, precision: float = 0.0
 ) -> NoAnswer:
     """The threshold of the best F1 (the smallest of equally good ones); with ``precision`` the largest one that
-    reaches such a precision.
+    reaches such a precision. It lies halfway between the last distance that is answered and the next.
 
     Args:
         split: its name.
@@ -98,7 +98,9 @@ def choose_threshold(
     else:
         f1 = 2 * curve.precision * curve.recall / np.maximum(curve.precision + curve.recall, 1e-12)
         chosen, criterion = int(np.argmax(np.where(usable, f1, -1.0))), "best F1"
-    threshold = float(curve.thresholds[chosen])
+    following = curve.thresholds[chosen + 1 : chosen + 2]
+    higher = following if np.isfinite(following).all() else []
+    threshold = float(np.mean([curve.thresholds[chosen], *higher], dtype=np.float64))
     return NoAnswer(
         threshold=threshold,
         chosen_on=split,

@@ -187,21 +187,17 @@ class ResultRecord:
     average_precision: float | None  # area under precision-recall; None where no query has a positive
     recall_at_full_precision: float | None
     timing: TimingRecord
-    peak_memory_mib: float  # of the process, in the computer's memory
+    peak_memory_mib: float  # of the process since the method's work began, in the computer's memory
     options: dict[str, Any]  # every option of the test, by flag
     plugins: list[FileRecord]  # that were loaded, of the test and of the runs it took weights from
     versions: dict[str, str]
     created: str  # local time, ISO 8601
     predictions: str  # file name of the .npz beside the record
     baseline_memory_mib: float | None = None  # of the process before the method's work, data opened and checked
+    added_memory_mib: float | None = None  # by which the method's work, not its scoring, raised the process's peak
     place_auc: float | None = None  # of telling queries with and without a place apart by their best distance
     no_answer: NoAnswerRecord | None = None  # None: every query is answered
     format: int = FORMAT
-
-    @property
-    def added_memory_mib(self) -> float | None:
-        """What the method's work adds to the process."""
-        return None if self.baseline_memory_mib is None else self.peak_memory_mib - self.baseline_memory_mib
 
 
 def save_result(record: ResultRecord, arrays: dict[str, np.ndarray], folder: Path, name: str) -> Path:

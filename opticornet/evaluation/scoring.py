@@ -66,6 +66,7 @@ class TestDescription:
         plugins: the files that were loaded.
         name: of the record's files, without ending.
         baseline_memory_mib: of the process before the method's work; None where it was not measured.
+        added_memory_mib: by which that work raised its peak; None where it was not measured.
     """
 
     __test__ = False  # not a test class, whatever pytest makes of its name
@@ -76,6 +77,7 @@ class TestDescription:
     plugins: list[records.FileRecord]
     name: str
     baseline_memory_mib: float | None = None
+    added_memory_mib: float | None = None
 
 
 def recalls_wanted(references: int) -> list[int]:
@@ -185,6 +187,7 @@ def score(
         created=time.strftime("%Y-%m-%dT%H:%M:%S"),
         predictions=f"{test.name}.npz",
         baseline_memory_mib=test.baseline_memory_mib,
+        added_memory_mib=test.added_memory_mib,
         place_auc=place_auc(answer.ranking.distances[:, 0], judged.has_positive),
         no_answer=no_answer and no_answer.record(tested(scene, judged, answer.ranking, no_answer)),
     )

@@ -108,7 +108,7 @@ COLUMNS: tuple[Column, ...] = (
         "added_memory_mib",
         "+MiB",
         "memory that the method adds to a process that holds the data",
-        lambda result: added_memory(result),
+        lambda result: result.get("added_memory_mib"),
         lambda value: f"{value:,.0f}",
         None,
     ),
@@ -140,12 +140,6 @@ def unsteady(result: Result) -> bool:
     """Whether the slowest queries took so much longer that the median may be another one next time."""
     median, p95 = (result.get("timing", "latency_ms", "total", key, default=0.0) for key in ("median", "p95"))
     return p95 > UNSTEADY * median
-
-
-def added_memory(result: Result) -> float | None:
-    """MiB of the peak above the process before the method's work; None where a record lacks it."""
-    baseline, peak = result.get("baseline_memory_mib"), result.get("peak_memory_mib")
-    return None if baseline is None or peak is None else peak - baseline
 
 
 def parameters(result: Result) -> int:

@@ -45,7 +45,7 @@ from opticornet.options.shared import DataOptions
 from opticornet.steps.testing.answer_file import check_answers, write_answers
 from opticornet.steps.testing.record import method_record, plugins_of, rerank_length
 from opticornet.steps.testing.runs import Runs, find_runs, frames_needed, load_searched, load_single_frames, resolve
-from opticornet.utils.device import baseline_memory_mib, choose_device, cpu_threads
+from opticornet.utils.device import baseline_memory_mib, choose_device, cpu_threads, peak_memory_mib
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import atomic_path, writing
 from opticornet.utils.options import flag_of
@@ -62,7 +62,9 @@ def test(options: TestOptions) -> ResultRecord | None:
     check_test_options(options)
     if options.report:
         import opticornet.steps.report  # noqa: F401 - a missing library is reported before any work is done
-    for folder in filter(None, (options.results_path, options.report)):
+    for folder in filter(
+        None, (options.results_path, options.report, options.answers and Path(options.answers).parent)
+    ):
         with writing(folder):  # a folder that cannot be written is reported before any work is done
             Path(folder).mkdir(parents=True, exist_ok=True)
     runs = find_runs(options, run)
@@ -79,10 +81,12 @@ def answer_and_score(options: TestOptions, runs: Runs) -> ResultRecord | None:
     if options.extract_only:
         extract_only(options, scene, describe(scene, load_searched(options, scene, runs.method), amp=options.amp))
         return None
-    no_answer = when_no_answer(options, runs)
+    val = open_scene(replace(options, split="val"), runs).need_positives() if options.no_answer == "val" else None
     baseline = baseline_memory_mib()
+    no_answer = when_no_answer(options, runs, val)
     answer, shown = answer_queries(options, runs, scene)
-    test = replace(description(options, scene, answer), baseline_memory_mib=baseline)
+    added = peak_memory_mib() - baseline
+    test = replace(description(options, scene, answer), baseline_memory_mib=baseline, added_memory_mib=added)
     record, arrays = score(scene, answer, score_settings(options), test, no_answer)
     if not options.quiet and record.recall and (left_out := [k for k in KS if k not in record.protocol.ks]):
         dropped = ", ".join(map(str, left_out))
@@ -108,16 +112,15 @@ def answer_queries(options: TestOptions, runs: Runs, scene: Scene) -> tuple[Answ
     return (reranked(options, scene, answer, single) if options.rerank else answer), shown
 
 
-def when_no_answer(options: TestOptions, runs: Runs) -> NoAnswer | None:
-    """The threshold above which a query has no answer: given, or chosen on the val split, which is answered as the
-    tested one will be; None where every query is answered.
+def when_no_answer(options: TestOptions, runs: Runs, scene: Scene | None) -> NoAnswer | None:
+    """The threshold above which a query has no answer: given, or chosen on the val split ``scene``, which is answered
+    as the tested one is; None where every query is answered.
 
     Raises:
-        UserError: there is no val split to choose it on, or none of its thresholds is as wanted.
+        UserError: none of the thresholds is as wanted.
     """
-    if options.no_answer != "val":
+    if scene is None:
         return NoAnswer(float(options.no_answer)) if options.no_answer else None
-    scene = open_scene(replace(options, split="val"), runs).need_positives()
     ranking = answer_queries(replace(options, latency_queries=0, projector=0), runs, scene)[0].ranking
     correct = scene.truth.correct(ranking.indices[:, :1], scene.radius)[:, 0]
     try:

@@ -1,17 +1,21 @@
 """The file of answers that a test writes on request."""
 
 import sys
+from pathlib import Path
 
 from opticornet.evaluation.answer_sheet import AnswerSheet, SheetSide
 from opticornet.evaluation.answers import Answer
 from opticornet.evaluation.no_answer import NoAnswer
 from opticornet.evaluation.scene import Scene
 from opticornet.options.modes import TestOptions
+from opticornet.utils.errors import UserError
 from opticornet.utils.files import atomic_path
 
 
 def check_answers(options: TestOptions, scene: Scene) -> None:
-    """Raise :class:`UserError` where the data lacks what the format of the answers holds."""
+    """Raise :class:`UserError` where the data lacks what the format of the answers holds, or a folder is in the way."""
+    if Path(options.answers).is_dir():
+        raise UserError(f"`answers` {options.answers}: a folder of that name exists; give a file in it")
     options.part("answers_format").check(SheetSide.of(scene.query), SheetSide.of(scene.reference))
 
 
