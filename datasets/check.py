@@ -297,7 +297,7 @@ def _queries_without_positive(split: Split) -> int | None:
     if not split.has_truth:
         return None
     if split.positives is not None:
-        return int((split.positives[:, 0] >= split.positives[:, 1]).sum())
+        return int((split.positives.counts == 0).sum())
     return int((_nearest(split.reference, split.query) > split.positive_radius).sum())
 
 

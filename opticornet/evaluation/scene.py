@@ -8,10 +8,10 @@ import torch
 from opticornet.datasets.arrays import check_finite
 from opticornet.datasets.frames import FrameSource
 from opticornet.datasets.images.frames import check_image_files
+from opticornet.datasets.positives import Positives
 from opticornet.datasets.traverse import FrameKind, Split
-from opticornet.datasets.windows import Windows, kept_ranges
+from opticornet.datasets.windows import Windows
 from opticornet.evaluation.ground_truth import GroundTruth
-from opticornet.evaluation.neighbours import Neighbours
 from opticornet.evaluation.validated import EncodedSide
 from opticornet.inference.encode import encode, frames_of
 from opticornet.models.sequences.base import SequenceEncoder
@@ -61,9 +61,13 @@ class Scene:
                 check_finite(traverse)
             if "images" in needs:
                 check_image_files(traverse)
-        reference, query = (Windows.of(traverse, length, filter_length) for traverse in (split.reference, split.query))
-        table = None if split.positives is None else kept_ranges(split.positives, reference, query)
-        return cls(dataset, split, reference, query, GroundTruth(reference.positions, query.positions, table), device)
+        need_positions = split.positive_radius is not None
+        reference, query = (
+            Windows.of(traverse, length, filter_length, need_positions=need_positions)
+            for traverse in (split.reference, split.query)
+        )
+        listed = None if split.positives is None else split.positives.of(query.rows).among(reference.rows)
+        return cls(dataset, split, reference, query, GroundTruth(reference.positions, query.positions, listed), device)
 
     @property
     def radius(self) -> float:
@@ -122,13 +126,13 @@ class Scene:
             raise UserError(f"no query of split {split.name} of {name} has a reference {within}; check the dataset")
         return self
 
-    def positives(self) -> Neighbours:
+    def positives(self) -> Positives:
         """The correct references of each query."""
         if not self.split.has_truth:
-            return Neighbours.of_ranges(np.zeros((len(self.query), 2), np.int64))
-        if self.truth.table is not None:
-            return Neighbours.of_ranges(self.truth.table)
-        return Neighbours.within(self.query.positions, self.reference.positions, self.radius)
+            return Positives.of_lists([[]] * len(self.query))
+        if self.truth.listed is not None:
+            return self.truth.listed
+        return Positives.within(self.query.positions, self.reference.positions, self.radius)
 
     def with_length(self, length: int, argument: str = "length") -> "Scene":
         """The same frames with windows of another length, which ``argument`` asked for.

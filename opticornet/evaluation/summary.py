@@ -1,7 +1,5 @@
 """A result record in a few lines for the terminal."""
 
-from dataclasses import fields
-
 from opticornet.evaluation import records
 
 TELLING_CHANCE = 0.5  # recall@1 of random references above which a recall is warned of
@@ -12,7 +10,7 @@ def summary(record: records.ResultRecord) -> str:
     data, method, protocol = record.data, record.method, record.protocol
     head = f"{method.label} on {data.dataset} ({data.split}): "
     lines = scores(record, head) if protocol.counted else [f"{head}{unscored(data, protocol)}"]
-    lines += warnings(data.reference, data.query)
+    lines += warnings(data)
     if record.recall_interval:
         low, high = record.recall_interval["1"]
         block = f"{protocol.bootstrap_block} neighbouring queries" if protocol.bootstrap_block > 1 else "single queries"
@@ -87,22 +85,12 @@ def memory_text(record: records.ResultRecord) -> str:
     )
 
 
-def warnings(reference: records.SideRecord, query: records.SideRecord) -> list[str]:
-    """What limits the recalls' meaning: frame descriptors of random weights, or made differently on both sides."""
-    lines = [
+def warnings(data: records.DataRecord) -> list[str]:
+    """What limits the recalls' meaning: frame descriptors of random weights, or made differently."""
+    random = [
         f"  warning: descriptors of {side.name} are by {side.descriptors.encoder} with random weights; they say "
         "nothing about trained ones"
-        for side in (reference, query)
+        for side in (data.reference, data.query)
         if side.descriptors and side.descriptors.is_random
     ]
-    if reference.descriptors and query.descriptors and reference.descriptors != query.descriptors:
-        key = next(
-            f.name
-            for f in fields(records.DescriptorRecord)
-            if getattr(reference.descriptors, f.name) != getattr(query.descriptors, f.name)
-        )
-        lines.append(
-            f"  warning: descriptors were made differently: {key} {getattr(reference.descriptors, key)} for "
-            f"{reference.name}, {getattr(query.descriptors, key)} for {query.name}"
-        )
-    return lines
+    return random + [f"  warning: descriptors were made differently: {found}" for found in data.descriptor_differences]

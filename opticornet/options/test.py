@@ -52,6 +52,9 @@ class TestOptions(MethodOptions):
     results_path: str = option("--resultsPath", "", "folder for predictions (.npz) and result record (.json)")
     extract_only: bool = option("--extractOnly", False, "only write dbDesc, qDesc and gt to --resultsPath")
     projector: int = option("--projector", 0, "embeddings of this many places for TensorBoard's projector")
+    label: str = option(
+        "--label", "", "what tables and curves call this result; else by what differs between those shown"
+    )
     report: str = option("--report", "", "also write a report of this result to this folder")
 
     def __post_init__(self) -> None:
@@ -74,6 +77,10 @@ class TestOptions(MethodOptions):
                 f"{', '.join(ANSWER_FORMATS)}"
             )
         return replace(options, answers_format=SUFFIXES[suffix])
+
+    @property
+    def method_name(self) -> str:
+        return f"{self.pooling}-{self.rerank}" if self.rerank else self.pooling
 
     @property
     def searches(self) -> bool:
@@ -99,6 +106,8 @@ class TestOptions(MethodOptions):
 
     def unused(self) -> dict[str, str]:
         reasons = super().unused()
+        if self.compares:
+            reasons.pop("other_descriptors", None)
         if self.searches:
             reasons["predictions_file"] = f"it is re-ordered by `pooling` {' or '.join(MATCHED)}, not {self.pooling}"
         else:
@@ -124,7 +133,7 @@ class TestOptions(MethodOptions):
             reasons["answer_precision"] = "no threshold is chosen; `no_answer` val does"
         if self.extract_only:
             scored = ("rerank", "top_k", "index", "nprobe", "no_positive", "radii", "bootstrap", "latency_queries")
-            scored += ("no_answer", "answer_precision", "answers", "answers_format", "answers_top_k")
+            scored += ("no_answer", "answer_precision", "answers", "answers_format", "answers_top_k", "label")
             reasons |= dict.fromkeys((*scored, "projector", "report"), "descriptors are written, nothing is scored")
         if not self.resume and not getattr(self.part("rerank") if self.rerank else None, "rerank_resume", ""):
             reasons["ckpt"] = "no weights are loaded"

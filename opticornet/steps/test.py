@@ -7,11 +7,10 @@ features of the windows' own frames (``--rerank local``).
 """
 
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from opticornet.datasets.catalogue import load_dataset, split_names
 from opticornet.evaluation.answers import (
@@ -39,12 +38,19 @@ from opticornet.evaluation.scoring import (
 from opticornet.evaluation.summary import summary
 from opticornet.evaluation.validated import EncodedSide
 from opticornet.inference.load import LoadedEncoder, frames_taken
-from opticornet.inference.runs import run_name
 from opticornet.options.modes import ReportOptions, TestOptions
 from opticornet.options.shared import DataOptions
 from opticornet.steps.testing.answer_file import check_answers, write_answers
 from opticornet.steps.testing.record import method_record, plugins_of, rerank_length
-from opticornet.steps.testing.runs import Runs, find_runs, frames_needed, load_searched, load_single_frames, resolve
+from opticornet.steps.testing.runs import (
+    Runs,
+    check_descriptors,
+    find_runs,
+    frames_needed,
+    load_searched,
+    load_single_frames,
+    resolve,
+)
 from opticornet.utils.device import baseline_memory_mib, choose_device, cpu_threads, peak_memory_mib
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import atomic_path, writing
@@ -78,15 +84,18 @@ def answer_and_score(options: TestOptions, runs: Runs) -> ResultRecord | None:
     scene = open_scene(options, runs)
     if options.answers:
         check_answers(options, scene)
-    if options.extract_only:
-        extract_only(options, scene, describe(scene, load_searched(options, scene, runs.method), amp=options.amp))
-        return None
     val = open_scene(replace(options, split="val"), runs).need_positives() if options.no_answer == "val" else None
     baseline = baseline_memory_mib()
-    no_answer = when_no_answer(options, runs, val)
-    answer, shown = answer_queries(options, runs, scene)
+    encoders = load_encoders(options, scene, runs)
+    differences = check_descriptors(options, scene, runs, encoders.searched, encoders.single)
+    if encoders.searched is not None and options.extract_only:
+        extract_only(options, scene, describe(scene, encoders.searched, amp=options.amp))
+        return None
+    no_answer = when_no_answer(options, val, runs, encoders)
+    answer, shown = answer_queries(options, scene, encoders)
     added = peak_memory_mib() - baseline
-    test = replace(description(options, scene, answer), baseline_memory_mib=baseline, added_memory_mib=added)
+    test = description(options, scene, answer, differences)
+    test = replace(test, baseline_memory_mib=baseline, added_memory_mib=added)
     record, arrays = score(scene, answer, score_settings(options), test, no_answer)
     if not options.quiet and record.recall and (left_out := [k for k in KS if k not in record.protocol.ks]):
         dropped = ", ".join(map(str, left_out))
@@ -98,30 +107,44 @@ def answer_and_score(options: TestOptions, runs: Runs) -> ResultRecord | None:
     return save(options, runs.method or (runs.single if not options.searches else None), record, arrays, shown)
 
 
-def answer_queries(options: TestOptions, runs: Runs, scene: Scene) -> tuple[Answer, tuple[EncodedSide, ...]]:
-    """Answer every query, and the descriptors that are shown in the projector."""
+@dataclass(frozen=True)
+class Encoders:
+    """What describes windows and single frames; None where nothing does."""
+
+    searched: LoadedEncoder | None
+    single: LoadedEncoder | None
+
+
+def load_encoders(options: TestOptions, scene: Scene, runs: Runs) -> Encoders:
+    """The encoders that the method takes."""
     single = None if runs.single is None else load_single_frames(options, scene, runs.single)
-    if not options.searches:
-        return matched_answer(options, scene, single), ()
+    return Encoders(load_searched(options, scene, runs.method) if options.searches else None, single)
+
+
+def answer_queries(options: TestOptions, scene: Scene, encoders: Encoders) -> tuple[Answer, tuple[EncodedSide, ...]]:
+    """Answer every query; with the answers, the descriptors that are shown in the projector."""
+    if encoders.searched is None:
+        return matched_answer(options, scene, encoders.single), ()
     shown: tuple[EncodedSide, ...] = ()
-    described = describe(scene, load_searched(options, scene, runs.method), amp=options.amp)
+    described = describe(scene, encoders.searched, amp=options.amp)
     answer = search_answer(options, scene, described)
     if options.projector:
         shown = side_of(scene.reference, described.reference), side_of(scene.query, described.query)
     del described  # what follows needs its memory
-    return (reranked(options, scene, answer, single) if options.rerank else answer), shown
+    return (reranked(options, scene, answer, encoders.single) if options.rerank else answer), shown
 
 
-def when_no_answer(options: TestOptions, runs: Runs, scene: Scene | None) -> NoAnswer | None:
+def when_no_answer(options: TestOptions, scene: Scene | None, runs: Runs, encoders: Encoders) -> NoAnswer | None:
     """The threshold above which a query has no answer: given, or chosen on the val split ``scene``, which is answered
     as the tested one is; None where every query is answered.
 
     Raises:
-        UserError: none of the thresholds is as wanted.
+        UserError: none of the thresholds is as wanted, or the val split's descriptors were made otherwise.
     """
     if scene is None:
         return NoAnswer(float(options.no_answer)) if options.no_answer else None
-    ranking = answer_queries(replace(options, latency_queries=0, projector=0), runs, scene)[0].ranking
+    check_descriptors(options, scene, runs, encoders.searched, encoders.single)
+    ranking = answer_queries(replace(options, latency_queries=0, projector=0), scene, encoders)[0].ranking
     correct = scene.truth.correct(ranking.indices[:, :1], scene.radius)[:, 0]
     try:
         return choose_threshold("val", ranking.distances[:, 0], correct, scene.has_positive(), options.answer_precision)
@@ -185,17 +208,19 @@ def score_settings(options: TestOptions) -> ScoreSettings:
     return ScoreSettings(options.no_positive, options.radii, options.bootstrap, options.seed, longest)
 
 
-def description(options: TestOptions, scene: Scene, answer: Answer) -> TestDescription:
-    """What the record says of the options."""
+def description(
+    options: TestOptions, scene: Scene, answer: Answer, differences: tuple[str, ...] = ()
+) -> TestDescription:
+    """What the record says of the options, and of ``differences`` in what made the frame descriptors."""
     takes = frames_taken(str(answer.weights.flags.get("pooling")) if answer.weights else options.pooling)
     data_options = {flag_of(f)[2:]: getattr(options, name) for name, f in DataOptions.flags().items()}
-    data = data_record(scene, takes, data_options)
+    data = data_record(scene, takes, data_options, differences)
     return TestDescription(
         data=data,
         method=method_record(options, answer, data),
         options=options.record(),
         plugins=plugins_of(options, answer),
-        name=run_name(options.sequence_length, options.exp_name),
+        name=options.new_name(),
     )
 
 
@@ -269,9 +294,9 @@ def check_sizes(options: TestOptions, scene: Scene) -> None:
 
 def extract_only(options: TestOptions, scene: Scene, described: Described) -> None:
     """Write ``dbDesc``, ``qDesc`` and ``gt`` (pairs of query and correct reference window) to ``--resultsPath``."""
-    path = Path(options.results_path) / f"{run_name(options.sequence_length, options.exp_name)}.npz"
-    queries, references = scene.positives().of(torch.arange(len(scene.query)))
-    pairs = torch.stack([queries, references], dim=1).numpy()  # (E, 2)
+    path = Path(options.results_path) / f"{options.new_name()}.npz"
+    positives = scene.positives()
+    pairs = np.stack([positives.queries, positives.rows], axis=1)  # (E, 2)
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, allow_pickle=False, dbDesc=described.reference, qDesc=described.query, gt=pairs)
     print(f"descriptors: {path}")

@@ -104,9 +104,9 @@ function placeMap(shown, ways) {
   const [layers, chosen] = [L.layerGroup().addTo(map), L.layerGroup().addTo(map)];
   L.control.scale({ imperial: false }).addTo(map);
   const road = { radius: 1.2, stroke: false, fillOpacity: 1, fillColor: colour("road"), interactive: false };
-  for (const place of reference) L.circleMarker(place, road).addTo(map);
+  for (const place of reference.filter(Boolean)) L.circleMarker(place, road).addTo(map);
   const match = (i) => [query[i], reference[answers.predictions[i][0]]];
-  const isOff = (i) => answers.predictions[i][0] >= 0 && answers.outcome[i] !== 0;
+  const isOff = (i) => answers.predictions[i][0] >= 0 && answers.outcome[i] !== 0 && match(i).every(Boolean);
   const view = {
     map,
     paint() {

@@ -39,6 +39,8 @@ def sheet():
 
     def make(query=None, reference=None, top_k=2, no_answer=None, length=1) -> AnswerSheet:
         sides = drive("map", 4, **(reference or {})), drive("query", 3, **(query or {}))
-        return AnswerSheet.of(*(Windows.of(side, length) for side in sides), RANKING, top_k, no_answer)
+        return AnswerSheet.of(
+            *(Windows.of(side, length, need_positions=False) for side in sides), RANKING, top_k, no_answer
+        )
 
     return make
