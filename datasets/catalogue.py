@@ -192,8 +192,8 @@ def check_split(dataset_name: str, split: Split) -> None:
         )
     if reference.units != query.units or reference.positions.shape[1] != query.positions.shape[1]:
         raise UserError(f"{where}: positions of {reference.name} and {query.name} are of different kinds")
-    if (split.positive_radius is None) == (split.positives is None):
-        raise UserError(f"{where}: wanted a positive radius or a table of positives, one of the two")
+    if split.positive_radius is not None and split.positives is not None:
+        raise UserError(f"{where}: a positive radius and a table of positives; wanted one of the two, or neither")
     for what, radius in (("positive", split.positive_radius), ("negative", split.negative_radius)):
         if radius is not None and not (math.isfinite(radius) and radius > 0):
             raise UserError(f"{where}: {what} radius {radius:g} {split.units}; wanted a number above 0")

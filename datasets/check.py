@@ -79,8 +79,8 @@ class TraverseReport:
 
 @dataclass(frozen=True)
 class SplitReport:
-    """One split. ``without_positive``: queries that have no correct reference. ``same_data``: the reference and the
-    query descriptors (without any: their images) are equal, every one."""
+    """One split. ``without_positive``: queries that have no correct reference; None where the split has no ground
+    truth. ``same_data``: the reference and the query descriptors (without any: their images) are equal, every one."""
 
     name: str
     units: str
@@ -88,7 +88,7 @@ class SplitReport:
     negative_radius: float | None
     reference: TraverseReport
     query: TraverseReport
-    without_positive: int
+    without_positive: int | None
     same_data: bool
 
 
@@ -157,10 +157,12 @@ def render(report: CheckReport) -> list[str]:
             for what, radius in (("positive", split.positive_radius), ("negative", split.negative_radius))
             if radius is not None
         ]
-        lines.append(f"  {split.name}: {', '.join(radii) or 'positives from a table'}")
+        truth = "positives from a table" if split.without_positive is not None else "no ground truth"
+        lines.append(f"  {split.name}: {', '.join(radii) or truth}")
         for side in (split.reference, split.query):
             lines += _side_lines(side, split.units)
-        lines.append(f"    queries without a positive: {split.without_positive} of {split.query.frames}")
+        if split.without_positive is not None:
+            lines.append(f"    queries without a positive: {split.without_positive} of {split.query.frames}")
         lines.append(f"    reference and query are the same data: {'yes' if split.same_data else 'no'}")
     lines += [f"warning: {warning}" for warning in report.warnings]
     lines += [f"error: {error}" for error in report.errors]
@@ -259,6 +261,8 @@ def _traverse_report(role: str, traverse: Traverse, split: Split) -> TraverseRep
     bounds = traverse.bounds
     together = bounds[1:, 0] == bounds[:-1, 0]  # row i + 1 is in the sequence of row i
     steps = np.linalg.norm(np.diff(traverse.positions, axis=0), axis=1)[together]
+    steps = steps[np.isfinite(steps)]
+    known = traverse.positions[np.isfinite(traverse.positions).all(axis=1)]
     spacing: tuple[float, float, float] | None = None
     jumps = 0
     if len(steps):
@@ -280,7 +284,7 @@ def _traverse_report(role: str, traverse: Traverse, split: Split) -> TraverseRep
         non_finite_rows=int((~finite).sum()),
         zero_rows=int((norms == 0).sum()),
         first_bad_row=int(bad[0]) if len(bad) else None,
-        duplicate_positions=len(traverse) - len(np.unique(traverse.positions, axis=0)),
+        duplicate_positions=len(known) - len(np.unique(known, axis=0)),
         spacing=spacing,
         jumps=jumps,
         sequences=len(lengths),
@@ -289,7 +293,9 @@ def _traverse_report(role: str, traverse: Traverse, split: Split) -> TraverseRep
     )
 
 
-def _queries_without_positive(split: Split) -> int:
+def _queries_without_positive(split: Split) -> int | None:
+    if not split.has_truth:
+        return None
     if split.positives is not None:
         return int((split.positives.counts == 0).sum())
     return int((_nearest(split.reference, split.query) > split.positive_radius).sum())
@@ -338,8 +344,11 @@ def _judge(split: SplitReport, findings: _Findings) -> None:
                 "column or bounds file cuts there"
             )
     queries = split.query.frames
-    if split.without_positive == queries:
-        findings.errors.append(f"{split.name}: no query has a positive; check positions, rows and radius")
+    if split.without_positive is None:
+        findings.warnings.append(f"{split.name}: no ground truth: it can be answered, not scored or trained on")
+    elif split.without_positive == queries:
+        fault = f"{split.name}: no query has a positive; check positions, rows and radius"
+        (findings.errors if split.name in ("train", "val") else findings.warnings).append(fault)
     elif split.without_positive:
         findings.warnings.append(f"{split.name}: {split.without_positive} of {queries} queries have no positive")
     if split.same_data:

@@ -104,8 +104,11 @@ def read_toml(folder: Path) -> FolderEntry:
         for role in (split.reference, split.query):
             if role not in traverses:
                 raise UserError(f"{path}: splits.{name} names traverse {role!r}; there are {', '.join(traverses)}")
-        if (split.positive_radius is None) == (split.positives is None):
-            raise UserError(f"{path}: splits.{name} needs positive_radius or positives, one of the two")
+        if split.positive_radius is not None and split.positives is not None:
+            raise UserError(
+                f"{path}: splits.{name} has positive_radius and positives; give one of the two, or neither where "
+                "nothing is known of the correct references"
+            )
     return FolderEntry(_checked_value(path, "name", document.get("name", folder.name), str), units, traverses, splits)
 
 
@@ -216,7 +219,8 @@ class _Reader:
         entry = self._entry.splits[name]
         origin = self._origin(entry.reference)
         reference = self._traverse(entry.reference, origin)
-        query = self._traverse(entry.query, origin)
+        has_truth = entry.positive_radius is not None or entry.positives is not None
+        query = self._traverse(entry.query, origin, None if has_truth else reference.positions.shape[1])
         reference_rows = self._rows(name, "reference_rows", entry.reference_rows, reference)
         query_rows = self._rows(name, "query_rows", entry.query_rows, query)
         positives = None
@@ -325,7 +329,8 @@ class _Reader:
         lat_lon = self._open(name).frames.lat_lon
         return None if lat_lon is None else lat_lon[0]
 
-    def _traverse(self, name: str, origin: np.ndarray | None) -> Traverse:
+    def _traverse(self, name: str, origin: np.ndarray | None, unplaced: int | None = None) -> Traverse:
+        """A traverse; with ``unplaced``, one that may have no positions, which are then NaN of that many columns."""
         opened = self._open(name)
         entry, count, frames = self._entry.traverses[name], opened.count, opened.frames
         described = None if opened.descriptors is None else entry.descriptors
@@ -337,7 +342,7 @@ class _Reader:
         return Traverse(
             name=name,
             descriptors=opened.descriptors,
-            positions=self._positions(name, frames, count, origin),
+            positions=self._positions(name, frames, count, origin, unplaced),
             units=self._entry.units,
             bounds=bounds,
             names=frames.names,
@@ -363,13 +368,19 @@ class _Reader:
             raise UserError(f"{path}: shape {features.shape}; wanted ({count}, R, C), one row per row of {descriptors}")
         return features
 
-    def _positions(self, name: str, frames: FrameTable, count: int, origin: np.ndarray | None) -> np.ndarray:
+    def _positions(
+        self, name: str, frames: FrameTable, count: int, origin: np.ndarray | None, unplaced: int | None
+    ) -> np.ndarray:
         """(N, P) in the dataset's units."""
         columns = frames.position_columns
+        if not columns and unplaced is not None and self._entry.units == "metres":
+            return np.full((count, unplaced), np.nan)
         in_frames = columns in ((), ("frame",))
         if in_frames != (self._entry.units == "frames"):
             found = f"columns {', '.join(columns)}" if columns else "no position columns"
             wanted = "x, y or lat, lon" if self._entry.units == "metres" else "a frame column or none"
+            if not columns:
+                wanted += " (a query may have none where its split has neither positive_radius nor positives)"
             raise UserError(
                 f"{self._folder / TOML_NAME}: units are {self._entry.units}, but traverse {name} has {found}; "
                 f"wanted {wanted}"
@@ -453,7 +464,8 @@ def _write_traverse(folder: Path, name: str, traverse: Traverse) -> TraverseEntr
     columns: dict[str, Any] = {}
     if traverse.names:
         columns["name"] = traverse.names
-    columns |= dict(zip(position_names, traverse.positions.T.tolist(), strict=False))
+    if np.isfinite(traverse.positions).any():
+        columns |= dict(zip(position_names, traverse.positions.T.tolist(), strict=False))
     columns["sequence"] = np.unique(traverse.bounds[:, 0], return_inverse=True)[1].tolist()
     if traverse.timestamps is not None:
         columns["timestamp"] = traverse.timestamps.tolist()

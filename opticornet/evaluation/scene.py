@@ -54,24 +54,27 @@ class Scene:
 
         Raises:
             UserError: a traverse lacks such frames; NaN or infinity in descriptors; image files that do not exist; a
-                sequence too short; no query with a positive.
+                sequence too short.
         """
         for traverse in (split.reference, split.query):
             if "descriptors" in needs:
                 check_finite(traverse)
             if "images" in needs:
                 check_image_files(traverse)
-        reference, query = (Windows.of(traverse, length, filter_length) for traverse in (split.reference, split.query))
+        need_positions = split.positive_radius is not None
+        reference, query = (
+            Windows.of(traverse, length, filter_length, need_positions=need_positions)
+            for traverse in (split.reference, split.query)
+        )
         listed = None if split.positives is None else split.positives.of(query.rows).among(reference.rows)
-        scene = cls(dataset, split, reference, query, GroundTruth(reference.positions, query.positions, listed), device)
-        if not scene.has_positive().any():
-            within = "in its table" if listed is not None else f"within {scene.radius:g} {split.units}"
-            raise UserError(f"no query of split {split.name} of {dataset} has a reference {within}; check the dataset")
-        return scene
+        return cls(dataset, split, reference, query, GroundTruth(reference.positions, query.positions, listed), device)
 
     @property
     def radius(self) -> float:
-        """The split's positive radius; 0, and meaning nothing, where a table decides."""
+        """The split's positive radius; 0, and meaning nothing, where a table decides; below 0, within which nothing
+        lies, where there is no ground truth."""
+        if not self.split.has_truth:
+            return -1.0
         return self.split.positive_radius or 0.0
 
     def in_dims(self, takes: FrameKind) -> int:
@@ -101,11 +104,32 @@ class Scene:
         return reference, query
 
     def has_positive(self) -> np.ndarray:
-        """(M,) bool: queries with a correct reference."""
+        """(M,) bool: queries with a correct reference; none has one where there is no ground truth."""
+        if not self.split.has_truth:
+            return np.zeros(len(self.query), bool)
         return self.truth.has_positive(self.radius)
+
+    def need_positives(self) -> "Scene":
+        """The scene itself, which is to be learned or chosen from.
+
+        Raises:
+            UserError: no query has a correct reference, or none is known.
+        """
+        name, split = self.dataset, self.split
+        if not split.has_truth:
+            raise UserError(
+                f"split {split.name} of {name} has no ground truth, which this needs; give it positive_radius or "
+                "positives (docs/datasets.md)"
+            )
+        if not self.has_positive().any():
+            within = "in its table" if split.positive_radius is None else f"within {self.radius:g} {split.units}"
+            raise UserError(f"no query of split {split.name} of {name} has a reference {within}; check the dataset")
+        return self
 
     def positives(self) -> Positives:
         """The correct references of each query."""
+        if not self.split.has_truth:
+            return Positives.of_lists([[]] * len(self.query))
         if self.truth.listed is not None:
             return self.truth.listed
         return Positives.within(self.query.positions, self.reference.positions, self.radius)

@@ -46,7 +46,8 @@ def reopen(result: Result) -> Scene:
         raise Unavailable(f"the dataset cannot be opened any more ({error})") from error
     sides = (("reference", answers.reference, scene.reference), ("query", answers.query, scene.query))
     for name, side, windows in sides:
-        if not (np.array_equal(side.rows, windows.rows) and np.array_equal(side.positions, windows.positions)):
+        same = np.array_equal(side.positions, windows.positions, equal_nan=True)
+        if not (same and np.array_equal(side.rows, windows.rows)):
             raise Unavailable(f"the dataset {options.dataset} has changed since: its places differ from the record's")
         recorded = DescriptorIdentity.of(result.get("data", name, "descriptors"))
         now = DescriptorIdentity.beside(windows.traverse)

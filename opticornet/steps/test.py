@@ -7,7 +7,7 @@ features of the windows' own frames (``--rerank local``).
 """
 
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ from opticornet.evaluation.answers import (
     rerank_sides,
     search_descriptors,
 )
+from opticornet.evaluation.no_answer import NoAnswer, choose_threshold
 from opticornet.evaluation.records import ResultRecord, save_result
 from opticornet.evaluation.scene import Scene, side_of
 from opticornet.evaluation.scoring import (
@@ -39,6 +40,7 @@ from opticornet.evaluation.validated import EncodedSide
 from opticornet.inference.load import LoadedEncoder, frames_taken
 from opticornet.options.modes import ReportOptions, TestOptions
 from opticornet.options.shared import DataOptions
+from opticornet.steps.testing.answer_file import check_answers, write_answers
 from opticornet.steps.testing.maps import SharedMaps
 from opticornet.steps.testing.record import method_record, plugins_of, rerank_length
 from opticornet.steps.testing.runs import (
@@ -50,7 +52,7 @@ from opticornet.steps.testing.runs import (
     load_single_frames,
     resolve,
 )
-from opticornet.utils.device import choose_device, cpu_threads
+from opticornet.utils.device import baseline_memory_mib, choose_device, cpu_threads, peak_memory_mib
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import atomic_path, writing
 from opticornet.utils.options import flag_of
@@ -80,17 +82,14 @@ def test_splits(options: TestOptions) -> dict[str, ResultRecord]:
     check_test_options(options)
     if options.report:
         import opticornet.steps.report  # noqa: F401 - a missing library is reported before any work is done
-    for folder in filter(None, (options.results_path, options.report)):
+    for folder in filter(
+        None, (options.results_path, options.report, options.answers and Path(options.answers).parent)
+    ):
         with writing(folder):  # a folder that cannot be written is reported before any work is done
             Path(folder).mkdir(parents=True, exist_ok=True)
     runs = find_runs(options, run)
     with cpu_threads(options.threads):
-        scenes = open_scenes(options, runs)
-        maps = SharedMaps(list(scenes.values()))
-        records: dict[str, ResultRecord] = {}
-        for name, scene in scenes.items():
-            if record := answer_and_score(options.for_split(name), runs, scene, maps):
-                records[name] = record
+        records = answer_splits(options, runs)
     if len(records) > 1:
         print(splits_table(records))
     if options.report:
@@ -102,33 +101,104 @@ for _step in (test, test_splits):
     _step.__test__ = False  # type: ignore[attr-defined]  # not a test, whatever pytest makes of its name
 
 
-def answer_and_score(options: TestOptions, runs: Runs, scene: Scene, maps: SharedMaps) -> ResultRecord | None:
-    """Answer every query of a split, score the answers and save what was asked for; as :func:`test`, whose options are
-    already checked, and whose runs are found."""
-    single = None if runs.single is None else load_single_frames(options, scene, runs.single)
-    searched = load_searched(options, scene, runs.method) if options.searches else None
-    differences = check_descriptors(options, scene, runs, searched, single)
-    shown: tuple[EncodedSide, ...] = ()
-    if searched is not None:
-        described = maps.describe(scene, searched, options.amp)
-        if options.extract_only:
-            extract_only(options, scene, described)
-            return None
-        answer = search_answer(options, scene, described)
-        if options.projector:
-            shown = side_of(scene.reference, described.reference), side_of(scene.query, described.query)
-        del described  # what follows needs its memory
-        if options.rerank:
-            answer = reranked(options, scene, answer, single)
-    else:
-        answer = matched_answer(options, scene, single)
-    record, arrays = score(scene, answer, score_settings(options), description(options, scene, answer, differences))
-    if not options.quiet and (left_out := [k for k in KS if k not in record.protocol.ks]):
+@dataclass(frozen=True)
+class OfAllSplits:
+    """What is done once for all splits of a test.
+
+    Attributes:
+        runs: of the weights.
+        maps: references that are encoded already.
+        no_answer: the threshold above which a query has no answer; None where every query is answered.
+        baseline_mib: memory of the process before anything is encoded.
+    """
+
+    runs: Runs
+    maps: SharedMaps
+    no_answer: NoAnswer | None
+    baseline_mib: float
+
+
+def answer_splits(options: TestOptions, runs: Runs) -> dict[str, ResultRecord]:
+    """Answer every query of every split; as :func:`test_splits`, whose options are already checked, and whose runs are
+    found."""
+    scenes = open_scenes(options, runs)
+    val = open_scenes(options.for_split("val"), runs)["val"].need_positives() if options.no_answer == "val" else None
+    baseline = baseline_memory_mib()
+    once = OfAllSplits(runs, SharedMaps(list(scenes.values())), when_no_answer(options, val, runs), baseline)
+    records = {name: answer_and_score(options.for_split(name), scene, once) for name, scene in scenes.items()}
+    return {name: record for name, record in records.items() if record is not None}
+
+
+def answer_and_score(options: TestOptions, scene: Scene, once: OfAllSplits) -> ResultRecord | None:
+    """Answer every query of a split, score the answers and save what was asked for. None with ``extract_only``."""
+    runs = once.runs
+    encoders = load_encoders(options, scene, runs)
+    differences = check_descriptors(options, scene, runs, encoders.searched, encoders.single)
+    if encoders.searched is not None and options.extract_only:
+        extract_only(options, scene, once.maps.describe(scene, encoders.searched, options.amp))
+        return None
+    answer, shown = answer_queries(options, scene, encoders, once.maps)
+    added = peak_memory_mib() - once.baseline_mib
+    test = description(options, scene, answer, differences)
+    test = replace(test, baseline_memory_mib=once.baseline_mib, added_memory_mib=added)
+    record, arrays = score(scene, answer, score_settings(options), test, once.no_answer)
+    if not options.quiet and record.recall and (left_out := [k for k in KS if k not in record.protocol.ks]):
         dropped = ", ".join(map(str, left_out))
         print(f"note: recall@{dropped} left out: there are only {len(scene.reference)} references", file=sys.stderr)
     print(summary(record))
+    if options.answers:
+        write_answers(options, scene, answer, once.no_answer)
     del answer  # before TensorBoard takes memory of its own
     return save(options, runs.method or (runs.single if not options.searches else None), record, arrays, shown)
+
+
+@dataclass(frozen=True)
+class Encoders:
+    """What describes windows and single frames; None where nothing does."""
+
+    searched: LoadedEncoder | None
+    single: LoadedEncoder | None
+
+
+def load_encoders(options: TestOptions, scene: Scene, runs: Runs) -> Encoders:
+    """The encoders that the method takes."""
+    single = None if runs.single is None else load_single_frames(options, scene, runs.single)
+    return Encoders(load_searched(options, scene, runs.method) if options.searches else None, single)
+
+
+def answer_queries(
+    options: TestOptions, scene: Scene, encoders: Encoders, maps: SharedMaps
+) -> tuple[Answer, tuple[EncodedSide, ...]]:
+    """Answer every query; with the answers, the descriptors that are shown in the projector."""
+    if encoders.searched is None:
+        return matched_answer(options, scene, encoders.single), ()
+    shown: tuple[EncodedSide, ...] = ()
+    described = maps.describe(scene, encoders.searched, options.amp)
+    answer = search_answer(options, scene, described)
+    if options.projector:
+        shown = side_of(scene.reference, described.reference), side_of(scene.query, described.query)
+    del described  # what follows needs its memory
+    return (reranked(options, scene, answer, encoders.single) if options.rerank else answer), shown
+
+
+def when_no_answer(options: TestOptions, scene: Scene | None, runs: Runs) -> NoAnswer | None:
+    """The threshold above which a query has no answer: given, or chosen on the val split ``scene``, which is answered
+    as the tested one is; None where every query is answered.
+
+    Raises:
+        UserError: none of the thresholds is as wanted, or the val split's descriptors were made otherwise.
+    """
+    if scene is None:
+        return NoAnswer(float(options.no_answer)) if options.no_answer else None
+    encoders = load_encoders(options, scene, runs)
+    check_descriptors(options, scene, runs, encoders.searched, encoders.single)
+    untimed = replace(options, latency_queries=0, projector=0)
+    ranking = answer_queries(untimed, scene, encoders, SharedMaps([scene]))[0].ranking
+    correct = scene.truth.correct(ranking.indices[:, :1], scene.radius)[:, 0]
+    try:
+        return choose_threshold("val", ranking.distances[:, 0], correct, scene.has_positive(), options.answer_precision)
+    except ValueError as error:
+        raise UserError(f"`no_answer` val: {error}") from error
 
 
 def open_scenes(options: TestOptions, runs: Runs) -> dict[str, Scene]:
@@ -144,6 +214,8 @@ def open_scenes(options: TestOptions, runs: Runs) -> dict[str, Scene]:
     for name, split in dataset.splits.items():
         scenes[name] = Scene.of(dataset.name, split, options.sequence_length, options.filter_length, device, needs)
         check_sizes(options, scenes[name])
+        if options.answers:
+            check_answers(options, scenes[name])
     return scenes
 
 
@@ -244,15 +316,31 @@ def check_test_options(options: TestOptions) -> None:
     """Raise :class:`UserError` for options that make no sense together, before anything is read."""
     options.refuse_unused()
     options.check_names()
-    if options.predictions_file and len(options.splits) > 1:
-        raise UserError(
-            f"`predictions_file` {options.predictions_file} holds the predictions of one split; `splits` names "
-            f"{', '.join(options.splits)}"
-        )
+    for name in ("predictions_file", "answers"):
+        if (path := getattr(options, name)) and len(options.splits) > 1:
+            raise UserError(f"`{name}` {path} is of one split; `splits` names {', '.join(options.splits)}")
     if options.extract_only and not options.results_path:
         raise UserError("`extract_only` writes to `results_path`; give one")
     for choice in options.parts():
         options.part(choice)  # its own options make sense together
+    if options.no_answer == "val":
+        check_choosing(options)
+
+
+def check_choosing(options: TestOptions) -> None:
+    """Raise :class:`UserError` where no threshold can be chosen on the val split."""
+    if "val" in options.splits:
+        raise UserError("`no_answer` val: the threshold would be chosen on the tested split; test another one")
+    if options.predictions_file:
+        raise UserError(
+            f"`no_answer` val: the candidates of {options.predictions_file} are of the tested split only; give the "
+            "distance itself, as the record of the val split has it"
+        )
+    if "val" not in split_names(options.dataset, **options.source()):
+        raise UserError(
+            f"`no_answer` val: {options.dataset} has no val split to choose the threshold on; add one, or give the "
+            "distance itself"
+        )
 
 
 def check_sizes(options: TestOptions, scene: Scene) -> None:

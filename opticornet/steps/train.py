@@ -99,8 +99,9 @@ def load_scenes(options: TrainOptions, device: torch.device) -> list[Scene]:
     """
     dataset = load_dataset(options.dataset, **options.source(), splits=("train", "val"))
     needs = frozenset({frames_taken(options.pooling)})
+    length, filter_length = options.sequence_length, options.filter_length
     return [
-        Scene.of(dataset.name, dataset.splits[name], options.sequence_length, options.filter_length, device, needs)
+        Scene.of(dataset.name, dataset.splits[name], length, filter_length, device, needs).need_positives()
         for name in ("train", "val")
     ]
 

@@ -9,6 +9,7 @@ import opticornet
 from opticornet.cli import main
 from opticornet.evaluation import answers
 from opticornet.options.modes import TestOptions
+from opticornet.steps import test as steps
 from opticornet.steps.test import test as run_test
 from opticornet.steps.test import test_splits as run_splits
 from opticornet.utils.errors import UserError
@@ -87,6 +88,22 @@ def test_matched_frames_and_descriptors_alone_are_of_several_splits_too(folder):
     assert len(list((folder / "results").glob("*_test-*.npz"))) == 4
 
 
+def test_a_threshold_is_chosen_once_for_all_splits(folder, monkeypatch):
+    chosen = []
+    plain = steps.choose_threshold
+    monkeypatch.setattr(steps, "choose_threshold", lambda *given: chosen.append(1) or plain(*given))
+    found = run_splits(options(folder, split="test", no_answer="val"))
+    assert len(chosen) == 1
+    assert found["test-rain"].no_answer.threshold == found["test-snow"].no_answer.threshold
+
+
+def test_a_split_without_ground_truth_has_a_line_without_recalls(folder, capsys):
+    text = (folder / "dataset.toml").read_text()
+    (folder / "dataset.toml").write_text(text + '\n[splits.test-new]\nreference = "map"\nquery = "snow"\n')
+    run_splits(options(folder, split=("test-rain", "test-new")))
+    assert capsys.readouterr().out.splitlines()[-1].split() == ["test-new", "40", "0", "40", *"-----"]
+
+
 def test_one_report_shows_all_splits(folder):
     pytest.importorskip("jinja2")
     run_splits(options(folder, split="test", report=str(folder / "report"), quiet=True))
@@ -109,8 +126,13 @@ def test_a_notebook_gets_the_records_by_split(folder):
         (["--split", "all", "val"], "--split all val: all stands for all splits; give it alone"),
         (["--split", "val", "val"], "--split val val: val comes twice; name each split once"),
         (
+            ["--split", "test", "--answers", "a.csv"],
+            "--answers a.csv is of one split; --split names test-rain, test-snow",
+        ),
+        (["--split", "all", "--noAnswer", "val"], "the threshold would be chosen on the tested split"),
+        (
             ["--split", "test", "--pooling", "single+seqmatch", "--predictionsFile", "p.npz"],
-            "--predictionsFile p.npz holds the predictions of one split; --split names test-rain, test-snow",
+            "--predictionsFile p.npz is of one split; --split names test-rain, test-snow",
         ),
     ],
 )

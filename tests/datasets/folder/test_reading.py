@@ -155,7 +155,7 @@ def test_only_the_files_of_the_wanted_splits_are_opened(tmp_path):
         ('query = "winter"', 'query = "autumn"', "names traverse 'autumn'; there are summer, winter"),
         ("splits.test", "splits.all", "a split cannot be called 'all'"),
         ("splits.test", 'splits."a/b"', "a split cannot be called 'a/b'"),
-        ("positive_radius = 1", "", "needs positive_radius or positives, one of the two"),
+        ("positive_radius = 1", 'positive_radius = 1\npositives = "p.csv"', "has positive_radius and positives"),
         ("positive_radius = 1", 'positive_radius = "1"', "splits.test.positive_radius is '1'; wanted a number"),
         ("positive_radius = 1", "positive_radius = true", "is True; wanted a number"),
         ("positive_radius = 1", "positive_radius = 1\nquery_rows = [1]", "wanted two whole numbers [start, stop]"),
