@@ -54,11 +54,13 @@ class MatchSettings:
         matcher: scores two windows.
         reverse: query windows are read backwards.
         memory_bytes: bound on what is held at a time.
+        depth: references per query where all are matched, at least.
     """
 
     matcher: SequenceMatcher
     reverse: bool = False
     memory_bytes: int = MEMORY_BYTES
+    depth: int = max(KS)
 
 
 @dataclass(frozen=True)
@@ -184,7 +186,7 @@ def match_frames(
     """
     seconds: dict[str, float] = {}
     reference, query = frame_sets(scene, single, seconds, amp=amp)
-    k = min(max(KS), len(scene.reference))
+    k = min(settings.depth, len(scene.reference))
     step = "search" if candidates is None else "rerank"
 
     find_all, find_some = (

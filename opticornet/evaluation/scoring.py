@@ -41,6 +41,7 @@ class ScoreSettings:
         bootstrap: resamplings behind the intervals; 0: no intervals.
         seed: of the resamplings.
         longest_window: frames that the longest window of the method has: no block of an interval is shorter.
+        ks: the K of recall@K, rising from 1; those above the references are left out.
     """
 
     no_positive: Literal["drop", "count"] = "drop"
@@ -48,6 +49,7 @@ class ScoreSettings:
     bootstrap: int = 1000
     seed: int = 123
     longest_window: int = 1
+    ks: tuple[int, ...] = KS
 
     def counted(self, has_positive: np.ndarray) -> np.ndarray:
         """(M,) bool, queries with a positive, to (M,) bool, queries that enter a recall: none where none has one."""
@@ -79,11 +81,6 @@ class TestDescription:
     added_memory_mib: float | None = None
 
 
-def recalls_wanted(references: int) -> list[int]:
-    """The K of recall@K that so many references allow."""
-    return [k for k in KS if k <= references]
-
-
 @dataclass(frozen=True)
 class Judged:
     """A ranking against the ground truth.
@@ -112,7 +109,8 @@ class Judged:
     @classmethod
     def of(cls, scene: Scene, ranking: Ranking, settings: ScoreSettings) -> "Judged":
         """The references of ``scene`` that ``ranking`` names, judged."""
-        ks, radii, truth = recalls_wanted(len(scene.reference)), settings.radii, scene.truth
+        ks = [k for k in settings.ks if k <= len(scene.reference)]
+        radii, truth = settings.radii, scene.truth
         errors = padded(truth.errors(ranking.indices), max(ks), np.inf)
         correct = truth.within(errors, scene.radius)
         has_positive = scene.has_positive()

@@ -39,6 +39,9 @@ class TestOptions(MethodOptions):
     no_positive: Literal["drop", "count"] = option(
         "--noPositive", "drop", "queries without a reference in the radius", choices=("drop", "count")
     )
+    recall_at: tuple[int, ...] = option(
+        "--recallAt", (1, 5, 10, 20, 100), "the K of recall@K; 1 is always among them", minimum=1
+    )
     radii: tuple[float, ...] = option("--radii", (1, 5, 10, 20, 40, 100, 200), "radii of the recall table")
     bootstrap: int = option("--bootstrap", 1000, "resamplings for the 95 %% intervals; 0: no intervals")
     no_answer: str = option(
@@ -85,6 +88,11 @@ class TestOptions(MethodOptions):
     @property
     def method_name(self) -> str:
         return f"{self.pooling}-{self.rerank}" if self.rerank else self.pooling
+
+    @property
+    def ks(self) -> tuple[int, ...]:
+        """The K of recall@K, rising; 1 is among them, which intervals, curves and reports are of."""
+        return tuple(sorted({1, *self.recall_at}))
 
     @property
     def split(self) -> str:
@@ -149,7 +157,17 @@ class TestOptions(MethodOptions):
         if self.no_answer != "val":
             reasons["answer_precision"] = "no threshold is chosen; `no_answer` val does"
         if self.extract_only:
-            scored = ("rerank", "top_k", "index", "nprobe", "no_positive", "radii", "bootstrap", "latency_queries")
+            scored = (
+                "rerank",
+                "top_k",
+                "index",
+                "nprobe",
+                "no_positive",
+                "recall_at",
+                "radii",
+                "bootstrap",
+                "latency_queries",
+            )
             scored += ("no_answer", "answer_precision", "answers", "answers_format", "answers_top_k", "label")
             reasons |= dict.fromkeys((*scored, "projector", "report"), "descriptors are written, nothing is scored")
         if not self.resume and not getattr(self.part("rerank") if self.rerank else None, "rerank_resume", ""):

@@ -15,7 +15,6 @@ import numpy as np
 from opticornet.datasets.catalogue import load_dataset, split_names
 from opticornet.datasets.split_names import chosen_splits
 from opticornet.evaluation.answers import (
-    KS,
     Answer,
     Described,
     MatchSettings,
@@ -142,7 +141,7 @@ def answer_and_score(options: TestOptions, scene: Scene, once: OfAllSplits) -> R
     test = description(options, scene, answer, differences)
     test = replace(test, baseline_memory_mib=once.baseline_mib, added_memory_mib=added)
     record, arrays = score(scene, answer, score_settings(options), test, once.no_answer)
-    if not options.quiet and record.recall and (left_out := [k for k in KS if k not in record.protocol.ks]):
+    if not options.quiet and record.recall and (left_out := [k for k in options.ks if k not in record.protocol.ks]):
         dropped = ", ".join(map(str, left_out))
         print(f"note: recall@{dropped} left out: there are only {len(scene.reference)} references", file=sys.stderr)
     print(summary(record))
@@ -221,7 +220,7 @@ def open_scenes(options: TestOptions, runs: Runs) -> dict[str, Scene]:
 
 def search_answer(options: TestOptions, scene: Scene, described: Described) -> Answer:
     """Answer by search of sequence descriptors."""
-    depth = max(max(KS), options.top_k if options.rerank else 0)
+    depth = max(*options.ks, options.top_k if options.rerank else 0)
     settings = SearchSettings(options.index, options.nprobe or None, options.seed, depth)
     return search_descriptors(scene, described, settings, amp=options.amp, latency_queries=options.latency_queries)
 
@@ -251,13 +250,13 @@ def matched_answer(options: TestOptions, scene: Scene, single: LoadedEncoder | N
 
 def match_settings(options: TestOptions) -> MatchSettings:
     """How the options match frames."""
-    return MatchSettings(options.part("matcher"), options.reverse, options.match_memory_mib << 20)
+    return MatchSettings(options.part("matcher"), options.reverse, options.match_memory_mib << 20, max(options.ks))
 
 
 def score_settings(options: TestOptions) -> ScoreSettings:
     """How the options count queries."""
     longest = max(options.sequence_length, rerank_length(options))
-    return ScoreSettings(options.no_positive, options.radii, options.bootstrap, options.seed, longest)
+    return ScoreSettings(options.no_positive, options.radii, options.bootstrap, options.seed, longest, options.ks)
 
 
 def description(
