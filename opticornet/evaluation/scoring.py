@@ -154,6 +154,7 @@ def score(
 ) -> tuple[records.ResultRecord, dict[str, np.ndarray]]:
     """Everything the result record says, and the arrays behind it."""
     judged = Judged.of(scene, answer.ranking, settings)
+    curve = judged.curve
     block, intervals = bootstrap(scene, settings, judged)
 
     def recall_of(ranking: Ranking | None) -> dict[str, float]:
@@ -176,8 +177,8 @@ def score(
             for name, row in zip(names, judged.recall_at_radii, strict=True)
         },
         counted_at_radius={name: int(count) for name, count in zip(names, counts, strict=True)},
-        average_precision=judged.curve and judged.curve.area,
-        recall_at_full_precision=judged.curve and judged.curve.recall_at_full_precision,
+        average_precision=None if curve is None else curve.area,
+        recall_at_full_precision=None if curve is None else curve.recall_at_full_precision,
         timing=timing_record(scene, answer),
         peak_memory_mib=peak_memory_mib(),
         options=test.options,
@@ -188,7 +189,7 @@ def score(
         baseline_memory_mib=test.baseline_memory_mib,
         added_memory_mib=test.added_memory_mib,
         place_auc=place_auc(answer.ranking.distances[:, 0], judged.has_positive),
-        no_answer=no_answer and no_answer.record(tested(scene, judged, answer.ranking, no_answer)),
+        no_answer=None if no_answer is None else no_answer.record(tested(scene, judged, answer.ranking, no_answer)),
     )
     return record, answer_arrays(answer, judged) | no_answer_arrays(answer, no_answer) | scene_arrays(scene)
 

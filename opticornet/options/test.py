@@ -132,8 +132,10 @@ class TestOptions(MethodOptions):
         if self.no_answer != "val":
             reasons["answer_precision"] = "no threshold is chosen; `no_answer` val does"
         if self.extract_only:
-            scored = ("rerank", "top_k", "index", "nprobe", "no_positive", "radii", "bootstrap", "latency_queries")
-            scored += ("no_answer", "answer_precision", "answers", "answers_format", "answers_top_k", "label")
+            scored = (
+                *("rerank", "top_k", "index", "nprobe", "no_positive", "radii", "bootstrap", "latency_queries"),
+                *("no_answer", "answer_precision", "answers", "answers_format", "answers_top_k", "label"),
+            )
             reasons |= dict.fromkeys((*scored, "projector", "report"), "descriptors are written, nothing is scored")
         if not self.resume and not getattr(self.part("rerank") if self.rerank else None, "rerank_resume", ""):
             reasons["ckpt"] = "no weights are loaded"

@@ -68,9 +68,8 @@ def test(options: TestOptions) -> ResultRecord | None:
     check_test_options(options)
     if options.report:
         import opticornet.steps.report  # noqa: F401 - a missing library is reported before any work is done
-    for folder in filter(
-        None, (options.results_path, options.report, options.answers and Path(options.answers).parent)
-    ):
+    folders = [options.results_path, options.report, str(Path(options.answers).parent) if options.answers else ""]
+    for folder in filter(None, folders):
         with writing(folder):  # a folder that cannot be written is reported before any work is done
             Path(folder).mkdir(parents=True, exist_ok=True)
     runs = find_runs(options, run)
