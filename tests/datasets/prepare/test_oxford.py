@@ -196,7 +196,7 @@ def test_drives_with_gps_only_leave_out_what_is_no_fix(tmp_path, place):
     assert (prepared.traverses[0].positions["x"] - 600_000).tolist() == [2.0 * i for i in range(1, 16)]
     assert prepared.notes[1:4] == (
         "a: no ins.csv, so its positions are those of gps.csv, metres less exact",
-        "a: 5 of 20 rows of gps.csv are no fix and left out",
+        "a: 6 of 20 rows of gps.csv are no fix and left out",
         "a: 5 of 20 images left out, no pose within 0.5 s",
     )
     straight(tmp_path, "c")
