@@ -154,7 +154,7 @@ def _of_track(
         _check_count(track.path, len(track.positions), images, folder)
         recorded = _Recorded.of(track.path, track.columns, track.positions, frozen_fix)
         return recorded.by_row(np.arange(len(images)), "row i for image i")
-    times, source = image_times(images, folder, clock)
+    times, source = image_times(images, folder, clock, track.seconds)
     track = track.on_day_of(times).sorted()
     recorded = _Recorded.of(track.path, track.columns, track.positions, frozen_fix)
     places = recorded.by_time(track.seconds, times, source, reach_s)

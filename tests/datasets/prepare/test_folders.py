@@ -341,12 +341,12 @@ def test_a_hole_that_is_allowed(tmp_path):
 def test_holes_in_times(tmp_path):
     rows = [(i, 4e5 + 5 * i, 5e6) for i in range(100) if not 40 <= i < 50]
     pair(tmp_path, 100, table("time,easting,northing", rows))
-    prepared = read(tmp_path, gap=0, fractions=(0, 0, 1), time_unit="s")
+    prepared = read(tmp_path, gap=0, fractions=(0, 0, 1))
     traverse = prepared.traverses[0]
     assert traverse.names[40:43] == ("40.jpg", "49.jpg", "50.jpg")  # within a second of a pose
     assert np.flatnonzero(np.diff(traverse.sequence_numbers())).tolist() == [40]
     assert prepared.notes[0] == "ref: 8 of 100 images left out: 8 not within 1 s of a pose of ref.csv"
-    filled = read(tmp_path, gap=0, fractions=(0, 0, 1), fill_positions=True, time_unit="s").traverses[0]
+    filled = read(tmp_path, gap=0, fractions=(0, 0, 1), fill_positions=True).traverses[0]
     np.testing.assert_allclose(filled.positions["x"], 4e5 + 5.0 * np.arange(100), rtol=1e-12)
     assert filled.timestamps.tolist() == list(range(100))
 
