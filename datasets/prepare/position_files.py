@@ -14,21 +14,8 @@ READ_SUFFIXES = (".csv", *SUFFIXES)
 TRACK_SUFFIXES = frozenset(
     (
         *(".csv", ".tsv", ".tum", ".kitti", ".gpx", ".nmea", ".kml", ".kmz", ".tcx", ".fit", ".geojson", ".pos"),
-        *(
-            ".ubx",
-            ".bag",
-            ".db3",
-            ".mcap",
-            ".poses",
-            ".traj",
-            ".obs",
-            ".rnx",
-            ".shp",
-            ".xls",
-            ".xlsx",
-            ".ods",
-            ".parquet",
-        ),
+        *(".ubx", ".bag", ".db3", ".mcap", ".poses", ".traj", ".obs", ".rnx", ".shp", ".xls", ".xlsx", ".ods"),
+        ".parquet",
     )
 )
 # What may hold positions beside other things: looked at in a drive's folder.
@@ -45,21 +32,8 @@ NO_POSITIONS = frozenset(
     )
 )
 WORDS = (
-    *(
-        "position",
-        "pose",
-        "gps",
-        "gnss",
-        "gpx",
-        "nmea",
-        "groundtruth",
-        "ground_truth",
-        "track",
-        "traj",
-        "odom",
-        "coord",
-    ),
-    *("location", "utm", "latlon", "geo", "imu", "rtk", "navsat", "place"),
+    *("position", "pose", "gps", "gnss", "gpx", "nmea", "groundtruth", "ground_truth", "track", "traj", "odom"),
+    *("coord", "location", "utm", "latlon", "geo", "imu", "rtk", "navsat", "place"),
 )
 
 
