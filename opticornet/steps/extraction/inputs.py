@@ -72,4 +72,4 @@ def image_source(options: ExtractOptions) -> ImageSource:
         if options.fps:
             raise UserError(f"`fps` is for videos and {path} names images: leave it out")
         return table_images(Path(options.dataset), path, options.bayer)
-    return open_images(path, options.fps or None, options.bayer)
+    return open_images(path, options.fps or None, options.bayer, options.topic)
