@@ -17,16 +17,33 @@ _TIME = re.compile(r"\d+(\.\d+)?", re.ASCII)
 
 
 @dataclass(frozen=True)
+class Taken:
+    """When the N frames of a recording were taken.
+
+    Attributes:
+        seconds: (N,) float64, since 1970 if ``dated``, else since the recording began.
+        source: in words.
+        dated: whether the recording says when it began.
+    """
+
+    seconds: np.ndarray
+    source: str
+    dated: bool
+
+
+@dataclass(frozen=True)
 class Clock:
-    """What the user says of the images' times.
+    """What is known of the images' times, but for the images.
 
     Attributes:
         unit: of file names and files of times ("s", "ms", "us", "ns"); empty: they show it.
         offset_s: added to the images' times, to give those of the positions; None: nothing was said.
+        taken: of the frames of a recording; None: they are image files.
     """
 
     unit: str = ""
     offset_s: float | None = None
+    taken: Taken | None = None
 
 
 NOTHING_SAID = Clock()
@@ -51,6 +68,13 @@ def image_times(
         UserError: none of these holds a time for every image; EXIF has no time zone, and no offset is given.
     """
     offset = clock.offset_s or 0.0
+    if clock.taken is not None:
+        if not clock.taken.dated and clock.offset_s is None:
+            raise UserError(
+                f"{folder}: does not say when it began, so its frames cannot be joined to positions by time; give "
+                "`clock_offset`, the time of its first frame in seconds by the clock of the positions"
+            )
+        return clock.taken.seconds + offset, clock.taken.source
     if (listed := _from_files(images, folder, clock.unit)) is not None:
         return listed[0] + offset, listed[1]
     stems = [stem(image) for image in images]

@@ -133,25 +133,10 @@ def read_places(
     if track is None:
         table = read_known_columns(path, KNOWN_COLUMNS, ignore)
         return _of_table(table, images, folder, reach_s, frozen_fix, clock)
-    return _of_track(track, images, folder, reach_s, frozen_fix, clock)
+    return track_places(track, images, folder, reach_s, frozen_fix, clock)
 
 
-def exif_places(images: tuple[str, ...], folder: Path, frozen_fix: int, clock: Clock) -> Places | None:
-    """Positions that photographs say of themselves; None where none does.
-
-    Their times are kept where they have a zone, or an offset is given.
-    """
-    exif = read_exif(tuple(str(folder / image) for image in images))
-    if exif is None or np.isnan(exif.degrees).all():
-        return None
-    recorded = _Recorded.of(folder, ("lat", "lon"), exif.degrees, frozen_fix)
-    places = recorded.by_row(np.arange(len(images)), "by the EXIF of the images")
-    if np.isnan(exif.seconds).any() or not (exif.zoned or clock.offset_s is not None):
-        return places
-    return replace(places, seconds=exif.seconds + (clock.offset_s or 0.0), timed=True)
-
-
-def _of_track(
+def track_places(
     track: Track, images: tuple[str, ...], folder: Path, reach_s: float, frozen_fix: int, clock: Clock
 ) -> Places:
     """By time, or by order where the track has no times."""
@@ -170,6 +155,21 @@ def _of_track(
     )
 
 
+def exif_places(images: tuple[str, ...], folder: Path, frozen_fix: int, clock: Clock) -> Places | None:
+    """Positions that photographs say of themselves; None where none does.
+
+    Their times are kept where they have a zone, or an offset is given.
+    """
+    exif = read_exif(tuple(str(folder / image) for image in images))
+    if exif is None or np.isnan(exif.degrees).all():
+        return None
+    recorded = _Recorded.of(folder, ("lat", "lon"), exif.degrees, frozen_fix)
+    places = recorded.by_row(np.arange(len(images)), "by the EXIF of the images")
+    if np.isnan(exif.seconds).any() or not (exif.zoned or clock.offset_s is not None):
+        return places
+    return replace(places, seconds=exif.seconds + (clock.offset_s or 0.0), timed=True)
+
+
 def _of_table(
     table: Columns, images: tuple[str, ...], folder: Path, reach_s: float, frozen_fix: int, clock: Clock
 ) -> Places:
@@ -185,7 +185,7 @@ def _of_table(
         seconds = _seconds(table, empty=by_time)
     if seconds is not None and by_time:
         track = Track.of(table.path, columns, positions, seconds, np.isfinite(seconds))
-        places = _of_track(track, images, folder, reach_s, frozen_fix, clock)
+        places = track_places(track, images, folder, reach_s, frozen_fix, clock)
         return replace(places, sequences=_sequences_at(table, seconds, places.seconds), ignored=table.ignored)
     rows, how = image_rows(table, images, folder)
     row_of = np.full(len(images), -1)

@@ -77,4 +77,4 @@ def image_source(options: ExtractOptions) -> ImageSource:
     if path.is_dir():
         for note in scan_images(path).notes(str(path)):
             print(note, file=sys.stderr)
-    return open_images(path, options.fps or None, options.bayer)
+    return open_images(path, options.fps or None, options.bayer, options.topic)
