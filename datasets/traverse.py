@@ -142,6 +142,8 @@ class Split:
             the split is never trained on.
         positives: explicit table instead of a radius, or None: (N_query, 2) int64, the half-open range of correct
             reference rows of each query (rows of the cut); an empty range means no positive.
+        unequal_rows: frames of the two whole drives, where positions are their rows' numbers for want of anything else,
+            the numbers differ, and nothing says that equal rows are equal places all the same; else None.
     """
 
     name: str
@@ -150,6 +152,7 @@ class Split:
     positive_radius: float | None
     negative_radius: float | None = None
     positives: np.ndarray | None = None
+    unequal_rows: tuple[int, int] | None = None
 
     @property
     def units(self) -> Units:
