@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from opticornet.datasets.positives import Positives
 from opticornet.utils.errors import UserError
 from opticornet.utils.mapped import RowMatrix
 
@@ -31,6 +32,7 @@ class Traverse:
         names: N frame names, or None (then a frame's name is its row number).
         timestamps: (N,) float64 seconds, or None.
         images: N image paths, or None.
+        drive_images: of a cut: the image paths of the whole drive; None: ``images`` are all.
         source: where the descriptors (without any: the images) came from, a path or "synthetic", for messages and
             records.
         local_features: (N, R, C) float16 or float32 local features of each frame, R unit rows, unused ones zero,
@@ -56,6 +58,7 @@ class Traverse:
     lat_lon: np.ndarray | None = None
     images_source: str = ""
     undescribed: str = ""
+    drive_images: tuple[str, ...] | None = None
     scored: np.ndarray | None = None
     usable: np.ndarray | None = None
     filled: np.ndarray | None = None
@@ -120,6 +123,7 @@ class Traverse:
             names=self.names and self.names[rows],
             timestamps=None if self.timestamps is None else self.timestamps[rows],
             images=self.images and self.images[rows],
+            drive_images=self.drive_images or self.images,
             lat_lon=None if self.lat_lon is None else self.lat_lon[rows],
             local_features=None if self.local_features is None else self.local_features[rows],
             scored=None if self.scored is None else self.scored[rows],
@@ -140,8 +144,7 @@ class Split:
             where ``positives`` says what is correct instead.
         negative_radius: training: negatives lie beyond it (exclusive); of ``positives``, in reference rows. None where
             the split is never trained on.
-        positives: explicit table instead of a radius, or None: (N_query, 2) int64, the half-open range of correct
-            reference rows of each query (rows of the cut); an empty range means no positive.
+        positives: instead of a radius, the correct reference rows of each query (rows of the cut); or None.
         unequal_rows: frames of the two whole drives, where positions are their rows' numbers for want of anything else,
             the numbers differ, and nothing says that equal rows are equal places all the same; else None.
     """
@@ -151,7 +154,7 @@ class Split:
     query: Traverse
     positive_radius: float | None
     negative_radius: float | None = None
-    positives: np.ndarray | None = None
+    positives: Positives | None = None
     unequal_rows: tuple[int, int] | None = None
 
     @property

@@ -5,9 +5,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from opticornet.datasets.images.found import IMAGE_SUFFIXES, OTHER_SUFFIXES, VIDEO_SUFFIXES, is_system_folder
+from opticornet.datasets.prepare.image_times import is_times_file
+from opticornet.datasets.prepare.tracks import OXTS, SUFFIXES
 from opticornet.utils.errors import UserError
 
-READ_SUFFIXES = (".csv", ".tum", ".kitti", ".txt")
+READ_SUFFIXES = (".csv", *SUFFIXES)
 # What positions are kept in, whatever the file is called.
 TRACK_SUFFIXES = frozenset(
     (
@@ -76,7 +78,7 @@ class PositionFiles:
         self._folders = [entry.name for entry in entries if entry.is_dir() and not is_system_folder(entry.name)]
         files = [entry.name for entry in entries if entry.is_file()]
         for folder in (folder for folder in self._folders if _has_word(folder)):
-            files += [f"{folder}/{entry.name}" for entry in sorted((root / folder).iterdir()) if entry.is_file()]
+            files += _files_of_no_drive(root, folder)
         self._files = [file for file in files if _may_hold(file) and not self._is_ignored(file)]
 
     def of(self, drive: str, inside: Iterable[str]) -> Path | None:
@@ -91,10 +93,13 @@ class PositionFiles:
         """
         beside = [file for file in self._files if "/" not in file and _belongs(file, drive)]
         within = [f"{drive}/{file}" for file in inside]
+        packets = sorted({file.partition(f"/{OXTS}/")[0] + f"/{OXTS}" for file in within if f"/{OXTS}/" in file})
+        within = [file for file in within if f"/{OXTS}/" not in file and not is_times_file(self._root / file)]
         within = [file for file in within if _may_hold(file) and not self._is_ignored(file)]
         within = [file for file in within if _suffix(file) in DATA_SUFFIXES or _has_word(file.rsplit("/", 1)[-1])]
         readable = [file for file in beside if _suffix(file) in READ_SUFFIXES]
         readable += [file for file in within if _suffix(file) in READ_SUFFIXES and _speaks_of_positions(file, drive)]
+        readable += packets
         if others := [file for file in (*beside, *within) if file not in readable]:
             kinds = ", ".join(READ_SUFFIXES)
             several = f", and {len(others) - 1} others" if len(others) > 1 else ""
@@ -134,6 +139,14 @@ class PositionFiles:
         return bool(found)
 
 
+def _files_of_no_drive(root: Path, folder: str) -> list[str]:
+    """The files of a folder that holds neither folders nor images, as one of tables of positions."""
+    entries = sorted((root / folder).iterdir())
+    if any(entry.is_dir() or _suffix(entry.name) in IMAGE_SUFFIXES for entry in entries):
+        return []
+    return [f"{folder}/{entry.name}" for entry in entries]
+
+
 def _belongs(file: str, drive: str) -> bool:
     """Whether a file is named after a drive: ``b.csv``, or ``b_gps.csv``."""
     name, drive = file.casefold(), drive.casefold()
@@ -143,7 +156,7 @@ def _belongs(file: str, drive: str) -> bool:
 
 def _speaks_of_positions(file: str, drive: str) -> bool:
     name = file.rsplit("/", 1)[-1]
-    return _suffix(file) not in (".txt",) or _has_word(name) or _belongs(name, drive)
+    return _suffix(file) not in (".txt", ".log") or _has_word(name) or _belongs(name, drive)
 
 
 def _may_hold(file: str) -> bool:

@@ -12,7 +12,7 @@ from opticornet.datasets.identity import Comparison, SplitIdentity, of_data, of_
 from opticornet.evaluation.notes import notes as scene_notes
 from opticornet.evaluation.scene import Scene, WindowSettings
 from opticornet.inference.load import build_encoder, frames_taken
-from opticornet.inference.runs import find_run, new_run, read_flags, run_name, write_flags
+from opticornet.inference.runs import find_run, new_run, read_flags, write_flags
 from opticornet.learning.history import EpochReport, recalls_of
 from opticornet.learning.loop import Loop, LoopSettings, Progress
 from opticornet.learning.optimizers.base import trainable
@@ -66,7 +66,7 @@ def train(options: TrainOptions) -> Path:
             loop.restore(state, str(run))
         else:
             loop.start()
-            run = new_run(Path(options.runs_path), run_name(options.sequence_length, options.exp_name))
+            run = new_run(Path(options.runs_path), options.new_name())
             save_checkpoint(loop.state(), run / options.save_path / LATEST)
             write_config(run / OPTIONS_TOML, options.repeatable())
             files = {"plugins": remembered(options.plugin), "descriptors": task.descriptors.saved()}

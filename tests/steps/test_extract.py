@@ -373,6 +373,120 @@ def test_other_images_are_refused(photos):
         extract(options(photos))
 
 
+@pytest.fixture
+def growing(photos):
+    """A drive of seven of the photos, one of them black, and what appends the other three, one of them white."""
+    Image.new("RGB", (64, 48)).save(photos / "1.png")
+    Image.new("RGB", (64, 48), (255, 255, 255)).save(photos / "8.png")
+    later = photos.parent / "later"
+    later.mkdir()
+    for i in (7, 8, 9):
+        (photos / f"{i}.png").rename(later / f"{i}.png")
+
+    def append():
+        for path in later.iterdir():
+            path.rename(photos / path.name)
+
+    return photos, append
+
+
+@pytest.mark.parametrize("encoder", [{"desc_type": "hog"}, {"desc_type": "resnet18", "weights": "random"}])
+def test_frames_appended_to_a_drive_are_appended_to_its_rows(growing, encoder):
+    photos, append = growing
+    encoder |= {"image_size": (32, 32)}
+    path = extract(options(photos, **encoder))
+    assert len(np.load(path)) == 7
+    append()
+    extract(options(photos, **encoder))
+    straight = extract(options(photos, "straight.npy", **encoder))
+    assert path.read_bytes() == straight.read_bytes()
+    assert usable_path(path).read_bytes() == usable_path(straight).read_bytes()
+    assert record_of(path) == record_of(straight)
+    assert len(list(photos.parent.glob("out*"))) == 3  # nothing unfinished is left
+
+
+def test_only_the_batch_that_was_not_full_and_new_images_are_encoded(growing, toy):
+    photos, append = growing
+    toy()
+    extract(options(photos))
+    append()
+    encoder = toy()
+    assert len(np.load(extract(options(photos)))) == 10
+    assert encoder.batches == 2  # images 6 to 8, and 9
+
+
+def test_appending_that_is_stopped_keeps_the_finished_rows_and_continues(growing, toy):
+    photos, append = growing
+    toy()
+    path = extract(options(photos, local=True))
+    before = path.read_bytes()
+    append()
+    toy(lambda batch: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(Interrupted, match="stopped after 9 of 10 images"):
+        extract(options(photos, local=True))
+    assert path.read_bytes() == before
+    shutil.copyfile(photos / "0.png", photos / "a.png")  # and more frames meanwhile
+    toy()
+    extract(options(photos, local=True))
+    straight = extract(options(photos, "straight.npy", local=True))
+    for ending in (".npy", "-local.npy", ".usable.npy", ".json"):
+        assert straight.with_name(f"straight{ending}").read_bytes() == path.with_name(f"out{ending}").read_bytes()
+
+
+def test_images_that_changed_or_lie_between_are_not_appended(growing):
+    photos, append = growing
+    path = extract(options(photos))
+    before = path.read_bytes()
+    append()
+    shutil.copyfile(photos / "4.png", photos / "3.png")
+    with pytest.raises(UserError, match="images count 7, now 10"):
+        extract(options(photos))
+    (photos / "3.png").rename(photos / "b.png")
+    with pytest.raises(UserError, match="images count 7, now 10"):
+        extract(options(photos))
+    assert path.read_bytes() == before
+
+
+def test_appending_to_standardised_rows_is_refused_as_every_row_changes(growing):
+    photos, append = growing
+    path = extract(options(photos, standardise="traverse"))
+    before = path.read_bytes()
+    append()
+    with pytest.raises(UserError, match=r"standardised over 7 images and there are 10 now, .*`overwrite`"):
+        extract(options(photos, standardise="traverse"))
+    assert path.read_bytes() == before
+    extract(options(photos, standardise="traverse", overwrite=True))
+    assert len(np.load(path)) == 10
+
+
+def test_appending_does_not_change_the_range_of_deep_images(thermal):
+    (thermal / "first.txt").write_text("".join(f"{i}.png\n" for i in range(6)))
+    path = extract(options(thermal, images=str(thermal / "first.txt")))
+    (thermal / "first.txt").write_text("".join(f"{i}.png\n" for i in range(10)))
+    with pytest.raises(UserError, match=r"images range \[7600.*\], now \[7601") as error:
+        extract(options(thermal, images=str(thermal / "first.txt")))
+    assert "`levels` keeps" in str(error.value)
+    low, high = record_of(path)["images"]["range"]
+    extract(options(thermal, images=str(thermal / "first.txt"), levels=(low, high)))
+    assert len(np.load(path)) == 10
+
+
+def test_a_finished_extraction_needs_nothing_to_be_writable(tunnel, monkeypatch, capsys):
+    extract(options(tunnel, skip_bad_images=True, pca=3, pca_from=str(tunnel), overwrite=True))
+
+    def refuse(*_, **__):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    for module, name in ((os, "unlink"), (os, "replace"), (os, "rename"), (os, "mkdir")):
+        monkeypatch.setattr(module, name, refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)
+    extract(options(tunnel, skip_bad_images=True, pca=3, pca_from=str(tunnel), quiet=False))
+    assert "out.npy is finished: nothing to do" in capsys.readouterr().out
+    (tunnel.parent / "out.npy.part").touch()  # left by a run that was killed at its very end
+    extract(options(tunnel, skip_bad_images=True, pca=3, pca_from=str(tunnel), quiet=False))
+    assert "out.npy is finished: nothing to do" in capsys.readouterr().out
+
+
 def test_a_full_disk_loses_nothing(photos, monkeypatch):
     reserve, calls = os.posix_fallocate, []
 
@@ -525,6 +639,47 @@ def test_every_traverse_of_a_dataset_folder(dataset):
     assert extract(run) == dataset  # finished
 
 
+@pytest.fixture
+def thermal(dataset):
+    """The dataset, its images deep: traverse a fills 7600 to 8400, b is 100 levels warmer."""
+    for i in range(10):
+        noise = np.random.default_rng(i).integers(7600, 8401, (48, 64))
+        Image.fromarray((noise + 100 * (i > 5)).astype(np.uint16)).save(dataset / f"{i}.png")
+    return dataset
+
+
+def ranges_of(dataset, **changes):
+    extract(options(dataset, images="", output="", dataset=str(dataset), overwrite=True, **changes))
+    return [record_of(dataset / f"{name}.npy")["images"]["range"] for name in "ab"]
+
+
+def test_deep_images_are_scaled_by_the_range_of_their_drive_or_one_that_is_shared(thermal):
+    own = ranges_of(thermal)
+    np.testing.assert_allclose(own, [[7600, 8400], [7700, 8500]], atol=3)
+    assert ranges_of(thermal, shared_range=True) == [own[0], own[0]]
+    assert ranges_of(thermal, levels=(7000.0, 9000.0)) == [[7000, 9000], [7000, 9000]]
+
+
+def test_another_range_is_another_extraction(thermal):
+    path = extract(options(thermal, levels=(7600.0, 8500.0)))
+    assert extract(options(thermal, levels=(7600.0, 8500.0))) == path
+    with pytest.raises(UserError, match=r"images range \[7600.0, 8500.0\], now \[7600.0, 8400.0\]"):
+        extract(options(thermal, levels=(7600.0, 8400.0)))
+
+
+def test_a_range_shared_with_what_a_projection_is_fitted_on(thermal):
+    ranges_of(thermal, shared_range=True, pca=3, pca_from=str(thermal / "b.txt"))
+    fitted = record_of(thermal / "descriptors.pca-train.npy")["images"]["range"]
+    assert fitted == record_of(thermal / "a.npy")["images"]["range"]
+
+
+def test_a_range_that_no_image_needs_is_refused(dataset):
+    with pytest.raises(UserError, match=r"`levels` changes nothing here: .* and there are none$"):
+        extract(options(dataset, levels=(0.0, 100.0)))
+    with pytest.raises(UserError, match=r"`shared_range` changes nothing here: .* none among those of the reference"):
+        ranges_of(dataset, shared_range=True)
+
+
 def test_a_bad_image_of_a_dataset_folder_keeps_its_row(dataset):
     whole = np.load(extract(options(dataset, images=str(dataset / "b.txt"))))
     (dataset / "7.png").write_text("no image")
@@ -567,6 +722,9 @@ def test_a_video(tmp_path):
         ({"images": ""}, "extract needs `images` and `output`, or `dataset`"),
         ({"desc_type": ""}, "`desc_type` is missing"),
         ({"dataset": "data"}, "leave out `images` and `output`"),
+        ({"shared_range": True}, "`shared_range` is for the drives of a `dataset`"),
+        ({"dataset": "d", "images": "", "output": "", "shared_range": True, "levels": (0.0, 1.0)}, "give one of them"),
+        ({"levels": (3.0, 1.0)}, "`levels` 3 1: wanted the grey levels"),
         ({"output": "out.h5"}, "wanted a file name ending in .npy"),
         ({"image_size": (3,)}, "`image_size` 3: wanted height and width"),
         ({"image_size": (0, 3)}, "`image_size` 0 3: wanted height and width"),
