@@ -98,9 +98,8 @@ def choose_threshold(
     else:
         f1 = 2 * curve.precision * curve.recall / np.maximum(curve.precision + curve.recall, 1e-12)
         chosen, criterion = int(np.argmax(np.where(usable, f1, -1.0))), "best F1"
-    following = curve.thresholds[chosen + 1 : chosen + 2]
-    higher = following if np.isfinite(following).all() else []
-    threshold = float(np.mean([curve.thresholds[chosen], *higher], dtype=np.float64))
+    around = curve.thresholds[chosen : chosen + 2].astype(np.float64)  # the last one answered, the first refused
+    threshold = float(around[np.isfinite(around)].mean())
     return NoAnswer(
         threshold=threshold,
         chosen_on=split,

@@ -22,13 +22,13 @@ from opticornet.evaluation.metrics import (
     recall_intervals,
 )
 from opticornet.evaluation.no_answer import NoAnswer, answered, place_auc
+from opticornet.evaluation.notes import over_jumps
 from opticornet.evaluation.scene import Scene
 from opticornet.matching.ranking import Ranking
 from opticornet.utils.device import peak_memory_mib, processor_name
 from opticornet.utils.versions import versions
 
 _DRAWN = 16  # random references per query that tell what chance reaches
-WINDOW_RULE = "centred on the frame, shifted back inside its sequence"
 
 
 @dataclass(frozen=True)
@@ -152,6 +152,7 @@ def score(
 ) -> tuple[records.ResultRecord, dict[str, np.ndarray]]:
     """Everything the result record says, and the arrays behind it."""
     judged = Judged.of(scene, answer.ranking, settings)
+    curve = judged.curve
     block, intervals = bootstrap(scene, settings, judged)
 
     def recall_of(ranking: Ranking | None) -> dict[str, float]:
@@ -164,7 +165,9 @@ def score(
     record = records.ResultRecord(
         data=test.data,
         method=test.method,
-        protocol=protocol_record(judged, settings, block, chance(scene, judged, settings.seed)),
+        protocol=protocol_record(
+            judged, settings, block, scene.query.rule_in_words, chance(scene, judged, settings.seed)
+        ),
         recall=judged.recall,
         recall_interval={str(k): list(value) for k, value in intervals.items()},
         recall_before_rerank=recall_of(answer.candidates),
@@ -174,8 +177,8 @@ def score(
             for name, row in zip(names, judged.recall_at_radii, strict=True)
         },
         counted_at_radius={name: int(count) for name, count in zip(names, counts, strict=True)},
-        average_precision=judged.curve and judged.curve.area,
-        recall_at_full_precision=judged.curve and judged.curve.recall_at_full_precision,
+        average_precision=None if curve is None else curve.area,
+        recall_at_full_precision=None if curve is None else curve.recall_at_full_precision,
         timing=timing_record(scene, answer),
         peak_memory_mib=peak_memory_mib(),
         options=test.options,
@@ -186,7 +189,7 @@ def score(
         baseline_memory_mib=test.baseline_memory_mib,
         added_memory_mib=test.added_memory_mib,
         place_auc=place_auc(answer.ranking.distances[:, 0], judged.has_positive),
-        no_answer=no_answer and no_answer.record(tested(scene, judged, answer.ranking, no_answer)),
+        no_answer=None if no_answer is None else no_answer.record(tested(scene, judged, answer.ranking, no_answer)),
     )
     return record, answer_arrays(answer, judged) | no_answer_arrays(answer, no_answer) | scene_arrays(scene)
 
@@ -206,7 +209,7 @@ def chance(scene: Scene, judged: Judged, seed: int) -> float | None:
 
 
 def protocol_record(
-    judged: Judged, settings: ScoreSettings, block: int, by_chance: float | None
+    judged: Judged, settings: ScoreSettings, block: int, window_rule: str, by_chance: float | None
 ) -> records.ProtocolRecord:
     """How queries were counted; ``block`` of them were drawn together for the intervals."""
     return records.ProtocolRecord(
@@ -215,7 +218,7 @@ def protocol_record(
         counted=int(judged.counted.sum()),
         without_positive=int((~judged.has_positive).sum()),
         ks=judged.ks,
-        window_rule=WINDOW_RULE,
+        window_rule=window_rule,
         seed=settings.seed,
         bootstrap_samples=settings.bootstrap,
         bootstrap_block=block,
@@ -264,8 +267,8 @@ def data_record(
     return records.DataRecord(
         dataset=scene.dataset,
         split=scene.split.name,
-        reference=side_record(scene.reference, takes),
-        query=side_record(scene.query, takes),
+        reference=side_record(scene.reference, takes, scene.radius),
+        query=side_record(scene.query, takes, scene.radius),
         dims=scene.in_dims(takes),
         units=scene.split.units,
         positive_radius=scene.split.positive_radius,
@@ -337,13 +340,21 @@ def latencies(alone_ms: dict[str, np.ndarray]) -> dict[str, records.Latency]:
     }
 
 
-def side_record(side: Windows, takes: FrameKind = "descriptors") -> records.SideRecord:
-    """One traverse in the record, of which the method took such frames."""
-    traverse = side.traverse
-    if takes == "images":
-        return records.SideRecord(traverse.name, traverse.images_source, len(traverse), len(side))
-    descriptors = DescriptorIdentity.beside(traverse)
-    return records.SideRecord(traverse.name, traverse.source, len(traverse), len(side), descriptors)
+def side_record(side: Windows, takes: FrameKind = "descriptors", radius: float = 0.0) -> records.SideRecord:
+    """One traverse in the record, of which the method took such frames; ``radius``: of what is correct."""
+    traverse, images = side.traverse, takes == "images"
+    return records.SideRecord(
+        name=traverse.name,
+        source=traverse.images_source if images else traverse.source,
+        frames=len(traverse),
+        kept=len(side),
+        descriptors=None if images else DescriptorIdentity.beside(traverse),
+        scored=int(traverse.is_scored.sum()),
+        without_position=int((~traverse.placed).sum()),
+        unusable=int((~traverse.is_usable).sum()),
+        filled=0 if traverse.filled is None else int(traverse.filled.sum()),
+        over_jumps=over_jumps(side, radius)[0],
+    )
 
 
 def padded(values: np.ndarray, columns: int, fill: float | bool) -> np.ndarray:

@@ -118,6 +118,16 @@ class TestOptions(MethodOptions):
         return self.part("rerank").compares if self.rerank else ""
 
     @property
+    def longest_window(self) -> int:
+        """Frames of the longest window, of the method or of what re-ranks."""
+        return max(self.sequence_length, self.rerank_window)
+
+    @property
+    def rerank_window(self) -> int:
+        """Frames that re-ranking compares on either side; 0 without re-ranking."""
+        return self.part("rerank").window_length(self.sequence_length) if self.rerank else 0
+
+    @property
     def matches_frames(self) -> bool:
         """Whether frames are matched, for the answer or to re-rank it."""
         return not self.searches or self.compares in ("raw frames", "described frames")
@@ -158,17 +168,19 @@ class TestOptions(MethodOptions):
             reasons["answer_precision"] = "no threshold is chosen; `no_answer` val does"
         if self.extract_only:
             scored = (
-                "rerank",
-                "top_k",
-                "index",
-                "nprobe",
-                "no_positive",
-                "recall_at",
-                "radii",
-                "bootstrap",
-                "latency_queries",
+                *(
+                    "rerank",
+                    "top_k",
+                    "index",
+                    "nprobe",
+                    "no_positive",
+                    "radii",
+                    "bootstrap",
+                    "latency_queries",
+                    "recall_at",
+                ),
+                *("recall_at", "no_answer", "answer_precision", "answers", "answers_format", "answers_top_k", "label"),
             )
-            scored += ("no_answer", "answer_precision", "answers", "answers_format", "answers_top_k", "label")
             reasons |= dict.fromkeys((*scored, "projector", "report"), "descriptors are written, nothing is scored")
         if not self.resume and not getattr(self.part("rerank") if self.rerank else None, "rerank_resume", ""):
             reasons["ckpt"] = "no weights are loaded"

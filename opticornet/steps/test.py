@@ -26,8 +26,9 @@ from opticornet.evaluation.answers import (
     search_descriptors,
 )
 from opticornet.evaluation.no_answer import NoAnswer, choose_threshold
+from opticornet.evaluation.notes import notes
 from opticornet.evaluation.records import ResultRecord, save_result
-from opticornet.evaluation.scene import Scene, side_of
+from opticornet.evaluation.scene import Scene, WindowSettings, side_of
 from opticornet.evaluation.scoring import (
     ScoreSettings,
     TestDescription,
@@ -38,10 +39,11 @@ from opticornet.evaluation.summary import splits_table, summary
 from opticornet.evaluation.validated import EncodedSide
 from opticornet.inference.load import LoadedEncoder, frames_taken
 from opticornet.options.modes import ReportOptions, TestOptions
+from opticornet.options.parsing import in_flags
 from opticornet.options.shared import DataOptions
 from opticornet.steps.testing.answer_file import check_answers, write_answers
 from opticornet.steps.testing.maps import SharedMaps
-from opticornet.steps.testing.record import method_record, plugins_of, rerank_length
+from opticornet.steps.testing.record import method_record, plugins_of
 from opticornet.steps.testing.runs import (
     Runs,
     check_descriptors,
@@ -81,9 +83,8 @@ def test_splits(options: TestOptions) -> dict[str, ResultRecord]:
     check_test_options(options)
     if options.report:
         import opticornet.steps.report  # noqa: F401 - a missing library is reported before any work is done
-    for folder in filter(
-        None, (options.results_path, options.report, options.answers and Path(options.answers).parent)
-    ):
+    folders = [options.results_path, options.report, str(Path(options.answers).parent) if options.answers else ""]
+    for folder in filter(None, folders):
         with writing(folder):  # a folder that cannot be written is reported before any work is done
             Path(folder).mkdir(parents=True, exist_ok=True)
     runs = find_runs(options, run)
@@ -209,13 +210,23 @@ def open_scenes(options: TestOptions, runs: Runs) -> dict[str, Scene]:
     device = choose_device(options.device, options.nocuda)
     dataset = load_dataset(options.dataset, **options.source(), splits=options.splits)
     needs = frames_needed(options, runs)
+    settings = WindowSettings(**options.windowing())
+    length, filter_length = options.sequence_length, options.filter_length
     scenes = {}
     for name, split in dataset.splits.items():
-        scenes[name] = Scene.of(dataset.name, split, options.sequence_length, options.filter_length, device, needs)
-        check_sizes(options, scenes[name])
+        scene = Scene.of(dataset.name, split, length, filter_length, device, needs, settings)
+        check_sizes(options, scene)
         if options.answers:
-            check_answers(options, scenes[name])
+            check_answers(options, scene)
+        say_notes(scene, options.quiet)
+        scenes[name] = scene
     return scenes
+
+
+def say_notes(scene: Scene, quiet: bool) -> None:
+    """What to know of a scene, on standard error."""
+    for note in () if quiet else notes(scene):
+        print(f"note: {in_flags(note, TestOptions)}", file=sys.stderr)
 
 
 def search_answer(options: TestOptions, scene: Scene, described: Described) -> Answer:
@@ -255,7 +266,7 @@ def match_settings(options: TestOptions) -> MatchSettings:
 
 def score_settings(options: TestOptions) -> ScoreSettings:
     """How the options count queries."""
-    longest = max(options.sequence_length, rerank_length(options))
+    longest = options.longest_window
     return ScoreSettings(options.no_positive, options.radii, options.bootstrap, options.seed, longest, options.ks)
 
 
@@ -318,6 +329,11 @@ def check_test_options(options: TestOptions) -> None:
     for name in ("predictions_file", "answers"):
         if (path := getattr(options, name)) and len(options.splits) > 1:
             raise UserError(f"`{name}` {path} is of one split; `splits` names {', '.join(options.splits)}")
+    if options.pooling == "single" and options.windows == "trailing" and options.sequence_length > 1:
+        raise UserError(
+            "`pooling` single describes the middle frame of a window, which is not the frame that a trailing one ends "
+            "at; choose `sequence_length` 1"
+        )
     if options.extract_only and not options.results_path:
         raise UserError("`extract_only` writes to `results_path`; give one")
     for choice in options.parts():
@@ -347,7 +363,7 @@ def check_sizes(options: TestOptions, scene: Scene) -> None:
     if (options.rerank or options.predictions_file) and options.top_k > len(scene.reference):
         raise UserError(f"`top_k` {options.top_k} is above the {len(scene.reference)} references; choose fewer")
     if options.rerank:
-        scene.with_length(rerank_length(options), "rerank_length")
+        scene.with_length(options.rerank_window, "rerank_length")
         options.part("rerank").check(*rerank_sides(scene))
 
 

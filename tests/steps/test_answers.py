@@ -71,8 +71,9 @@ def test_a_drive_without_positions_is_answered_without_a_recall(dataset, tmp_pat
     record = run_test(options(dataset("bare"), results_path=str(results), answers=str(file)))
     assert (record.recall, record.average_precision, record.recall_at_full_precision) == ({}, None, None)
     assert (record.data.truth, record.protocol.counted, record.protocol.chance) == ("none", 0, None)
-    printed = capsys.readouterr().out
+    printed, noted = capsys.readouterr()
     assert "70 queries answered from 100 references; no ground truth, so no recall" in printed
+    assert "without a position" not in noted  # every frame is a query
     assert "R@" not in printed
     rows = answers_of(file)
     assert len(rows) == 70 * 20
