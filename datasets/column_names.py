@@ -55,7 +55,7 @@ NOT_NEEDED = frozenset(
         *(f"{of}{axis}" for of in ("vrsr", "bwrss", "barss") for axis in "xyz"),
     )
 )
-FRAME_COLUMNS = ("name", "x", "y", "z", "frame", "lat", "lon", "sequence", "timestamp", "image")
+FRAME_COLUMNS = ("name", "x", "y", "z", "frame", "lat", "lon", "sequence", "timestamp", "image", "score", "usable")
 
 NO_UNITS = ("utc", "gmt", "unix", "epoch", "posix", "iso", "iso8601", "iso 8601")  # "time (UTC)"
 _UNIT = re.compile(r"[\[(]([^\])]*)[\])]|_(s|sec|ms|us|ns|m|deg)$")
