@@ -16,6 +16,7 @@ from opticornet.datasets.folder.scored import read_scored
 from opticornet.datasets.folder.tables import FrameTable, read_frames, run_bounds, write_frames
 from opticornet.datasets.geodesy import local_metres
 from opticornet.datasets.images.found import find_images, image_stem
+from opticornet.datasets.images.recordings import frame_exists
 from opticornet.datasets.images.sources import ImageFiles
 from opticornet.datasets.spacing import cut_at_jumps
 from opticornet.datasets.traverse import Dataset, Split, Traverse, Units
@@ -198,7 +199,7 @@ def table_images(folder: Path, table: Path, bayer: str = "") -> ImageFiles:
     images = frames_of(folder, entry).images
     if images is None:
         raise UserError(f"{table}: no image column; wanted one, or a folder of images in {folder / TOML_NAME}")
-    missing = [image for image in images if not (folder / image).is_file()]
+    missing = [image for image in images if not frame_exists(folder / image)]
     if missing:
         raise UserError(
             f"{table} names {len(missing)} images that do not exist, first {missing[0]!r}: names are taken relative to "

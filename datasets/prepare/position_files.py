@@ -4,31 +4,19 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from opticornet.datasets.bags import BAG_SUFFIXES
 from opticornet.datasets.images.found import IMAGE_SUFFIXES, OTHER_SUFFIXES, VIDEO_SUFFIXES, is_system_folder
 from opticornet.datasets.prepare.image_times import is_times_file
 from opticornet.datasets.prepare.tracks import OXTS, SUFFIXES
 from opticornet.utils.errors import UserError
 
-READ_SUFFIXES = (".csv", *SUFFIXES)
+READ_SUFFIXES = (".csv", *SUFFIXES, *sorted(BAG_SUFFIXES))
 # What positions are kept in, whatever the file is called.
 TRACK_SUFFIXES = frozenset(
     (
         *(".csv", ".tsv", ".tum", ".kitti", ".gpx", ".nmea", ".kml", ".kmz", ".tcx", ".fit", ".geojson", ".pos"),
-        *(
-            ".ubx",
-            ".bag",
-            ".db3",
-            ".mcap",
-            ".poses",
-            ".traj",
-            ".obs",
-            ".rnx",
-            ".shp",
-            ".xls",
-            ".xlsx",
-            ".ods",
-            ".parquet",
-        ),
+        *(".ubx", ".bag", ".db3", ".mcap", ".poses", ".traj", ".obs", ".rnx", ".shp", ".xls", ".xlsx", ".ods"),
+        ".parquet",
     )
 )
 # What may hold positions beside other things: looked at in a drive's folder.
@@ -45,36 +33,24 @@ NO_POSITIONS = frozenset(
     )
 )
 WORDS = (
-    *(
-        "position",
-        "pose",
-        "gps",
-        "gnss",
-        "gpx",
-        "nmea",
-        "groundtruth",
-        "ground_truth",
-        "track",
-        "traj",
-        "odom",
-        "coord",
-    ),
-    *("location", "utm", "latlon", "geo", "imu", "rtk", "navsat", "place"),
+    *("position", "pose", "gps", "gnss", "gpx", "nmea", "groundtruth", "ground_truth", "track", "traj", "odom"),
+    *("coord", "location", "utm", "latlon", "geo", "imu", "rtk", "navsat", "place"),
 )
 
 
 class PositionFiles:
     """The files beside and in the drives of a folder that hold positions, or could."""
 
-    def __init__(self, root: Path, ignore: tuple[str, ...]) -> None:
+    def __init__(self, root: Path, ignore: tuple[str, ...], recordings: frozenset[str] = frozenset()) -> None:
         """
         Args:
             root: holds the drives.
+            recordings: files and folders in it that are drives themselves.
             ignore: patterns of files to leave out (``*.json``), of their names or their paths from ``root``.
         """
         self._root, self._ignore = root, tuple(pattern.casefold() for pattern in ignore)
         self._used: set[str] = set()
-        entries = sorted(root.iterdir())
+        entries = [entry for entry in sorted(root.iterdir()) if entry.name not in recordings]
         self._folders = [entry.name for entry in entries if entry.is_dir() and not is_system_folder(entry.name)]
         files = [entry.name for entry in entries if entry.is_file()]
         for folder in (folder for folder in self._folders if _has_word(folder)):
