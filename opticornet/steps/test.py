@@ -98,7 +98,7 @@ def test_splits(options: TestOptions) -> dict[str, ResultRecord]:
 
 
 for _step in (test, test_splits):
-    _step.__test__ = False  # type: ignore[attr-defined]  # not a test, whatever pytest makes of its name
+    _step.__test__ = False  # type: ignore[attr-defined, union-attr]  # not a test, whatever pytest makes of its name
 
 
 @dataclass(frozen=True)
