@@ -110,13 +110,14 @@ def read_drive(
         positions=positions,
         sequences=sequences.numbers,
         timestamps=None if filled.seconds is None else filled.seconds[kept],
+        flags={column: values[kept] for column, values in filled.flags.items()},
         placed=f"{places.how}; {np.sum(places.known)} of {len(images)} images have one",
     )
-    notes = [f"passed over {found.note()}"] if found.note() else []
+    notes = []
     if file is not None and recording is not None and recording.track is not None:
         notes.append(f"positions are those of {file.name}, not those in {recording.path.name}")
     notes += [*_left_out(places, filled), *_ends(sequences, options)]
-    return Drive(traverse, tuple(f"{name}: {note}" for note in notes), places.ignored, places.timed)
+    return Drive(traverse, (*found.notes(name), *(f"{name}: {note}" for note in notes)), places.ignored, places.timed)
 
 
 def _places(
@@ -156,7 +157,10 @@ def _recorded_places(
     if recording is None and (places := exif_places(images, folder, options.frozen_fix, clock)) is not None:
         return places
     numbers = {"frame": np.arange(len(images))}
-    how = "the number of the image in natural order, as no file of positions is beside or in the folder"
+    how = (
+        "the number of the image in natural order, there is no file of positions: image i of one drive is taken for "
+        "the place of image i of the other"
+    )
     return Places(numbers, np.ones(len(images), bool), how)
 
 
@@ -180,6 +184,10 @@ def _filled(places: Places, labels: np.ndarray) -> Places:
         return np.where(missing, np.interp(along, along[known], values[known]), values)
 
     positions = {column: interpolated(values) for column, values in places.positions.items()}
+    if "lon" in positions:  # a drive may cross the 180th meridian
+        east = np.where(known, places.positions["lon"], 0.0)
+        east[known] = np.unwrap(east[known], period=360)
+        positions["lon"] = np.where(missing, (interpolated(east) + 180) % 360 - 180, places.positions["lon"])
     times = seconds if seconds is None or along is seconds else interpolated(seconds)
     return replace(places, positions=positions, known=known | missing, seconds=times)
 
@@ -202,7 +210,7 @@ def _left_out(places: Places, filled: Places) -> list[str]:
 
 def _ends(sequences: Sequences, options: DriveOptions) -> list[str]:
     found = (
-        (sequences.holes, f"missing frames, more than `max_hole` {options.max_hole} in a row"),
-        (sequences.jumps, f"jumps, of more than `max_step` {options.max_step:g} usual steps"),
+        (sequences.holes, "hole", f"of more than `max_hole` {options.max_hole} frames"),
+        (sequences.jumps, "jump", f"of more than `max_step` {options.max_step:g} usual steps"),
     )
-    return [f"sequences end at {count} {what}" for count, what in found if count]
+    return [f"{count} {what}{'s' * (count > 1)} {size} where sequences end" for count, what, size in found if count]

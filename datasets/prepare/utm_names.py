@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from opticornet.datasets.prepare.image_folder import absolute, images_of, subfolders
+from opticornet.datasets.prepare.image_folder import absolute, folders_of, images_in, subfolders
 from opticornet.datasets.prepare.partition import PARTS
 from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse, Source
 from opticornet.utils.errors import UserError
@@ -50,10 +50,10 @@ class UtmNames(Source):
         """
         folders = _split_folders(root)
         traverses: list[PreparedTraverse] = []
-        splits = []
+        splits, notes = [], list[str]()
         for part, folder in folders.items():
             query = next(name for name in QUERY_FOLDERS if (folder / name).is_dir())
-            pair = [_traverse(folder / role, f"{part}-{role}") for role in ("database", query)]
+            pair = [_traverse(folder / role, f"{part}-{role}", notes) for role in ("database", query)]
             if apart := _apart(name for traverse in pair for name in traverse.names):
                 pair = [_by_degrees(folder, traverse, apart) for traverse in pair]
             traverses += pair
@@ -61,7 +61,7 @@ class UtmNames(Source):
             if part == "train":
                 radii = (self.train_positive_radius, self.negative_radius)
             splits.append(PreparedSplit.of_all_rows(part, pair[0], pair[1], *radii))
-        return Prepared("metres", tuple(traverses), tuple(splits))
+        return Prepared("metres", tuple(traverses), tuple(splits), tuple(notes))
 
 
 def _split_folders(root: Path) -> dict[str, Path]:
@@ -79,8 +79,10 @@ def _split_folders(root: Path) -> dict[str, Path]:
     )
 
 
-def _traverse(folder: Path, name: str) -> PreparedTraverse:
-    images = images_of(folder)
+def _traverse(folder: Path, name: str, notes: list[str]) -> PreparedTraverse:
+    found = images_in(folder)
+    notes += found.notes(name)
+    images = found.images
     positions = np.array([_numbers(_fields(image), EASTING) for image in images])
     if (bad := np.flatnonzero(~np.isfinite(positions).all(axis=1))).size:
         raise UserError(
@@ -92,7 +94,7 @@ def _traverse(folder: Path, name: str) -> PreparedTraverse:
         images=absolute(folder, images),
         names=images,
         positions={"x": positions[:, 0], "y": positions[:, 1]},
-        sequences=[str(PurePosixPath(image).parent) for image in images],
+        sequences=folders_of(images),
     )
 
 
