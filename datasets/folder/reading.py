@@ -265,7 +265,10 @@ class _Reader:
         """With only the frames scored that the list ``score`` names and that were before."""
         if score is None:
             return traverse
-        listed = read_scored(inside_folder(self._folder, score), traverse.names, len(traverse))
+        names = traverse.names or (traverse.images and tuple(map(os.path.basename, traverse.images)))
+        if names and len(set(names)) < len(names):  # images of several folders
+            names = None
+        listed = read_scored(inside_folder(self._folder, score), names, len(traverse))
         return replace(traverse, scored=listed & traverse.is_scored)
 
     def _usable(self, described: str | None, frames: FrameTable, count: int) -> np.ndarray | None:
