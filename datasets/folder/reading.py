@@ -13,6 +13,7 @@ from opticornet.datasets.arrays import open_descriptors, split_key
 from opticornet.datasets.descriptor_files import local_features_path, read_identity
 from opticornet.datasets.folder.tables import FrameTable, read_frames, read_positives, run_bounds, write_frames
 from opticornet.datasets.geodesy import local_metres
+from opticornet.datasets.image_features import namings_of, open_image_features
 from opticornet.datasets.images.found import find_images, image_stem
 from opticornet.datasets.images.sources import ImageFiles
 from opticornet.datasets.traverse import Dataset, Split, Traverse, Units
@@ -240,7 +241,7 @@ class _Reader:
             entry = self._entry.traverses[name]
             frames = frames_of(self._folder, entry)
             images = images_of(self._folder, entry, frames)
-            descriptors, undescribed = self._descriptors(name, entry, images is not None)
+            descriptors, undescribed = self._descriptors(name, frames, images)
             self._check_rows(entry, descriptors, images, frames)
             if frames.names is not None and frames.images is None:
                 self._check_same_order(entry, frames.names, images)
@@ -257,10 +258,13 @@ class _Reader:
             )
         return self._opened[name]
 
-    def _descriptors(self, name: str, entry: TraverseEntry, has_images: bool) -> tuple[RowMatrix | None, str]:
+    def _descriptors(
+        self, name: str, frames: FrameTable, images: tuple[str, ...] | None
+    ) -> tuple[RowMatrix | None, str]:
         """The descriptors, or None and why: with images they may be extracted later."""
+        entry = self._entry.traverses[name]
         if entry.descriptors is None:
-            if has_images:
+            if images is not None:
                 return None, f"give [traverses.{name}] of {self._folder / TOML_NAME} a key descriptors and extract them"
             raise UserError(
                 f"{self._folder / TOML_NAME}: traverses.{name} has no key 'descriptors', and {entry.frames} no image "
@@ -268,9 +272,20 @@ class _Reader:
             )
         path, key = split_key(entry.descriptors)
         location = inside_folder(self._folder, str(path))
-        if has_images and not location.exists():
+        if images is not None and not location.exists():
             return None, f"{location} is not there; extract it first (mode extract, dataset {self._folder})"
+        if key is None and path.suffix.lower() in (".h5", ".hdf5"):
+            return open_image_features(location, namings_of(frames.names, images), self._names_in(path)), ""
         return open_descriptors(f"{location}:{key}" if key else location), ""
+
+    def _names_in(self, path: Path) -> set[str]:
+        """All frames and images of the traverses whose descriptors are in one file."""
+        sharing = [entry for entry in self._entry.traverses.values() if entry.descriptors == str(path)]
+        tables = [(entry, frames_of(self._folder, entry)) for entry in sharing]
+        images = [images_of(self._folder, *pair) or () for pair in tables]
+        return {
+            name for (_, frames), paths in zip(tables, images, strict=True) for name in (*(frames.names or ()), *paths)
+        }
 
     def _check_rows(
         self, entry: TraverseEntry, descriptors: RowMatrix | None, images: tuple[str, ...] | None, frames: FrameTable
