@@ -109,11 +109,11 @@ def open_image_features(path: Path, namings: Sequence[Sequence[str]], others: Co
         naming = next((naming for naming in namings if datasets.keys() >= set(naming)), None)
         if naming is None:
             raise _missing(path, max(namings, key=lambda names: len(datasets.keys() & set(names))), datasets)
-        allowed = {other for name in others for other in (name, *_endings(name))}
-        if more := [name for name in datasets if name not in allowed and name not in set(naming)]:
+        allowed = {other for name in others for other in (name, *_endings(name))} | set(naming)
+        if more := [name for name in datasets if name not in allowed]:
             raise UserError(
-                f"{path}: holds {len(more)} images that no traverse names, first {more[0]!r}; name them or write a file "
-                "without them"
+                f"{path}: holds {len(more)} images that no traverse names, first {more[0]!r}; name them, or leave them "
+                "out of the file"
             )
         return LazyRows(ImageFeatures(path, [datasets[name] for name in naming]), np.arange(len(naming)))
     except (OSError, RuntimeError, KeyError) as error:
@@ -151,6 +151,6 @@ def _missing(path: Path, naming: Sequence[str], datasets: dict[str, str]) -> Use
     missing = [name for name in naming if name not in datasets]
     there = f"it holds {len(datasets)} images, first {next(iter(datasets))!r}" if datasets else "it holds none"
     return UserError(
-        f"{path}: no descriptor of {len(missing)} of {len(naming)} images, first {missing[0]!r} ({there}); extract them "
-        "with hloc, or correct the names"
+        f"{path}: no descriptor of {len(missing)} of {len(naming)} images, first {missing[0]!r} ({there}); extract "
+        "them with hloc, or correct the names"
     )
