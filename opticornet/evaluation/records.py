@@ -62,7 +62,7 @@ class DataRecord:
 class MethodRecord:
     """How a window became an answer."""
 
-    label: str  # what tables and curves call it, e.g. "dsdnet S5 > s1+seqmatch"
+    label: str  # what tables and curves call it, e.g. "dsdnet S5, re-ranked by s1+seqmatch L5"
     pooling: str
     sequence_length: int
     filter_length: int

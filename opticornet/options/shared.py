@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Self
 
-from opticornet.inference.runs import NEWEST, SAVE_PATH, check_name
+from opticornet.inference.runs import NEWEST, SAVE_PATH, check_exp_name, check_name, run_name
 from opticornet.models.sequences import SEQUENCE_ENCODERS
 from opticornet.options.base import Options
 from opticornet.utils.options import option
@@ -92,7 +92,18 @@ class MethodOptions(RunOptions):
             return replace(self, filter_length=self.sequence_length)
         return self
 
+    @property
+    def method_name(self) -> str:
+        """What names of files call the method."""
+        return self.pooling
+
+    def new_name(self) -> str:
+        """For a run or a result that begins now."""
+        return run_name(self.method_name, self.sequence_length, self.exp_name)
+
     def check_names(self) -> None:
-        """Raise :class:`UserError` where what names a run or a result, or a run's inner folder, is a path."""
+        """Raise :class:`UserError` where what names a run or a result, or a run's inner folder, is a path, or too
+        long."""
+        check_exp_name(self.exp_name, self.method_name, self.sequence_length)
         check_name("exp_name", self.exp_name)
         check_name("save_path", self.save_path)

@@ -8,12 +8,36 @@ from typing import Any
 
 # Options that say where things are, what is written and how often it is measured: not how a query is answered.
 _SILENT = {
-    *("config", "dataset", "dataPath", "structPath", "runsPath", "savePath", "resume", "rerankResume", "plugin", "plugins"),
+    *(
+        "config",
+        "dataset",
+        "dataPath",
+        "structPath",
+        "runsPath",
+        "savePath",
+        "resume",
+        "rerankResume",
+        "plugin",
+        "plugins",
+    ),
     *("resultsPath", "report", "projector", "extractOnly", "answers", "quiet", "verbose", "label", "expName"),
     *("latencyQueries", "bootstrap", "matchMemory", "descriptors", "otherDescriptors"),
-    *("pooling", "seqL", "rerank", "rerankLength", "topK", "matcher", "index", "nprobe", "amp", "predictionsFile", "split"),
+    *(
+        "pooling",
+        "seqL",
+        "rerank",
+        "rerankLength",
+        "topK",
+        "matcher",
+        "index",
+        "nprobe",
+        "amp",
+        "predictionsFile",
+        "split",
+    ),
 }
 _OF_EVERY_MATCHER = ("reverse", "direction")  # among a matcher's options
+_NAMES = ("of the test", "of the run", "folder of the run")
 _NOTHING = object()  # equal to no value
 
 
@@ -23,28 +47,30 @@ class Facts:
 
     Attributes:
         method: its name.
+        letter: S where descriptors of sequences were searched, L where their frames were matched; before their length.
         dataset: with its split; results of two are never called by what tells them apart.
         given: the label that the user gave; empty where there is none.
         leading: what is told wherever it differs between any two results; a key that does not apply to one is absent.
         always: what its numbers cannot be read without.
         details: what is told only of results that would be called the same otherwise.
-        names: what else tells them apart then, best first.
+        names: what else tells them apart then, by what it is, best first.
     """
 
     method: str
+    letter: str
     dataset: tuple[str, str]
     given: str = ""
     leading: dict[str, str] = field(default_factory=dict)
     always: tuple[str, ...] = ()
     details: dict[str, str] = field(default_factory=dict)
-    names: tuple[str, ...] = ()
+    names: dict[str, str] = field(default_factory=dict)
 
     def label(self, told: set[str]) -> str:
         """The given label, or the method and what of it is to be told."""
         if self.given:
             return self.given
         said = {key: text for key, text in self.leading.items() if key in told and text}
-        text = " ".join([self.method, *_taken(said, "length")])
+        text = self.method + "".join(f" {self.letter}{length}" for length in _taken(said, "length"))
         if reranker := _taken(said, "reranker"):
             text += ", " + " ".join(["re-ranked by", *reranker, *_taken(said, "rerank length")])
         return _with_notes(text, (*said.values(), *self.always))
@@ -64,16 +90,21 @@ def labels(records: Sequence[Mapping[str, Any]], stems: Sequence[str]) -> list[s
     if len(facts) == 1:
         return [facts[0].given or str(_nested(records[0], "method", "label") or stems[0])]
     told = differing([one.leading for one in facts])
+    if told & {"rerank length", "candidates"}:
+        told.add("reranker")
     found = [one.label(told) for one in facts]
-    for members in alike(facts, found):
-        more = differing([facts[i].details for i in members])
-        for i in members:
-            found[i] = _with_notes(found[i], [text for key, text in facts[i].details.items() if key in more and text])
-    for number in range(max(len(one.names) for one in facts)):
-        for members in alike(facts, found):
-            for i in members:
-                found[i] = _with_notes(found[i], [name for name in facts[i].names[number : number + 1] if name])
+    tell_apart(facts, found, [one.details for one in facts])
+    for name in _NAMES:
+        tell_apart(facts, found, [{name: one.names.get(name, "")} for one in facts])
     return numbered(facts, found)
+
+
+def tell_apart(facts: Sequence[Facts], found: list[str], more: Sequence[Mapping[str, str]]) -> None:
+    """Add what differs of ``more`` to the labels in ``found`` that are the same."""
+    for members in alike(facts, found):
+        told = differing([more[i] for i in members])
+        for i in members:
+            found[i] = _with_notes(found[i], [text for key, text in more[i].items() if key in told and text])
 
 
 def differing(texts: Sequence[Mapping[str, str]]) -> set[str]:
@@ -106,15 +137,16 @@ def read_facts(record: Mapping[str, Any], stem: str) -> Facts:
     method, data = (_mapping(record.get(key)) for key in ("method", "data"))
     options, weights = _mapping(record.get("options")), _mapping(method.get("weights"))
     flags = _mapping(weights.get("flags"))
-    run = PurePath(str(weights.get("path", "")))
+    run = PurePath(str(weights.get("path", ""))).parent.parent.name
     return Facts(
         method=str(method.get("pooling") or method.get("label") or stem),
+        letter="S" if method.get("out_dims") else "L",
         dataset=(str(data.get("dataset")), str(data.get("split"))),
         given=str(options.get("label") or ""),
         leading=leading(method, data),
         always=cautions(data),
         details=details(method, data, options),
-        names=(str(options.get("expName") or ""), str(flags.get("expName") or ""), run.parent.parent.name),
+        names=dict(zip(_NAMES, (str(options.get("expName") or ""), str(flags.get("expName") or ""), run), strict=True)),
     )
 
 
@@ -123,7 +155,7 @@ def leading(method: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, str
     searched = bool(method.get("out_dims"))
     found = {"reranker": str(method.get("rerank") or ""), "precision": "bfloat16" if method.get("amp") else ""}
     if "sequence_length" in method:
-        found["length"] = f"{'S' if searched else 'L'}{method['sequence_length']}"
+        found["length"] = str(method["sequence_length"])
     if method.get("rerank"):
         found |= {"rerank length": f"L{method.get('rerank_length')}", "candidates": f"top {method.get('top_k')}"}
     if matcher := method.get("matcher"):
@@ -154,7 +186,10 @@ def details(method: Mapping[str, Any], data: Mapping[str, Any], options: Mapping
     found: dict[str, str] = {}
     told: dict[str, Any] = {}
     sources = (("", "weights"), ("re-ranked with ", "rerank_weights"))
-    for prefix, flags in (*((prefix, _mapping(_nested(method, key, "flags"))) for prefix, key in sources), ("test ", options)):
+    for prefix, flags in (
+        *((prefix, _mapping(_nested(method, key, "flags"))) for prefix, key in sources),
+        ("test ", options),
+    ):
         for flag, value in flags.items():
             if flag not in _SILENT and told.get(flag, _NOTHING) != value:
                 found[f"{prefix}{flag}"] = (prefix if flag in told else "") + _said(flag, value)

@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from opticornet.datasets.catalogue import load_dataset
 from opticornet.evaluation.answers import (
@@ -38,7 +37,6 @@ from opticornet.evaluation.scoring import (
 from opticornet.evaluation.summary import summary
 from opticornet.evaluation.validated import EncodedSide
 from opticornet.inference.load import LoadedEncoder, frames_taken
-from opticornet.inference.runs import run_name
 from opticornet.options.modes import ReportOptions, TestOptions
 from opticornet.options.shared import DataOptions
 from opticornet.steps.testing.record import method_record, plugins_of, rerank_length
@@ -174,7 +172,7 @@ def description(
         method=method_record(options, answer, data),
         options=options.record(),
         plugins=plugins_of(options, answer),
-        name=run_name(options.sequence_length, options.exp_name),
+        name=options.new_name(),
     )
 
 
@@ -230,9 +228,9 @@ def check_sizes(options: TestOptions, scene: Scene) -> None:
 
 def extract_only(options: TestOptions, scene: Scene, described: Described) -> None:
     """Write ``dbDesc``, ``qDesc`` and ``gt`` (pairs of query and correct reference window) to ``--resultsPath``."""
-    path = Path(options.results_path) / f"{run_name(options.sequence_length, options.exp_name)}.npz"
-    queries, references = scene.positives().of(torch.arange(len(scene.query)))
-    pairs = torch.stack([queries, references], dim=1).numpy()  # (E, 2)
+    path = Path(options.results_path) / f"{options.new_name()}.npz"
+    positives = scene.positives()
+    pairs = np.stack([positives.queries, positives.rows], axis=1)  # (E, 2)
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, allow_pickle=False, dbDesc=described.reference, qDesc=described.query, gt=pairs)
     print(f"descriptors: {path}")

@@ -11,7 +11,7 @@ from opticornet.datasets.catalogue import load_dataset
 from opticornet.datasets.identity import Comparison, SplitIdentity, of_data, of_run
 from opticornet.evaluation.scene import Scene
 from opticornet.inference.load import build_encoder, frames_taken
-from opticornet.inference.runs import find_run, new_run, read_flags, run_name, write_flags
+from opticornet.inference.runs import find_run, new_run, read_flags, write_flags
 from opticornet.learning.history import EpochReport, recalls_of
 from opticornet.learning.loop import Loop, LoopSettings, Progress
 from opticornet.learning.optimizers.base import trainable
@@ -63,7 +63,7 @@ def train(options: TrainOptions) -> Path:
             loop.restore(state, str(run))
         else:
             loop.start()
-            run = new_run(Path(options.runs_path), run_name(options.sequence_length, options.exp_name))
+            run = new_run(Path(options.runs_path), options.new_name())
             save_checkpoint(loop.state(), run / options.save_path / LATEST)
             write_config(run / OPTIONS_TOML, options.repeatable())
             files = {"plugins": remembered(options.plugin), "descriptors": task.descriptors.saved()}
