@@ -9,7 +9,7 @@ import numpy as np
 
 from opticornet.datasets.images.decoding import decode
 from opticornet.datasets.images.digest import digest_of, fingerprint
-from opticornet.datasets.images.found import VIDEO_SUFFIXES, find_images
+from opticornet.datasets.images.found import VIDEO_SUFFIXES, need_images, scan_images
 from opticornet.datasets.images.video import open_video
 from opticornet.datasets.labels import first_repeated
 from opticornet.utils.errors import UserError
@@ -66,7 +66,8 @@ def open_images(path: str | Path, fps: float | None = None, bayer: str = "") -> 
     if bayer and path.is_file() and is_video:
         raise UserError(f"`bayer` is for image files of raw frames and {path} is a video: leave it out")
     if path.is_dir():
-        return ImageFiles(path, find_images(path), bayer)
+        found = need_images(path, scan_images(path))
+        return ImageFiles(path, found.images, bayer, passed_over=found.note())
     if is_video:
         return open_video(path, fps)
     if path.suffix.lower() == ".txt":
@@ -101,12 +102,16 @@ def read_list(path: Path) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """Image files below ``root``, decoded with ``bayer`` and ``levels`` (``decoding.decode``)."""
+    """Image files below ``root``, decoded with ``bayer`` and ``levels`` (``decoding.decode``).
+
+    ``passed_over`` says which pictures of a folder are not among them, in words.
+    """
 
     root: Path
     names: tuple[str, ...]
     bayer: str = ""
     levels: tuple[float, float] | None = None
+    passed_over: str = ""
     max_workers: int = field(init=False, default=64)
 
     @cached_property

@@ -115,6 +115,13 @@ def test_each_image_becomes_the_row_of_its_place(photos):
     assert sorted(file.name for file in photos.parent.iterdir()) == ["out.json", "out.npy", "photos"]
 
 
+def test_pictures_of_kinds_that_are_not_read_are_counted(photos, capsys):
+    for name in ("a.heic", "b.HEIC", "c.gif", "d.jp2", "e.avif", "notes.txt", ".hidden.gif"):
+        (photos / name).touch()
+    assert len(np.load(extract(options(photos, quiet=False)))) == 10
+    assert capsys.readouterr().out.splitlines()[0] == f"{photos}: passed over 1 .avif, 1 .gif, 2 .heic, 1 .jp2"
+
+
 def test_half_and_workers_and_a_list(photos):
     whole = np.load(extract(options(photos)))
     (photos / "list.txt").write_text("4.png\n2.png\n")
