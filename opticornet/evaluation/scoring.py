@@ -24,6 +24,7 @@ from opticornet.evaluation.metrics import (
 from opticornet.evaluation.scene import Scene
 from opticornet.matching.ranking import Ranking
 from opticornet.utils.device import peak_memory_mib, processor_name
+from opticornet.utils.files import full_path
 from opticornet.utils.versions import versions
 
 WINDOW_RULE = "centred on the frame, shifted back inside its sequence"
@@ -299,7 +300,7 @@ def side_record(side: Windows, takes: FrameKind = "descriptors") -> records.Side
     if takes == "images":
         return records.SideRecord(traverse.name, traverse.images_source, len(traverse), len(side))
     descriptors = DescriptorIdentity.beside(traverse)
-    return records.SideRecord(traverse.name, traverse.source, len(traverse), len(side), descriptors)
+    return records.SideRecord(traverse.name, full_path(traverse.source), len(traverse), len(side), descriptors)
 
 
 def padded(values: np.ndarray, columns: int, fill: float | bool) -> np.ndarray:
