@@ -54,7 +54,7 @@ NOT_NEEDED = frozenset(
         *(f"{of}{axis}" for of in ("vrsr", "bwrss", "barss") for axis in "xyz"),
     )
 )
-FRAME_COLUMNS = ("name", "x", "y", "z", "frame", "lat", "lon", "sequence", "timestamp", "image")
+FRAME_COLUMNS = ("name", "x", "y", "z", "frame", "lat", "lon", "sequence", "timestamp", "image", "score", "usable")
 
 _UNIT = re.compile(r"[\[(]([^\])]*)[\])]|_(s|sec|ms|us|ns|m|deg)$")
 _NAMES = {synonym: name for name, synonyms in SYNONYMS.items() for synonym in (name, *synonyms)}
