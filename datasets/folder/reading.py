@@ -378,8 +378,8 @@ class _Reader:
         row = next(row for row, pair in enumerate(zip(stems, named, strict=True)) if len(set(pair)) > 1)
         raise UserError(
             f"{entry.root(self._folder) / str(entry.frames)}: names the images of {source} in another order (row "
-            f"{row + 1} is {names[row]!r}, image {row + 1} {os.path.basename((images or ())[row])!r}); wanted row i to be frame i, "
-            "sort the rows"
+            f"{row + 1} is {names[row]!r}, image {row + 1} {os.path.basename((images or ())[row])!r}); wanted row i to "
+            "be frame i, sort the rows"
         )
 
     def _check_same_images(self, path: Path, images: tuple[str, ...], listed_in: str | None) -> None:
