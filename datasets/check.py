@@ -243,8 +243,9 @@ def _images_report(traverse: Traverse) -> ImagesReport | None:
     """Which images are there, and what some of them are."""
     if traverse.images is None:
         return None
-    from opticornet.datasets.images.decoding import BadImageError, decode, without_warnings
+    from opticornet.datasets.images.decoding import BadImageError, without_warnings
     from opticornet.datasets.images.frames import missing_images
+    from opticornet.datasets.images.recordings import read_image
 
     missing = missing_images(traverse.images)
     gone = set(missing)
@@ -255,7 +256,7 @@ def _images_report(traverse: Traverse) -> ImagesReport | None:
     with without_warnings():
         for path in (there[number] for number in chosen):
             try:
-                height, width = decode(Path(path)).shape[:2]
+                height, width = read_image(Path(path)).shape[:2]
             except BadImageError as error:
                 bad.append((path, str(error)))
                 continue

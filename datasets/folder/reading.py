@@ -17,6 +17,7 @@ from opticornet.datasets.folder.tables import FrameTable, read_frames, run_bound
 from opticornet.datasets.geodesy import local_metres
 from opticornet.datasets.image_features import namings_of, open_image_features
 from opticornet.datasets.images.found import find_images, image_stem
+from opticornet.datasets.images.recordings import frame_exists
 from opticornet.datasets.images.sources import ImageFiles
 from opticornet.datasets.spacing import cut_at_jumps
 from opticornet.datasets.traverse import Dataset, Split, Traverse, Units
@@ -215,7 +216,7 @@ def table_images(folder: Path, table: Path, bayer: str = "") -> ImageFiles:
     images = frames_of(folder, entry).images
     if images is None:
         raise UserError(f"{table}: no image column; wanted one, or a folder of images in {folder / TOML_NAME}")
-    missing = [image for image in images if not (root / image).is_file()]
+    missing = [image for image in images if not frame_exists(root / image)]
     if missing:
         raise UserError(
             f"{table} names {len(missing)} images that do not exist, first {missing[0]!r}: names are taken relative to "
@@ -539,8 +540,8 @@ def _write_traverse(folder: Path, name: str, traverse: Traverse) -> TraverseEntr
     columns: dict[str, Any] = {}
     if traverse.names:
         columns["name"] = traverse.names
-    positions = np.where(np.isnan(traverse.positions), None, traverse.positions)  # None is an empty cell
-    columns |= dict(zip(position_names, positions.T.tolist(), strict=False))
+    for column, values in zip(position_names, traverse.positions.T.tolist(), strict=False):
+        columns[column] = ["" if np.isnan(value) else value for value in values]
     columns["sequence"] = np.unique(traverse.bounds[:, 0], return_inverse=True)[1].tolist()
     if traverse.timestamps is not None:
         columns["timestamp"] = traverse.timestamps.tolist()

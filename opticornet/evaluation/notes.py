@@ -23,7 +23,7 @@ def notes(scene: Scene) -> list[str]:
     for side in (scene.reference, scene.query):
         traverse, (reaching, largest) = side.traverse, over_jumps(side, scene.radius)
         filled = 0 if traverse.filled is None else int(traverse.filled.sum())
-        unplaced = 0 if scene.split.positives is not None else int((traverse.is_scored & ~traverse.placed).sum())
+        unplaced = 0 if scene.split.positive_radius is None else int((traverse.is_scored & ~traverse.placed).sum())
         said = (
             (unplaced, "frames without a position are neither queries nor places"),
             (side.unusable, "windows that hold unusable frames are left out (`fill_frames` fills them)"),

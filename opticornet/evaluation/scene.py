@@ -88,19 +88,18 @@ class Scene:
                 sequence too short; no query with a positive; rows that cannot be places.
         """
         require_places(dataset, split)
-        sides = (fill_frames(side, settings.filling, needs) for side in (split.reference, split.query))
-        split = replace(split, **dict(zip(("reference", "query"), sides, strict=True)))
+        reference, query = (fill_frames(side, settings.filling, needs) for side in (split.reference, split.query))
+        split = replace(split, reference=reference, query=query)
         for traverse in (split.reference, split.query):
             if "descriptors" in needs:
                 check_finite(traverse)
             if "images" in needs:
                 check_image_files(traverse)
-        need_positions = split.positives is None
-        reference, query = (
-            settings.of(traverse, length, filter_length, need_positions) for traverse in (split.reference, split.query)
-        )
-        listed = None if split.positives is None else split.positives.of(query.rows).among(reference.rows)
-        scene = cls(dataset, split, reference, query, GroundTruth(reference.positions, query.positions, listed), device)
+        need_positions = split.positive_radius is not None
+        references, queries = (settings.of(side, length, filter_length, need_positions) for side in (reference, query))
+        listed = None if split.positives is None else split.positives.of(queries.rows).among(references.rows)
+        truth = GroundTruth(references.positions, queries.positions, listed)
+        scene = cls(dataset, split, references, queries, truth, device)
         if not scene.has_positive().any():
             within = "in its table" if listed is not None else f"within {scene.radius:g} {split.units}"
             raise UserError(f"no query of split {split.name} of {dataset} has a reference {within}; check the dataset")

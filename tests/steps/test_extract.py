@@ -115,11 +115,11 @@ def test_each_image_becomes_the_row_of_its_place(photos):
     assert sorted(file.name for file in photos.parent.iterdir()) == ["out.json", "out.npy", "photos"]
 
 
-def test_pictures_of_kinds_that_are_not_read_are_counted(photos, capsys):
-    for name in ("a.heic", "b.HEIC", "c.gif", "d.jp2", "e.avif", "notes.txt", ".hidden.gif"):
-        (photos / name).touch()
-    assert len(np.load(extract(options(photos, quiet=False)))) == 10
-    assert capsys.readouterr().out.splitlines()[0] == f"{photos}: passed over 1 .avif, 1 .gif, 2 .heic, 1 .jp2"
+def test_pictures_of_other_kinds_are_counted(photos, capsys):
+    (photos / "a.heic").touch()
+    (photos / "b.GIF").touch()
+    extract(options(photos))
+    assert f"{photos}: passed over 1 .gif, 1 .heic" in capsys.readouterr().err
 
 
 def test_half_and_workers_and_a_list(photos):

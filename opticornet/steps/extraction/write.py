@@ -12,7 +12,6 @@ from tqdm import tqdm
 
 from opticornet.datasets.descriptor_files import DescriptorFiles, Progress, unfinished_path
 from opticornet.datasets.images.batches import NO_CONTRAST, ImageBatch
-from opticornet.datasets.images.sources import ImageFiles
 from opticornet.options.modes import ExtractOptions
 from opticornet.steps.extraction.encode import described_batches
 from opticornet.steps.extraction.job import ExtractionJob
@@ -35,8 +34,6 @@ def write_descriptors(job: ExtractionJob, stop: StopRequest) -> Path:
     """
     options, source, identity = job.options, job.source, job.identity()
     files = DescriptorFiles(Path(options.output), identity, options.overwrite, options.local, source.digest_of_first)
-    if isinstance(source, ImageFiles) and source.passed_over:
-        _say(options, f"{options.images}: passed over {source.passed_over}")
     if files.is_finished():
         _say(options, f"{files.output} is finished: nothing to do")
         return files.output
