@@ -30,7 +30,9 @@ class TestOptions(MethodOptions):
         choices=RERANKERS,
     )
     top_k: int = option("--topK", 20, "candidates to re-rank", minimum=1)
-    predictions_file: str = option("--predictionsFile", "", "re-rank the predictions of this results file instead")
+    predictions_file: str = option(
+        "--predictionsFile", "", "re-rank the predictions of this results file instead", path=()
+    )
     no_positive: Literal["drop", "count"] = option(
         "--noPositive", "drop", "queries without a reference in the radius", choices=("drop", "count")
     )

@@ -54,7 +54,7 @@ from opticornet.steps.testing.runs import (
 from opticornet.utils.device import choose_device, cpu_threads
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import atomic_path, writing
-from opticornet.utils.options import flag_of
+from opticornet.utils.options import flag_of, recorded_value
 
 
 def test(options: TestOptions) -> ResultRecord | None:
@@ -174,7 +174,9 @@ def description(
 ) -> TestDescription:
     """What the record says of the options, and of ``differences`` in what made the frame descriptors."""
     takes = frames_taken(str(answer.weights.flags.get("pooling")) if answer.weights else options.pooling)
-    data_options = {flag_of(f)[2:]: getattr(options, name) for name, f in DataOptions.flags().items()}
+    data_options = {
+        flag_of(f)[2:]: recorded_value(f, getattr(options, name)) for name, f in DataOptions.flags().items()
+    }
     data = data_record(scene, takes, data_options, differences)
     return TestDescription(
         data=data,
