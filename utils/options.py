@@ -121,7 +121,9 @@ def is_tuple(hint: Any) -> bool:
 def _converted(name: str, hint: Any, value: Any) -> Any:
     wanted = plain_type(hint)
     if is_tuple(hint):
-        if isinstance(value, str) or not isinstance(value, list | tuple):
+        if wanted is str and isinstance(value, str):  # the only one
+            return (value,)
+        if not isinstance(value, list | tuple):
             raise UserError(f"`{name}` {value!r}: wanted several values, each {_kind_in_words(wanted)}")
         return tuple(_converted(name, wanted, one) for one in value)
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):

@@ -20,13 +20,13 @@ from opticornet.datasets.images.found import find_images, image_stem
 from opticornet.datasets.images.recordings import frame_exists
 from opticornet.datasets.images.sources import ImageFiles
 from opticornet.datasets.spacing import cut_at_jumps
+from opticornet.datasets.split_names import check_split_name
 from opticornet.datasets.traverse import Dataset, Split, Traverse, Units
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import atomic_path, write_text
 from opticornet.utils.mapped import RowMatrix
 
 TOML_NAME = "dataset.toml"
-SPLIT_NAMES = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
@@ -128,13 +128,15 @@ def read_toml(folder: Path) -> FolderEntry:
         if traverse.max_step is not None and not 0 < traverse.max_step < float("inf"):
             raise UserError(f"{path}: traverses.{name}.max_step is {traverse.max_step:g}; wanted a number above 0")
     for name, split in splits.items():
-        if name not in SPLIT_NAMES:
-            raise UserError(f"{path}: splits.{name} is unknown; splits are {', '.join(SPLIT_NAMES)}")
+        check_split_name(str(path), name)
         for role in (split.reference, split.query):
             if role not in traverses:
                 raise UserError(f"{path}: splits.{name} names traverse {role!r}; there are {', '.join(traverses)}")
-        if (split.positive_radius is None) == (split.positives is None):
-            raise UserError(f"{path}: splits.{name} needs positive_radius or positives, one of the two")
+        if split.positive_radius is not None and split.positives is not None:
+            raise UserError(
+                f"{path}: splits.{name} has positive_radius and positives; give one of the two, or neither where "
+                "nothing is known of the correct references"
+            )
     return FolderEntry(_checked_value(path, "name", document.get("name", folder.name), str), units, traverses, splits)
 
 
@@ -243,15 +245,19 @@ class _Reader:
     def __init__(self, folder: Path, entry: FolderEntry) -> None:
         self._folder, self._entry = folder, entry
         self._opened: dict[str, _OpenTraverse] = {}
+        self._references: dict[tuple[str, tuple[int, int], str | None], Traverse] = {}  # one for all that search it
 
     def split(self, name: str) -> Split:
         entry = self._entry.splits[name]
         origin = self._origin(entry.reference)
         reference = self._traverse(entry.reference, origin)
-        query = self._traverse(entry.query, origin)
+        has_truth = entry.positive_radius is not None or entry.positives is not None
+        query = self._traverse(entry.query, origin, None if has_truth else reference.positions.shape[1])
         unequal_rows = None
         if self._by_rows(entry.reference) and self._by_rows(entry.query) and len(reference) != len(query):
-            unequal_rows = None if entry.rows_are_places or entry.positives else (len(reference), len(query))
+            unequal_rows = (
+                None if entry.rows_are_places or entry.positive_radius is None else (len(reference), len(query))
+            )
         reference = self._scored(reference, entry.reference_score)
         query = self._scored(query, entry.query_score)
         reference_rows = self._rows(name, "reference_rows", entry.reference_rows, reference)
@@ -266,7 +272,9 @@ class _Reader:
             positives = table.of(np.arange(*query_rows)).cut(*reference_rows)
         return Split(
             name=name,
-            reference=reference.cut(*reference_rows),
+            reference=self._references.setdefault(
+                (entry.reference, reference_rows, entry.reference_score), reference.cut(*reference_rows)
+            ),
             query=query.cut(*query_rows),
             positive_radius=entry.positive_radius,
             negative_radius=entry.negative_radius,
@@ -408,7 +416,8 @@ class _Reader:
         lat_lon = self._open(name).frames.lat_lon
         return None if lat_lon is None else lat_lon[int(np.argmax(np.isfinite(lat_lon[:, 0])))]
 
-    def _traverse(self, name: str, origin: np.ndarray | None) -> Traverse:
+    def _traverse(self, name: str, origin: np.ndarray | None, unplaced: int | None = None) -> Traverse:
+        """A traverse; with ``unplaced``, one that may have no positions, which are then NaN of that many columns."""
         opened = self._open(name)
         entry, count, frames = self._entry.traverses[name], opened.count, opened.frames
         described = None
@@ -422,7 +431,7 @@ class _Reader:
         traverse = Traverse(
             name=name,
             descriptors=opened.descriptors,
-            positions=self._positions(name, frames, count, origin),
+            positions=self._positions(name, frames, count, origin, unplaced),
             units=self._entry.units,
             bounds=bounds,
             names=frames.names,
@@ -453,13 +462,19 @@ class _Reader:
             raise UserError(f"{path}: shape {features.shape}; wanted ({count}, R, C), one row per row of {descriptors}")
         return features
 
-    def _positions(self, name: str, frames: FrameTable, count: int, origin: np.ndarray | None) -> np.ndarray:
+    def _positions(
+        self, name: str, frames: FrameTable, count: int, origin: np.ndarray | None, unplaced: int | None
+    ) -> np.ndarray:
         """(N, P) in the dataset's units."""
         columns = frames.position_columns
+        if not columns and unplaced is not None and self._entry.units == "metres":
+            return np.full((count, unplaced), np.nan)
         in_frames = columns in ((), ("frame",))
         if in_frames != (self._entry.units == "frames"):
             found = f"columns {', '.join(columns)}" if columns else "no position columns"
             wanted = "x, y or lat, lon" if self._entry.units == "metres" else "a frame column or none"
+            if not columns:
+                wanted += " (a query may have none where its split has neither positive_radius nor positives)"
             raise UserError(
                 f"{self._folder / TOML_NAME}: units are {self._entry.units}, but traverse {name} has {found}; "
                 f"wanted {wanted}"
@@ -543,8 +558,9 @@ def _write_traverse(folder: Path, name: str, traverse: Traverse) -> TraverseEntr
     columns: dict[str, Any] = {}
     if traverse.names:
         columns["name"] = traverse.names
-    for column, values in zip(position_names, traverse.positions.T.tolist(), strict=False):
-        columns[column] = ["" if np.isnan(value) else value for value in values]
+    positions = np.where(np.isnan(traverse.positions), None, traverse.positions)  # None is an empty cell
+    if traverse.placed.any():
+        columns |= dict(zip(position_names, positions.T.tolist(), strict=False))
     columns["sequence"] = np.unique(traverse.bounds[:, 0], return_inverse=True)[1].tolist()
     if traverse.timestamps is not None:
         columns["timestamp"] = traverse.timestamps.tolist()

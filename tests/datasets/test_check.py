@@ -116,8 +116,18 @@ def test_spacing_beyond_the_radius_and_queries_without_positive(tmp_path):
 
 
 def test_no_positive_at_all(tmp_path):
-    report = check(tmp_path, query=drive("b", 25, shift=1e4))
-    assert report.errors == ("test: no query has a positive; check positions, rows and radius",)
+    report = check(tmp_path, query=drive("b", 25, shift=1e4))  # may be asked on purpose: it is answered without recall
+    assert report.errors == ()
+    assert report.warnings == ("test: no query has a positive; check positions, rows and radius",)
+
+
+def test_no_ground_truth(tmp_path):
+    unplaced = replace(drive("b", 25), positions=np.full((25, 2), np.nan))
+    report = check(tmp_path, positive_radius=None, query=unplaced)
+    assert report.errors == ()
+    assert report.warnings == ("test: no ground truth: it can be answered, not scored or trained on",)
+    assert report.splits[0].without_positive is None
+    assert "  test: no ground truth" in render(report)
 
 
 def test_table_of_positives(tmp_path):

@@ -114,6 +114,15 @@ def test_latitude_beside_metres_is_refused(tmp_path):
     assert "the same kind of position" in refused(latlon_folder(tmp_path, "x,y", ["1,2"] * 8))
 
 
+def test_splits_of_any_names_share_a_reference_that_they_have_in_common(tmp_path):
+    rain = GOOD[GOOD.index("[splits.test]") :].replace("splits.test", "splits.test-rain")
+    night = rain.replace("rain", "night") + "reference_rows = [0, 5]\n"
+    splits = load_folder(make(tmp_path, GOOD + rain + night)).splits
+    assert list(splits) == ["test", "test-rain", "test-night"]
+    assert splits["test"].reference is splits["test-rain"].reference
+    assert len(splits["test-night"].reference) == 5
+
+
 def test_positives_table_follows_the_cut(tmp_path):
     toml = GOOD.replace("positive_radius = 1", 'positives = "p.csv"')
     toml += "reference_rows = [2, 6]\nquery_rows = [1, 8]\n"
@@ -144,8 +153,9 @@ def test_only_the_files_of_the_wanted_splits_are_opened(tmp_path):
         ('"frames"', '"feet"', "units is 'feet'; wanted"),
         ('units = "frames"', "", "units is None; wanted"),
         ('query = "winter"', 'query = "autumn"', "names traverse 'autumn'; there are summer, winter"),
-        ("splits.test", "splits.tset", "splits.tset is unknown; splits are train, val, test"),
-        ("positive_radius = 1", "", "needs positive_radius or positives, one of the two"),
+        ("splits.test", "splits.all", "a split cannot be called 'all'"),
+        ("splits.test", 'splits."a/b"', "a split cannot be called 'a/b'"),
+        ("positive_radius = 1", 'positive_radius = 1\npositives = "p.csv"', "has positive_radius and positives"),
         ("positive_radius = 1", 'positive_radius = "1"', "splits.test.positive_radius is '1'; wanted a number"),
         ("positive_radius = 1", "positive_radius = true", "is True; wanted a number"),
         ("positive_radius = 1", "positive_radius = 1\nquery_rows = [1]", "wanted two whole numbers [start, stop]"),
