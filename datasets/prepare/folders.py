@@ -67,8 +67,8 @@ class Folders(DriveOptions, Source):
         recordings = recordings_in(root)
         names = _traverse_names(root, self.reference, self.query, tuple(recordings))
         found = [_frames(root, name, recordings.get(name), self) for name in names]
-        used = frozenset(recordings[name].name for name, (_, recording) in zip(names, found, strict=True) if recording)
-        files = PositionFiles(root, self.ignore_files, used)
+        others = [recordings[name] for name, (_, recording) in zip(names, found, strict=True) if recording]
+        files = PositionFiles(root, self.ignore_files, (*others, *self._lists(names)))
         tables = [files.of(name, inside.others) for name, (inside, _) in zip(names, found, strict=True)]
         files.check_rest((*names, *recordings))
         drives = [
@@ -133,6 +133,9 @@ class Folders(DriveOptions, Source):
             raise UserError("`topic` changes nothing: no drive is a ROS bag; leave it out")
         if self.position_topic and not bags:
             raise UserError("`position_topic` changes nothing: there is no ROS bag; leave it out")
+
+    def _lists(self, names: tuple[str, ...]) -> tuple[Path, ...]:
+        return tuple(Path(self.frame_list.replace("{traverse}", name)) for name in names) if self.frame_list else ()
 
     def _check_ignored(self, drives: list[Drive]) -> None:
         there = {column.casefold() for drive in drives for column in drive.ignored}

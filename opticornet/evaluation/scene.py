@@ -88,19 +88,18 @@ class Scene:
                 sequence too short; rows that cannot be places.
         """
         require_places(dataset, split)
-        sides = (fill_frames(side, settings.filling, needs) for side in (split.reference, split.query))
-        split = replace(split, **dict(zip(("reference", "query"), sides, strict=True)))
+        reference, query = (fill_frames(side, settings.filling, needs) for side in (split.reference, split.query))
+        split = replace(split, reference=reference, query=query)
         for traverse in (split.reference, split.query):
             if "descriptors" in needs:
                 check_finite(traverse)
             if "images" in needs:
                 check_image_files(traverse)
         need_positions = split.positive_radius is not None
-        reference, query = (
-            settings.of(traverse, length, filter_length, need_positions) for traverse in (split.reference, split.query)
-        )
-        listed = None if split.positives is None else split.positives.of(query.rows).among(reference.rows)
-        return cls(dataset, split, reference, query, GroundTruth(reference.positions, query.positions, listed), device)
+        references, queries = (settings.of(side, length, filter_length, need_positions) for side in (reference, query))
+        listed = None if split.positives is None else split.positives.of(queries.rows).among(references.rows)
+        truth = GroundTruth(references.positions, queries.positions, listed)
+        return cls(dataset, split, references, queries, truth, device)
 
     @property
     def radius(self) -> float:

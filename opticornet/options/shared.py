@@ -68,7 +68,7 @@ class MethodOptions(RunOptions):
     filter_length: int = option(
         "--seqL_filterData",
         0,
-        "drop frames whose centred window of this many frames leaves their sequence; 0: keep all (msls: --seqL)",
+        "drop frames whose window of this many frames leaves their sequence; 0: keep all (msls: --seqL)",
     )
     windows: Literal["centred", "trailing"] = option(
         "--windows", "centred", "a frame's window: around it, or ending at it", choices=("centred", "trailing")

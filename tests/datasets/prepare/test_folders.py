@@ -417,3 +417,13 @@ def test_filling_across_the_180th_meridian(tmp_path):
     pair(tmp_path, tables=table("name,lat,lon", [row for row in degrees if not 8 <= row[0] < 14]))
     lon = read(tmp_path, gap=0, fractions=(0, 0, 1), fill_positions=True).traverses[0].positions["lon"]
     np.testing.assert_allclose(lon, [row[2] for row in degrees], atol=1e-9)
+
+
+def test_a_list_of_frames_beside_a_drive_holds_no_positions(tmp_path):
+    pair(tmp_path)
+    for name in ("ref", "query"):
+        (tmp_path / f"{name}.txt").write_text("\n".join(numbered(10)))
+    prepared = read(tmp_path, gap=0, frame_list=str(tmp_path / "{traverse}.txt"))
+    assert [len(traverse) for traverse in prepared.traverses] == [10, 10]
+    with pytest.raises(UserError, match=r"ref.txt: "):
+        read(tmp_path, gap=0)
