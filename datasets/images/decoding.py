@@ -8,7 +8,6 @@ import numpy as np
 from opticornet.datasets.images.bayer import demosaic
 from opticornet.utils.extras import needs_extra
 
-
 DEEP = ("I", "F")  # how Pillow's modes of 16 bits, 32 bits and floating point begin
 
 

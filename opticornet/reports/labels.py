@@ -26,7 +26,7 @@ _SILENT = {
         "pooling",
         "seqL",
         "rerank",
-        "rerankLength",
+        "rerankSeqL",
         "topK",
         "matcher",
         "index",

@@ -54,6 +54,7 @@ from opticornet.utils.device import choose_device, cpu_threads
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import atomic_path, writing
 from opticornet.utils.options import flag_of
+from opticornet.utils.program import refuse_several_processes
 
 
 def test(options: TestOptions) -> ResultRecord | None:
@@ -62,6 +63,7 @@ def test(options: TestOptions) -> ResultRecord | None:
     Raises:
         UserError: bad options, data or weights.
     """
+    refuse_several_processes()
     options, run = resolve(options)
     options = options.completed()
     check_test_options(options)
@@ -79,6 +81,7 @@ def answer_and_score(options: TestOptions, runs: Runs) -> ResultRecord | None:
     """Answer every query of the split, score the answers and save what was asked for; as :func:`test`, whose options
     are already checked, and whose runs are found."""
     scene = open_scene(options, runs)
+    options = with_candidates(options, len(scene.reference))
     single = None if runs.single is None else load_single_frames(options, scene, runs.single)
     searched = load_searched(options, scene, runs.method) if options.searches else None
     differences = check_descriptors(options, scene, runs, searched, single)
@@ -118,6 +121,13 @@ def open_scene(options: TestOptions, runs: Runs) -> Scene:
     scene = Scene.of(dataset.name, split, options.sequence_length, options.filter_length, device, needs)
     check_sizes(options, scene)
     return scene
+
+
+def with_candidates(options: TestOptions, references: int) -> TestOptions:
+    """The options with no more candidates than there are references, where the user did not say how many."""
+    if "top_k" in options.given:
+        return options
+    return replace(options, top_k=min(options.top_k, references))
 
 
 def search_answer(options: TestOptions, scene: Scene, described: Described) -> Answer:
@@ -220,7 +230,8 @@ def check_test_options(options: TestOptions) -> None:
 
 def check_sizes(options: TestOptions, scene: Scene) -> None:
     """Raise :class:`UserError` where more candidates, longer windows or other features are asked for than there are."""
-    if (options.rerank or options.predictions_file) and options.top_k > len(scene.reference):
+    reorders = bool(options.rerank or options.predictions_file)
+    if reorders and "top_k" in options.given and options.top_k > len(scene.reference):
         raise UserError(f"`top_k` {options.top_k} is above the {len(scene.reference)} references; choose fewer")
     if options.rerank:
         scene.with_length(rerank_length(options), "rerank_length")
