@@ -43,6 +43,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "query": ("queries", "queryname", "queryid"),
     "first": ("firstreference", "firstref"),
     "last": ("lastreference", "lastref"),
+    "reference": ("references", "ref", "referencename", "referenceid"),
 }
 # Columns that are understood, say nothing of which frame or place a row is, and are not needed.
 NOT_NEEDED = frozenset(

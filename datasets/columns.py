@@ -51,7 +51,7 @@ class Columns:
             UserError: a cell that is not a finite number.
         """
         cells = self.cells[name]
-        missing = np.array([empty and cell.lower() in EMPTY_CELLS for cell in cells], bool)
+        missing = np.array([empty and is_empty(cell) for cell in cells], bool)
         try:
             values = np.array(np.where(missing, "nan", cells), np.float64)
         except ValueError:
@@ -110,6 +110,11 @@ class Columns:
         """Some rows."""
         cells = {name: [column[row] for row in rows] for name, column in self.cells.items()}
         return Columns(self.path, cells, tuple(self.lines[row] for row in rows), self.headers, self.ignored)
+
+
+def is_empty(cell: str) -> bool:
+    """Whether a cell says that there is no value."""
+    return cell.lower() in EMPTY_CELLS
 
 
 def read_columns(path: Path, needed: tuple[str, ...] = ()) -> Columns:

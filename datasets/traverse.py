@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from opticornet.datasets.positives import Positives
 from opticornet.utils.errors import UserError
 from opticornet.utils.mapped import RowMatrix
 
@@ -143,8 +144,7 @@ class Split:
             where ``positives`` says what is correct instead.
         negative_radius: training: negatives lie beyond it (exclusive); of ``positives``, in reference rows. None where
             the split is never trained on.
-        positives: explicit table instead of a radius, or None: (N_query, 2) int64, the half-open range of correct
-            reference rows of each query (rows of the cut); an empty range means no positive.
+        positives: instead of a radius, the correct reference rows of each query (rows of the cut); or None.
     """
 
     name: str
@@ -152,7 +152,7 @@ class Split:
     query: Traverse
     positive_radius: float | None
     negative_radius: float | None = None
-    positives: np.ndarray | None = None
+    positives: Positives | None = None
 
     @property
     def units(self) -> Units:

@@ -176,8 +176,3 @@ class Windows:
 def _require(kept: np.ndarray, otherwise: str) -> None:
     if not kept.any():
         raise UserError(otherwise)
-
-
-def kept_ranges(table: np.ndarray, reference: Windows, query: Windows) -> np.ndarray:
-    """A split's positives table in terms of windows: (M_query, 2) half-open ranges over ``reference.rows``."""
-    return np.searchsorted(reference.rows, table[query.rows])

@@ -11,7 +11,8 @@ import numpy as np
 
 from opticornet.datasets.arrays import open_descriptors, split_key
 from opticornet.datasets.descriptor_files import local_features_path, read_identity
-from opticornet.datasets.folder.tables import FrameTable, read_frames, read_positives, run_bounds, write_frames
+from opticornet.datasets.folder.positives import read_positives, write_positives
+from opticornet.datasets.folder.tables import FrameTable, read_frames, run_bounds, write_frames
 from opticornet.datasets.geodesy import local_metres
 from opticornet.datasets.images.found import find_images, image_stem
 from opticornet.datasets.images.sources import ImageFiles
@@ -225,7 +226,7 @@ class _Reader:
                 query.names or len(query),
                 reference.names or len(reference),
             )
-            positives = np.clip(table[slice(*query_rows)], *reference_rows) - reference_rows[0]
+            positives = table.of(np.arange(*query_rows)).cut(*reference_rows)
         return Split(
             name=name,
             reference=reference.cut(*reference_rows),
@@ -427,7 +428,7 @@ def write_dataset(folder: str | Path, dataset: Dataset) -> None:
         positives = None
         if split.positives is not None:
             positives = f"{name}-positives.csv"
-            _write_positives(folder / positives, split, split.positives)
+            write_positives(folder / positives, split.positives, split.query.names, split.reference.names)
         splits[name] = SplitEntry(
             reference=f"{name}-reference",
             query=f"{name}-query",
@@ -460,18 +461,6 @@ def _write_traverse(folder: Path, name: str, traverse: Traverse) -> TraverseEntr
         columns["image"] = [os.path.abspath(image) for image in traverse.images]
     write_frames(folder / f"{name}.csv", columns)
     return TraverseEntry(None if descriptors is None else f"{name}.npy", f"{name}.csv")
-
-
-def _write_positives(path: Path, split: Split, ranges: np.ndarray) -> None:
-    query_labels = split.query.names or range(len(split.query))
-    reference_labels = split.reference.names or range(len(split.reference))
-    listed = [(q, low, high - 1) for q, (low, high) in enumerate(ranges.tolist()) if low < high]
-    columns = {
-        "query": [query_labels[query] for query, _, _ in listed],
-        "first": [reference_labels[first] for _, first, _ in listed],
-        "last": [reference_labels[last] for _, _, last in listed],
-    }
-    write_frames(path, columns)
 
 
 def _given_keys(entry: TraverseEntry | SplitEntry) -> dict[str, Any]:

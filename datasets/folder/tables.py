@@ -1,4 +1,4 @@
-"""The tables beside a descriptor file: frames (one row per frame) and positives (one row per query)."""
+"""The tables beside a descriptor file: one row per frame."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -12,8 +12,6 @@ from opticornet.datasets.columns import read_known_columns
 from opticornet.datasets.labels import first_repeated
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import atomic_path
-
-POSITIVE_COLUMNS = ("query", "first", "last")
 
 
 @dataclass(frozen=True)
@@ -83,59 +81,6 @@ def write_frames(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(zip(*columns.values(), strict=True))
-
-
-def read_positives(path: Path, query: tuple[str, ...] | int, reference: tuple[str, ...] | int) -> np.ndarray:
-    """Read a table of correct references: CSV with columns query, first, last, one row per query, both ends correct.
-
-    Values are frame names where the traverse has names, else row numbers from 0 of the whole traverse. A query
-    that is not listed, or whose first and last are empty, has no positive.
-
-    Args:
-        query, reference: the frame names of each traverse, or its number of frames where it has no names.
-
-    Returns:
-        (N_query, 2) int64, the half-open range ``[first, last + 1)`` of correct reference rows; (0, 0) for none.
-    """
-    columns = read_known_columns(path, POSITIVE_COLUMNS)
-    if missing := [name for name in POSITIVE_COLUMNS if name not in columns]:
-        raise UserError(f"{path}: no column {missing[0]}; a positives table has query, first, last")
-    query_rows, reference_rows = _RowFinder(path, "query", query), _RowFinder(path, "reference", reference)
-    positives = np.zeros((query_rows.count, 2), np.int64)
-    seen = set()
-    cells = (columns[column] for column in POSITIVE_COLUMNS)
-    for query_label, first, last, line in zip(*cells, columns.lines, strict=True):
-        row = query_rows.find(query_label, line)
-        if row in seen:
-            raise UserError(f"{path}: query {query_label!r} is listed twice, again in line {line}")
-        seen.add(row)
-        if not first and not last:
-            continue
-        low, high = reference_rows.find(first, line), reference_rows.find(last, line)
-        if low > high:
-            raise UserError(f"{path}: line {line}: first {first!r} comes after last {last!r}")
-        positives[row] = low, high + 1
-    return positives
-
-
-class _RowFinder:
-    """Turns the labels of a positives table into rows."""
-
-    def __init__(self, path: Path, role: str, frames: tuple[str, ...] | int) -> None:
-        self._path, self._role = path, role
-        # None where rows are named by their numbers
-        self._rows = None if isinstance(frames, int) else {name: row for row, name in enumerate(frames)}
-        self.count = frames if isinstance(frames, int) else len(frames)
-
-    def find(self, label: str, line: int) -> int:
-        if self._rows is not None:
-            row = self._rows.get(label, -1)
-        else:
-            row = int(label) if label.isascii() and label.isdigit() else -1
-        if not 0 <= row < self.count:
-            wanted = f"a row from 0 to {self.count - 1}" if self._rows is None else "one of its frame names"
-            raise UserError(f"{self._path}: line {line}: no {self._role} frame {label!r}; wanted {wanted}")
-        return row
 
 
 def run_bounds(labels: np.ndarray) -> np.ndarray:

@@ -40,7 +40,8 @@ def find_levels(sources: Sequence[ImageSource]) -> Levels | None:
     values = values[np.isfinite(values)]
     if not len(values):
         return None
-    low, high = np.percentile(values, [CLIPPED, 100 - CLIPPED]).tolist()
+    low = float(np.percentile(values, CLIPPED, method="lower"))
+    high = float(np.percentile(values, 100 - CLIPPED, method="higher"))
     return Levels(low, high if high > low else low + 1)
 
 

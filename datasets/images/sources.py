@@ -33,6 +33,10 @@ class ImageSource(Protocol):
     @property
     def max_workers(self) -> int: ...
 
+    def digest_of_first(self, count: int) -> str | None:
+        """The digest that the first ``count`` images alone would have; None where that cannot be told."""
+        ...
+
     def read(self, index: int, grey: bool = False) -> np.ndarray:
         """Decode image ``index``: uint8 (H, W, 3) RGB, or with ``grey`` its luma (H, W).
 
@@ -97,7 +101,7 @@ def read_list(path: Path) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """Image files below ``root``; for ``bayer`` and ``levels`` see :func:`opticornet.datasets.images.decoding.decode`."""
+    """Image files below ``root``, decoded with ``bayer`` and ``levels`` (``decoding.decode``)."""
 
     root: Path
     names: tuple[str, ...]
@@ -109,6 +113,9 @@ class ImageFiles:
     def digest(self) -> str:
         """Of names, sizes and a few bytes of each file (:func:`fingerprint`); asked for first, it reads them all."""
         return digest_of(f"{name}\t{fingerprint(self.root / name)}" for name in self.names)
+
+    def digest_of_first(self, count: int) -> str:
+        return ImageFiles(self.root, self.names[:count]).digest
 
     def read(self, index: int, grey: bool = False) -> np.ndarray:
         return decode(self.root / self.names[index], self.bayer, grey, self.levels)

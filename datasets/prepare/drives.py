@@ -1,5 +1,6 @@
 """One drive of one's own: a folder of images, perhaps with positions, as the frames of a traverse."""
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,8 +10,10 @@ from opticornet.datasets.geodesy import local_metres
 from opticornet.datasets.images.found import FoundImages
 from opticornet.datasets.prepare.holes import Sequences, inside, sequences_of
 from opticornet.datasets.prepare.image_folder import absolute, folders_of, listed_rows
-from opticornet.datasets.prepare.places import Places, read_places
+from opticornet.datasets.prepare.image_times import Clock
+from opticornet.datasets.prepare.places import Places, exif_places, read_places
 from opticornet.datasets.prepare.prepared import PreparedTraverse
+from opticornet.datasets.prepare.times import SECONDS
 from opticornet.utils.options import Choice, option
 
 
@@ -22,6 +25,18 @@ class DriveOptions(Choice):
         "--frameList", "", "take the frames named in this file, one per line; {traverse} stands for the traverse"
     )
     ignore_columns: tuple[str, ...] = option("--ignoreColumns", (), "columns of tables of positions to leave out")
+    clock_offset: float | None = option(
+        "--clockOffset",
+        None,
+        "seconds added to the images' times, to give those of their positions",
+        minimum=-math.inf,
+    )
+    time_unit: str = option(
+        "--timeUnit",
+        "",
+        "of the images' times (file names, times.txt); default: what they show",
+        choices=tuple(SECONDS),
+    )
     reach: float = option("--reach", 1.0, "seconds to the nearest pose beyond which an image is left out")
     frozen_fix: int = option(
         "--frozenFix",
@@ -36,14 +51,24 @@ class DriveOptions(Choice):
         "--maxStep", 5.0, "usual steps, of position or time, beyond which a sequence ends; 0: none"
     )
 
+    @property
+    def clock(self) -> Clock:
+        return Clock(self.time_unit, self.clock_offset)
+
 
 @dataclass(frozen=True)
 class Drive:
-    """A drive as read; ``ignored`` are columns that were left out because they were named."""
+    """A drive as read.
+
+    Attributes:
+        ignored: columns that were left out because they were named.
+        timed: whether the images' times were asked for.
+    """
 
     traverse: PreparedTraverse
     notes: tuple[str, ...]
     ignored: tuple[str, ...]
+    timed: bool
 
 
 def read_drive(folder: Path, found: FoundImages, file: Path | None, options: DriveOptions) -> Drive:
@@ -75,12 +100,16 @@ def read_drive(folder: Path, found: FoundImages, file: Path | None, options: Dri
     )
     notes = [f"passed over {found.note()}"] if found.note() else []
     notes += [*_left_out(places, filled), *_ends(sequences, options)]
-    return Drive(traverse, tuple(f"{name}: {note}" for note in notes), places.ignored)
+    return Drive(traverse, tuple(f"{name}: {note}" for note in notes), places.ignored, places.timed)
 
 
 def _places(folder: Path, images: tuple[str, ...], file: Path | None, options: DriveOptions) -> Places:
     if file is not None:
-        return read_places(file, images, folder, options.reach, options.frozen_fix, options.ignore_columns)
+        return read_places(
+            file, images, folder, options.reach, options.frozen_fix, options.ignore_columns, options.clock
+        )
+    if (places := exif_places(images, folder, options.frozen_fix, options.clock)) is not None:
+        return places
     numbers = {"frame": np.arange(len(images))}
     how = "the number of the image in natural order, as no file of positions is beside or in the folder"
     return Places(numbers, np.ones(len(images), bool), how)

@@ -2,7 +2,7 @@
 
 <root>/<traverse>/*.jpg
 <root>/<traverse>.csv                     columns lat, lon or x, y[, z] or frame; name or timestamp; sequence
-<root>/<traverse>.{tum,kitti,txt}         or a trajectory: "tum" or "kitti", told apart by the numbers per line
+<root>/<traverse>.{gpx,nmea,tum,kitti,txt}  or a track: opticornet.datasets.prepare.tracks
 <root>/<traverse>/gps.csv                 or one of these in the folder
 
 Folders in a traverse's folder are sequences of their own.
@@ -106,6 +106,15 @@ class Folders(DriveOptions, Source):
         there = {column.casefold() for drive in drives for column in drive.ignored}
         if absent := [name for name in self.ignore_columns if name.strip().casefold() not in there]:
             raise UserError(f"`ignore_columns` {', '.join(absent)}: no table of positions has such a column")
+        if not any(drive.timed for drive in drives):
+            if self.clock_offset is not None:
+                raise UserError(
+                    "`clock_offset` changes nothing: no positions are found by the images' times; leave it out"
+                )
+            if self.time_unit:
+                raise UserError(
+                    "`time_unit` changes nothing: no positions are found by the images' times; leave it out"
+                )
 
 
 def _traverse_names(root: Path, reference: str, query: str) -> tuple[str, str]:

@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass
-from os.path import commonpath
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -49,10 +48,10 @@ def image_times(images: tuple[str, ...], folder: Path, clock: Clock = NOTHING_SA
         UserError: none of these holds a time for every image; EXIF has no time zone, and no offset is given.
     """
     offset = clock.offset_s or 0.0
-    if (listed := _times_file(images, folder)) is not None:
-        return _listed(listed, images, folder, clock.unit) + offset, listed.name
+    if (listed := _from_files(images, folder, clock.unit)) is not None:
+        return listed[0] + offset, listed[1]
     if _named_by_time(images, clock.unit):
-        return image_seconds(images, folder, clock.unit) + offset, "file names"
+        return image_seconds(images, folder, clock.unit) + offset, "the names of the images"
     exif = read_exif(tuple(str(folder / image) for image in images))
     if exif is None or np.isnan(exif.seconds).any():
         raise UserError(_no_times(images, folder, None if exif is None else exif.seconds))
@@ -61,7 +60,7 @@ def image_times(images: tuple[str, ...], folder: Path, clock: Clock = NOTHING_SA
             f"{folder}: the EXIF times of its images have no time zone; give `clock_offset`, the seconds to add to get "
             "UTC (0: they are in UTC)"
         )
-    return exif.seconds + offset, "EXIF"
+    return exif.seconds + offset, "the EXIF of the images"
 
 
 def image_seconds(names: tuple[str, ...], where: Path, unit: str = "") -> np.ndarray:
@@ -103,23 +102,44 @@ def _no_times(images: tuple[str, ...], folder: Path, exif: np.ndarray | None) ->
     return f"{folder}: the file name {bad} is no time, and no EXIF holds one; {wanted}"
 
 
-def _times_file(images: tuple[str, ...], folder: Path) -> Path | None:
-    """The file of times nearest to the images, between them and ``folder``."""
-    inner = PurePosixPath(commonpath([str(PurePosixPath("/", image).parent) for image in images])).relative_to("/")
-    for place in (inner, *inner.parents) if inner != PurePosixPath(".") else (inner,):
-        found = [path for name in TIMES_FILES if _is_narrow(path := folder / place / name)]
+def is_times_file(path: Path) -> bool:
+    """Whether a file is one of :data:`TIMES_FILES`, and no table of more than times and names."""
+    if path.name not in TIMES_FILES or not path.is_file():
+        return False
+    return max(len(row) for row in _cells(path)[0]) <= 2
+
+
+def _from_files(images: tuple[str, ...], folder: Path, unit: str) -> tuple[np.ndarray, str] | None:
+    """(N,) seconds from the file of times nearest to each image, and the files' name; None where there is no file.
+
+    Raises:
+        UserError: some of the images have one and others have not.
+    """
+    parents = [PurePosixPath(image).parent for image in images]
+    file_of = {parent: _times_file(parent, folder) for parent in set(parents)}
+    if not any(file_of.values()):
+        return None
+    if without := next((parent for parent in parents if file_of[parent] is None), None):
+        raise UserError(f"{folder / without}: no times, and other folders of {folder} have some; add {TIMES_FILES[0]}")
+    files = [file_of[parent] for parent in parents]
+    seconds = np.empty(len(images))
+    for file in {file for file in files if file is not None}:
+        rows = [row for row, one in enumerate(files) if one == file]
+        seconds[rows] = _listed(file, tuple(images[row] for row in rows), folder, unit)
+    return seconds, ", ".join(sorted({file.name for file in files if file is not None}))
+
+
+def _times_file(parent: PurePosixPath, folder: Path) -> Path | None:
+    """The file of times nearest to the images of one folder, there or above it within ``folder``."""
+    for place in (parent, *parent.parents):
+        found = [path for name in TIMES_FILES if is_times_file(path := folder / place / name)]
         if len(found) > 1:
             raise UserError(
-                f"{found[0].parent}: both {found[0].name} and {found[1].name} may say when images were taken"
+                f"{found[0].parent}: both {found[0].name} and {found[1].name} may say when images were taken; keep one"
             )
         if found:
             return found[0]
     return None
-
-
-def _is_narrow(path: Path) -> bool:
-    """Whether there is such a file, and no table of more than times and names."""
-    return path.is_file() and max(len(row) for row in _cells(path)[0]) <= 2
 
 
 def _listed(path: Path, images: tuple[str, ...], folder: Path, unit: str) -> np.ndarray:

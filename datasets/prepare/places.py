@@ -1,15 +1,21 @@
-"""Where each image of a folder was taken, from a table or a trajectory beside it."""
+"""Where each image of a folder was taken, from a table or a track beside it, or from its EXIF."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from opticornet.datasets.columns import Columns, read_known_columns
+from opticornet.datasets.columns import Columns, is_empty, read_known_columns
 from opticornet.datasets.labels import first_repeated
+from opticornet.datasets.prepare.exif import read_exif
 from opticornet.datasets.prepare.fixes import Fixes, fixes_of
 from opticornet.datasets.prepare.image_folder import rows_by_stem, stem
-from opticornet.datasets.prepare.trajectory import Trajectory, image_seconds, read_poses, time_units
+from opticornet.datasets.prepare.image_times import Clock, image_times
+from opticornet.datasets.prepare.times import FASTEST_POSES_S, seconds_of
+from opticornet.datasets.prepare.tracks import read_track
+from opticornet.datasets.prepare.tracks.recorders import read_recorder
+from opticornet.datasets.prepare.tracks.track import Track
+from opticornet.datasets.prepare.trajectory import Trajectory
 from opticornet.utils.errors import UserError
 
 
@@ -26,6 +32,7 @@ class Places:
         sequences: (N,) labels, any where not known; or None.
         seconds: (N,) float64, NaN where not known; or None.
         ignored: columns of the table that were left out because they were named.
+        timed: whether the images' own times were asked for.
     """
 
     positions: dict[str, np.ndarray]
@@ -35,6 +42,7 @@ class Places:
     sequences: np.ndarray | None = None
     seconds: np.ndarray | None = None
     ignored: tuple[str, ...] = ()
+    timed: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,20 +61,23 @@ class _Recorded:
             raise UserError(f"{path}: none of {len(positions)} rows is a fix: {', '.join(_rows_in_words(fixes))}")
         return cls(path, columns, positions, fixes)
 
-    def by_time(self, seconds: np.ndarray, image_times: np.ndarray, reach_s: float) -> Places:
-        """Interpolated at the images' times (N,)."""
+    def by_time(self, seconds: np.ndarray, times: np.ndarray, source: str, reach_s: float) -> Places:
+        """Interpolated at the images' times (N,), which are from ``source``, in words."""
         real = self.fixes.real
-        trajectory = Trajectory.of(self.path, seconds[real], self.positions[real])
-        positions, known = trajectory.at(image_times, reach_s)
+        on_globe = self.columns == ("lat", "lon")
+        recorded = _unwrapped(self.positions[real]) if on_globe else self.positions[real]
+        positions, known = Trajectory.of(self.path, seconds[real], recorded).at(times, reach_s)
+        positions = _wrapped(positions) if on_globe else positions
         reasons = [f"{self.path.name} has {reason}" for reason in _rows_in_words(self.fixes)]
         if not known.all():
             reasons.insert(0, f"{np.sum(~known)} not within {reach_s:g} s of a pose of {self.path.name}")
         return Places(
             self._by_column(np.where(known[:, None], positions, np.nan)),
             known,
-            f"{', '.join(self.columns)} of {self.path.name}, interpolated at the times in the names of the images",
+            f"{', '.join(self.columns)} of {self.path.name}, interpolated at the times in {source}",
             tuple(reasons),
-            seconds=image_times,
+            seconds=times,
+            timed=True,
         )
 
     def by_row(self, row_of: np.ndarray, how: str) -> Places:
@@ -92,35 +103,71 @@ def read_places(
     folder: Path,
     reach_s: float,
     frozen_fix: int,
-    ignore: tuple[str, ...] = (),
+    ignore: tuple[str, ...],
+    clock: Clock,
 ) -> Places:
     """Read positions for the images of a folder.
 
-    A table (``.csv``) says which image a row belongs to by ``name`` or ``image``, else by ``timestamp`` (in units
-    as in file names) against the times in the file names, else by order. A trajectory (any other suffix) does so by
-    time (tum) or by order (kitti). By time, positions are interpolated between fixes.
+    A table (``.csv``) says which image a row belongs to by ``name`` or ``image``, else by ``timestamp`` against the
+    images' times, else by order. A track (a recorder's table, or any other file) does so by time, or by order (kitti).
+    By time, positions are interpolated between fixes.
 
     Args:
         images: N names, relative to ``folder``.
         reach_s: see :meth:`opticornet.datasets.prepare.trajectory.Trajectory.at`.
         frozen_fix: see :func:`opticornet.datasets.prepare.fixes.fixes_of`.
         ignore: columns of a table that are not wanted.
+        clock: of the images.
 
     Raises:
         UserError: columns that are missing or not understood, positions of two kinds or off the globe, rows that match
             no image, as many rows as images wanted, times that do not overlap, no row that is a fix.
     """
-    if path.suffix.lower() == ".csv":
-        return _of_table(read_known_columns(path, ignore=ignore), images, folder, reach_s, frozen_fix)
-    seconds, positions = read_poses(path)
-    recorded = _Recorded.of(path, ("x", "y", "z"), positions, frozen_fix)
-    if seconds is not None:
-        return recorded.by_time(seconds, image_seconds(images, folder), reach_s)
-    _check_count(path, len(positions), images, folder)
-    return recorded.by_row(np.arange(len(images)), "row i for image i")
+    in_table = path.suffix.lower() == ".csv"
+    track = read_recorder(path) if in_table else read_track(path)
+    if track is None:
+        table = read_known_columns(path, ignore=ignore)
+        return _of_table(table, images, folder, reach_s, frozen_fix, clock)
+    return _of_track(track, images, folder, reach_s, frozen_fix, clock)
 
 
-def _of_table(table: Columns, images: tuple[str, ...], folder: Path, reach_s: float, frozen_fix: int) -> Places:
+def exif_places(images: tuple[str, ...], folder: Path, frozen_fix: int, clock: Clock) -> Places | None:
+    """Positions that photographs say of themselves; None where none does.
+
+    Their times are kept where they have a zone, or an offset is given.
+    """
+    exif = read_exif(tuple(str(folder / image) for image in images))
+    if exif is None or np.isnan(exif.degrees).all():
+        return None
+    recorded = _Recorded.of(folder, ("lat", "lon"), exif.degrees, frozen_fix)
+    places = recorded.by_row(np.arange(len(images)), "by the EXIF of the images")
+    if np.isnan(exif.seconds).any() or not (exif.zoned or clock.offset_s is not None):
+        return places
+    return replace(places, seconds=exif.seconds + (clock.offset_s or 0.0), timed=True)
+
+
+def _of_track(
+    track: Track, images: tuple[str, ...], folder: Path, reach_s: float, frozen_fix: int, clock: Clock
+) -> Places:
+    """By time, or by order where the track has no times."""
+    if track.seconds is None:
+        _check_count(track.path, len(track.positions), images, folder)
+        recorded = _Recorded.of(track.path, track.columns, track.positions, frozen_fix)
+        return recorded.by_row(np.arange(len(images)), "row i for image i")
+    times, source = image_times(images, folder, clock)
+    track = track.on_day_of(times).sorted()
+    recorded = _Recorded.of(track.path, track.columns, track.positions, frozen_fix)
+    places = recorded.by_time(track.seconds, times, source, reach_s)
+    if not track.no_fix:
+        return places
+    return replace(
+        places, reasons=(*places.reasons, f"{track.path.name} has {track.no_fix} rows that it says are no fix")
+    )
+
+
+def _of_table(
+    table: Columns, images: tuple[str, ...], folder: Path, reach_s: float, frozen_fix: int, clock: Clock
+) -> Places:
     columns = table.position_columns()
     if not columns:
         raise UserError(
@@ -130,13 +177,10 @@ def _of_table(table: Columns, images: tuple[str, ...], folder: Path, reach_s: fl
     positions = table.positions(empty=True)
     seconds, by_time = None, "timestamp" in table and "name" not in table and "image" not in table
     if "timestamp" in table:
-        seconds = table.numbers("timestamp", empty=by_time) * time_units(table["timestamp"])
+        seconds = _seconds(table, empty=by_time)
     if seconds is not None and by_time:
-        positions[np.isnan(seconds)] = np.nan
-        order = np.argsort(seconds, kind="stable")  # NaN last
-        recorded = _Recorded.of(table.path, columns, positions[order], frozen_fix)
-        times = recorded.by_time(seconds[order], image_seconds(images, folder), reach_s)
-        return replace(times, ignored=table.ignored)
+        track = Track.of(table.path, columns, positions, seconds, np.isfinite(seconds))
+        return replace(_of_track(track, images, folder, reach_s, frozen_fix, clock), ignored=table.ignored)
     rows, how = _image_rows(table, images, folder)
     row_of = np.full(len(images), -1)
     row_of[rows] = np.arange(len(rows))
@@ -150,6 +194,27 @@ def _of_table(table: Columns, images: tuple[str, ...], folder: Path, reach_s: fl
         seconds=None if seconds is None else np.where(row_of >= 0, seconds[row_of], np.nan),
         ignored=table.ignored,
     )
+
+
+def _seconds(table: Columns, empty: bool) -> np.ndarray:
+    """(N,) times of a table; with ``empty`` NaN where there is none."""
+    texts = table["timestamp"]
+    there = np.array([not (empty and is_empty(text)) for text in texts])
+    seconds = np.full(len(texts), np.nan)
+    given = [text for text, one in zip(texts, there, strict=True) if one]
+    seconds[there] = seconds_of(given, str(table.path), table.unit("timestamp"), FASTEST_POSES_S)
+    return seconds
+
+
+def _unwrapped(degrees: np.ndarray) -> np.ndarray:
+    """(M, 2) latitude and longitude, without the jump where a drive crosses the 180th meridian."""
+    return np.stack([degrees[:, 0], np.unwrap(degrees[:, 1], period=360)], axis=1)
+
+
+def _wrapped(degrees: np.ndarray) -> np.ndarray:
+    """Longitudes that left [-180, 180] put back; the others as they are."""
+    lon = degrees[:, 1]
+    return np.stack([degrees[:, 0], np.where(np.abs(lon) > 180, (lon + 180) % 360 - 180, lon)], axis=1)
 
 
 def _rows_in_words(fixes: Fixes) -> list[str]:

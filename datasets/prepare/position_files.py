@@ -5,9 +5,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from opticornet.datasets.images.found import IMAGE_SUFFIXES, OTHER_SUFFIXES, VIDEO_SUFFIXES, is_system_folder
+from opticornet.datasets.prepare.image_times import is_times_file
+from opticornet.datasets.prepare.tracks import OXTS, SUFFIXES
 from opticornet.utils.errors import UserError
 
-READ_SUFFIXES = (".csv", ".tum", ".kitti", ".txt")
+READ_SUFFIXES = (".csv", *SUFFIXES)
 # What positions are kept in, whatever the file is called.
 TRACK_SUFFIXES = frozenset(
     (
@@ -91,10 +93,13 @@ class PositionFiles:
         """
         beside = [file for file in self._files if "/" not in file and _belongs(file, drive)]
         within = [f"{drive}/{file}" for file in inside]
+        packets = sorted({file.partition(f"/{OXTS}/")[0] + f"/{OXTS}" for file in within if f"/{OXTS}/" in file})
+        within = [file for file in within if f"/{OXTS}/" not in file and not is_times_file(self._root / file)]
         within = [file for file in within if _may_hold(file) and not self._is_ignored(file)]
         within = [file for file in within if _suffix(file) in DATA_SUFFIXES or _has_word(file.rsplit("/", 1)[-1])]
         readable = [file for file in beside if _suffix(file) in READ_SUFFIXES]
         readable += [file for file in within if _suffix(file) in READ_SUFFIXES and _speaks_of_positions(file, drive)]
+        readable += packets
         if others := [file for file in (*beside, *within) if file not in readable]:
             kinds = ", ".join(READ_SUFFIXES)
             several = f", and {len(others) - 1} others" if len(others) > 1 else ""
@@ -151,7 +156,7 @@ def _belongs(file: str, drive: str) -> bool:
 
 def _speaks_of_positions(file: str, drive: str) -> bool:
     name = file.rsplit("/", 1)[-1]
-    return _suffix(file) not in (".txt",) or _has_word(name) or _belongs(name, drive)
+    return _suffix(file) not in (".txt", ".log") or _has_word(name) or _belongs(name, drive)
 
 
 def _may_hold(file: str) -> bool:

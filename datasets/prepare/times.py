@@ -61,17 +61,24 @@ def units_of(values: np.ndarray, fastest_s: float = STEP_S[0]) -> list[str]:
     low, high = values.min(), values.max()
     steps = np.diff(np.unique(values))
     step = float(np.median(steps)) if len(steps) else None
-    found = []
-    for unit, seconds in SECONDS.items():
-        dated = low * seconds >= SINCE_1970_S[0] and high * seconds <= SINCE_1970_S[1]
-        running = low >= 0 and high * seconds <= UPTIME_S
-        if step is not None:
-            shortest = 0 if unit == "s" else fastest_s  # no longer unit could be meant
-            dated = dated and step * seconds <= LONGEST_STEP_S
-            running = running and shortest <= step * seconds < STEP_S[1]
-        if dated or running:
-            found.append(unit)
-    return found
+    dated = [
+        unit
+        for unit, size in SECONDS.items()
+        if low * size >= SINCE_1970_S[0]
+        and high * size <= SINCE_1970_S[1]
+        and (step is None or step * size <= LONGEST_STEP_S)
+    ]
+    if dated and step is None:
+        return dated
+    fastest_s = STEP_S[0] if dated else fastest_s  # a clock that ran for weeks is likely at usual steps only
+    running = [
+        unit
+        for unit, size in SECONDS.items()
+        if low >= 0
+        and high * size <= UPTIME_S
+        and (step is None or (0 if unit == "s" else fastest_s) <= step * size < STEP_S[1])  # no unit is above s
+    ]
+    return [unit for unit in SECONDS if unit in dated or unit in running]
 
 
 def _decided(values: np.ndarray, where: str, fastest_s: float) -> str:

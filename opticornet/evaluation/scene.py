@@ -8,10 +8,10 @@ import torch
 from opticornet.datasets.arrays import check_finite
 from opticornet.datasets.frames import FrameSource
 from opticornet.datasets.images.frames import check_image_files
+from opticornet.datasets.positives import Positives
 from opticornet.datasets.traverse import FrameKind, Split
-from opticornet.datasets.windows import Windows, kept_ranges
+from opticornet.datasets.windows import Windows
 from opticornet.evaluation.ground_truth import GroundTruth
-from opticornet.evaluation.neighbours import Neighbours
 from opticornet.evaluation.validated import EncodedSide
 from opticornet.inference.encode import encode, frames_of
 from opticornet.models.sequences.base import SequenceEncoder
@@ -62,10 +62,10 @@ class Scene:
             if "images" in needs:
                 check_image_files(traverse)
         reference, query = (Windows.of(traverse, length, filter_length) for traverse in (split.reference, split.query))
-        table = None if split.positives is None else kept_ranges(split.positives, reference, query)
-        scene = cls(dataset, split, reference, query, GroundTruth(reference.positions, query.positions, table), device)
+        listed = None if split.positives is None else split.positives.of(query.rows).among(reference.rows)
+        scene = cls(dataset, split, reference, query, GroundTruth(reference.positions, query.positions, listed), device)
         if not scene.has_positive().any():
-            within = "in its table" if table is not None else f"within {scene.radius:g} {split.units}"
+            within = "in its table" if listed is not None else f"within {scene.radius:g} {split.units}"
             raise UserError(f"no query of split {split.name} of {dataset} has a reference {within}; check the dataset")
         return scene
 
@@ -104,11 +104,11 @@ class Scene:
         """(M,) bool: queries with a correct reference."""
         return self.truth.has_positive(self.radius)
 
-    def positives(self) -> Neighbours:
+    def positives(self) -> Positives:
         """The correct references of each query."""
-        if self.truth.table is not None:
-            return Neighbours.of_ranges(self.truth.table)
-        return Neighbours.within(self.query.positions, self.reference.positions, self.radius)
+        if self.truth.listed is not None:
+            return self.truth.listed
+        return Positives.within(self.query.positions, self.reference.positions, self.radius)
 
     def with_length(self, length: int, argument: str = "length") -> "Scene":
         """The same frames with windows of another length, which ``argument`` asked for.

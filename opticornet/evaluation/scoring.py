@@ -261,8 +261,8 @@ def scene_arrays(scene: Scene) -> dict[str, np.ndarray]:
             values = getattr(side.traverse, what)
             if values is not None:
                 arrays[f"{side_name}{what.capitalize()}"] = np.array(values, dtype=np.str_)[side.rows]
-    if scene.truth.table is not None:
-        arrays["positives"] = scene.truth.table
+    if scene.truth.listed is not None:
+        arrays["positiveOffsets"], arrays["positiveRows"] = scene.truth.listed.offsets, scene.truth.listed.rows
     return arrays
 
 

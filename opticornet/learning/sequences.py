@@ -11,9 +11,9 @@ from torch import Tensor
 
 from opticornet.datasets.frames import FrameSource
 from opticornet.datasets.identity import SplitIdentity
+from opticornet.datasets.positives import Positives
 from opticornet.datasets.windows import Windows
 from opticornet.evaluation.metrics import recall_at
-from opticornet.evaluation.neighbours import Neighbours
 from opticornet.evaluation.scene import Scene, side_of
 from opticornet.evaluation.validated import Validated
 from opticornet.inference.encode import encode
@@ -360,11 +360,10 @@ def make_miner(scene: Scene, loss: TupleLoss, n_neg: int, n_neg_sample: int = 0)
     split, query, reference = scene.split, scene.query, scene.reference
     radius = negative_radius(scene)
     if split.positives is None:
-        excluded = Neighbours.within(query.positions, reference.positions, radius)
+        excluded = Positives.within(query.positions, reference.positions, radius)
     else:  # in reference rows, as the table
-        widened = split.positives[query.rows] + np.array([-1, 1]) * math.floor(radius)
-        excluded = Neighbours.of_ranges(np.searchsorted(reference.rows, widened))
-    if int(excluded.counts().max()) == len(reference):
+        excluded = split.positives.of(query.rows).widened(math.floor(radius)).among(reference.rows)
+    if int(excluded.counts.max()) == len(reference):
         units = split.units if split.positives is None else "rows"
         raise UserError(f"a training query has no reference beyond {radius:g} {units}; lower negative_radius")
     return Miner(scene.positives(), excluded, n_neg, loss.violation, loss.squared, n_neg_sample)

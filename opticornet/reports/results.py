@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from opticornet.datasets.positives import Positives
 from opticornet.datasets.windows import window_starts
 from opticornet.evaluation.ground_truth import GroundTruth
 from opticornet.evaluation.records import load_record
@@ -57,7 +58,7 @@ class Answers:
         counted, has_positive: (M,) bool.
         candidates: (M, topK) int64 before re-ranking, or None.
         reference, query: the two sides.
-        positives: (M, 2) int64 table of correct references, or None where a radius decides.
+        positives: the correct references of each query, or None where a radius decides.
         query_sequences: (M,) int64 number of each query's sequence, or None where an older record lacks it.
     """
 
@@ -70,7 +71,7 @@ class Answers:
     candidates: np.ndarray | None
     reference: Side
     query: Side
-    positives: np.ndarray | None
+    positives: Positives | None
     query_sequences: np.ndarray | None = None
 
     def __len__(self) -> int:
@@ -237,6 +238,8 @@ def _answers(arrays: dict[str, np.ndarray], record: dict[str, Any], path: Path) 
         for key in ("counted", "hasPositive", "queryPositions", "queryRows", "querySequences")
         if key in arrays
     )
+    listed = _positives(arrays)
+    fits = fits and (listed is None or len(listed) == queries)
     fits = fits and predictions.max() < len(arrays["referencePositions"]) == len(arrays["referenceRows"])
     if not fits:
         return None, [f"the arrays beside {path.name} are of different lengths: no map, route or atlas"]
@@ -252,9 +255,17 @@ def _answers(arrays: dict[str, np.ndarray], record: dict[str, Any], path: Path) 
         candidates=arrays.get("candidates"),
         reference=sides[0],
         query=sides[1],
-        positives=arrays.get("positives"),
+        positives=listed,
         query_sequences=arrays.get("querySequences"),
     ), []
+
+
+def _positives(arrays: dict[str, np.ndarray]) -> Positives | None:
+    if "positives" in arrays:  # an older record: one half-open range per query
+        return Positives.of_ranges(arrays["positives"])
+    if "positiveOffsets" in arrays:
+        return Positives(arrays["positiveOffsets"], arrays.get("positiveRows", np.empty(0, np.int64)))
+    return None
 
 
 def _side(arrays: dict[str, np.ndarray], name: str, length: int, frames: int | None) -> Side:

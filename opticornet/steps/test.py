@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from opticornet.datasets.catalogue import load_dataset
 from opticornet.evaluation.answers import (
@@ -241,8 +240,8 @@ def check_sizes(options: TestOptions, scene: Scene) -> None:
 def extract_only(options: TestOptions, scene: Scene, described: Described) -> None:
     """Write ``dbDesc``, ``qDesc`` and ``gt`` (pairs of query and correct reference window) to ``--resultsPath``."""
     path = Path(options.results_path) / f"{options.new_name()}.npz"
-    queries, references = scene.positives().of(torch.arange(len(scene.query)))
-    pairs = torch.stack([queries, references], dim=1).numpy()  # (E, 2)
+    positives = scene.positives()
+    pairs = np.stack([positives.queries, positives.rows], axis=1)  # (E, 2)
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, allow_pickle=False, dbDesc=described.reference, qDesc=described.query, gt=pairs)
     print(f"descriptors: {path}")

@@ -8,7 +8,6 @@ from opticornet.datasets.descriptor_files import (
     DescriptorFiles,
     Progress,
     read_usable,
-    standardise,
     unfinished_path,
     usable_path,
 )
@@ -16,22 +15,9 @@ from opticornet.utils.errors import UserError
 
 
 def files(tmp_path, encoder="hog", **options):
-    return DescriptorFiles(tmp_path / "d.npy", {"encoder": encoder, "images": {"count": 3}}, **options)
-
-
-def test_standardise_is_the_plain_formula_in_any_blocks(tmp_path, monkeypatch):
-    rows = np.random.default_rng(0).normal(3, 2, (50, 4)).astype(np.float32)
-    rows[:, 2] = 0.1  # never varies
-    np.save(tmp_path / "d.npy", rows)
-    monkeypatch.setattr(descriptor_files, "BLOCK_BYTES", 7 * 4 * 8)
-    standardise(tmp_path / "d.npy", tmp_path / "s.npy")
-    wanted = np.delete((rows - rows.mean(0)) / rows.std(0), 2, axis=1)
-    wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
-    found = np.load(tmp_path / "s.npy")
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(np.delete(found, 2, axis=1), wanted, atol=1e-5)
-    np.testing.assert_array_equal(found[:, 2], 0)
-    np.testing.assert_array_equal(np.load(tmp_path / "d.npy"), rows)
+    return DescriptorFiles(
+        tmp_path / "d.npy", {"encoder": encoder, "images": {"count": 3}, "standardise": "none"}, **options
+    )
 
 
 def test_published_work_is_finished_and_another_encoder_is_refused(tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from opticornet.datasets.traverse import Traverse
-from opticornet.datasets.windows import Windows, inside, kept_ranges, window_starts
+from opticornet.datasets.windows import Windows, inside, window_starts
 from opticornet.utils.errors import UserError
 
 
@@ -60,13 +60,6 @@ def test_length_above_a_sequence_is_refused():
 def test_filter_that_leaves_nothing_is_refused():
     with pytest.raises(UserError, match=r"`filter_length` 6 leaves no frame of drive"):
         Windows.of(traverse_of([2, 5]), length=3, filter_length=6)
-
-
-def test_table_of_positives_follows_the_filter():
-    reference = Windows.of(traverse_of([7]), length=3, filter_length=3)  # keeps rows 1 to 5
-    query = Windows.of(traverse_of([4]), length=3, filter_length=3)  # keeps rows 1 and 2
-    table = np.array([[0, 1], [0, 2], [4, 7], [0, 7]])
-    assert kept_ranges(table, reference, query).tolist() == [[0, 1], [3, 5]]
 
 
 def test_trailing_windows_end_at_their_frame_and_are_moved_forward_at_a_sequences_start():

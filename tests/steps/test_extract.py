@@ -373,6 +373,120 @@ def test_other_images_are_refused(photos):
         extract(options(photos))
 
 
+@pytest.fixture
+def growing(photos):
+    """A drive of seven of the photos, one of them black, and what appends the other three, one of them white."""
+    Image.new("RGB", (64, 48)).save(photos / "1.png")
+    Image.new("RGB", (64, 48), (255, 255, 255)).save(photos / "8.png")
+    later = photos.parent / "later"
+    later.mkdir()
+    for i in (7, 8, 9):
+        (photos / f"{i}.png").rename(later / f"{i}.png")
+
+    def append():
+        for path in later.iterdir():
+            path.rename(photos / path.name)
+
+    return photos, append
+
+
+@pytest.mark.parametrize("encoder", [{"desc_type": "hog"}, {"desc_type": "resnet18", "weights": "random"}])
+def test_frames_appended_to_a_drive_are_appended_to_its_rows(growing, encoder):
+    photos, append = growing
+    encoder |= {"image_size": (32, 32)}
+    path = extract(options(photos, **encoder))
+    assert len(np.load(path)) == 7
+    append()
+    extract(options(photos, **encoder))
+    straight = extract(options(photos, "straight.npy", **encoder))
+    assert path.read_bytes() == straight.read_bytes()
+    assert usable_path(path).read_bytes() == usable_path(straight).read_bytes()
+    assert record_of(path) == record_of(straight)
+    assert len(list(photos.parent.glob("out*"))) == 3  # nothing unfinished is left
+
+
+def test_only_the_batch_that_was_not_full_and_new_images_are_encoded(growing, toy):
+    photos, append = growing
+    toy()
+    extract(options(photos))
+    append()
+    encoder = toy()
+    assert len(np.load(extract(options(photos)))) == 10
+    assert encoder.batches == 2  # images 6 to 8, and 9
+
+
+def test_appending_that_is_stopped_keeps_the_finished_rows_and_continues(growing, toy):
+    photos, append = growing
+    toy()
+    path = extract(options(photos, local=True))
+    before = path.read_bytes()
+    append()
+    toy(lambda batch: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(Interrupted, match="stopped after 9 of 10 images"):
+        extract(options(photos, local=True))
+    assert path.read_bytes() == before
+    shutil.copyfile(photos / "0.png", photos / "a.png")  # and more frames meanwhile
+    toy()
+    extract(options(photos, local=True))
+    straight = extract(options(photos, "straight.npy", local=True))
+    for ending in (".npy", "-local.npy", ".usable.npy", ".json"):
+        assert straight.with_name(f"straight{ending}").read_bytes() == path.with_name(f"out{ending}").read_bytes()
+
+
+def test_images_that_changed_or_lie_between_are_not_appended(growing):
+    photos, append = growing
+    path = extract(options(photos))
+    before = path.read_bytes()
+    append()
+    shutil.copyfile(photos / "4.png", photos / "3.png")
+    with pytest.raises(UserError, match="images count 7, now 10"):
+        extract(options(photos))
+    (photos / "3.png").rename(photos / "b.png")
+    with pytest.raises(UserError, match="images count 7, now 10"):
+        extract(options(photos))
+    assert path.read_bytes() == before
+
+
+def test_appending_to_standardised_rows_is_refused_as_every_row_changes(growing):
+    photos, append = growing
+    path = extract(options(photos, standardise="traverse"))
+    before = path.read_bytes()
+    append()
+    with pytest.raises(UserError, match=r"standardised over 7 images and there are 10 now, .*`overwrite`"):
+        extract(options(photos, standardise="traverse"))
+    assert path.read_bytes() == before
+    extract(options(photos, standardise="traverse", overwrite=True))
+    assert len(np.load(path)) == 10
+
+
+def test_appending_does_not_change_the_range_of_deep_images(thermal):
+    (thermal / "first.txt").write_text("".join(f"{i}.png\n" for i in range(6)))
+    path = extract(options(thermal, images=str(thermal / "first.txt")))
+    (thermal / "first.txt").write_text("".join(f"{i}.png\n" for i in range(10)))
+    with pytest.raises(UserError, match=r"images range \[7600.*\], now \[7601") as error:
+        extract(options(thermal, images=str(thermal / "first.txt")))
+    assert "`levels` keeps" in str(error.value)
+    low, high = record_of(path)["images"]["range"]
+    extract(options(thermal, images=str(thermal / "first.txt"), levels=(low, high)))
+    assert len(np.load(path)) == 10
+
+
+def test_a_finished_extraction_needs_nothing_to_be_writable(tunnel, monkeypatch, capsys):
+    extract(options(tunnel, skip_bad_images=True, pca=3, pca_from=str(tunnel), overwrite=True))
+
+    def refuse(*_, **__):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    for module, name in ((os, "unlink"), (os, "replace"), (os, "rename"), (os, "mkdir")):
+        monkeypatch.setattr(module, name, refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)
+    extract(options(tunnel, skip_bad_images=True, pca=3, pca_from=str(tunnel), quiet=False))
+    assert "out.npy is finished: nothing to do" in capsys.readouterr().out
+    (tunnel.parent / "out.npy.part").touch()  # left by a run that was killed at its very end
+    extract(options(tunnel, skip_bad_images=True, pca=3, pca_from=str(tunnel), quiet=False))
+    assert "out.npy is finished: nothing to do" in capsys.readouterr().out
+
+
 def test_a_full_disk_loses_nothing(photos, monkeypatch):
     reserve, calls = os.posix_fallocate, []
 
@@ -560,9 +674,9 @@ def test_a_range_shared_with_what_a_projection_is_fitted_on(thermal):
 
 
 def test_a_range_that_no_image_needs_is_refused(dataset):
-    with pytest.raises(UserError, match="`levels` changes nothing here: .* and there are none$"):
+    with pytest.raises(UserError, match=r"`levels` changes nothing here: .* and there are none$"):
         extract(options(dataset, levels=(0.0, 100.0)))
-    with pytest.raises(UserError, match="`shared_range` changes nothing here: .* none among those of the reference"):
+    with pytest.raises(UserError, match=r"`shared_range` changes nothing here: .* none among those of the reference"):
         ranges_of(dataset, shared_range=True)
 
 

@@ -20,6 +20,7 @@ READERS: dict[str, Callable[[Path], Track]] = {
     "poses": read_poses,
     "oxts": read_oxts,
 }
+OXTS = "oxts"  # the folder of KITTI's receiver
 SUFFIXES = {
     ".gpx": "gpx",
     ".nmea": "nmea",

@@ -1,5 +1,6 @@
 """Tables of recorders, which have many more columns than are wanted: ROS, EuRoC, phones."""
 
+import csv
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,11 +82,12 @@ def read_recorder(path: Path) -> Track | None:
     Raises:
         UserError: it cannot be read, or cells that are no numbers.
     """
-    table = read_columns(path)
-    titles = {_folded(title): title for title in table.cells}
+    header = _header(path)
+    titles = {_folded(title): title for title in header}
     recorder = next((one for one in RECORDERS.values() if titles.keys() >= set(one.columns)), None)
-    if recorder is None or any(column_called(title) in ("name", "image") for title in table.cells):
+    if recorder is None or any(column_called(title) in ("name", "image") for title in header):
         return None
+    table = read_columns(path)
     positions = np.stack([table.numbers(titles[name], empty=True) for name in recorder.positions], axis=1)
     fixed = np.isfinite(positions).all(axis=1)
     if recorder.status:
@@ -100,6 +102,15 @@ def _seconds(table: Columns, recorder: Recorder, titles: dict[str, str]) -> np.n
         return seconds_of(texts[0], str(table.path), recorder.unit, FASTEST_POSES_S)
     whole, nanoseconds = (table.numbers(titles[name]) for name in recorder.times)
     return whole + 1e-9 * nanoseconds
+
+
+def _header(path: Path) -> list[str]:
+    """The titles of a table's columns; none of what cannot be read, which the reader of other tables will say."""
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            return [title.strip() for title in next(csv.reader(file), [])]
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return []
 
 
 def _folded(title: str) -> str:

@@ -69,3 +69,9 @@ class Track:
         days = np.floor(np.median(seconds) / DAY_S) + np.array([-1, 0, 1])
         within = [np.sum((seconds >= track[0] + DAY_S * day) & (seconds <= track[-1] + DAY_S * day)) for day in days]
         return replace(self, seconds=track + DAY_S * days[int(np.argmax(within))], time_of_day=False)
+
+    def sorted(self) -> "Track":
+        """By time."""
+        assert self.seconds is not None
+        order = np.argsort(self.seconds, kind="stable")
+        return replace(self, positions=self.positions[order], seconds=self.seconds[order])

@@ -26,17 +26,20 @@ SAVE_EVERY_S = 5.0
 def write_descriptors(job: ExtractionJob, stop: StopRequest) -> Path:
     """Describe every image of a source that is not described yet. Returns the path of the finished descriptors.
 
+    Where images were appended to a source since, finished rows are kept and the new ones follow them.
+
     Raises:
         UserError: bad images, an output that holds something else, a full disk.
         Interrupted: the user stopped it; what was done is saved.
     """
     options, source, identity = job.options, job.source, job.identity()
-    files = DescriptorFiles(Path(options.output), identity, options.overwrite, options.local)
+    files = DescriptorFiles(Path(options.output), identity, options.overwrite, options.local, source.digest_of_first)
     if files.is_finished():
         _say(options, f"{files.output} is finished: nothing to do")
         return files.output
     progress = files.read_progress()
     if progress.images < len(source.names):
+        progress.keep(progress.images - progress.images % options.batch_size)  # batches as if all were new
         _write_rows(job, files, progress, stop)
     if len(progress.unusable) == progress.images:
         first = progress.unusable[0]

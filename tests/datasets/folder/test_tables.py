@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from opticornet.datasets.folder.tables import read_frames, read_positives, write_frames
+from opticornet.datasets.folder.tables import read_frames, write_frames
 from opticornet.utils.errors import UserError
 
 
@@ -78,40 +78,6 @@ def test_written_numbers_are_read_back_exactly(tmp_path):
     table = read_frames(tmp_path / "a.csv")
     np.testing.assert_array_equal(table.positions[:, 0], values)
     assert table.names[3] == "f, 3"
-
-
-def test_positives_by_row_number_include_both_ends(tmp_path):
-    path = write(tmp_path / "positives.csv", "query,first,last\n0,0,2\n2,3,3\n3,,\n")
-    assert read_positives(path, 4, 5).tolist() == [[0, 3], [0, 0], [3, 4], [0, 0]]
-
-
-def test_positives_by_name(tmp_path):
-    path = write(tmp_path / "positives.csv", "last,query,first\nr2,q1,r1\n")
-    assert read_positives(path, ("q0", "q1"), ("r0", "r1", "r2")).tolist() == [[0, 0], [1, 3]]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("query,first\n0,0\n", "no column last"),
-        ("query,first,last\n7,0,0\n", "line 2: no query frame '7'; wanted a row from 0 to 3"),
-        ("query,first,last\n0,0,5\n", "line 2: no reference frame '5'; wanted a row from 0 to 4"),
-        ("query,first,last\n0,-1,2\n", "no reference frame '-1'"),
-        ("query,first,last\n0,,2\n", "no reference frame ''"),
-        ("query,first,last\n0,3,2\n", "first '3' comes after last '2'"),
-        ("query,first,last\n0,1,2\n0,3,4\n", "query '0' is listed twice, again in line 3"),
-    ],
-)
-def test_wrong_positives(tmp_path, text, message):
-    with pytest.raises(UserError) as caught:
-        read_positives(write(tmp_path / "positives.csv", text), 4, 5)
-    assert message in str(caught.value)
-
-
-def test_row_numbers_do_not_stand_for_names(tmp_path):
-    path = write(tmp_path / "positives.csv", "query,first,last\n0,0,0\n")
-    with pytest.raises(UserError, match="no query frame '0'; wanted one of its frame names"):
-        read_positives(path, ("q0", "q1"), 5)
 
 
 def test_columns_by_other_names(tmp_path):

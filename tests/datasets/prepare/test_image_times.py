@@ -35,7 +35,7 @@ def test_times_in_file_names_have_one_unit(tmp_path):
     images = drive(tmp_path, [f"{999_800_000_000 + 50_000_000 * i}.png" for i in range(20)])
     seconds, where = image_times(images, tmp_path)
     np.testing.assert_allclose(seconds, 999.8 + 0.05 * np.arange(20))
-    assert where == "file names"
+    assert where == "the names of the images"
     assert image_seconds(("a/1418755480.5.png", "1418755481.25.png"), tmp_path).tolist() == [
         1418755480.5,
         1418755481.25,
@@ -114,7 +114,7 @@ def test_files_of_times_that_do_not_fit(tmp_path):
 def test_photos_go_by_exif(tmp_path):
     images = photos(tmp_path / "a", "+02:00")
     assert image_times(images, tmp_path / "a")[0].tolist() == [1_600_000_000 - 7200 + i for i in range(3)]
-    assert image_times(images, tmp_path / "a")[1] == "EXIF"
+    assert image_times(images, tmp_path / "a")[1] == "the EXIF of the images"
 
 
 def test_exif_without_a_zone_needs_an_offset(tmp_path):

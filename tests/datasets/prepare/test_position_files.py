@@ -45,7 +45,7 @@ def test_a_file_beside_that_is_not_read_is_named(tmp_path, file):
     assert found(tmp_path, ignore=[file]) == {"a": None, "b": None}
 
 
-@pytest.mark.parametrize("file", ["track.kml", "meta.json", "times.txt", "sub/x.xml", "gps.unheardof"])
+@pytest.mark.parametrize("file", ["track.kml", "meta.json", "notes.txt", "sub/x.xml", "gps.unheardof"])
 def test_a_file_in_the_folder_that_is_not_read_is_named(tmp_path, file):
     make(tmp_path, f"b/{file}")
     assert f"b/{file}: could hold positions of b and is not read" in refused(tmp_path, inside=[file])
