@@ -32,7 +32,7 @@ test.__test__ = False
 
 
 def test_by_default_all_places_of_a_small_map_are_candidates(folder):
-    assert test(folder, "--pooling", "single", "--rerank", "single+seqmatch", "--rerankSeqL", 3) == 0
+    assert test(folder, "--pooling", "single", "--rerank", "single+seqmatch") == 0
     (path,) = (folder / "results").glob("*.json")
     record = json.loads(path.read_text())
     assert record["method"]["top_k"] == record["options"]["topK"] == PLACES
