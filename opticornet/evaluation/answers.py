@@ -317,8 +317,7 @@ def single_frames_of_window(scene: Scene, single: LoadedEncoder, amp: bool) -> C
 
 def sequence_set(side: Windows, frames: RowMatrix | Tensor, normalise: bool = False) -> SequenceSet:
     """The windows of one side over ``frames``."""
-    bounds = side.traverse.bounds[side.rows]
-    return SequenceSet(frames, side.starts, side.length, bounds, normalise).measured()
+    return SequenceSet(frames, side.starts, side.length, side.surroundings, normalise).measured()
 
 
 def read_predictions(path: str | Path, scene: Scene, top_k: int) -> np.ndarray:

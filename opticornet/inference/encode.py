@@ -37,7 +37,7 @@ def encode(
     Args:
         encoder: on the device of ``frames``; put into evaluation mode for the call.
         frames: the traverse.
-        starts: (M,) int64, non-decreasing.
+        starts: (M,) int64.
         length: frames per window, L.
         amp: compute matrix products in bfloat16.
         block: windows encoded at a time, by default as many as ``frames`` advises; bounds the memory, never changes the
@@ -54,13 +54,15 @@ def encode(
     encoder.eval()
     encoded = None
     block = block or frames.block
+    order = np.argsort(starts, kind="stable")  # neighbours share frames
     for first in range(0, len(starts), block):
-        rows, begins = frames.around(starts[first : first + block], length)
+        chosen = order[first : first + block]
+        rows, begins = frames.around(starts[chosen], length)
         with torch.autocast(rows.device.type, torch.bfloat16, enabled=amp):
             vectors = encoder.encode_traverse(rows, begins, length).float()
         if encoded is None:
             encoded = vectors.new_empty(len(starts), vectors.shape[1])
-        encoded[first : first + len(begins)] = vectors
+        encoded[torch.from_numpy(chosen).to(encoded.device)] = vectors
     encoder.train(training)
     if encoded is None:
         raise ValueError("no windows to encode")

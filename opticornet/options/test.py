@@ -64,6 +64,16 @@ class TestOptions(MethodOptions):
         return self.part("rerank").compares if self.rerank else ""
 
     @property
+    def longest_window(self) -> int:
+        """Frames of the longest window, of the method or of what re-ranks."""
+        return max(self.sequence_length, self.rerank_window)
+
+    @property
+    def rerank_window(self) -> int:
+        """Frames that re-ranking compares on either side; 0 without re-ranking."""
+        return self.part("rerank").window_length(self.sequence_length) if self.rerank else 0
+
+    @property
     def matches_frames(self) -> bool:
         """Whether frames are matched, for the answer or to re-rank it."""
         return not self.searches or self.compares in ("raw frames", "described frames")
