@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import Field
 from typing import Any, NoReturn, get_type_hints
 
+from opticornet.datasets.labels import first_repeated
 from opticornet.options.base import Options
 from opticornet.options.config import read_config
 from opticornet.options.modes import MODES
@@ -16,6 +17,8 @@ from opticornet.utils.options import check_value, flag_of, is_tuple, option_fiel
 from opticornet.utils.program import program
 from opticornet.utils.registry import nearest
 
+REPEATABLE = ("--plugin",)  # flags that add to what was given before
+
 
 def parse(arguments: Sequence[str]) -> tuple[str, Options]:
     """The command line's arguments to a mode and its options.
@@ -23,6 +26,7 @@ def parse(arguments: Sequence[str]) -> tuple[str, Options]:
     Raises:
         UserError: an unknown mode or flag, a missing or malformed value.
     """
+    _refuse_repeated(arguments)
     load_installed()
     first = _Parser(prog=program(), add_help=False, allow_abbrev=False)
     first.add_argument("--mode", choices=tuple(MODES))
@@ -50,6 +54,13 @@ def parse(arguments: Sequence[str]) -> tuple[str, Options]:
         given = vars(found)
     given.pop("mode", None)
     return mode, options.of(**given)
+
+
+def _refuse_repeated(arguments: Sequence[str]) -> None:
+    """Raise :class:`UserError` where a flag comes twice: taking the last one would drop the others unseen."""
+    flags = [argument.partition("=")[0] for argument in arguments if argument.startswith("--")]
+    if twice := first_repeated(flag for flag in flags if flag not in REPEATABLE):
+        raise UserError(f"{twice} is given twice; give it once, with all its values where it takes several")
 
 
 def in_flags(message: str, options: type[Options] | None) -> str:

@@ -16,6 +16,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFor
 from opticornet.reports import curves
 from opticornet.reports.binned import MANY, Squares, shares_along, stacked_picture
 from opticornet.reports.matrix import SimilarityMatrix, contrast
+from opticornet.reports.no_answer import operating_point
 from opticornet.reports.protocols import Protocol, unit
 from opticornet.reports.results import CLOSE, NO_POSITIVE, RIGHT, WRONG, Answers, Result
 from opticornet.reports.route import Map, Route, failure_text, local_map
@@ -96,13 +97,16 @@ def _marker_indices(ks: np.ndarray) -> list[int]:
 
 
 def precision_recall(results: list[Result], protocols: list[Protocol]) -> Figure:
-    """Precision against recall as the threshold on the best match's distance moves."""
+    """Precision against recall as the threshold on the best match's distance moves; a point where the threshold is
+    above which the method says "no answer"."""
 
     def draw(axes: Axes, result: Result, style: Style) -> None:
         curve = curves.precision_recall(result)
         if curve is not None:
             label = f"{style['label']} (AP {result.get('average_precision', default=float('nan')):.3f})"
             axes.plot(curve.x, curve.y, **style | {"label": label, "marker": None})
+            if (point := operating_point(result)) is not None:
+                axes.plot(*point, **style | {"label": None, "linestyle": "none", "markersize": 6})
 
     figure = _panels(results, protocols, draw, "Recall", "Precision")
     for axes in figure.axes:
@@ -239,7 +243,7 @@ def place_map(result: Result, answers: Answers) -> Figure:
         axes.set_aspect("equal", adjustable="datalim")  # fills the canvas, however narrow the route
         axes.set_xlabel("East, metres")
         axes.set_ylabel("North, metres")
-    draw_queries(axes, points, answers.outcome, where)
+    draw_queries(axes, points, answers, where)
     if where.kind == "line":
         axes.invert_yaxis()  # queries down, as on the page and in the matrix
     axes.set_title(_safe_label(f"{result.name}, {result.dataset}"), fontsize=10, loc="left")
@@ -251,8 +255,9 @@ def place_map(result: Result, answers: Answers) -> Figure:
     return figure
 
 
-def draw_queries(axes: Axes, points: np.ndarray, outcome: np.ndarray, where: Map) -> None:
+def draw_queries(axes: Axes, points: np.ndarray, answers: Answers, where: Map) -> None:
     """Queries at ``points`` (M, 2), NaN for none, as points, or where there are many as squares of shares."""
+    outcome = answers.outcome
     everything = np.concatenate([points, where.reference]) if where.kind != "line" else points
     low, high = np.nanmin(everything, axis=0), np.nanmax(everything, axis=0)
     side = np.maximum(high - low, 1e-9) / SQUARES
@@ -262,7 +267,8 @@ def draw_queries(axes: Axes, points: np.ndarray, outcome: np.ndarray, where: Map
         chosen = points[outcome == what]
         if not len(chosen):
             continue
-        label, ink = f"{OUTCOME_LABELS[what]} ({len(chosen)})", OUTCOME_COLOURS[what]
+        name = OUTCOME_LABELS[what] if answers.has_truth else "no ground truth"
+        label, ink = f"{name} ({len(chosen)})", OUTCOME_COLOURS[what]
         if squares is None:
             axes.plot(*chosen.T, "o", color=ink, markersize=3, label=label, zorder=3)
         else:

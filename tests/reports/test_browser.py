@@ -359,3 +359,29 @@ def test_of_many_queries_no_outcome_hides_another(page, record, planar):
         )
         assert right / (right + other) > least, selector
         assert other > right * 0.5, selector
+
+
+def test_no_recall_is_shown_where_there_is_none(page, record):
+    driver = page(record("a", truth=False, placed=False, threshold=0.1), record("b", label="scored"))
+    assert driver.get_log("browser") == []
+    _select(driver, "smooth S5")
+    assert _text(driver, ".big") == ["no ground truth"]
+    assert "0.1 (best F1 on val)" in _text(driver, ".facts")[0]
+    assert not driver.find_element("css selector", "#route").is_displayed()
+    assert "stand where they were matched" in _text(driver, "#map-caption")[0]
+    assert _text(driver, "#map-legend button") == ["no ground truth 20"]
+    assert "whether the answer is right is not known" in _text(driver, ".verdict")[0]
+    assert driver.get_log("browser") == []
+
+
+def test_refused_queries_are_told(page, record):
+    driver = page(record(no_positive=(6, 7), threshold=0.0))
+    assert "20 refused" in _text(driver, ".facts")[0]
+    assert "the method says no answer" in _text(driver, ".verdict")[0]
+    assert driver.get_log("browser") == []
+
+
+def _select(driver, name: str) -> None:
+    """Show the result of that name."""
+    (button,) = (b for b in driver.find_elements("css selector", ".rank") if name in b.text)
+    driver.execute_script("arguments[0].click()", button)

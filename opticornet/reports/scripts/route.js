@@ -10,7 +10,7 @@ function drawRoute() {
   const left = 34;
   const paint = () => {
     const { answers } = current();
-    byId("route").hidden = !answers;
+    byId("route").hidden = !answers || !current().result.counted;
     const width = stage.clientWidth;
     if (!answers || !width) return;
     const ratio = window.devicePixelRatio || 1;
@@ -75,7 +75,8 @@ function paintRoute(context, answers, left, width, height) {
   });
   context.stroke();
   const bins = Math.min(count, Math.floor(width - left));
-  const edge = (bin) => left + Math.round((bin * (width - left)) / bins);
+  const { a: ratio } = context.getTransform();
+  const edge = (bin) => Math.round((left + (bin * (width - left)) / bins) * ratio) / ratio; // no seams between pixels
   alongDrive(answers.outcome, bins).forEach((counts, bin) => {
     for (const [what, from, to] of stacked(counts)) {
       context.fillStyle = colour(OUTCOME_COLOURS[what]);
