@@ -513,9 +513,8 @@ def _write_traverse(folder: Path, name: str, traverse: Traverse) -> TraverseEntr
     columns: dict[str, Any] = {}
     if traverse.names:
         columns["name"] = traverse.names
-    if traverse.placed.any():
-        for column, values in zip(position_names, traverse.positions.T.tolist(), strict=False):
-            columns[column] = ["" if np.isnan(value) else value for value in values]
+    for column, values in zip(position_names, traverse.positions.T.tolist(), strict=False):
+        columns[column] = ["" if np.isnan(value) else value for value in values]
     columns["sequence"] = np.unique(traverse.bounds[:, 0], return_inverse=True)[1].tolist()
     if traverse.timestamps is not None:
         columns["timestamp"] = traverse.timestamps.tolist()
