@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from opticornet.datasets.arrays import iterate_blocks
-from opticornet.datasets.catalogue import Source, load_dataset, split_names, struct_files
+from opticornet.datasets.catalogue import Source, SourceValue, load_dataset, split_names, struct_files
 from opticornet.datasets.seqnet.structs import read_struct
 from opticornet.datasets.spacing import Steps
 from opticornet.datasets.traverse import Split, Traverse
@@ -119,7 +119,7 @@ class _Findings:
     warnings: list[str] = field(default_factory=list)
 
 
-def check_dataset(name: str, **source: str | Path) -> CheckReport:
+def check_dataset(name: str, **source: SourceValue) -> CheckReport:
     """Open every file of a dataset and read every descriptor, in blocks; decode some of the images.
 
     A split that cannot be opened is an error in the report; the others are still looked at.
@@ -144,9 +144,9 @@ def check_dataset(name: str, **source: str | Path) -> CheckReport:
     return CheckReport(name, tuple(reports), tuple(findings.errors), tuple(dict.fromkeys(findings.warnings)))
 
 
-def _open_splits(name: str, source: dict[str, str | Path], findings: _Findings) -> dict[str, Split]:
+def _open_splits(name: str, source: dict[str, SourceValue], findings: _Findings) -> dict[str, Split]:
     """The splits that open; those that do not are errors."""
-    names = split_names(name)
+    names = split_names(name, **source)
     with suppress(UserError):
         return load_dataset(name, **source, splits=names).splits
     splits: dict[str, Split] = {}
@@ -243,16 +243,17 @@ def _norms(descriptors: RowMatrix | None) -> np.ndarray:
 
 
 def _images_report(traverse: Traverse) -> ImagesReport | None:
-    """Which images are there, and what some of them are."""
+    """Which images of usable frames are there, and what some of them are."""
     if traverse.images is None:
         return None
     from opticornet.datasets.images.decoding import BadImageError, without_warnings
     from opticornet.datasets.images.frames import missing_images
     from opticornet.datasets.images.recordings import read_image
 
-    missing = missing_images(traverse.images)
+    images = [path for path, usable in zip(traverse.images, traverse.is_usable.tolist(), strict=True) if usable]
+    missing = missing_images(images)
     gone = set(missing)
-    there = [path for path in traverse.images if path not in gone]
+    there = [path for path in images if path not in gone]
     sizes: dict[str, int] = {}
     bad = []
     chosen = np.unique(np.linspace(0, len(there) - 1, min(len(there), SAMPLED_IMAGES)).astype(int)).tolist()

@@ -54,11 +54,13 @@ class MatchSettings:
         matcher: scores two windows.
         reverse: query windows are read backwards.
         memory_bytes: bound on what is held at a time.
+        depth: references per query where all are matched, at least.
     """
 
     matcher: SequenceMatcher
     reverse: bool = False
     memory_bytes: int = MEMORY_BYTES
+    depth: int = max(KS)
 
 
 @dataclass(frozen=True)
@@ -97,14 +99,22 @@ class Answer:
     index_settings: dict[str, int] = field(default_factory=dict)
 
 
-def describe(scene: Scene, loaded: LoadedEncoder, *, amp: bool = False) -> Described:
-    """Encode every window of both sides."""
+def describe(scene: Scene, loaded: LoadedEncoder, *, amp: bool = False, known: Described | None = None) -> Described:
+    """Encode every window of both sides.
+
+    Args:
+        scene: whose windows.
+        loaded: the encoder.
+        amp: encode in bfloat16.
+        known: of a scene with the same references, which are not encoded again.
+    """
     encoder = loaded.encoder.to(scene.device)
-    vectors: dict[str, np.ndarray] = {}
+    vectors = {} if known is None else {"reference": known.reference}
     seconds: dict[str, float] = {}
     for name, side in (("reference", scene.reference), ("query", scene.query)):
-        with timed(seconds, f"encode_{name}"):
-            vectors[name] = encode_side(encoder, side, scene.device, amp)
+        if name not in vectors:
+            with timed(seconds, f"encode_{name}"):
+                vectors[name] = encode_side(encoder, side, scene.device, amp)
     return Described(loaded, vectors["reference"], vectors["query"], seconds)
 
 
@@ -176,7 +186,7 @@ def match_frames(
     """
     seconds: dict[str, float] = {}
     reference, query = frame_sets(scene, single, seconds, amp=amp)
-    k = min(max(KS), len(scene.reference))
+    k = min(settings.depth, len(scene.reference))
     step = "search" if candidates is None else "rerank"
 
     find_all, find_some = (

@@ -26,6 +26,7 @@ from opticornet.evaluation.notes import over_jumps
 from opticornet.evaluation.scene import Scene
 from opticornet.matching.ranking import Ranking
 from opticornet.utils.device import peak_memory_mib, processor_name
+from opticornet.utils.files import full_path
 from opticornet.utils.versions import versions
 
 _DRAWN = 16  # random references per query that tell what chance reaches
@@ -41,6 +42,7 @@ class ScoreSettings:
         bootstrap: resamplings behind the intervals; 0: no intervals.
         seed: of the resamplings.
         longest_window: frames that the longest window of the method has: no block of an interval is shorter.
+        ks: the K of recall@K, rising from 1; those above the references are left out.
     """
 
     no_positive: Literal["drop", "count"] = "drop"
@@ -48,6 +50,7 @@ class ScoreSettings:
     bootstrap: int = 1000
     seed: int = 123
     longest_window: int = 1
+    ks: tuple[int, ...] = KS
 
     def counted(self, has_positive: np.ndarray) -> np.ndarray:
         """(M,) bool, queries with a positive, to (M,) bool, queries that enter a recall: none where none has one."""
@@ -79,11 +82,6 @@ class TestDescription:
     added_memory_mib: float | None = None
 
 
-def recalls_wanted(references: int) -> list[int]:
-    """The K of recall@K that so many references allow."""
-    return [k for k in KS if k <= references]
-
-
 @dataclass(frozen=True)
 class Judged:
     """A ranking against the ground truth.
@@ -112,7 +110,8 @@ class Judged:
     @classmethod
     def of(cls, scene: Scene, ranking: Ranking, settings: ScoreSettings) -> "Judged":
         """The references of ``scene`` that ``ranking`` names, judged."""
-        ks, radii, truth = recalls_wanted(len(scene.reference)), settings.radii, scene.truth
+        ks = [k for k in settings.ks if k <= len(scene.reference)]
+        radii, truth = settings.radii, scene.truth
         errors = padded(truth.errors(ranking.indices), max(ks), np.inf)
         correct = truth.within(errors, scene.radius)
         has_positive = scene.has_positive()
@@ -347,7 +346,7 @@ def side_record(side: Windows, takes: FrameKind = "descriptors", radius: float =
     traverse, images = side.traverse, takes == "images"
     return records.SideRecord(
         name=traverse.name,
-        source=traverse.images_source if images else traverse.source,
+        source=full_path(traverse.images_source if images else traverse.source),
         frames=len(traverse),
         kept=len(side),
         descriptors=None if images else DescriptorIdentity.beside(traverse),

@@ -94,3 +94,16 @@ def warnings(data: records.DataRecord) -> list[str]:
         if side.descriptors and side.descriptors.is_random
     ]
     return random + [f"  warning: descriptors were made differently: {found}" for found in data.descriptor_differences]
+
+
+def splits_table(results: dict[str, records.ResultRecord]) -> str:
+    """The results of several splits, one a line; a dash where nothing was counted."""
+    ks = list(dict.fromkeys(str(k) for record in results.values() for k in record.protocol.ks))
+    width = max(5, *map(len, results))
+    lines = [f"{'split':{width}}  queries  counted  references" + "".join(f"{'R@' + k:>8}" for k in ks) + "      AP"]
+    for name, record in results.items():
+        counts = f"{record.protocol.queries:9}{record.protocol.counted:9}{record.data.reference.kept:12}"
+        numbers = (*(record.recall.get(k) for k in ks), record.average_precision)
+        shown = "".join(f"{'-':>8}" if number is None else f"{number:8.3f}" for number in numbers)
+        lines.append(f"{name:{width}}{counts}{shown}")
+    return "\n".join(lines)

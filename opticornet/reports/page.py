@@ -97,7 +97,7 @@ def payload(
         "protocols": [
             {"letter": p.letter, "dataset": p.dataset, "text": p.text, "results": p.results} for p in protocols
         ],
-        "results": [_result(r, m) for r, m in zip(results, matrices, strict=True)],
+        "results": [_result(r, m, table.shown_ks(results)) for r, m in zip(results, matrices, strict=True)],
         "scenes": scenes,
         "differences": [_difference(results, *pair) for pair in pairs if comparable(*(results[i] for i in pair))],
     }
@@ -133,7 +133,7 @@ def _scene(answers: Answers, pictures: FramePictures | None) -> dict[str, Any]:
     return {"map": where.kind, "unplaced": unplaced, "pool": pictures.pool if pictures else [], **sides}
 
 
-def _result(result: Result, matrix: SimilarityMatrix | str) -> dict[str, Any]:
+def _result(result: Result, matrix: SimilarityMatrix | str, ks: list[int]) -> dict[str, Any]:
     radius = result.get("data", "positive_radius")
     return {
         "name": result.name,
@@ -146,8 +146,8 @@ def _result(result: Result, matrix: SimilarityMatrix | str) -> dict[str, Any]:
         "truth": truth_of(result),
         "noAnswer": no_answer.facts(result),
         "operatingPoint": no_answer.operating_point(result),
-        "recall": {str(k): result.recall(k) for k in table.KS},
-        "interval": {str(k): table.interval(result, k) for k in table.KS},
+        "recall": {str(k): result.recall(k) for k in ks},
+        "interval": {str(k): table.interval(result, k) for k in ks},
         "averagePrecision": result.get("average_precision"),
         "recallAtFullPrecision": result.get("recall_at_full_precision"),
         "latency": curves.latency(result),

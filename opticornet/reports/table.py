@@ -6,11 +6,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from opticornet.evaluation.answers import KS
 from opticornet.evaluation.records import UNSTEADY
 from opticornet.reports.protocols import Protocol
 from opticornet.reports.results import Result
 
-KS = (1, 5, 10, 20)
+SHOWN_KS = (1, 5, 10, 20)  # of those that a test counts at unless it is told otherwise
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,7 @@ def _answered(key: str, heading: str, help: str) -> Column:
     )
 
 
-COLUMNS: tuple[Column, ...] = (
-    *map(_recall, KS),
+COLUMNS: tuple[Column, ...] = (  # behind recall@K
     Column(
         "average_precision",
         "AP",
@@ -131,9 +131,24 @@ COLUMNS: tuple[Column, ...] = (
 )
 
 
+def shown_ks(results: list[Result]) -> list[int]:
+    """The K of the recalls in tables: those asked for in one of the tests, else the usual ones."""
+    shown: set[int] = set()
+    for result in results:
+        ks = [int(k) for k in result.record["recall"]]
+        is_usual = ks == [k for k in KS if k <= max(ks, default=0)]
+        shown |= set(SHOWN_KS if is_usual else ks)
+    return sorted(shown)
+
+
+def columns_of(results: list[Result]) -> list[Column]:
+    """All columns of a table of these results."""
+    return [*map(_recall, shown_ks(results)), *COLUMNS]
+
+
 def shown_columns(results: list[Result]) -> list[Column]:
     """All columns but optional ones that no result has."""
-    return [c for c in COLUMNS if not c.optional or any(c.value(result) is not None for result in results)]
+    return [c for c in columns_of(results) if not c.optional or any(c.value(result) is not None for result in results)]
 
 
 def unsteady(result: Result) -> bool:
@@ -190,7 +205,8 @@ def as_csv(results: list[Result], protocols: list[Protocol]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     head = []
-    for column in COLUMNS:
+    columns = columns_of(results)
+    for column in columns:
         head.append(column.key)
         if column.key.startswith("recall@"):
             head += [f"{column.key}_low", f"{column.key}_high"]
@@ -199,7 +215,7 @@ def as_csv(results: list[Result], protocols: list[Protocol]) -> str:
         for i in protocol.results:
             result = results[i]
             numbers: list[float | None] = []
-            for column in COLUMNS:
+            for column in columns:
                 numbers.append(column.value(result))
                 if column.key.startswith("recall@"):
                     numbers += interval(result, int(column.key.split("@")[1])) or (None, None)

@@ -1,9 +1,10 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 from opticornet.reports.protocols import group_by_protocol
-from opticornet.reports.results import read_results
+from opticornet.reports.results import read_result, read_results
 from opticornet.reports.table import (
     COLUMNS,
     as_csv,
@@ -11,8 +12,10 @@ from opticornet.reports.table import (
     as_markdown,
     best_rows,
     cell,
+    columns_of,
     interval_note,
     shown_columns,
+    shown_ks,
 )
 
 
@@ -27,8 +30,8 @@ def test_protocols_are_kept_apart(record):
     assert [p.letter for p in protocols] == ["A", "B"]
     assert "within 5 metres, 20 of 20 queries counted, 20 references" in protocols[0].text
     assert "19 of 20 queries counted (1 without a positive left out)" in protocols[1].text
-    assert best_rows(COLUMNS[0], results, protocols[0].results) == {1}
-    assert best_rows(COLUMNS[0], results, protocols[1].results) == set()
+    assert best_rows(columns_of(results)[0], results, protocols[0].results) == {1}
+    assert best_rows(columns_of(results)[0], results, protocols[1].results) == set()
 
 
 def test_csv_holds_all_digits_and_no_formulas(record):
@@ -104,3 +107,15 @@ def test_no_ground_truth_is_a_protocol_of_its_own(record):
     assert protocols[1].text == "winter searched in summer, 20 queries, no ground truth, 20 references"
     row = list(csv.DictReader(io.StringIO(as_csv(results, protocols))))[1]
     assert [row[key] for key in ("recall@1", "recall@1_low", "average_precision")] == ["", "", ""]
+
+
+def test_recalls_are_shown_at_the_k_that_were_asked_for(record):
+    def counted_at(*ks):
+        result = read_result(record(f"at-{len(ks)}"))
+        return replace(result, record=result.record | {"recall": dict.fromkeys(map(str, ks), 0.5)})
+
+    usual, own = counted_at(1, 5, 10, 20, 100), counted_at(1, 5, 25)
+    assert shown_ks([usual]) == [1, 5, 10, 20]
+    assert shown_ks([own]) == [1, 5, 25]
+    assert shown_ks([own, usual]) == [1, 5, 10, 20, 25]
+    assert [column.heading for column in columns_of([own])[:4]] == ["R@1 %", "R@5 %", "R@25 %", "AP"]

@@ -44,9 +44,9 @@ function noAnswerFacts(result) {
 }
 
 function facts(result, answers) {
+  const ks = Object.keys(result.recall).filter((k) => k > 1 && result.recall[k] !== null);
   const rows = [
-    ["recall@5", percent(result.recall[5])],
-    ["recall@20", percent(result.recall[20])],
+    ...[...new Set([ks[0], ks.at(-1)])].filter(Boolean).map((k) => [`recall@${k}`, percent(result.recall[k])]),
     ["average precision", result.averagePrecision === null ? "–" : result.averagePrecision.toFixed(3)],
   ];
   const made = rows.map(([name, value]) => fact(name, value));
