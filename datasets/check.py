@@ -243,16 +243,17 @@ def _norms(descriptors: RowMatrix | None) -> np.ndarray:
 
 
 def _images_report(traverse: Traverse) -> ImagesReport | None:
-    """Which images are there, and what some of them are."""
+    """Which images of usable frames are there, and what some of them are."""
     if traverse.images is None:
         return None
     from opticornet.datasets.images.decoding import BadImageError, without_warnings
     from opticornet.datasets.images.frames import missing_images
     from opticornet.datasets.images.recordings import read_image
 
-    missing = missing_images(traverse.images)
+    images = [path for path, usable in zip(traverse.images, traverse.is_usable.tolist(), strict=True) if usable]
+    missing = missing_images(images)
     gone = set(missing)
-    there = [path for path in traverse.images if path not in gone]
+    there = [path for path in images if path not in gone]
     sizes: dict[str, int] = {}
     bad = []
     chosen = np.unique(np.linspace(0, len(there) - 1, min(len(there), SAMPLED_IMAGES)).astype(int)).tolist()

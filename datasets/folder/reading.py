@@ -15,6 +15,7 @@ from opticornet.datasets.folder.positives import read_positives, write_positives
 from opticornet.datasets.folder.scored import read_scored
 from opticornet.datasets.folder.tables import FrameTable, read_frames, run_bounds, write_frames
 from opticornet.datasets.geodesy import local_metres
+from opticornet.datasets.image_features import namings_of, open_image_features
 from opticornet.datasets.images.found import find_images, image_stem
 from opticornet.datasets.images.recordings import frame_exists
 from opticornet.datasets.images.sources import ImageFiles
@@ -30,7 +31,7 @@ TOML_NAME = "dataset.toml"
 
 @dataclass(frozen=True)
 class TraverseEntry:
-    """``[traverses.NAME]``: paths relative to the folder.
+    """``[traverses.NAME]``: paths relative to the folder, or to ``shared``, a folder whose files several datasets use.
 
     At least one of ``descriptors``, ``images`` (a folder of them) and an ``image`` column in ``frames`` says what the
     frames are. ``ignore_columns`` are columns of ``frames`` that are not wanted; ``score`` lists the frames that are
@@ -43,6 +44,18 @@ class TraverseEntry:
     ignore_columns: tuple[str, ...] | None = None
     score: str | None = None
     max_step: float | None = None
+    shared: str | None = None
+
+    def root(self, folder: Path) -> Path:
+        """Where the traverse's descriptors, frames and images are, of a dataset in ``folder``.
+
+        Raises:
+            UserError: ``shared`` is no folder.
+        """
+        root = folder / (self.shared or "")
+        if self.shared is not None and not root.is_dir():
+            raise UserError(f"{folder / TOML_NAME}: shared = {self.shared!r} is no folder; check the path")
+        return root
 
 
 @dataclass(frozen=True)
@@ -147,14 +160,17 @@ def load_folder(folder: str | Path, split_names: tuple[str, ...] | None = None) 
 
 
 def inside_folder(folder: Path, relative: str) -> Path:
-    """The path of a file named in a ``dataset.toml``.
+    """The path of a file named in a ``dataset.toml``, within its folder or one that it names as ``shared``.
 
     Raises:
         UserError: it is absolute or leads out of the folder, also by a symbolic link.
     """
     path = folder / relative
     if Path(relative).is_absolute() or not path.resolve().is_relative_to(folder.resolve()):
-        raise UserError(f"{folder / TOML_NAME}: {relative!r} leaves the folder; move or copy the file into it")
+        raise UserError(
+            f"{folder}: {relative!r} leaves the folder; move or copy the file into it, or name the folder that it is "
+            "in as shared of its traverse (docs/datasets.md)"
+        )
     return path
 
 
@@ -167,12 +183,12 @@ def images_of(folder: Path, entry: TraverseEntry, frames: FrameTable) -> tuple[s
         UserError: both the table and ``images`` name some; the folder of images is missing or holds none.
     """
     if entry.images is None:
-        return frames.images and tuple(os.path.join(folder, image) for image in frames.images)
+        return frames.images and tuple(os.path.join(entry.root(folder), image) for image in frames.images)
     if frames.images is not None:
         raise UserError(
             f"{folder / TOML_NAME}: images = {entry.images!r}, but {entry.frames} has an image column; leave one out"
         )
-    place = os.path.join(folder, entry.images)
+    place = os.path.join(entry.root(folder), entry.images)
     if not os.path.isdir(place):
         raise UserError(f"{folder / TOML_NAME}: images = {entry.images!r} is no folder; check the path")
     return tuple(os.path.join(place, name) for name in find_images(Path(place)))
@@ -182,7 +198,7 @@ def frames_of(folder: Path, entry: TraverseEntry) -> FrameTable:
     """The frame table of a traverse; an empty one where it has none."""
     if entry.frames is None:
         return FrameTable()
-    return read_frames(inside_folder(folder, entry.frames), entry.ignore_columns or ())
+    return read_frames(inside_folder(entry.root(folder), entry.frames), entry.ignore_columns or ())
 
 
 def names_images(folder: Path, entry: TraverseEntry) -> bool:
@@ -197,17 +213,18 @@ def table_images(folder: Path, table: Path, bayer: str = "") -> ImageFiles:
         UserError: the table has no image column, or some files do not exist.
     """
     entries = read_toml(folder).traverses.values()
-    entry = next(entry for entry in entries if entry.frames and folder / entry.frames == table)
+    entry = next(entry for entry in entries if entry.frames and entry.root(folder) / entry.frames == table)
+    root = entry.root(folder)
     images = frames_of(folder, entry).images
     if images is None:
         raise UserError(f"{table}: no image column; wanted one, or a folder of images in {folder / TOML_NAME}")
-    missing = [image for image in images if not frame_exists(folder / image)]
+    missing = [image for image in images if not frame_exists(root / image)]
     if missing:
         raise UserError(
             f"{table} names {len(missing)} images that do not exist, first {missing[0]!r}: names are taken relative to "
-            f"{folder}"
+            f"{root}"
         )
-    return ImageFiles(folder, images, bayer)
+    return ImageFiles(root, images, bayer)
 
 
 @dataclass(frozen=True)
@@ -273,14 +290,17 @@ class _Reader:
         """With only the frames scored that the list ``score`` names and that were before."""
         if score is None:
             return traverse
-        listed = read_scored(inside_folder(self._folder, score), traverse.names, len(traverse))
+        names = traverse.names or (traverse.images and tuple(map(os.path.basename, traverse.images)))
+        if names and len(set(names)) < len(names):  # images of several folders
+            names = None
+        listed = read_scored(inside_folder(self._folder, score), names, len(traverse))
         return replace(traverse, scored=listed & traverse.is_scored)
 
-    def _usable(self, described: str | None, frames: FrameTable, count: int) -> np.ndarray | None:
+    def _usable(self, described: Path | None, frames: FrameTable, count: int) -> np.ndarray | None:
         """What the frame table says, and what extraction wrote beside a ``.npy``."""
         beside = None
-        if described is not None and Path(described).suffix == ".npy":
-            beside = read_usable(self._folder / described, count)
+        if described is not None and described.suffix == ".npy":
+            beside = read_usable(described, count)
         if beside is None or frames.usable is None:
             return frames.usable if beside is None else beside
         return beside & frames.usable
@@ -290,37 +310,59 @@ class _Reader:
             entry = self._entry.traverses[name]
             frames = frames_of(self._folder, entry)
             images = images_of(self._folder, entry, frames)
-            descriptors, undescribed = self._descriptors(name, entry, images is not None)
+            descriptors, undescribed = self._descriptors(name, frames, images)
             self._check_rows(entry, descriptors, images, frames)
             if frames.names is not None and frames.images is None:
                 self._check_same_order(entry, frames.names, images)
             if images is not None and descriptors is not None and entry.descriptors is not None:
                 listed_in = entry.images or entry.frames
-                self._check_same_images(self._folder / entry.descriptors, frames.images or images, listed_in)
+                self._check_same_images(
+                    entry.root(self._folder) / entry.descriptors, frames.images or images, listed_in
+                )
             self._opened[name] = _OpenTraverse(
                 count=len(images or ()) if descriptors is None else len(descriptors),
                 frames=frames,
                 descriptors=descriptors,
                 images=images,
-                images_source="" if images is None else str(self._folder / (entry.images or entry.frames or "")),
+                images_source=""
+                if images is None
+                else str(entry.root(self._folder) / (entry.images or entry.frames or "")),
                 undescribed=undescribed,
             )
         return self._opened[name]
 
-    def _descriptors(self, name: str, entry: TraverseEntry, has_images: bool) -> tuple[RowMatrix | None, str]:
+    def _descriptors(
+        self, name: str, frames: FrameTable, images: tuple[str, ...] | None
+    ) -> tuple[RowMatrix | None, str]:
         """The descriptors, or None and why: with images they may be extracted later."""
+        entry = self._entry.traverses[name]
         if entry.descriptors is None:
-            if has_images:
+            if images is not None:
                 return None, f"give [traverses.{name}] of {self._folder / TOML_NAME} a key descriptors and extract them"
             raise UserError(
                 f"{self._folder / TOML_NAME}: traverses.{name} has no key 'descriptors', and {entry.frames} no image "
                 "column; wanted one of them"
             )
         path, key = split_key(entry.descriptors)
-        location = inside_folder(self._folder, str(path))
-        if has_images and not location.exists():
+        location = inside_folder(entry.root(self._folder), str(path))
+        if images is not None and not location.exists():
             return None, f"{location} is not there; extract it first (mode extract, dataset {self._folder})"
+        if key is None and path.suffix.lower() in (".h5", ".hdf5"):
+            return open_image_features(location, namings_of(frames.names, images), self._names_in(location)), ""
         return open_descriptors(f"{location}:{key}" if key else location), ""
+
+    def _names_in(self, path: Path) -> set[str]:
+        """All frames and images of the traverses whose descriptors are in one file."""
+        sharing = [
+            entry
+            for entry in self._entry.traverses.values()
+            if entry.descriptors and (entry.root(self._folder) / entry.descriptors).resolve() == path.resolve()
+        ]
+        tables = [(entry, frames_of(self._folder, entry)) for entry in sharing]
+        images = [images_of(self._folder, *pair) or () for pair in tables]
+        return {
+            name for (_, frames), paths in zip(tables, images, strict=True) for name in (*(frames.names or ()), *paths)
+        }
 
     def _check_rows(
         self, entry: TraverseEntry, descriptors: RowMatrix | None, images: tuple[str, ...] | None, frames: FrameTable
@@ -333,24 +375,23 @@ class _Reader:
         counted = ((entry.frames, "frames", frames.count), (entry.images, "images", images and len(images)))
         for file, what, count in counted:
             if file is not None and count not in (None, wanted):
-                raise UserError(
-                    f"{self._folder / file}: {count} {what}, but {whose} has {wanted} {noun}; wanted one row each"
-                )
+                path = entry.root(self._folder) / file
+                raise UserError(f"{path}: {count} {what}, but {whose} has {wanted} {noun}; wanted one row each")
 
     def _check_same_order(self, entry: TraverseEntry, names: tuple[str, ...], images: tuple[str, ...] | None) -> None:
         """Whether a frame table whose names are those of the images, or descriptors, lists them in their order."""
         source = entry.images
         if images is None and entry.descriptors is not None:
             location, _ = split_key(entry.descriptors)
-            images, source = (read_identity(self._folder / location) or {}).get("names"), entry.descriptors
+            images, source = (read_identity(entry.root(self._folder) / location) or {}).get("names"), entry.descriptors
         stems, named = ([image_stem(name) for name in of] for of in (images or (), names))
         if sorted(stems) != sorted(named) or stems == named:
             return
         row = next(row for row, pair in enumerate(zip(stems, named, strict=True)) if len(set(pair)) > 1)
         raise UserError(
-            f"{self._folder / str(entry.frames)}: names the images of {source} in another order (row {row + 1} is "
-            f"{names[row]!r}, image {row + 1} {os.path.basename((images or ())[row])!r}); wanted row i to be frame i, "
-            "sort the rows"
+            f"{entry.root(self._folder) / str(entry.frames)}: names the images of {source} in another order (row "
+            f"{row + 1} is {names[row]!r}, image {row + 1} {os.path.basename((images or ())[row])!r}); wanted row i to "
+            "be frame i, sort the rows"
         )
 
     def _check_same_images(self, path: Path, images: tuple[str, ...], listed_in: str | None) -> None:
@@ -379,7 +420,9 @@ class _Reader:
         """A traverse; with ``unplaced``, one that may have no positions, which are then NaN of that many columns."""
         opened = self._open(name)
         entry, count, frames = self._entry.traverses[name], opened.count, opened.frames
-        described = None if opened.descriptors is None else entry.descriptors
+        described = None
+        if opened.descriptors is not None and entry.descriptors is not None:
+            described = entry.root(self._folder) / entry.descriptors
         bounds = frames.bounds
         if bounds is None and entry.images is not None:
             bounds = run_bounds(np.array([os.path.dirname(image) for image in opened.images or ()]))
@@ -394,7 +437,7 @@ class _Reader:
             names=frames.names,
             timestamps=frames.timestamps,
             images=opened.images,
-            source=opened.images_source if described is None else str(self._folder / described),
+            source=opened.images_source if described is None else str(described),
             local_features=None if described is None else self._local_features(described, count),
             lat_lon=frames.lat_lon,
             images_source=opened.images_source,
@@ -406,9 +449,9 @@ class _Reader:
             traverse = cut_at_jumps(traverse, entry.max_step)
         return self._scored(traverse, entry.score)
 
-    def _local_features(self, descriptors: str, count: int) -> np.ndarray | None:
+    def _local_features(self, descriptors: Path, count: int) -> np.ndarray | None:
         """What extracting with ``local``` wrote beside a ``.npy``; None where it did not."""
-        path = local_features_path(self._folder / descriptors)
+        path = local_features_path(descriptors)
         if path.suffix != ".npy" or not path.is_file():
             return None
         try:
@@ -515,9 +558,8 @@ def _write_traverse(folder: Path, name: str, traverse: Traverse) -> TraverseEntr
     columns: dict[str, Any] = {}
     if traverse.names:
         columns["name"] = traverse.names
-    positions = np.where(np.isnan(traverse.positions), None, traverse.positions)  # None is an empty cell
-    if traverse.placed.any():
-        columns |= dict(zip(position_names, positions.T.tolist(), strict=False))
+    for column, values in zip(position_names, traverse.positions.T.tolist(), strict=False):
+        columns[column] = ["" if np.isnan(value) else value for value in values]
     columns["sequence"] = np.unique(traverse.bounds[:, 0], return_inverse=True)[1].tolist()
     if traverse.timestamps is not None:
         columns["timestamp"] = traverse.timestamps.tolist()

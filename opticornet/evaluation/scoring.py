@@ -26,6 +26,7 @@ from opticornet.evaluation.notes import over_jumps
 from opticornet.evaluation.scene import Scene
 from opticornet.matching.ranking import Ranking
 from opticornet.utils.device import peak_memory_mib, processor_name
+from opticornet.utils.files import full_path
 from opticornet.utils.versions import versions
 
 _DRAWN = 16  # random references per query that tell what chance reaches
@@ -345,7 +346,7 @@ def side_record(side: Windows, takes: FrameKind = "descriptors", radius: float =
     traverse, images = side.traverse, takes == "images"
     return records.SideRecord(
         name=traverse.name,
-        source=traverse.images_source if images else traverse.source,
+        source=full_path(traverse.images_source if images else traverse.source),
         frames=len(traverse),
         kept=len(side),
         descriptors=None if images else DescriptorIdentity.beside(traverse),

@@ -17,10 +17,15 @@ MATCHED = ("single+seqmatch", "s1+seqmatch")  # methods that match frames instea
 class DataOptions(Options):
     """Which data."""
 
-    dataset: str = option("--dataset", "synthetic", "built-in name, or a folder with a dataset.toml")
-    data_path: str = option("--dataPath", "data", "where the built-in datasets' files are")
+    dataset: str = option(
+        "--dataset",
+        "synthetic",
+        "built-in name, or a folder with a dataset.toml",
+        path=("synthetic", *SEQNET_DATASETS),
+    )
+    data_path: str = option("--dataPath", "data", "where the built-in datasets' files are", path=())
     desc_type: str = option("--descType", "netvlad-pytorch", "frame descriptor: a folder name below descData")
-    struct_path: str = option("--structPath", "structFiles", "where seqNet's ground-truth files are")
+    struct_path: str = option("--structPath", "structFiles", "where seqNet's ground-truth files are", path=())
     msls_train_city: str = option("--msls_trainCity", "melbourne", "MSLS city to train on")
     msls_val_city: str = option("--msls_valCity", "austin", "MSLS city to validate on")
     msls_test_city: tuple[str, ...] = option(
@@ -53,7 +58,10 @@ class RunOptions(DataOptions):
     save_path: str = option("--savePath", SAVE_PATH, "folder of a run's checkpoints, inside the run")
     exp_name: str = option("--expName", "", "ending of the run's and the results' name")
     resume: str = option(
-        "--resume", "", "run to resume, or a folder of runs for its newest; no value: the newest", const=NEWEST
+        "--resume",
+        "",
+        "run to resume (its folder or checkpoint), or a folder of runs for its newest; no value: the newest",
+        const=NEWEST,
     )
     device: str = option("--device", "auto", "where to compute", choices=("auto", "cpu", "cuda"))
     nocuda: bool = option("--nocuda", False, "same as --device cpu")

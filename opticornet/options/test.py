@@ -34,8 +34,10 @@ class TestOptions(MethodOptions):
         "re-order the candidates by sequence matching, or by local features (extract --local)",
         choices=RERANKERS,
     )
-    top_k: int = option("--topK", 20, "candidates to re-rank", minimum=1)
-    predictions_file: str = option("--predictionsFile", "", "re-rank the predictions of this results file instead")
+    top_k: int = option("--topK", 20, "candidates to re-rank; by default no more than there are references", minimum=1)
+    predictions_file: str = option(
+        "--predictionsFile", "", "re-rank the predictions of this results file instead", path=()
+    )
     no_positive: Literal["drop", "count"] = option(
         "--noPositive", "drop", "queries without a reference in the radius", choices=("drop", "count")
     )
@@ -48,7 +50,7 @@ class TestOptions(MethodOptions):
         "--noAnswer", "", "no answer above a distance: val chooses it on the val split; or the distance itself"
     )
     answer_precision: float = option("--precision", 0.0, "precision that --noAnswer val reaches; 0: the best F1")
-    answers: str = option("--answers", "", "also write the answers to this file")
+    answers: str = option("--answers", "", "also write the answers to this file; {split} stands for the split")
     answers_format: str = option(
         "--answersFormat", "", "format of --answers; default by its ending, .csv or .tum", choices=ANSWER_FORMATS
     )

@@ -270,3 +270,12 @@ def test_frames_that_take_no_part_are_counted(tmp_path):
         "1 of 25 frames without a position are neither queries nor places",
         "2 of 25 frames unusable; windows that hold one are left out unless `fill_frames` fills them",
     ]
+
+
+def test_images_of_unusable_frames_are_not_missed(tmp_path):
+    Image.new("RGB", (4, 3)).save(tmp_path / "a.png")
+    images = tuple(str(tmp_path / ("a.png" if row else "gone.png")) for row in range(25))
+    query = replace(drive("b", 25, shift=0.5), images=images)
+    missing = check(tmp_path / "all", query=query).splits[0].query.images.missing
+    marked = check(tmp_path / "marked", query=replace(query, usable=np.arange(25) > 0)).splits[0].query.images.missing
+    assert (len(missing), len(marked)) == (1, 0)
