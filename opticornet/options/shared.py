@@ -58,7 +58,10 @@ class RunOptions(DataOptions):
     save_path: str = option("--savePath", SAVE_PATH, "folder of a run's checkpoints, inside the run")
     exp_name: str = option("--expName", "", "ending of the run's and the results' name")
     resume: str = option(
-        "--resume", "", "run to resume, or a folder of runs for its newest; no value: the newest", const=NEWEST
+        "--resume",
+        "",
+        "run to resume (its folder or checkpoint), or a folder of runs for its newest; no value: the newest",
+        const=NEWEST,
     )
     device: str = option("--device", "auto", "where to compute", choices=("auto", "cpu", "cuda"))
     nocuda: bool = option("--nocuda", False, "same as --device cpu")

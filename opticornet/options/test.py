@@ -34,7 +34,7 @@ class TestOptions(MethodOptions):
         "re-order the candidates by sequence matching, or by local features (extract --local)",
         choices=RERANKERS,
     )
-    top_k: int = option("--topK", 20, "candidates to re-rank", minimum=1)
+    top_k: int = option("--topK", 20, "candidates to re-rank; by default no more than there are references", minimum=1)
     predictions_file: str = option(
         "--predictionsFile", "", "re-rank the predictions of this results file instead", path=()
     )

@@ -27,7 +27,7 @@ _SILENT = {
         "pooling",
         "seqL",
         "rerank",
-        "rerankLength",
+        "rerankSeqL",
         "topK",
         "matcher",
         "index",

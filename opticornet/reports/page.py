@@ -22,7 +22,20 @@ from opticornet.reports.results import OUTCOMES, Answers, Result
 from opticornet.reports.route import failure_text, place_map, route
 
 HERE = Path(__file__).parent
-SCRIPTS = ("core", "chart", "plane", "headline", "table", "curves", "map", "route", "matrix", "atlas", "difference")
+SCRIPTS = (
+    "core",
+    "chart",
+    "plane",
+    "bins",
+    "headline",
+    "table",
+    "curves",
+    "map",
+    "route",
+    "matrix",
+    "atlas",
+    "difference",
+)
 LIBRARIES = ("scripts/vendor/leaflet.js",)
 STYLES = ("scripts/vendor/leaflet.css", "templates/page.css")
 SHOWN_RANKS = 5  # ranked places of a query that the atlas lists

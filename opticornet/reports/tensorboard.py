@@ -73,6 +73,8 @@ class TrainingLog:
         the right first matches, TensorBoard knows no other.
         """
         step = epoch + 1
+        if epoch < 0:
+            self.history.begin(validation.metrics)
         for name, value in validation.metrics.items():
             self.writer.add_scalar(f"val/{_tag(name)}", value, step)
         if isinstance(validation.shown, Validated):

@@ -57,6 +57,7 @@ from opticornet.utils.device import baseline_memory_mib, choose_device, cpu_thre
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import atomic_path, writing
 from opticornet.utils.options import flag_of, recorded_value
+from opticornet.utils.program import refuse_several_processes
 
 
 def test(options: TestOptions) -> ResultRecord | None:
@@ -76,6 +77,7 @@ def test_splits(options: TestOptions) -> dict[str, ResultRecord]:
     Raises:
         UserError: bad options, data or weights.
     """
+    refuse_several_processes()
     options, run = resolve(options)
     options = options.completed()
     there = split_names(options.dataset, **options.source())
@@ -136,7 +138,7 @@ def answer_splits(options: TestOptions, runs: Runs) -> dict[str, ResultRecord]:
 
 def answer_and_score(options: TestOptions, scene: Scene, once: OfAllSplits) -> ResultRecord | None:
     """Answer every query of a split, score the answers and save what was asked for. None with ``extract_only``."""
-    runs = once.runs
+    runs, options = once.runs, with_candidates(options, len(scene.reference))
     encoders = load_encoders(options, scene, runs)
     differences = check_descriptors(options, scene, runs, encoders.searched, encoders.single)
     if encoders.searched is not None and options.extract_only:
@@ -195,6 +197,7 @@ def when_no_answer(options: TestOptions, scene: Scene | None, runs: Runs) -> NoA
     """
     if scene is None:
         return NoAnswer(float(options.no_answer)) if options.no_answer else None
+    options = with_candidates(options, len(scene.reference))
     encoders = load_encoders(options, scene, runs)
     check_descriptors(options, scene, runs, encoders.searched, encoders.single)
     untimed = replace(options, latency_queries=0, projector=0)
@@ -226,6 +229,13 @@ def open_scenes(options: TestOptions, runs: Runs) -> dict[str, Scene]:
         say_notes(scene, options.quiet)
         scenes[name] = scene
     return scenes
+
+
+def with_candidates(options: TestOptions, references: int) -> TestOptions:
+    """The options with no more candidates than there are references, where the user did not say how many."""
+    if "top_k" in options.given:
+        return options
+    return replace(options, top_k=min(options.top_k, references))
 
 
 def say_notes(scene: Scene, quiet: bool) -> None:
@@ -367,7 +377,8 @@ def check_choosing(options: TestOptions) -> None:
 
 def check_sizes(options: TestOptions, scene: Scene) -> None:
     """Raise :class:`UserError` where more candidates, longer windows or other features are asked for than there are."""
-    if (options.rerank or options.predictions_file) and options.top_k > len(scene.reference):
+    reorders = bool(options.rerank or options.predictions_file)
+    if reorders and "top_k" in options.given and options.top_k > len(scene.reference):
         raise UserError(f"`top_k` {options.top_k} is above the {len(scene.reference)} references; choose fewer")
     if options.rerank:
         scene.with_length(options.rerank_window, "rerank_length")
