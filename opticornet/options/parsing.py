@@ -164,8 +164,8 @@ def _form(fields: dict[str, Field], hints: list[Any]) -> dict[str, Any]:
         form |= {"nargs": "?", "const": first.metadata["const"]}
     if first.name == "plugin":
         return {"help": text, "action": _Appended, "metavar": "FILE"}
-    if is_tuple(hint):
-        form |= {"nargs": "+", "action": _Tuple, "metavar": "X"}
+    if any(map(is_tuple, hints)):
+        form |= {"nargs": "+", "action": _Tuple if all(map(is_tuple, hints)) else _OneOrSeveral, "metavar": "X"}
     return form
 
 
@@ -193,6 +193,13 @@ def _number_or_text(text: str) -> int | float | str:
 class _Tuple(argparse.Action):
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
         setattr(namespace, self.dest, tuple(values))
+
+
+class _OneOrSeveral(argparse.Action):
+    """Where only some of those that have the flag take several values."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        setattr(namespace, self.dest, values[0] if len(values) == 1 else tuple(values))
 
 
 class _Appended(argparse.Action):

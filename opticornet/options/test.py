@@ -50,7 +50,7 @@ class TestOptions(MethodOptions):
         "--noAnswer", "", "no answer above a distance: val chooses it on the val split; or the distance itself"
     )
     answer_precision: float = option("--precision", 0.0, "precision that --noAnswer val reaches; 0: the best F1")
-    answers: str = option("--answers", "", "also write the answers to this file")
+    answers: str = option("--answers", "", "also write the answers to this file; {split} stands for the split")
     answers_format: str = option(
         "--answersFormat", "", "format of --answers; default by its ending, .csv or .tum", choices=ANSWER_FORMATS
     )

@@ -62,10 +62,13 @@ def _source(options: PrepareOptions) -> Source:
         UserError: what should name a folder, which names a traverse, is a path.
     """
     source = options.part("source")
-    names = {name: getattr(source, name).rstrip("/") for name in FOLDER_NAMES if name in options.given}
-    for name, folder in names.items():
-        if "/" in folder or folder in ("", ".", ".."):
-            raise UserError(f"`{name}` {getattr(source, name)}: wanted the name of a folder, which names a traverse")
+    names = {}
+    for name in (name for name in FOLDER_NAMES if name in options.given):
+        given = getattr(source, name)
+        folders = tuple(folder.rstrip("/") for folder in (given if isinstance(given, tuple) else (given,)))
+        if wrong := [folder for folder in folders if "/" in folder or folder in ("", ".", "..")]:
+            raise UserError(f"`{name}` {wrong[0]}: wanted the name of a folder, which names a traverse")
+        names[name] = folders if isinstance(given, tuple) else folders[0]
     return replace(source, **names)
 
 

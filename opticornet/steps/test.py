@@ -338,9 +338,9 @@ def check_test_options(options: TestOptions) -> None:
     """Raise :class:`UserError` for options that make no sense together, before anything is read."""
     options.refuse_unused()
     options.check_names()
-    for name in ("predictions_file", "answers"):
-        if (path := getattr(options, name)) and len(options.splits) > 1:
-            raise UserError(f"`{name}` {path} is of one split; `splits` names {', '.join(options.splits)}")
+    for name, advice in (("predictions_file", ""), ("answers", "; put {split} into its name")):
+        if (path := getattr(options, name)) and len(options.splits) > 1 and not (advice and "{split}" in path):
+            raise UserError(f"`{name}` {path} is of one split; `splits` names {', '.join(options.splits)}{advice}")
     if options.pooling == "single" and options.windows == "trailing" and options.sequence_length > 1:
         raise UserError(
             "`pooling` single describes the middle frame of a window, which is not the frame that a trailing one ends "

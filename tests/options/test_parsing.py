@@ -94,6 +94,15 @@ def test_help_lists_the_modes_without_heavy_imports(root):
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_a_flag_takes_several_values_where_the_chosen_one_does():
+    line = ["--mode", "prepare", "--query", "a", "b", "--source"]
+    assert parse([*line, "folders"])[1].part("source").query == ("a", "b")
+    assert parse(["--mode", "prepare", "--source", "folders", "--query", "a"])[1].part("source").query == ("a",)
+    assert parse(["--mode", "prepare", "--source", "vpr-bench", "--query", "a"])[1].part("source").query == "a"
+    with pytest.raises(UserError, match=r"`query` \('a', 'b'\): wanted text"):
+        parse([*line, "vpr-bench"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "flag"),
     [

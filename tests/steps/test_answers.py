@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import opticornet.steps.test
 from opticornet.cli import main
 from opticornet.options.modes import CompareOptions, TestOptions
 from opticornet.steps.compare import compare
@@ -214,7 +215,7 @@ def test_a_given_threshold(dataset):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"no_answer": "val", "split": "val"}, "the threshold would be chosen on the tested split"),
+        ({"no_answer": "val", "splits": ("val",)}, "the threshold would be chosen on the tested split"),
         ({"no_answer": "often"}, "`no_answer` often: wanted val, or a distance"),
         ({"no_answer": "nan"}, "`no_answer` nan: wanted val, or a distance"),
         ({"no_answer": "val", "answer_precision": 1.5}, "wanted a share, at most 1"),
@@ -278,3 +279,13 @@ def test_what_the_method_adds_to_memory_is_told_from_what_was_there(dataset):
     assert 0 <= record.added_memory_mib < record.baseline_memory_mib
     assert record.added_memory_mib <= record.peak_memory_mib - record.baseline_memory_mib
     assert record.timing.latency_threads == 1
+
+
+def test_answers_to_several_splits(dataset, tmp_path):
+    splits = ("test", "val")
+    records = opticornet.steps.test.test_splits(
+        options(dataset("mixed", 15), splits=splits, answers=str(tmp_path / "a-{split}.csv"), no_answer="0.9")
+    )
+    assert list(records) == list(splits)
+    for name, first in (("test", "mixed0.jpg"), ("val", "val0.jpg")):
+        assert answers_of(tmp_path / f"a-{name}.csv")[0]["query"] == first

@@ -29,6 +29,7 @@ def write_answers(options: TestOptions, scene: Scene, answer: Answer, no_answer:
     columns = sheet.references.shape[1]
     if columns < options.answers_top_k and "answers_top_k" in options.given and not options.quiet:
         print(f"note: only {columns} answers per query are ranked, {options.answers} holds those", file=sys.stderr)
-    with atomic_path(options.answers) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+    path = options.answers.replace("{split}", options.split)
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
         file.writelines(f"{line}\n" for line in options.part("answers_format").lines(sheet))
-    print(f"answers: {options.answers}")
+    print(f"answers: {path}")

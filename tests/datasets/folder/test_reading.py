@@ -297,9 +297,12 @@ def test_dataset_is_written_as_it_is_read(tmp_path, units, names):
         )
 
     table = Positives.of_lists([[0, 1, 2], [], [4], [0, 1, 4, 5], [], [], []])
+    unplaced = drive("f", 7)
+    unplaced.positions[:] = np.nan
     splits = {
         "train": Split("train", drive("a", 6), drive("b", 7), 2.0, 8.0),
         "test": Split("test", drive("c", 6), drive("d", 7), None, None, table),
+        "val": Split("val", drive("e", 6), unplaced, None),
     }
     write_dataset(tmp_path / "new", Dataset("made", splits))
     read = load_folder(tmp_path / "new")
@@ -328,6 +331,25 @@ def test_columns_of_a_frame_table_that_are_not_wanted(tmp_path):
     assert "ignore_columns is 'weather'; wanted a list of texts" in refused(
         make(tmp_path, ignoring.replace('["Weather"]', '"weather"'))
     )
+
+
+def test_a_query_needs_no_positions_where_nothing_says_what_is_correct(tmp_path):
+    toml = GOOD.replace('"frames"', '"metres"').replace('"summer.npy"', '"summer.npy"\nframes = "summer.csv"')
+    places = "lat,lon\n" + "59.0,10.0\n" * 10
+    folder = make(tmp_path, toml.replace("positive_radius = 1", ""), summer=places)
+    split = load_folder(folder).splits["test"]
+    assert not split.has_truth
+    assert split.query.positions.shape == (8, 3)  # as those of the reference
+    assert np.isnan(split.query.positions).all()
+    (folder / "dataset.toml").write_text(toml, encoding="utf-8")
+    assert "traverse winter has no position columns" in refused(folder)
+    (folder / "dataset.toml").write_text(toml.replace("positive_radius", "negative_radius"), encoding="utf-8")
+    assert load_folder(folder).splits["test"].query.first_row == 0
+
+
+def test_rows_of_a_cut_are_counted_in_the_whole_traverse(tmp_path):
+    split = load_folder(make(tmp_path, GOOD + "reference_rows = [3, 9]")).splits["test"]
+    assert (split.reference.first_row, split.reference.cut(1, 3).first_row) == (3, 4)
 
 
 def test_frames_are_scored_by_a_list_of_names_of_the_traverse_or_of_a_split(tmp_path):

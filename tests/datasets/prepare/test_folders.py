@@ -161,9 +161,9 @@ def test_which_is_the_reference(tmp_path):
         images(tmp_path, name, numbered(60))
     with pytest.raises(UserError, match="it has monday, sunday; give `reference` and `query`"):
         read(tmp_path)
-    assert [t.name for t in read(tmp_path, reference="sunday", query="monday").traverses] == ["sunday", "monday"]
+    assert [t.name for t in read(tmp_path, reference="sunday", query=("monday",)).traverses] == ["sunday", "monday"]
     with pytest.raises(UserError, match=r"tuesday: no such folder of images; .* has monday, sunday"):
-        read(tmp_path, reference="sunday", query="tuesday")
+        read(tmp_path, reference="sunday", query=("tuesday",))
 
 
 @pytest.mark.parametrize(
@@ -427,3 +427,38 @@ def test_a_list_of_frames_beside_a_drive_holds_no_positions(tmp_path):
     assert [len(traverse) for traverse in prepared.traverses] == [10, 10]
     with pytest.raises(UserError, match=r"ref.txt: "):
         read(tmp_path, gap=0)
+
+
+def test_several_query_drives_share_one_cut_of_the_map(tmp_path):
+    for name in ("map", "sun", "rain"):
+        images(tmp_path, name, numbered(60))
+    prepared = read(tmp_path, reference="map", query=("sun", "rain"))
+    assert [traverse.name for traverse in prepared.traverses] == ["map", "sun", "rain"]
+    assert {split.name: split.query for split in prepared.splits} == {
+        "train": "sun",
+        "val": "sun",
+        "test-sun": "sun",
+        "test-rain": "rain",
+    }
+    sun, rain = (split for split in prepared.splits if split.name.startswith("test-"))
+    assert sun.reference_rows.tolist() == rain.reference_rows.tolist() == rain.query_rows.tolist()
+
+
+def test_several_query_drives_are_held_against_the_map_one_by_one(tmp_path):
+    for name, count in (("map", 60), ("sun", 60), ("rain", 59)):
+        images(tmp_path, name, numbered(count))
+    with pytest.raises(UserError, match="map has 60 images, rain 59, and neither has positions"):
+        read(tmp_path, reference="map", query=("sun", "rain"))
+    with pytest.raises(UserError, match="`query` names sun twice; name each drive once"):
+        read(tmp_path, reference="map", query=("sun", "sun"))
+    for name in ("map", "sun"):
+        (tmp_path / f"{name}.csv").write_text(table("name,x,y", [(f"{i}.jpg", i, 0) for i in range(59)]))
+    with pytest.raises(UserError, match="rain has no positions, other query drives have; prepare it alone"):
+        read(tmp_path, reference="map", query=("sun", "rain"))
+
+
+def test_a_list_of_correct_references_is_not_passed_over(tmp_path):
+    pair(tmp_path)
+    (tmp_path / "ground_truth_new.npy").touch()
+    with pytest.raises(UserError, match=r"ground_truth_new\.npy lists correct references, which folders does not read"):
+        read(tmp_path)
