@@ -48,7 +48,15 @@ def test(options: TestOptions | None = None, **given: Any) -> ResultRecord | Non
     return step(_options(TestOptions, options, given))
 
 
-test.__test__ = False  # type: ignore[attr-defined]  # not a test, whatever pytest makes of its name
+def test_splits(options: TestOptions | None = None, **given: Any) -> dict[str, ResultRecord]:  # noqa: PT028 - as above
+    """Score a method on several splits. Returns their result records. See :func:`opticornet.steps.test.test_splits`."""
+    from opticornet.steps.test import test_splits as step
+
+    return step(_options(TestOptions, options, given))
+
+
+for _step in (test, test_splits):
+    _step.__test__ = False  # type: ignore[attr-defined]  # not a test, whatever pytest makes of its name
 
 
 def extract(options: ExtractOptions | None = None, **given: Any) -> Path:

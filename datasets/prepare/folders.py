@@ -20,7 +20,7 @@ from opticornet.datasets.prepare.drives import Drive, DriveOptions, read_drive
 from opticornet.datasets.prepare.image_folder import images_in, subfolders
 from opticornet.datasets.prepare.partition import partition
 from opticornet.datasets.prepare.position_files import PositionFiles
-from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, Source
+from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse, Source
 from opticornet.datasets.prepare.recorded import Recording, read_recording, recordings_in
 from opticornet.datasets.traverse import Units
 from opticornet.utils.errors import UserError
@@ -48,7 +48,8 @@ class Folders(DriveOptions, Source):
     )
 
     def read(self, root: Path) -> Prepared:
-        """Two traverses. Without positions a frame's position is its number in the folder's natural order.
+        """Two traverses. Without positions a frame's position is its number in the folder's natural order; where the
+        reference has some and the query none, there is only a test split, without ground truth.
 
         Args:
             reference, query: their folders; may be left out if there are two, called reference (or ref, database) and
@@ -84,6 +85,9 @@ class Folders(DriveOptions, Source):
                 f"positions: image i of both would be taken as the same place; add {first.name}.csv and "
                 f"{second.name}.csv, or make the counts equal"
             )
+        notes = tuple(note for drive in drives for note in drive.notes)
+        if "frame" not in first.positions and tables[1] is None and "frame" in second.positions:
+            return self._to_be_placed(first, second, notes)
         if first.positions.keys() != second.positions.keys():
             raise UserError(
                 f"{root}: {first.name} has positions in {', '.join(first.positions)}, {second.name} in "
@@ -106,8 +110,19 @@ class Folders(DriveOptions, Source):
                 PreparedSplit(part, *names, *pair, positive, negative if part == "train" else None)
                 for part, pair in rows.items()
             ),
-            notes=tuple(note for drive in drives for note in drive.notes),
+            notes=notes,
         )
+
+    def _to_be_placed(self, reference: PreparedTraverse, query: PreparedTraverse, notes: tuple[str, ...]) -> Prepared:
+        """A split without ground truth, of a query without positions."""
+        if self.positive_radius is not None or self.negative_radius is not None:
+            raise UserError(
+                f"{query.name} has no positions, so no radius says what is correct: leave `positive_radius` and "
+                f"`negative_radius` out, or add {query.name}.csv"
+            )
+        query = replace(query, positions={}, placed="not known; its split has no ground truth")
+        split = PreparedSplit.of_all_rows("test", reference, query)
+        return Prepared("metres", (reference, query), (split,), notes)
 
     def _check_used(self, drives: list[Drive], recordings: list[Path], tables: list[Path | None]) -> None:
         """Whether options of recordings have one to work on."""

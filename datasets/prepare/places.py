@@ -146,6 +146,7 @@ def track_places(
         return recorded.by_row(np.arange(len(images)), "row i for image i")
     times, source = image_times(images, folder, clock, track.seconds)
     track = track.on_day_of(times).sorted()
+    assert track.seconds is not None  # as checked above
     recorded = _Recorded.of(track.path, track.columns, track.positions, frozen_fix)
     places = recorded.by_time(track.seconds, times, source, reach_s)
     if not track.no_fix:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import Field
 from typing import Any, NoReturn, get_type_hints
 
+from opticornet.datasets.labels import first_repeated
 from opticornet.options.base import Options
 from opticornet.options.config import read_config
 from opticornet.options.modes import MODES
@@ -15,6 +16,8 @@ from opticornet.utils.errors import UserError
 from opticornet.utils.options import check_value, flag_of, is_tuple, option_fields, plain_type
 from opticornet.utils.program import program
 
+REPEATABLE = ("--plugin",)  # flags that add to what was given before
+
 
 def parse(arguments: Sequence[str]) -> tuple[str, Options]:
     """The command line's arguments to a mode and its options.
@@ -22,6 +25,7 @@ def parse(arguments: Sequence[str]) -> tuple[str, Options]:
     Raises:
         UserError: an unknown mode or flag, a missing or malformed value.
     """
+    _refuse_repeated(arguments)
     load_installed()
     first = _Parser(prog=program(), add_help=False, allow_abbrev=False)
     first.add_argument("--mode", choices=tuple(MODES))
@@ -45,6 +49,13 @@ def parse(arguments: Sequence[str]) -> tuple[str, Options]:
         given = vars(_parser(mode, options, with_entries=True).parse_args(arguments))
     given.pop("mode", None)
     return mode, options.of(**given)
+
+
+def _refuse_repeated(arguments: Sequence[str]) -> None:
+    """Raise :class:`UserError` where a flag comes twice: taking the last one would drop the others unseen."""
+    flags = [argument.partition("=")[0] for argument in arguments if argument.startswith("--")]
+    if twice := first_repeated(flag for flag in flags if flag not in REPEATABLE):
+        raise UserError(f"{twice} is given twice; give it once, with all its values where it takes several")
 
 
 def in_flags(message: str, options: type[Options] | None) -> str:

@@ -15,6 +15,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFor
 
 from opticornet.reports import curves
 from opticornet.reports.matrix import SimilarityMatrix, contrast
+from opticornet.reports.no_answer import operating_point
 from opticornet.reports.protocols import Protocol, unit
 from opticornet.reports.results import CLOSE, NO_POSITIVE, RIGHT, WRONG, Answers, Result
 from opticornet.reports.route import Map, Route, failure_text, local_map
@@ -92,13 +93,16 @@ def _marker_indices(ks: np.ndarray) -> list[int]:
 
 
 def precision_recall(results: list[Result], protocols: list[Protocol]) -> Figure:
-    """Precision against recall as the threshold on the best match's distance moves."""
+    """Precision against recall as the threshold on the best match's distance moves; a point where the threshold is
+    above which the method says "no answer"."""
 
     def draw(axes: Axes, result: Result, style: Style) -> None:
         curve = curves.precision_recall(result)
         if curve is not None:
             label = f"{style['label']} (AP {result.get('average_precision', default=float('nan')):.3f})"
             axes.plot(curve.x, curve.y, **style | {"label": label, "marker": None})
+            if (point := operating_point(result)) is not None:
+                axes.plot(*point, **style | {"label": None, "linestyle": "none", "markersize": 6})
 
     figure = _panels(results, protocols, draw, "Recall", "Precision")
     for axes in figure.axes:
@@ -231,7 +235,8 @@ def place_map(result: Result, answers: Answers) -> Figure:
     for what in (NO_POSITIVE, RIGHT, CLOSE, WRONG):
         chosen = points[answers.outcome == what]
         if len(chosen):
-            label = f"{OUTCOME_LABELS[what]} ({len(chosen)})"
+            name = OUTCOME_LABELS[what] if answers.has_truth else "no ground truth"
+            label = f"{name} ({len(chosen)})"
             axes.plot(*chosen.T, "o", color=OUTCOME_COLOURS[what], markersize=3, label=label, zorder=3)
     axes.set_title(_safe_label(f"{result.name}, {result.dataset}"), fontsize=10, loc="left")
     axes.ticklabel_format(useOffset=False, style="plain")

@@ -20,7 +20,8 @@ _SILENT = {
         "plugin",
         "plugins",
     ),
-    *("resultsPath", "report", "projector", "extractOnly", "answers", "quiet", "verbose", "label", "expName"),
+    *("resultsPath", "report", "projector", "extractOnly", "quiet", "verbose", "label", "expName"),
+    *("answers", "answersFormat", "answersTopK"),
     *("latencyQueries", "bootstrap", "matchMemory", "descriptors", "otherDescriptors"),
     *(
         "pooling",

@@ -78,6 +78,8 @@ def compare(options: CompareOptions) -> None:
         results, failures = read_results(options.diff)
         if failures:
             raise UserError(failures[0])
+        if len(results) != 2:
+            raise UserError(f"`diff` {' '.join(options.diff)}: wanted two result records, found {len(results)}")
         print(as_text(difference(*results)))
         return
     runs, notes = find_runs(options.runs, options.save_path)

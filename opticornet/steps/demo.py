@@ -43,6 +43,6 @@ def table(records: Sequence[ResultRecord]) -> str:
     width = max(map(len, names))
     lines = [f"{'method':<{width}}   R@1   R@5  R@10  ms/query"]
     for name, record in zip(names, records, strict=True):
-        recalls = "".join(f" {record.recall[k]:.3f}" for k in ("1", "5", "10"))
+        recalls = "".join(f" {record.recall[k]:.3f}" if k in record.recall else "     –" for k in ("1", "5", "10"))
         lines.append(f"{name:<{width}} {recalls}  {record.timing.latency_ms['total'].median:8.2f}")
     return "\n".join(lines)

@@ -5,7 +5,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from opticornet.datasets.images.panorama import Cut
 from opticornet.datasets.prepare import SOURCES
+from opticornet.datasets.prepare.panoramas import cut_panoramas
 from opticornet.datasets.prepare.prepared import Prepared, Source, write_prepared
 from opticornet.options.modes import PrepareOptions
 from opticornet.options.parsing import in_flags
@@ -31,6 +33,8 @@ def prepare(options: PrepareOptions) -> Path:
     options.refuse_unused()
     found = _source(options).read(root)
     _check_splits(found)
+    if options.cut:
+        found = cut_panoramas(found, output, Cut(options.cut, options.view_field, options.view_pitch))
     prepared, written = write_prepared(output, options.name or output.resolve().name, found, options.overwrite)
     for note in prepared.notes:
         print(in_flags(note, PrepareOptions), file=sys.stderr)

@@ -106,7 +106,7 @@ def load_scenes(options: TrainOptions, device: torch.device) -> list[Scene]:
     return [
         Scene.of(
             *(dataset.name, dataset.splits[name], length, filter_length, device, needs), WindowSettings(**settings)
-        )
+        ).need_positives()
         for name in ("train", "val")
     ]
 

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
@@ -64,6 +65,29 @@ def test_help_lists_the_modes_without_heavy_imports(root):
     for mode in MODES:
         assert f"--mode {mode}" in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "flag"),
+    [
+        (["--mode", "train", "--lr", "1", "--lr", "2"], "--lr"),
+        (["--mode", "train", "--lr=1", "--lr", "1"], "--lr"),
+        (["--mode", "prepare", "--source", "msls", "--testCity", "cph", "--testCity", "sf"], "--testCity"),
+        (["--mode", "test", "--amp", "--amp"], "--amp"),
+        (["--mode", "test", "--mode", "train"], "--mode"),
+        (["--config", "a.toml", "--config", "b.toml"], "--config"),
+    ],
+)
+def test_a_flag_that_is_given_twice_is_refused(arguments, flag):
+    with pytest.raises(UserError, match=f"^{flag} is given twice; give it once, with all its values"):
+        parse(arguments)
+
+
+def test_a_plugin_may_be_given_again(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.py").write_text("LOSSES = {}")
+    arguments = ["--mode", "train", "--plugin", str(tmp_path / "a.py"), "--plugin", str(tmp_path / "b.py")]
+    assert [Path(path).name for path in parse(arguments)[1].plugin] == ["a.py", "b.py"]
 
 
 def test_a_flag_that_several_choices_have_takes_what_the_chosen_one_takes():

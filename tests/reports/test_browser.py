@@ -333,3 +333,29 @@ def test_nothing_is_wider_than_the_screen(page, record, width):
     long = "a method with quite a long name that goes on " * 3
     driver = page(record("a", label=long), record("b", label="x" * 80, dataset="y" * 80), width=width)
     assert driver.execute_script("return document.documentElement.scrollWidth") <= width
+
+
+def test_no_recall_is_shown_where_there_is_none(page, record):
+    driver = page(record("a", truth=False, placed=False, threshold=0.1), record("b", label="scored"))
+    assert driver.get_log("browser") == []
+    _select(driver, "smooth S5")
+    assert _text(driver, ".big") == ["no ground truth"]
+    assert "0.1 (best F1 on val)" in _text(driver, ".facts")[0]
+    assert not driver.find_element("css selector", "#route").is_displayed()
+    assert "stand where they were matched" in _text(driver, "#map-caption")[0]
+    assert _text(driver, "#map-legend button") == ["no ground truth 20"]
+    assert "whether the answer is right is not known" in _text(driver, ".verdict")[0]
+    assert driver.get_log("browser") == []
+
+
+def test_refused_queries_are_told(page, record):
+    driver = page(record(no_positive=(6, 7), threshold=0.0))
+    assert "20 refused" in _text(driver, ".facts")[0]
+    assert "the method says no answer" in _text(driver, ".verdict")[0]
+    assert driver.get_log("browser") == []
+
+
+def _select(driver, name: str) -> None:
+    """Show the result of that name."""
+    (button,) = (b for b in driver.find_elements("css selector", ".rank") if name in b.text)
+    driver.execute_script("arguments[0].click()", button)

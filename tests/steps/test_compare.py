@@ -142,6 +142,8 @@ def test_diff_of_two_tests(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "only smooth S5 right" in out
     assert "McNemar, exact binomial" in out
+    assert main(["--mode", "compare", "--diff", records[0], records[0]]) == 2
+    assert "wanted two result records, found 1" in capsys.readouterr().err
 
 
 def test_a_start_that_no_epoch_improved_on_is_the_best(runs):

@@ -22,7 +22,7 @@ function drawMap() {
     const counts = DATA.outcomes.map((_, what) => answers.outcome.filter((outcome) => outcome === what).length);
     for (const what of [0, 1, 2, 3].filter((kind) => counts[kind])) {
       const act = (on) => { shown[what] = on; view.paint(); };
-      byId("map-legend").append(toggle(`${OUTCOME_TEXT[what]} ${counts[what]}`, shown[what], act, dot(OUTCOME_COLOURS[what])));
+      byId("map-legend").append(toggle(`${outcomeText(what)} ${counts[what]}`, shown[what], act, dot(OUTCOME_COLOURS[what])));
     }
     const choices = { line: [], metres: [["lines", "Lines"]], "lat-lon": [["lines", "Lines"], ["streets", "Street tiles (online)"]] };
     const toggles = choices[scene.map].map(([way, label]) => toggle(label, ways[way], (on) => { ways[way] = on; view.paint(); }));
@@ -41,6 +41,7 @@ function mapCaption(scene, answers, counts) {
     return `Each query (down) at the reference it was matched to (across); on the diagonal it is right.${close} Click a point to see its frames.`;
   }
   const where = scene.map === "lat-lon" ? "north up" : "positions in metres, north or y up";
+  if (scene.unplaced) return `Queries without a position (${scene.unplaced}) stand where they were matched (${where}). Click a point to see its frames.`;
   return `Each query where it was taken (${where}); a line leads from a wrong one to the place it was taken for.${close} Click a point to see its frames.`;
 }
 
@@ -53,7 +54,7 @@ function besideSummary(height) {
 
 function extent(points) {
   let [x0, y0, x1, y1] = [Infinity, Infinity, -Infinity, -Infinity];
-  for (const [x, y] of points) {
+  for (const [x, y] of points.filter(([x]) => x !== null)) {
     x0 = Math.min(x0, x); x1 = Math.max(x1, x); y0 = Math.min(y0, y); y1 = Math.max(y1, y);
   }
   return [x0, y0, x1, y1];
@@ -62,8 +63,9 @@ function extent(points) {
 function queryText(i) {
   const { result, answers, scene } = current();
   const matched = answers.predictions[i][0];
-  const first = `query ${windowName(scene.query, i)}: ${OUTCOME_TEXT[answers.outcome[i]]}`;
-  return matched < 0 ? `${first}\nnothing found` : `${first}\nmatched to ${windowName(scene.reference, matched)}, ${away(answers.errors[i][0], result.units)}`;
+  const refused = answers.refused?.[i] ? ", no answer" : "";
+  const first = `query ${windowName(scene.query, i)}: ${outcomeText(answers.outcome[i])}${refused}`;
+  return matched < 0 ? `${first}\nnothing found` : `${first}\nmatched to ${windowName(scene.reference, matched)}${offText(answers.errors[i][0], result)}`;
 }
 
 /** The queries as points at `places` (null: not drawn), by outcome; a click on one shows its frames. */
@@ -97,14 +99,14 @@ function placeMap(shown, ways) {
   const height = (width) => besideSummary(Math.max(260, Math.min(560, width * Math.max(tall, 0.45))));
   const crs = isLatLon ? L.CRS.EPSG3857 : L.CRS.Simple;
   const map = plane(byId("map-stage"), { bounds, crs, height, label: "Map of the queries" });
-  const [query, reference] = [scene.query.points.map(latLng), scene.reference.points.map(latLng)];
+  const [query, reference] = [scene.query, scene.reference].map(({ points }) => points.map((p) => (p[0] === null ? null : latLng(p))));
   const tiles = streetTiles(map);
   const [layers, chosen] = [L.layerGroup().addTo(map), L.layerGroup().addTo(map)];
   L.control.scale({ imperial: false }).addTo(map);
   const road = { radius: 1.2, stroke: false, fillOpacity: 1, fillColor: colour("road"), interactive: false };
-  for (const place of reference) L.circleMarker(place, road).addTo(map);
+  for (const place of reference.filter(Boolean)) L.circleMarker(place, road).addTo(map);
   const match = (i) => [query[i], reference[answers.predictions[i][0]]];
-  const isOff = (i) => answers.predictions[i][0] >= 0 && answers.outcome[i] !== 0;
+  const isOff = (i) => answers.predictions[i][0] >= 0 && answers.outcome[i] !== 0 && match(i).every(Boolean);
   const view = {
     map,
     paint() {
@@ -123,7 +125,7 @@ function placeMap(shown, ways) {
       chosen.clearLayers();
       if (state.query === null) return;
       if (isOff(state.query)) chosen.addLayer(line(match(state.query), "ink", { weight: 1.8 }));
-      chosen.addLayer(ring(query[state.query]));
+      if (query[state.query]) chosen.addLayer(ring(query[state.query]));
     },
   };
   view.paint();

@@ -8,7 +8,7 @@ function drawRoute() {
   const left = 34;
   const paint = () => {
     const { answers } = current();
-    byId("route").hidden = !answers;
+    byId("route").hidden = !answers || !current().result.counted;
     const width = stage.clientWidth;
     if (!answers || !width) return;
     const ratio = window.devicePixelRatio || 1;

@@ -380,6 +380,20 @@ def test_folders_in_a_drive_are_sequences_and_those_of_systems_hold_no_frames(tm
         read(tmp_path, reference="none")
 
 
+def test_a_query_without_positions_is_to_be_placed(tmp_path):
+    pair(tmp_path)
+    (tmp_path / "ref.csv").write_text(table("x,y", [(i, i) for i in range(20)]))
+    prepared = read(tmp_path)
+    (split,) = prepared.splits
+    assert (split.name, split.positive_radius, split.positives) == ("test", None, None)
+    assert (len(split.reference_rows), len(split.query_rows)) == (20, 20)
+    reference, query = prepared.traverses
+    assert (list(reference.positions), list(query.positions)) == (["x", "y"], [])
+    assert query.placed == "not known; its split has no ground truth"
+    with pytest.raises(UserError, match="query has no positions, so no radius says what is correct"):
+        read(tmp_path, positive_radius=5.0)
+
+
 def test_sequences_of_rows_that_are_found_by_time(tmp_path):
     rows = [(f"{1_700_000_000 + i}", i, 0, "a" if i < 7 else "b") for i in range(20)]
     for name in ("ref", "query"):
