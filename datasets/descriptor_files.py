@@ -240,6 +240,8 @@ class DescriptorFiles:
                 then = then | {name: now[name] for name in _WHICH}
             if then == now:
                 continue
+            if key == "images" and isinstance(then, dict) and any(then.get(name) != now[name] for name in _WHICH):
+                return _other_images(then.get("count"), now["count"])
             if isinstance(then, dict) and isinstance(now, dict):
                 inner = next((k for k in now if then.get(k) != now[k]), None)
                 if inner is not None:
@@ -254,6 +256,13 @@ class DescriptorFiles:
             return False
         fewer = 0 < images["count"] < self.identity["images"]["count"]
         return fewer and self.digest_of_first(images["count"]) == images["sha256"]
+
+
+def _other_images(then: Any, now: int) -> str:
+    if then == now:
+        return f"some of the {now} images were changed, renamed or put in another order since"
+    more = f", of which the first {then} are not the same" if isinstance(then, int) and now > then else ""
+    return f"of {then} images, now there are {now}{more}"
 
 
 def read_identity(path: Path) -> dict[str, Any] | None:

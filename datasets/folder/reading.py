@@ -376,7 +376,8 @@ class _Reader:
         for file, what, count in counted:
             if file is not None and count not in (None, wanted):
                 path = entry.root(self._folder) / file
-                raise UserError(f"{path}: {count} {what}, but {whose} has {wanted} {noun}; wanted one row each")
+                again = "" if descriptors is None else "; extract again where images were added or taken away"
+                raise UserError(f"{path}: {count} {what}, but {whose} has {wanted} {noun}; wanted one row each{again}")
 
     def _check_same_order(self, entry: TraverseEntry, names: tuple[str, ...], images: tuple[str, ...] | None) -> None:
         """Whether a frame table whose names are those of the images, or descriptors, lists them in their order."""

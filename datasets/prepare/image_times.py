@@ -6,9 +6,10 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from opticornet.datasets.prepare.dated_names import seconds_of_dated_names
 from opticornet.datasets.prepare.exif import read_exif
 from opticornet.datasets.prepare.image_folder import stem
-from opticornet.datasets.prepare.times import SINCE_1970_S, seconds_of
+from opticornet.datasets.prepare.times import SINCE_1970_S, seconds_of, units_of
 from opticornet.utils.errors import UserError
 
 # What datasets call a list of times, in order or beside names: KITTI, EuRoC, TUM.
@@ -55,7 +56,8 @@ def image_times(
     """Times of images, on the clock of the positions.
 
     A file of times (:data:`TIMES_FILES`) in the folder of the images, or above it within ``folder``, goes first; then
-    file names that are numbers; then EXIF. Names that merely count are times only if the positions have the same.
+    file names that are numbers; then EXIF; then dates and times in file names. Names that merely count are times only
+    if the positions have the same.
 
     Args:
         images: names, relative to ``folder``.
@@ -65,7 +67,7 @@ def image_times(
         (N,) float64 seconds, and in words where they are from.
 
     Raises:
-        UserError: none of these holds a time for every image; EXIF has no time zone, and no offset is given.
+        UserError: none of these holds a time for every image; EXIF or dates have no time zone, and no offset is given.
     """
     offset = clock.offset_s or 0.0
     if clock.taken is not None:
@@ -78,19 +80,27 @@ def image_times(
     if (listed := _from_files(images, folder, clock.unit)) is not None:
         return listed[0] + offset, listed[1]
     stems = [stem(image) for image in images]
-    if all(_TIME.fullmatch(text) for text in stems):
+    dated = None if clock.unit or _have_unit(stems) else seconds_of_dated_names(stems)
+    if dated is None and all(_TIME.fullmatch(text) for text in stems):
         unit = clock.unit or ("s" if _are_recorded(stems, recorded_s) else "")
         if unit or not _count(stems):
             return image_seconds(images, folder, unit) + offset, "the names of the images"
     exif = read_exif(tuple(str(folder / image) for image in images))
     if exif is None or np.isnan(exif.seconds).any():
+        if dated is not None:
+            _check_zone(folder, "dates and times in the names", dated[1], clock)
+            return dated[0] + offset, "the names of the images"
         raise UserError(_no_times(images, folder, None if exif is None else exif.seconds))
-    if not exif.zoned and clock.offset_s is None:
+    _check_zone(folder, "EXIF times", exif.zoned, clock)
+    return exif.seconds + offset, "the EXIF of the images"
+
+
+def _check_zone(folder: Path, times: str, zoned: bool, clock: Clock) -> None:
+    if not zoned and clock.offset_s is None:
         raise UserError(
-            f"{folder}: the EXIF times of its images have no time zone; give `clock_offset`, the seconds to add to get "
+            f"{folder}: the {times} of its images have no time zone; give `clock_offset`, the seconds to add to get "
             "UTC (0: they are in UTC)"
         )
-    return exif.seconds + offset, "the EXIF of the images"
 
 
 def image_seconds(names: tuple[str, ...], where: Path, unit: str = "") -> np.ndarray:
@@ -112,6 +122,11 @@ def _count(stems: list[str]) -> bool:
     numbers = [int(text) for text in stems]
     padded = any(len(text) > 1 and text[0] == "0" for text in stems)
     return padded or (numbers == list(range(numbers[0], numbers[0] + len(numbers))) and numbers[-1] < SINCE_1970_S[0])
+
+
+def _have_unit(stems: list[str]) -> bool:
+    """Whether names are numbers that are times in some unit, and so no dates."""
+    return all(_TIME.fullmatch(text) for text in stems) and bool(units_of(np.array(stems, np.float64)))
 
 
 def _are_recorded(stems: list[str], recorded_s: np.ndarray | None) -> bool:

@@ -55,7 +55,8 @@ def partition(
         if not len(of_reference) or not len(of_query):
             raise UserError(
                 f"the {name} split is left with {len(of_reference)} reference and {len(of_query)} query frames; choose "
-                "a larger fraction for it, a smaller `gap` or another `seed`"
+                "a larger fraction for it, a smaller `gap` or another `seed`, or test on the whole drives: `fractions` "
+                "0 0 1"
             )
     return rows
 

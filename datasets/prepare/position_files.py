@@ -1,5 +1,6 @@
 """Which file says where a drive was, and which others could: none is passed over in silence."""
 
+import os
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -32,6 +33,7 @@ NO_POSITIONS = frozenset(
         *(".md5", ".sha1", ".sha256", ".lnk", ".url", *IMAGE_SUFFIXES, *OTHER_SUFFIXES, *VIDEO_SUFFIXES),
     )
 )
+NOTICES = ("readme", "license", "licence", "copying", "changelog", "notice")
 WORDS = (
     *("position", "pose", "gps", "gnss", "gpx", "nmea", "groundtruth", "ground_truth", "track", "traj", "odom"),
     *("coord", "location", "utm", "latlon", "geo", "imu", "rtk", "navsat", "place"),
@@ -54,7 +56,7 @@ class PositionFiles:
         entries = [entry for entry in sorted(root.iterdir()) if entry.resolve() not in self._others]
         self._folders = [entry.name for entry in entries if entry.is_dir() and not is_system_folder(entry.name)]
         files = [entry.name for entry in entries if entry.is_file()]
-        for folder in (folder for folder in self._folders if _has_word(folder)):
+        for folder in self._folders:
             files += _files_of_no_drive(root, folder)
         self._files = self._candidates(files)
 
@@ -99,12 +101,12 @@ class PositionFiles:
         """
         owners = {*self._folders, *drives}
         for file in self._files:
-            if any(_belongs(file, owner) for owner in owners if "/" not in file):
+            if file.partition("/")[0] in drives or any(_belongs(file, owner) for owner in owners if "/" not in file):
                 continue
             if _suffix(file) in TRACK_SUFFIXES or _has_word(file.rsplit("/", 1)[-1]) or "/" in file:
                 raise UserError(
                     f"{self._root / file}: could hold positions and belongs to no drive; name it after one "
-                    f"({drives[0]}.csv), or leave it out: `ignore_files` {file}"
+                    f"({drives[0]}.csv) and put it beside the drives, or leave it out: `ignore_files` {file}"
                 )
         if unused := [pattern for pattern in self._ignore if pattern not in self._used]:
             raise UserError(f"`ignore_files` {', '.join(unused)}: matches no file that could hold positions")
@@ -122,11 +124,14 @@ class PositionFiles:
 
 
 def _files_of_no_drive(root: Path, folder: str) -> list[str]:
-    """The files of a folder that holds neither folders nor images, as one of tables of positions."""
-    entries = sorted((root / folder).iterdir())
-    if any(entry.is_dir() or _suffix(entry.name) in IMAGE_SUFFIXES for entry in entries):
-        return []
-    return [f"{folder}/{entry.name}" for entry in entries]
+    """The files below a folder without images that are tracks or tables, or speak of positions, as does all in one
+    whose own name does."""
+    names: list[str] = []
+    for place, _, files in os.walk(root / folder):
+        if any(_suffix(file) in IMAGE_SUFFIXES | VIDEO_SUFFIXES for file in files):
+            return []
+        names += [Path(place, file).relative_to(root).as_posix() for file in sorted(files)]
+    return [name for name in names if _suffix(name) in TRACK_SUFFIXES or _has_word(name)]
 
 
 def _belongs(file: str, drive: str) -> bool:
@@ -144,7 +149,7 @@ def _speaks_of_positions(file: str, drive: str) -> bool:
 def _may_hold(file: str) -> bool:
     """False for pictures, films, archives, pages and what is hidden."""
     name = file.rsplit("/", 1)[-1]
-    if name.startswith(".") or name.lower() in ("thumbs.db", "desktop.ini"):
+    if name.startswith(".") or name.lower() in ("thumbs.db", "desktop.ini") or _stem(name) in NOTICES:
         return False
     inner = Path(Path(name).stem).suffix.lower()
     return _suffix(name) not in NO_POSITIONS or (inner in DATA_SUFFIXES and _suffix(name) in (".gz", ".zip", ".xz"))
@@ -152,6 +157,10 @@ def _may_hold(file: str) -> bool:
 
 def _suffix(file: str) -> str:
     return Path(file).suffix.lower()
+
+
+def _stem(name: str) -> str:
+    return Path(name).stem.lower()
 
 
 def _has_word(name: str) -> bool:

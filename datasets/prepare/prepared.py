@@ -178,14 +178,21 @@ def write_prepared(folder: Path, name: str, prepared: Prepared, overwrite: bool 
                 f"{folder / existing[0]} exists and would change: choose another `output`, or give `overwrite` to "
                 "replace it"
             )
+        stale = tuple(
+            f"{folder / name}.npy: {_to_be_extracted(folder / f'{name}.txt', Path(staging.name, f'{name}.txt'))}"
+            for name in (traverse.name for traverse in prepared.traverses)
+            if f"{name}.txt" in existing and (folder / f"{name}.npy").exists()
+        )
         for file in changed:
             os.replace(Path(staging.name, file), folder / file)
-    stale = tuple(
-        f"{folder / name}.npy: extracted from other images than it now belongs to; extract with `overwrite`"
-        for name in (traverse.name for traverse in prepared.traverses)
-        if f"{name}.txt" in existing and (folder / f"{name}.npy").exists()
-    )
     return replace(prepared, notes=prepared.notes + stale), bool(changed)
+
+
+def _to_be_extracted(before: Path, now: Path) -> str:
+    """What the descriptors of a list of images need, which is replaced by another."""
+    if now.read_bytes().startswith(before.read_bytes()):
+        return "images were added to those that it was extracted from; extract again, which adds theirs"
+    return "extracted from other images than it now belongs to; extract with `overwrite`"
 
 
 def _same_content(one: Path, other: Path) -> bool:

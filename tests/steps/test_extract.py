@@ -373,7 +373,7 @@ def test_another_extraction_is_refused_without_overwrite(photos, changes, messag
 def test_other_images_are_refused(photos):
     path = extract(options(photos))
     (photos / "9.png").unlink()
-    with pytest.raises(UserError, match="images count 10, now 9"):
+    with pytest.raises(UserError, match=r"made otherwise \(of 10 images, now there are 9\):"):
         extract(options(photos))
     path.with_suffix(".json").unlink()
     with pytest.raises(UserError, match="no readable record beside it"):
@@ -446,10 +446,10 @@ def test_images_that_changed_or_lie_between_are_not_appended(growing):
     before = path.read_bytes()
     append()
     shutil.copyfile(photos / "4.png", photos / "3.png")
-    with pytest.raises(UserError, match="images count 7, now 10"):
+    with pytest.raises(UserError, match="of 7 images, now there are 10, of which the first 7 are not the same"):
         extract(options(photos))
     (photos / "3.png").rename(photos / "b.png")
-    with pytest.raises(UserError, match="images count 7, now 10"):
+    with pytest.raises(UserError, match="of 7 images, now there are 10, of which the first 7 are not the same"):
         extract(options(photos))
     assert path.read_bytes() == before
 

@@ -174,7 +174,7 @@ def test_an_output_of_another_encoder_or_of_other_images(tmp_path, photos, refus
     assert main([str(part) for part in command]) == 0
     assert "encoder hog, now thumbnail" in refused(*extract(photos, tmp_path / "out.npy", encoder="thumbnail"))
     (photos / "day" / "5.jpg").unlink()
-    assert "images count 12, now 11" in refused(*command)
+    assert "of 12 images, now there are 11" in refused(*command)
     assert main([*(str(part) for part in command), "--overwrite"]) == 0
     assert len(np.load(tmp_path / "out.npy")) == 11
 

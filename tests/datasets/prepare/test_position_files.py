@@ -61,7 +61,19 @@ def test_a_file_per_image_is_left_out_by_a_pattern(tmp_path):
     assert found(tmp_path, inside, ["*.json"]) == {"a": None, "b": None}
 
 
-@pytest.mark.parametrize("file", ["positions.csv", "poses.txt", "gps.gpx", "tracks.json", "table.csv", "poses/b.txt"])
+@pytest.mark.parametrize(
+    "file",
+    [
+        "positions.csv",
+        "poses.txt",
+        "gps.gpx",
+        "tracks.json",
+        "table.csv",
+        "poses/b.txt",
+        "labels/b.csv",
+        "meta/b/0.gpx",
+    ],
+)
 def test_a_file_of_no_drive_is_named(tmp_path, file):
     make(tmp_path, file)
     message = refused(tmp_path)
@@ -76,6 +88,8 @@ def test_what_holds_no_positions_is_let_be(tmp_path):
         tmp_path,
         "README.md",
         "LICENSE.txt",
+        "docs/how.html",
+        "calib/k.yaml",
         "b.zip",
         "b.mp4",
         "b.jpg",
@@ -83,10 +97,11 @@ def test_what_holds_no_positions_is_let_be(tmp_path):
         "c/0.jpg",
         "c.gpx",
         "b/Thumbs.db",
+        "b/readme.txt",
         "track/notes.txt",
         "track/0.jpg",
     )
-    assert found(tmp_path, ["Thumbs.db"]) == {"a": None, "b": None}
+    assert found(tmp_path, ["Thumbs.db", "readme.txt"]) == {"a": None, "b": None}
 
 
 def test_two_files_for_one_drive(tmp_path):

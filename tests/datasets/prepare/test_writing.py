@@ -130,6 +130,18 @@ def test_descriptors_of_other_images_are_said(tmp_path):
     ]
 
 
+def test_descriptors_of_a_drive_that_grew_are_said(tmp_path):
+    prepared = make(tmp_path)
+    shorter = [one.take(np.arange(6)) for one in prepared.traverses]
+    split = PreparedSplit.of_all_rows("test", *shorter, positive_radius=2.0)
+    write_prepared(tmp_path / "out", "tiny", Prepared("frames", tuple(shorter), (split,)))
+    describe(tmp_path / "out")
+    notes = write_prepared(tmp_path / "out", "tiny", prepared, overwrite=True)[0].notes
+    assert [note.split(": ")[1] for note in notes] == [
+        "images were added to those that it was extracted from; extract again, which adds theirs"
+    ] * 2
+
+
 def test_a_table_of_the_users_is_not_overwritten(tmp_path):
     (tmp_path / "a.csv").write_text("mine")
     with pytest.raises(UserError, match=r"a\.csv exists and would change"):
