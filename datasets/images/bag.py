@@ -1,6 +1,7 @@
 """Images in ROS bags: frames named after their topic and the time they were recorded, ``camera/image_raw/<ns>``."""
 
 import os
+import weakref
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -67,7 +68,6 @@ class BagReader:
 
     def __init__(self, path: Path) -> None:
         self._path, self._owner = path, os.getpid()
-        self._stack = ExitStack()
         self._bag: Bag | None = None
         self._pass: Iterator[Message] = iter(())
         self._topic, self._last = "", 0
@@ -94,11 +94,12 @@ class BagReader:
     def _start(self, topic: str, since: int) -> None:
         bag = self._bag
         if bag is None or self._owner != os.getpid():
-            self._stack, self._owner = ExitStack(), os.getpid()
+            stack, self._owner = ExitStack(), os.getpid()
             try:
-                bag = self._bag = self._stack.enter_context(open_bag(self._path))
+                bag = self._bag = stack.enter_context(open_bag(self._path))
             except UserError as error:
                 raise BadImageError(str(error)) from error
+            weakref.finalize(self, stack.close)  # while there are modules to close it with, also when Python ends
         self._pass, self._topic = bag.messages(topic, since), topic
 
 

@@ -1,4 +1,6 @@
 import io
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -107,3 +109,13 @@ def test_a_frame_of_an_unknown_encoding(tmp_path, write_bag):
         open_images(path).read(0)
     with pytest.raises(BadImageError, match="the bag has no image of 5 on /cam"):
         read_image(path / "cam" / "5")
+
+
+def test_a_bag_is_closed_before_python_ends(tmp_path, write_bag, kind):
+    path = write_bag(tmp_path / "a", kind, {"/cam": [(t, t, "rgb8", RGB) for t in (T, T + 1)]})
+    code = (
+        "import sys; from pathlib import Path; from opticornet.datasets.images.recordings import read_image; "
+        "print(read_image(Path(sys.argv[1])).shape)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, path / "cam" / str(T)], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "(4, 6, 3)", "")
