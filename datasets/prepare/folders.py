@@ -96,7 +96,7 @@ class Folders(DriveOptions, Source):
         if unplaced:
             raise UserError(f"{root}: {unplaced[0].name} has no positions, other query drives have; prepare it alone")
         for query, table in zip(queries, tables[1:], strict=True):
-            _check_alike(root, first, query, numbered=tables[0] is None and table is None)
+            _check_alike(root, first, query, (tables[0] is None, table is None))
         return self._partitioned(first, queries, notes)
 
     def _partitioned(
@@ -165,15 +165,23 @@ class Folders(DriveOptions, Source):
                 )
 
 
-def _check_alike(root: Path, first: PreparedTraverse, second: PreparedTraverse, numbered: bool) -> None:
-    """Whether positions of two drives say the same places; ``numbered``: neither has a file of them."""
-    if numbered and "frame" in first.positions and "frame" in second.positions and len(first) != len(second):
+def _check_alike(root: Path, first: PreparedTraverse, second: PreparedTraverse, fileless: tuple[bool, bool]) -> None:
+    """Whether positions of two drives say the same places; ``fileless``: which have no file of them."""
+    both = (first, second)
+    numbered = [one for one, without in zip(both, fileless, strict=True) if without and "frame" in one.positions]
+    if len(numbered) == 2 and len(first) != len(second):
         raise UserError(
             f"{root}: {first.name} has {len(first)} images, {second.name} {len(second)}, and neither has "
             f"positions: image i of both would be taken as the same place; add {first.name}.csv and "
             f"{second.name}.csv, or make the counts equal"
         )
     if first.positions.keys() != second.positions.keys():
+        if numbered:
+            bare, other = (first, second) if numbered[0] is first else (second, first)
+            raise UserError(
+                f"{root}: {bare.name} has no positions, {other.name} has {', '.join(other.positions)}; add "
+                f"{bare.name}.csv with the same"
+            )
         raise UserError(
             f"{root}: {first.name} has positions in {', '.join(first.positions)}, {second.name} in "
             f"{', '.join(second.positions)}; give both the same"

@@ -144,6 +144,7 @@ def _traverse(
         names=tuple(keys[rows].tolist()),
         positions={"x": positions[:, 0], "y": positions[:, 1]},
         sequences=labels,
+        placed=f"x, y of postprocessed.csv, by key; all {len(rows)} images have one",
     )
 
 

@@ -70,7 +70,9 @@ class Nordland(Source):
 
 
 def _traverse(root: Path, season: str, names: list[str]) -> PreparedTraverse:
-    return PreparedTraverse(season, absolute(root / season, names), tuple(names), {"frame": np.arange(len(names))})
+    placed = f"the number of the image: image i is the place of image i of the other season; all {len(names)} have one"
+    numbers = {"frame": np.arange(len(names))}
+    return PreparedTraverse(season, absolute(root / season, names), tuple(names), numbers, placed=placed)
 
 
 def _listed_rows(images: dict[str, tuple[str, ...]], frame_list: str) -> dict[str, np.ndarray]:

@@ -124,7 +124,8 @@ def _traverse(
     if frame_list:
         images = tuple(images[row] for row in listed_rows(frame_list, name, images))
     seconds = image_seconds(images, folder, "us")
-    positions, known = _poses(root, name, poses, notes).at(seconds, REACH_S)
+    recorded = _poses(root, name, poses, notes)
+    positions, known = recorded.at(seconds, REACH_S)
     if not known.all():
         notes.append(f"{name}: {np.sum(~known)} of {len(known)} images left out, no pose within {REACH_S:g} s")
     kept = np.flatnonzero(known)
@@ -141,6 +142,10 @@ def _traverse(
         positions={"x": positions[kept, 0], "y": positions[kept, 1]},
         sequences=np.concatenate([[0], np.cumsum((left_out > 0) | jumps)]),
         timestamps=seconds[kept],
+        placed=(
+            f"x, y of {recorded.path.name}, interpolated at the times in the names of the images; {np.sum(known)} of "
+            f"{len(known)} images have one"
+        ),
     )
 
 

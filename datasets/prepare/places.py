@@ -74,6 +74,8 @@ class _Recorded:
         positions, known = Trajectory.of(self.path, seconds[real], recorded).at(times, reach_s)
         positions = _wrapped(positions) if on_globe else positions
         reasons = [f"{self.path.name} has {reason}" for reason in _rows_in_words(self.fixes)]
+        if repeated := _contradicting(seconds[real], self.positions[real]):
+            reasons.append(f"{self.path.name} has {repeated} rows of another position at the same time")
         if not known.all():
             reasons.insert(0, f"{np.sum(~known)} not within {reach_s:g} s of a pose of {self.path.name}")
         return Places(
@@ -242,6 +244,13 @@ def _seconds(table: Columns, empty: bool) -> np.ndarray:
     given = [text for text, one in zip(texts, there, strict=True) if one]
     seconds[there] = seconds_of(given, str(table.path), table.unit("timestamp"), FASTEST_POSES_S)
     return seconds
+
+
+def _contradicting(seconds: np.ndarray, positions: np.ndarray) -> int:
+    """How many rows have the time of the row before and another position, in order of time: they are not used."""
+    order = np.argsort(seconds, kind="stable")
+    moved = (np.diff(positions[order], axis=0) != 0).any(axis=1)
+    return int(np.sum((np.diff(seconds[order]) == 0) & moved))
 
 
 def _unwrapped(degrees: np.ndarray) -> np.ndarray:

@@ -51,7 +51,9 @@ class ToleranceTable(Source):
             found = images_in(root / name)
             notes += found.notes(name)
             paths, numbers = absolute(root / name, found.images), {"frame": np.arange(len(found.images))}
-            pair.append(PreparedTraverse(name, paths, found.images, numbers, folders_of(found.images)))
+            sequences = folders_of(found.images)
+            placed = "the number of the image in natural order, by which the ground truth lists it"
+            pair.append(PreparedTraverse(name, paths, found.images, numbers, sequences, placed=placed))
         reference, query = pair
         positives = _ground_truth(root, len(query), len(reference))
         split = PreparedSplit.of_all_rows("test", reference, query, positives=positives)

@@ -95,6 +95,7 @@ def _traverse(folder: Path, name: str, notes: list[str]) -> PreparedTraverse:
         names=images,
         positions={"x": positions[:, 0], "y": positions[:, 1]},
         sequences=folders_of(images),
+        placed=f"the names of the images; all {len(images)} have one",
     )
 
 

@@ -214,6 +214,13 @@ def test_images_are_only_paired_by_number_where_there_are_as_many(tmp_path):
     assert [len(traverse) for traverse in read(tmp_path / "root", gap=0).traverses] == [25, 20]
 
 
+def test_positions_of_the_query_only(tmp_path):
+    pair(tmp_path)
+    (tmp_path / "query.csv").write_text(table("x,y", [(i, i) for i in range(20)]))
+    with pytest.raises(UserError, match=r"ref has no positions, query has x, y; add ref\.csv with the same"):
+        read(tmp_path)
+
+
 def test_positions_that_contradict(tmp_path):
     pair(tmp_path, tables=table("x,y", [(i, i) for i in range(20)]))
     (tmp_path / "query.csv").write_text(table("lat,lon", [(i, i) for i in range(20)]))

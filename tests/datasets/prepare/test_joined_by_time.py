@@ -161,3 +161,13 @@ def test_a_table_of_phones(tmp_path):
     text = "\n".join(["Timestamp,Latitude (deg),Longitude (deg),Altitude (m),Bearing (deg)", *rows])
     drives(tmp_path, NAMES, "{}.csv", text)
     np.testing.assert_allclose(read(tmp_path).traverses[0].positions["lat"][0], 48.00005)
+
+
+def test_two_positions_at_one_time_are_counted_and_the_first_is_taken(tmp_path):
+    rows = [f"{T + i}.5,{10 * i},0" for i in range(19)] + [f"{T + 5}.5,9000,0", f"{T + 6}.5,60,0"]
+    drives(tmp_path, NAMES, "{}.csv", "\n".join(["time,x,y", *rows]))
+    prepared = read(tmp_path)
+    np.testing.assert_allclose(prepared.traverses[0].positions["x"], 10 * np.arange(19), atol=1e-4)
+    assert prepared.notes[0] == (
+        "ref: 0 of 19 images left out: ref.csv has 1 rows of another position at the same time"
+    )

@@ -67,6 +67,7 @@ def test_order_positions_and_sequences(tmp_path):
     assert database.positions["x"].tolist() == [6.0, 7.5, 0.0, 3.0, 4.5, 1.5]
     assert database.positions["y"].tolist() == [-9.0, -11.25, 0.0, -4.5, -6.75, -2.25]
     assert database.sequence_numbers().tolist() == [0, 0, 0, 1, 1, 1]
+    assert database.placed == "x, y of postprocessed.csv, by key; all 6 images have one"
     assert database.images[0] == str(tmp_path / "train_val" / "x" / "database" / "images" / "e.jpg")
     (split,) = prepared.splits
     assert (split.name, split.reference, split.query) == ("test", "x_database", "x_query")

@@ -194,6 +194,9 @@ def test_drives_with_gps_only_leave_out_what_is_no_fix(tmp_path, place):
         gps(tmp_path / name / place, times, easting.tolist(), [9, 9, 9, 0, *([7] * 12), 3, 3, 3, 3])
     prepared = read(tmp_path, reference="a", query="b", splits="all", spacing=0)
     assert (prepared.traverses[0].positions["x"] - 600_000).tolist() == [2.0 * i for i in range(1, 16)]
+    assert prepared.traverses[0].placed == (
+        "x, y of gps.csv, interpolated at the times in the names of the images; 15 of 20 images have one"
+    )
     assert prepared.notes[1:4] == (
         "a: no ins.csv, so its positions are those of gps.csv, metres less exact",
         "a: 6 of 20 rows of gps.csv are no fix and left out",

@@ -32,6 +32,7 @@ def test_splits_positions_and_order(tmp_path):
     assert prepared.traverses[0].positions["x"].tolist() == [584500.5, 584510.0]
     assert prepared.traverses[0].positions["y"].tolist() == [4477000.25, 4477001.0]
     assert prepared.traverses[1].positions["x"].tolist() == [584502.0]
+    assert prepared.traverses[0].placed == "the names of the images; all 2 have one"
     assert prepared.units == "metres"
     assert [(s.name, s.positive_radius, s.negative_radius) for s in prepared.splits] == [
         ("train", 10.0, 25.0),
