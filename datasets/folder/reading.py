@@ -99,13 +99,12 @@ def read_toml(folder: Path) -> FolderEntry:
     """
     path = folder / TOML_NAME
     try:
-        with open(path, "rb") as file:
-            document = tomllib.load(file)
+        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         found = "an empty folder" if folder.is_dir() and not any(folder.iterdir()) else "no dataset.toml"
         raise UserError(f"{folder}: {found}; a dataset folder holds a {TOML_NAME} (docs/datasets.md)") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as TOML ({error})") from error
+        raise UserError(f"{path}: cannot be read as TOML in UTF-8 ({error}); correct it there") from error
 
     _check_keys(path, "at the top", document, FolderEntry)
     units = document.get("units")

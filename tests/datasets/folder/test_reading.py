@@ -416,3 +416,8 @@ def test_what_is_scored_usable_and_placed_is_written_as_it_is_read(tmp_path):
     np.testing.assert_array_equal(back.positions, positions)
     for name, values in flags.items():
         np.testing.assert_array_equal(getattr(back, name), values)
+
+
+def test_a_toml_with_the_mark_that_editors_put_before_utf_8(tmp_path):
+    (tmp_path / "dataset.toml").write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
+    assert read_toml(tmp_path).name == "tiny"
