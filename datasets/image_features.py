@@ -64,7 +64,8 @@ class ImageFeatures:
     def _row(self, row: int) -> np.ndarray:
         if self._bytes is None:
             return np.asarray(self.file[self._datasets[row]]).reshape(-1)
-        start = self._offsets[row]
+        start = self._offsets[row]  # known of every row where there are bytes
+        assert start is not None
         return self._bytes[start : start + self.shape[1] * self.dtype.itemsize].view(self.dtype)
 
     def _offset(self, name: str) -> int | None:

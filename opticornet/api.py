@@ -56,7 +56,7 @@ def test_splits(options: TestOptions | None = None, **given: Any) -> dict[str, R
 
 
 for _step in (test, test_splits):
-    _step.__test__ = False  # type: ignore[attr-defined]  # not a test, whatever pytest makes of its name
+    _step.__test__ = False  # type: ignore[attr-defined, union-attr]  # not a test, whatever pytest makes of its name
 
 
 def extract(options: ExtractOptions | None = None, **given: Any) -> Path:

@@ -382,8 +382,7 @@ class _Reader:
         """Whether a frame table whose names are those of the images, or descriptors, lists them in their order."""
         source = entry.images
         if images is None and entry.descriptors is not None:
-            location, _ = split_key(entry.descriptors)
-            images, source = (read_identity(entry.root(self._folder) / location) or {}).get("names"), entry.descriptors
+            images, source = self._extracted_names(entry), entry.descriptors
         stems, named = ([image_stem(name) for name in of] for of in (images or (), names))
         if sorted(stems) != sorted(named) or stems == named:
             return
@@ -423,11 +422,7 @@ class _Reader:
         described = None
         if opened.descriptors is not None and entry.descriptors is not None:
             described = entry.root(self._folder) / entry.descriptors
-        bounds = frames.bounds
-        if bounds is None and entry.images is not None:
-            bounds = run_bounds(np.array([os.path.dirname(image) for image in opened.images or ()]))
-        if bounds is None:
-            bounds = np.tile(np.array([0, count]), (count, 1))
+        bounds = self._folder_bounds(entry, opened) if frames.bounds is None else frames.bounds
         traverse = Traverse(
             name=name,
             descriptors=opened.descriptors,
@@ -448,6 +443,23 @@ class _Reader:
         if entry.max_step is not None:
             traverse = cut_at_jumps(traverse, entry.max_step)
         return self._scored(traverse, entry.score)
+
+    def _folder_bounds(self, entry: TraverseEntry, opened: _OpenTraverse) -> np.ndarray:
+        """(N, 2) where no table says so: each folder of the images is a sequence, unless rows come back to one."""
+        names = opened.images or self._extracted_names(entry) or ()
+        if len(names) == opened.count:
+            folders = np.array([os.path.dirname(name) for name in names])
+            bounds = run_bounds(folders)
+            if entry.images is not None or len(np.unique(bounds[:, 0])) == len(np.unique(folders)):
+                return bounds
+        return np.tile(np.array([0, opened.count]), (opened.count, 1))
+
+    def _extracted_names(self, entry: TraverseEntry) -> tuple[str, ...] | None:
+        """What the record beside descriptors calls their images; None where there is none."""
+        if entry.descriptors is None:
+            return None
+        names = (read_identity(entry.root(self._folder) / split_key(entry.descriptors)[0]) or {}).get("names")
+        return names and tuple(names)
 
     def _local_features(self, descriptors: Path, count: int) -> np.ndarray | None:
         """What extracting with ``local``` wrote beside a ``.npy``; None where it did not."""

@@ -74,8 +74,8 @@ class Folders(DriveOptions, Source):
         recordings = recordings_in(root)
         names = _traverse_names(root, self.reference, self.query, tuple(recordings))
         found = [_frames(root, name, recordings.get(name), self) for name in names]
-        others = [recordings[name] for name, (_, recording) in zip(names, found, strict=True) if recording]
-        files = PositionFiles(root, self.ignore_files, (*others, *self._lists(names)))
+        used = [recordings[name] for name, (_, recording) in zip(names, found, strict=True) if recording]
+        files = PositionFiles(root, self.ignore_files, (*used, *self._lists(names)))
         tables = [files.of(name, inside.others) for name, (inside, _) in zip(names, found, strict=True)]
         files.check_rest((*names, *recordings))
         drives = [
@@ -84,20 +84,20 @@ class Folders(DriveOptions, Source):
         ]
         self._check_used(drives, [recording.path for _, recording in found if recording is not None], tables)
         self._check_ignored(drives)
-        first, *others = (drive.traverse for drive in drives)
+        first, *queries = (drive.traverse for drive in drives)
         notes = tuple(note for drive in drives for note in drive.notes)
         unplaced = [
             query
-            for query, table in zip(others, tables[1:], strict=True)
+            for query, table in zip(queries, tables[1:], strict=True)
             if table is None and "frame" in query.positions and "frame" not in first.positions
         ]
-        if len(unplaced) == len(others):
+        if len(unplaced) == len(queries):
             return self._to_be_placed(first, unplaced, notes)
         if unplaced:
             raise UserError(f"{root}: {unplaced[0].name} has no positions, other query drives have; prepare it alone")
-        for query, table in zip(others, tables[1:], strict=True):
+        for query, table in zip(queries, tables[1:], strict=True):
             _check_alike(root, first, query, numbered=tables[0] is None and table is None)
-        return self._partitioned(first, others, notes)
+        return self._partitioned(first, queries, notes)
 
     def _partitioned(
         self, reference: PreparedTraverse, queries: list[PreparedTraverse], notes: tuple[str, ...]
@@ -115,8 +115,8 @@ class Folders(DriveOptions, Source):
         positions = {query.name: places for query, places in zip(queries, others, strict=True)}
         rows = partition_drives(first, positions, self.fractions, gap, np.random.default_rng(self.seed))
         splits = (
-            PreparedSplit(split, reference.name, query, *pair, positive, negative if split == "train" else None)
-            for split, (query, *pair) in rows.items()
+            PreparedSplit(split, reference.name, name, *pair, positive, negative if split == "train" else None)
+            for split, (name, pair) in rows.items()
         )
         return Prepared(units, (reference, *queries), tuple(splits), notes)
 

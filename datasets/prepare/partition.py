@@ -66,7 +66,7 @@ def partition_drives(
     fractions: Sequence[float],
     gap: float,
     generator: np.random.Generator,
-) -> dict[str, tuple[str, np.ndarray, np.ndarray]]:
+) -> dict[str, tuple[str, tuple[np.ndarray, np.ndarray]]]:
     """Splits of a reference and one or several query drives: the reference is cut once, for all of them alike.
 
     Train and val take the first query drive, test every one: ``test`` of one drive, ``test-NAME`` of several.
@@ -76,7 +76,7 @@ def partition_drives(
         queries: name of each drive to its positions.
 
     Returns:
-        Split name to query drive, rows of the reference and of that drive.
+        Split name to query drive and to rows of the reference and of that drive.
 
     Raises:
         UserError: as :func:`partition`; a drive that has no frame in its split.
@@ -94,7 +94,7 @@ def partition_drives(
                 raise UserError(
                     f"the {split} split is left without frames of {name}; leave it out, or try another `seed`"
                 )
-            splits[split] = (name, of_reference, own)
+            splits[split] = (name, (of_reference, own))
     return splits
 
 

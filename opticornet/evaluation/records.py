@@ -183,7 +183,7 @@ class ResultRecord:
     created: str  # local time, ISO 8601
     predictions: str  # file name of the .npz beside the record
     baseline_memory_mib: float | None = None  # of the process before the method's work, data opened and checked
-    added_memory_mib: float | None = None  # by which the method's work, not its scoring, raised the process's peak
+    added_memory_mib: float | None = None  # by which the method, not its scoring, raised the peak; of the first split
     place_auc: float | None = None  # of telling queries with and without a place apart by their best distance
     no_answer: NoAnswerRecord | None = None  # None: every query is answered
     format: int = FORMAT

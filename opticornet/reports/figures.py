@@ -337,7 +337,7 @@ def matrix(result: Result, answers: Answers, similarity: SimilarityMatrix) -> Fi
     rows = np.arange(queries)
     known = answers.has_positive & (answers.nearest >= 0)
     apart = 0.5 + 0.012 * references  # windows between a true place and the lines beside it, which hide nothing
-    for side, label in ((-apart, "true place, between the lines"), (apart, None)):
+    for side, label in ((-apart, "true place, between the lines"), (apart, "_nolegend_")):
         axes.vlines(answers.nearest[known] + side, rows[known] - 0.5, rows[known] + 0.5, color="#00e0a4", linewidth=0.9,
                     label=label)  # fmt: skip
     found = (answers.predictions[:, 0] >= 0) & (answers.outcome != RIGHT)

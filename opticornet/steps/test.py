@@ -100,7 +100,7 @@ def test_splits(options: TestOptions) -> dict[str, ResultRecord]:
 
 
 for _step in (test, test_splits):
-    _step.__test__ = False  # type: ignore[attr-defined]  # not a test, whatever pytest makes of its name
+    _step.__test__ = False  # type: ignore[attr-defined, union-attr]  # not a test, whatever pytest makes of its name
 
 
 @dataclass(frozen=True)
@@ -111,13 +111,14 @@ class OfAllSplits:
         runs: of the weights.
         maps: references that are encoded already.
         no_answer: the threshold above which a query has no answer; None where every query is answered.
-        baseline_mib: memory of the process before anything is encoded.
+        baseline_mib: memory of the process before anything is encoded; None once a split was scored, whose memory would
+            be taken for the method's.
     """
 
     runs: Runs
     maps: SharedMaps
     no_answer: NoAnswer | None
-    baseline_mib: float
+    baseline_mib: float | None
 
 
 def answer_splits(options: TestOptions, runs: Runs) -> dict[str, ResultRecord]:
@@ -127,8 +128,12 @@ def answer_splits(options: TestOptions, runs: Runs) -> dict[str, ResultRecord]:
     val = open_scenes(options.for_split("val"), runs)["val"].need_positives() if options.no_answer == "val" else None
     baseline = baseline_memory_mib()
     once = OfAllSplits(runs, SharedMaps(list(scenes.values())), when_no_answer(options, val, runs), baseline)
-    records = {name: answer_and_score(options.for_split(name), scene, once) for name, scene in scenes.items()}
-    return {name: record for name, record in records.items() if record is not None}
+    records = {}
+    for name, scene in scenes.items():
+        if (record := answer_and_score(options.for_split(name), scene, once)) is not None:
+            records[name] = record
+        once = replace(once, baseline_mib=None)
+    return records
 
 
 def answer_and_score(options: TestOptions, scene: Scene, once: OfAllSplits) -> ResultRecord | None:
@@ -140,7 +145,7 @@ def answer_and_score(options: TestOptions, scene: Scene, once: OfAllSplits) -> R
         extract_only(options, scene, once.maps.describe(scene, encoders.searched, options.amp))
         return None
     answer, shown = answer_queries(options, scene, encoders, once.maps)
-    added = peak_memory_mib() - once.baseline_mib
+    added = None if once.baseline_mib is None else peak_memory_mib() - once.baseline_mib
     test = description(options, scene, answer, differences)
     test = replace(test, baseline_memory_mib=once.baseline_mib, added_memory_mib=added)
     record, arrays = score(scene, answer, score_settings(options), test, once.no_answer)

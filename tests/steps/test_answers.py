@@ -287,5 +287,7 @@ def test_answers_to_several_splits(dataset, tmp_path):
         options(dataset("mixed", 15), splits=splits, answers=str(tmp_path / "a-{split}.csv"), no_answer="0.9")
     )
     assert list(records) == list(splits)
+    assert records["test"].added_memory_mib is not None
+    assert records["val"].added_memory_mib is None  # the first split's scoring is in memory by then
     for name, first in (("test", "mixed0.jpg"), ("val", "val0.jpg")):
         assert answers_of(tmp_path / f"a-{name}.csv")[0]["query"] == first

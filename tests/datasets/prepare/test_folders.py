@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 
+from opticornet.datasets.folder.reading import load_folder
 from opticornet.datasets.geodesy import local_metres
 from opticornet.datasets.prepare.folders import Folders
+from opticornet.datasets.prepare.prepared import write_prepared
 from opticornet.utils.errors import UserError
 
 
@@ -410,6 +412,10 @@ def test_scored_and_usable_frames_are_kept(tmp_path):
     kept = [i for i in range(20) if i != 5]
     assert traverse.flags["score"].tolist() == [i % 10 == 0 for i in kept]
     assert traverse.flags["usable"].tolist() == [i != 3 for i in kept]
+    write_prepared(tmp_path / "out", "own", read(tmp_path, gap=0, fractions=(0, 0, 1)))
+    reference = load_folder(tmp_path / "out").splits["test"].reference
+    assert reference.scored.tolist() == traverse.flags["score"].tolist()
+    assert reference.usable.tolist() == traverse.flags["usable"].tolist()
 
 
 def test_filling_across_the_180th_meridian(tmp_path):

@@ -66,14 +66,14 @@ def test_several_query_drives_share_one_cut_of_the_reference():
     reference = np.arange(100.0)[:, None]
     queries = {"sun": np.arange(0, 100, 2.0)[:, None], "rain": np.arange(99.0, -1, -1)[:, None] + 0.25}
     splits = partition_drives(reference, queries, (0.5, 0.2, 0.3), 3, np.random.default_rng(0))
-    assert {split: name for split, (name, _, _) in splits.items()} == {
+    assert {split: name for split, (name, _) in splits.items()} == {
         "train": "sun",
         "val": "sun",
         "test-sun": "sun",
         "test-rain": "rain",
     }
-    assert np.array_equal(splits["test-sun"][1], splits["test-rain"][1])
-    for name, of_reference, of_query in splits.values():
+    assert np.array_equal(splits["test-sun"][1][0], splits["test-rain"][1][0])
+    for name, (of_reference, of_query) in splits.values():
         apart = np.abs(queries[name][of_query] - reference[of_reference].T).min(axis=1)
         assert apart.max() <= 1
     alone = partition_drives(reference, {"sun": queries["sun"]}, (0.5, 0.2, 0.3), 3, np.random.default_rng(0))
