@@ -4,7 +4,7 @@ Frame ``i`` with sequence length ``L`` looks at frames ``[i - L//2, i + L - L//2
 sequence where it would leave it (SeqNet's rule), so every frame has a window.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -44,12 +44,16 @@ class Windows:
         length: frames per window, L.
         rows: (M,) int64 rows of the traverse whose windows these are.
         starts: (M,) int64 first frame of each window.
+        backwards: each window is read from its last frame to its first.
+        is_mirrored: these are :meth:`mirrored` windows.
     """
 
     traverse: Traverse
     length: int
     rows: np.ndarray
     starts: np.ndarray
+    backwards: bool = False
+    is_mirrored: bool = False
 
     @classmethod
     def of(cls, traverse: Traverse, length: int, filter_length: int = 0) -> "Windows":
@@ -72,7 +76,8 @@ class Windows:
         Raises:
             UserError: a sequence is shorter than ``length``.
         """
-        return self._of_rows(self.traverse, length, self.rows, argument)
+        windows = replace(self._of_rows(self.traverse, length, self.rows, argument), backwards=self.backwards)
+        return windows.mirrored() if self.is_mirrored else windows
 
     @classmethod
     def _of_rows(
@@ -86,6 +91,19 @@ class Windows:
                 f"frames; choose `{argument}` {shortest} or less, or drop short sequences with `filter_length` {length}"
             )
         return cls(traverse, length, rows, window_starts(rows, bounds, length))
+
+    def mirrored(self) -> "Windows":
+        """The windows that the same frames would have, were the traverse driven the other way.
+
+        Of a centred window of even length, one frame more lies behind its frame than before it instead of the other way
+        round; windows at a sequence's ends stay where they are.
+        """
+        bounds = self.traverse.bounds[self.rows]
+        if self.is_mirrored:
+            return replace(self, starts=window_starts(self.rows, bounds, self.length), is_mirrored=False)
+        ends = bounds.sum(axis=1)  # the frame at i becomes the one at ends - 1 - i
+        starts = ends - self.length - window_starts(ends - 1 - self.rows, bounds, self.length)
+        return replace(self, starts=starts, is_mirrored=True)
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -94,6 +94,8 @@ class MethodRecord:
     amp: bool  # matrix products in bfloat16
     index_settings: dict[str, int]  # nlist and nprobe, or efSearch, of an approximate index; else empty
     predictions: FileRecord | None  # the results file whose candidates were re-ordered; None: they were searched
+    direction: str = "forward"  # of the queries: "forward", "reverse" or "both", whichever matched better
+    backwards: float = 0.0  # share of the queries whose windows were read backwards
 
 
 @dataclass(frozen=True)

@@ -110,6 +110,13 @@ class Scene:
             return Neighbours.of_ranges(self.truth.table)
         return Neighbours.within(self.query.positions, self.reference.positions, self.radius)
 
+    def reversed(self) -> "Scene":
+        """The same scene for queries that were driven the other way: their windows are read backwards.
+
+        They are mirrored, too: then they hold the places that they would hold, had these been driven as the references.
+        """
+        return replace(self, query=replace(self.query.mirrored(), backwards=not self.query.backwards))
+
     def with_length(self, length: int, argument: str = "length") -> "Scene":
         """The same frames with windows of another length, which ``argument`` asked for.
 
@@ -123,7 +130,7 @@ class Scene:
 def encode_side(encoder: SequenceEncoder, side: Windows, device: torch.device, amp: bool) -> np.ndarray:
     """The windows of one side as sequence descriptors, (M, O) float32 unit rows on the CPU."""
     frames = frames_of(side.traverse, encoder, device)
-    return encode(encoder, frames, side.starts, side.length, amp=amp).cpu().numpy()
+    return encode(encoder, frames, side.starts, side.length, backwards=side.backwards, amp=amp).cpu().numpy()
 
 
 def side_of(side: Windows, vectors: np.ndarray) -> EncodedSide:

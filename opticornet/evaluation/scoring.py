@@ -210,6 +210,8 @@ def answer_arrays(answer: Answer, judged: Judged) -> dict[str, np.ndarray]:
         "recall": judged.curve.recall,
         "thresholds": judged.curve.thresholds,
     }
+    if answer.backwards.any():
+        arrays["backwards"] = answer.backwards
     if answer.candidates is not None:
         arrays["candidates"] = answer.candidates.indices[:, :columns]
     return arrays

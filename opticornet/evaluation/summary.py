@@ -18,6 +18,8 @@ def summary(record: records.ResultRecord) -> str:
         "  " + "".join(f"{record.recall[k]:8.3f}" for k in ks)
         + f"{record.average_precision:8.3f}{record.recall_at_full_precision:7.3f}",
     ]  # fmt: skip
+    if method.direction == "both":
+        lines.append(f"  {method.backwards:.1%} of the queries matched better the other way")
     lines += warnings(data.reference, data.query)
     if record.recall_interval:
         low, high = record.recall_interval["1"]

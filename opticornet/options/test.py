@@ -1,7 +1,7 @@
 """Options of ``--mode test``."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 from opticornet.matching.rerankers import RERANKERS
 from opticornet.matching.sequences import SEQUENCE_MATCHERS
@@ -22,7 +22,13 @@ class TestOptions(MethodOptions):
     nprobe: int = option("--nprobe", 0, "lists of an IVF index that are visited per query; 0: a sixteenth of them")
     matcher: str = option("--matcher", "diagonal", "sequence matcher", choices=SEQUENCE_MATCHERS)
     match_memory_mib: int = option("--matchMemory", 1024, "memory that re-ranking may fill, in MiB", minimum=1)
-    reverse: bool = option("--reverse", False, "match query windows backwards: the route driven the other way")
+    direction: Literal["forward", "reverse", "both"] = option(
+        "--direction",
+        "forward",
+        "how the queries' route was driven: as the references', the other way, or whichever matches a query better",
+        choices=("forward", "reverse", "both"),
+    )
+    reverse: bool = option("--reverse", False, "same as --direction reverse")
     rerank: str = option(
         "--rerank",
         "",
@@ -45,6 +51,12 @@ class TestOptions(MethodOptions):
     def __post_init__(self) -> None:
         if not self.radii:
             raise UserError("`radii`: wanted radii of 0 or more")
+        if self.reverse and "direction" in self.given and self.direction != "reverse":
+            raise UserError(f"`reverse` contradicts `direction` {self.direction}; leave one out")
+
+    def completed(self) -> Self:
+        options = super().completed()
+        return replace(options, direction="reverse") if options.reverse else options
 
     @property
     def searches(self) -> bool:
@@ -60,6 +72,18 @@ class TestOptions(MethodOptions):
     def matches_frames(self) -> bool:
         """Whether frames are matched, for the answer or to re-rank it."""
         return not self.searches or self.compares in ("raw frames", "described frames")
+
+    @property
+    def sees_order(self) -> bool:
+        """Whether windows of several frames are compared, in whose order the direction shows."""
+        if self.matches_frames and self.matched_length > 1:
+            return True
+        return self.searches and self.sequence_length > 1 and self.part("pooling").sees_order
+
+    @property
+    def matched_length(self) -> int:
+        """Frames of the windows that are matched, for the answer or to re-rank it."""
+        return self.part("rerank").window_length(self.sequence_length) if self.rerank else self.sequence_length
 
     @property
     def multiplies(self) -> bool:
@@ -78,9 +102,11 @@ class TestOptions(MethodOptions):
             reasons["extract_only"] = f"it writes sequence descriptors; {self.pooling} has none"
             reasons["projector"] = f"it shows sequence descriptors; {self.pooling} has none"
         if not self.matches_frames:
-            reasons |= dict.fromkeys(("matcher", "reverse"), "no frames are matched")
+            reasons["matcher"] = "no frames are matched"
             if not self.rerank:
                 reasons["match_memory_mib"] = "no frames are matched"
+        if not self.sees_order:
+            reasons |= dict.fromkeys(("direction", "reverse"), "single frames are compared, and they have no direction")
         if not self.multiplies:
             reasons["amp"] = "no encoder computes matrix products"
         if self.searches and not (self.resume or self.results_path):

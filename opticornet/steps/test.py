@@ -8,6 +8,7 @@ features of the windows' own frames (``--rerank local``).
 
 import sys
 from dataclasses import replace
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,11 @@ from opticornet.evaluation.answers import (
     Described,
     MatchSettings,
     SearchSettings,
+    better,
     describe,
+    indexed,
     match_frames,
+    matched_frames,
     read_predictions,
     rerank_answer,
     rerank_sides,
@@ -71,7 +75,8 @@ def test(options: TestOptions) -> ResultRecord | None:
 def answer_and_score(options: TestOptions, runs: Runs) -> ResultRecord | None:
     """Answer every query of the split, score the answers and save what was asked for; as :func:`test`, whose options
     are already checked, and whose runs are found."""
-    scene = open_scene(options, runs)
+    scenes = directions(options, open_scene(options, runs))
+    scene = scenes[0]
     single = None if runs.single is None else load_single_frames(options, scene, runs.single)
     shown: tuple[EncodedSide, ...] = ()
     if options.searches:
@@ -79,14 +84,15 @@ def answer_and_score(options: TestOptions, runs: Runs) -> ResultRecord | None:
         if options.extract_only:
             extract_only(options, scene, described)
             return None
-        answer = search_answer(options, scene, described)
         if options.projector:
             shown = side_of(scene.reference, described.reference), side_of(scene.query, described.query)
+        answers = search_answers(options, scenes, described)
         del described  # what follows needs its memory
         if options.rerank:
-            answer = reranked(options, scene, answer, single)
+            answers = reranked(options, scenes, answers, single)
     else:
-        answer = matched_answer(options, scene, single)
+        answers = matched_answers(options, scenes, single)
+    answer = reduce(better, answers)
     record, arrays = score(scene, answer, score_settings(options), description(options, scene, answer))
     if not options.quiet and (left_out := [k for k in KS if k not in record.protocol.ks]):
         dropped = ", ".join(map(str, left_out))
@@ -111,39 +117,59 @@ def open_scene(options: TestOptions, runs: Runs) -> Scene:
     return scene
 
 
-def search_answer(options: TestOptions, scene: Scene, described: Described) -> Answer:
-    """Answer by search of sequence descriptors."""
+def directions(options: TestOptions, scene: Scene) -> list[Scene]:
+    """The scene as the queries may have been driven: of several answers to a query the better one counts."""
+    return {"forward": [scene], "reverse": [scene.reversed()], "both": [scene, scene.reversed()]}[options.direction]
+
+
+def search_answers(options: TestOptions, scenes: list[Scene], described: Described) -> list[Answer]:
+    """Answer each scene by search of sequence descriptors; ``described`` is the first one."""
     depth = max(max(KS), options.top_k if options.rerank else 0)
     settings = SearchSettings(options.index, options.nprobe or None, options.seed, depth)
-    return search_descriptors(scene, described, settings, amp=options.amp, latency_queries=options.latency_queries)
+    answers = []
+    for number, scene in enumerate(scenes):
+        if number:
+            described = describe(scene, described.encoder, amp=options.amp, known=described)
+        described = indexed(scene, described, settings)
+        answers.append(
+            search_descriptors(scene, described, settings, amp=options.amp, latency_queries=options.latency_queries)
+        )
+    return answers
 
 
-def reranked(options: TestOptions, scene: Scene, answer: Answer, single: LoadedEncoder | None) -> Answer:
-    """An answer by search, its first candidates in another order."""
-    return rerank_answer(
-        scene,
-        answer,
-        options.part("rerank"),
-        options.top_k,
-        match_settings(options),
-        single,
-        amp=options.amp,
-        latency_queries=options.latency_queries,
-    )
+def reranked(
+    options: TestOptions, scenes: list[Scene], answers: list[Answer], single: LoadedEncoder | None
+) -> list[Answer]:
+    """Answers by search, their first candidates in another order."""
+    reranker, settings = options.part("rerank"), match_settings(options)
+    frames = None
+    if options.matches_frames:
+        frames = matched_frames(scenes[0], single, amp=options.amp)
+    again = []
+    for scene, answer in zip(scenes, answers, strict=True):
+        more = {"amp": options.amp, "latency_queries": options.latency_queries}
+        again.append(rerank_answer(scene, answer, reranker, options.top_k, settings, frames, **more))
+        frames = frames and replace(frames, seconds={})  # they were computed once
+    return again
 
 
-def matched_answer(options: TestOptions, scene: Scene, single: LoadedEncoder | None) -> Answer:
-    """Answer by matching frames: with all references, or with the candidates of a results file."""
+def matched_answers(options: TestOptions, scenes: list[Scene], single: LoadedEncoder | None) -> list[Answer]:
+    """Answer each scene by matching frames: with all references, or with the candidates of a results file."""
     candidates = None
     if options.predictions_file:
-        candidates = read_predictions(options.predictions_file, scene, options.top_k)
-    settings, timed = match_settings(options), options.latency_queries
-    return match_frames(scene, settings, single, candidates, amp=options.amp, latency_queries=timed)
+        candidates = read_predictions(options.predictions_file, scenes[0], options.top_k)
+    settings, more = match_settings(options), {"amp": options.amp, "latency_queries": options.latency_queries}
+    frames = matched_frames(scenes[0], single, amp=options.amp)
+    answers = []
+    for scene in scenes:
+        answers.append(match_frames(scene, frames, settings, candidates, **more))
+        frames = replace(frames, seconds={})  # they were computed once
+    return answers
 
 
 def match_settings(options: TestOptions) -> MatchSettings:
     """How the options match frames."""
-    return MatchSettings(options.part("matcher"), options.reverse, options.match_memory_mib << 20)
+    return MatchSettings(options.part("matcher"), options.match_memory_mib << 20)
 
 
 def score_settings(options: TestOptions) -> ScoreSettings:
@@ -203,6 +229,9 @@ def check_test_options(options: TestOptions) -> None:
     options.check_names()
     if options.extract_only and not options.results_path:
         raise UserError("`extract_only` writes to `results_path`; give one")
+    if options.direction == "both" and (options.extract_only or options.projector):
+        argument = "extract_only" if options.extract_only else "projector"
+        raise UserError(f"`{argument}` takes one descriptor per query; choose `direction` forward or reverse")
     for choice in options.parts():
         options.part(choice)  # its own options make sense together
 

@@ -30,28 +30,30 @@ def method_record(options: TestOptions, answer: Answer, data: DataRecord) -> Met
         rerank_weights=answer.rerank_weights,
         amp=options.amp,
         index_settings=answer.index_settings,
+        direction=options.direction,
+        backwards=float(answer.backwards.mean()),
         predictions=FileRecord(path, sha256(Path(path))) if path else None,
     )
 
 
 def matcher_options(options: TestOptions) -> dict[str, object]:
-    """Options of the sequence matcher by flag, and whether the queries are matched backwards."""
+    """Options of the sequence matcher by flag."""
     matcher = options.part("matcher")
     own = {flag_of(f)[2:]: getattr(matcher, name) for name, f in option_fields(type(matcher)).items()}
-    return {"reverse": options.reverse} | {
-        flag: list(value) if isinstance(value, tuple) else value for flag, value in own.items()
-    }
+    return {flag: list(value) if isinstance(value, tuple) else value for flag, value in own.items()}
 
 
 def label(options: TestOptions, data: DataRecord) -> str:
     """What curves and tables call the method: how it answers and, in brackets, what its numbers cannot be read
-    without: an approximate index, bfloat16, candidates of a file, frame descriptors of random weights."""
+    without: an approximate index, the direction, bfloat16, candidates of a file, descriptors of random weights."""
     text = f"{options.pooling} {'S' if options.searches else 'L'}{options.sequence_length}"
     if options.rerank:
         text += f" > {options.rerank} L{rerank_length(options)}"
     notes = [f"candidates of {Path(options.predictions_file).name}"] if options.predictions_file else []
     if options.index != EXACT and options.searches:
         notes.append(options.index)
+    if options.direction != "forward":
+        notes.append({"reverse": "reversed", "both": "either direction"}[options.direction])
     if options.amp:
         notes.append("bfloat16")
     sides = (data.reference, data.query)

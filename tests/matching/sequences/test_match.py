@@ -1,5 +1,7 @@
 """Sequence matchers against plain loops over queries, references and positions."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -120,8 +122,8 @@ def test_match_is_the_plain_loop(reference, query, case, reverse):
     matcher, score = CASES[case]
     scores = loop(score, query, reference, reverse)
     assert np.isfinite(scores).all()
-    assert_ranked(match(matcher, reference, query, len(reference), reverse=reverse), scores)
-    assert_ranked(match(matcher, reference, query, 7, reverse=reverse), scores)
+    assert_ranked(match(matcher, reference, replace(query, backwards=reverse), len(reference)), scores)
+    assert_ranked(match(matcher, reference, replace(query, backwards=reverse), 7), scores)
 
 
 @pytest.mark.parametrize("memory_bytes", [30_000, 200_000])
@@ -143,7 +145,7 @@ def test_candidates_get_the_scores_of_the_full_match(reference, query, case, mem
     generator = np.random.default_rng(2)
     candidates = np.array([generator.permutation(len(reference))[:5] for _ in range(len(query))])
     candidates[3, 2:] = -1
-    ranking = rerank(matcher, reference, query, candidates, memory_bytes=memory_bytes, reverse=reverse)
+    ranking = rerank(matcher, reference, replace(query, backwards=reverse), candidates, memory_bytes=memory_bytes)
     assert np.array_equal(np.sort(ranking.indices, axis=1), np.sort(candidates, axis=1))
     scores = np.take_along_axis(loop(score, query, reference, reverse), ranking.indices, axis=1)
     np.testing.assert_allclose(ranking.distances, np.where(ranking.indices < 0, np.inf, scores), atol=ATOL)
@@ -214,9 +216,9 @@ def test_seqslam_at_velocity_one_is_the_diagonal(reference, query):
 
 
 def test_reverse_finds_a_route_driven_the_other_way(reference):
-    backwards = SequenceSet(reference.frames[::-1].copy(), np.arange(70 - LENGTH + 1), LENGTH)
+    backwards = SequenceSet(reference.frames[::-1].copy(), np.arange(70 - LENGTH + 1), LENGTH, backwards=True)
     forwards = SequenceSet(reference.frames, np.arange(70 - LENGTH + 1), LENGTH)
-    ranking = match(Diagonal(), forwards, backwards, 1, reverse=True)
+    ranking = match(Diagonal(), forwards, backwards, 1)
     assert np.array_equal(ranking.indices[:, 0], np.arange(70 - LENGTH, -1, -1))
     assert not ranking.distances.any()
 
