@@ -160,9 +160,9 @@ def _margin(matcher: SequenceMatcher, reference: SequenceSet, query: SequenceSet
 
 def _tile_bytes(query_frames: int, reference_frames: int, dims: int, length: int) -> int:
     """What a tile holds: frames as read, the query's also scaled; distances, prepared, with two intermediate results;
-    scores of a block with what a matcher needs for them (two rows of a path's costs at most), and their keys."""
+    scores of a block with what a matcher needs for them (a path's costs at most), and their keys."""
     pairs = query_frames * reference_frames
-    return 4 * dims * (2 * query_frames + reference_frames) + 16 * pairs + min(pairs, _BLOCK) * (8 * length + 48)
+    return 4 * dims * (2 * query_frames + reference_frames) + 16 * pairs + min(pairs, _BLOCK) * (12 * length + 48)
 
 
 def _tile_shape(
