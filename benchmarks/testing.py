@@ -28,10 +28,10 @@ LATENCY_QUERIES = 50
 CASES = {  # what: flags
     "single": ["--pooling", "single"],
     "single+seqmatch": ["--pooling", "single+seqmatch"],
-    "single > single+seqmatch": ["--pooling", "single", "--rerank", "single+seqmatch"],
+    "single, re-ranked by single+seqmatch": ["--pooling", "single", "--rerank", "single+seqmatch"],
     "seqnet": ["--resume", "seqnet"],
     "dsdnet": ["--resume", "dsdnet"],
-    "dsdnet > single+seqmatch": ["--resume", "dsdnet", "--rerank", "single+seqmatch"],
+    "dsdnet, re-ranked by single+seqmatch": ["--resume", "dsdnet", "--rerank", "single+seqmatch"],
 }
 # Runs the command line in this process and says what it took, as the last line.
 MEASURED = """
@@ -61,7 +61,7 @@ def main() -> int:
             )
         )
         print(f"{arguments.frames} x {arguments.frames} frames of {arguments.dims}-D, L = {LENGTH}; torch alone "
-              f"{floor:.0f} MB\n{'test of':<28}{'seconds':>9}{'search':>9}{'MB above':>10}{'limit':>8}")  # fmt: skip
+              f"{floor:.0f} MB\n{'test of':<40}{'seconds':>9}{'search':>9}{'MB above':>10}{'limit':>8}")  # fmt: skip
         limits = [run_case(what, flags, Path(folder), arguments, floor) for what, flags in CASES.items()]
     for lines in limits:
         for what, value, unit, limit, kept in lines:
@@ -100,7 +100,7 @@ def run_case(what: str, flags: list[str], folder: Path, arguments: argparse.Name
     timing = record["timing"]
     alone_s = timing["latency_ms"].get("search", {}).get("median", 0.0) * LATENCY_QUERIES / 1000
     share = (timing["search_s"] + alone_s) / seconds
-    print(f"{what:<28}{seconds:>9.2f}{share:>9.0%}{above:>10.0f}{limit:>8.0f}", flush=True)
+    print(f"{what:<40}{seconds:>9.2f}{share:>9.0%}{above:>10.0f}{limit:>8.0f}", flush=True)
     limits = [(f"memory of testing {what}", round(above), " MB", round(limit), above <= limit)]
     if what != "single":
         return limits

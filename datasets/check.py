@@ -291,7 +291,7 @@ def _traverse_report(role: str, traverse: Traverse, split: Split) -> TraverseRep
 
 def _queries_without_positive(split: Split) -> int:
     if split.positives is not None:
-        return int((split.positives[:, 0] >= split.positives[:, 1]).sum())
+        return int((split.positives.counts == 0).sum())
     return int((_nearest(split.reference, split.query) > split.positive_radius).sum())
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from opticornet.datasets.positives import Positives
 from opticornet.utils.errors import UserError
 from opticornet.utils.mapped import RowMatrix
 
@@ -24,12 +25,14 @@ class Traverse:
         name: what the user calls it ("summer").
         descriptors: (N, D) float16 or float32, usually memory-mapped; never copied whole. None where there are images
             only.
-        positions: (N, P) float64 in ``units``; P is 1 (frame numbers) or 2 or 3 (metres).
+        positions: (N, P) float64 in ``units``; P is 1 (frame numbers) or 2 or 3 (metres). A row of NaN: the frame's
+            position is not known; windows see the frame, and it is neither a query nor a place.
         units: "metres" or "frames".
         bounds: (N, 2) int64, half-open range ``[lo, hi)`` of rows of each frame's own sequence.
         names: N frame names, or None (then a frame's name is its row number).
         timestamps: (N,) float64 seconds, or None.
         images: N image paths, or None.
+        drive_images: of a cut: the image paths of the whole drive; None: ``images`` are all.
         source: where the descriptors (without any: the images) came from, a path or "synthetic", for messages and
             records.
         local_features: (N, R, C) float16 or float32 local features of each frame, R unit rows, unused ones zero,
@@ -37,6 +40,9 @@ class Traverse:
         lat_lon: (N, 2) float64 degrees, where positions were made from them; or None.
         images_source: the folder of the images or the table that lists them, for messages and records.
         undescribed: why there are no descriptors and what to do, for messages; empty where there are.
+        scored: (N,) bool, frames that are queries or places; windows see the others too. None: all.
+        usable: (N,) bool, False where a frame is damaged or shows nothing: no window may hold it. None: all.
+        filled: (N,) bool, frames whose descriptor was made from their neighbours' (``filling.py``). None: none.
     """
 
     name: str
@@ -52,6 +58,10 @@ class Traverse:
     lat_lon: np.ndarray | None = None
     images_source: str = ""
     undescribed: str = ""
+    drive_images: tuple[str, ...] | None = None
+    scored: np.ndarray | None = None
+    usable: np.ndarray | None = None
+    filled: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -60,6 +70,21 @@ class Traverse:
     def dims(self) -> int:
         """D, the length of a frame descriptor; raises as :meth:`need_descriptors` does."""
         return self.need_descriptors().shape[1]
+
+    @property
+    def placed(self) -> np.ndarray:
+        """(N,) bool: frames whose position is known."""
+        return ~np.isnan(self.positions).any(axis=1)
+
+    @property
+    def is_scored(self) -> np.ndarray:
+        """(N,) bool: ``scored``, all where that is None."""
+        return np.ones(len(self), bool) if self.scored is None else self.scored
+
+    @property
+    def is_usable(self) -> np.ndarray:
+        """(N,) bool: ``usable``, all where that is None."""
+        return np.ones(len(self), bool) if self.usable is None else self.usable
 
     def need_descriptors(self) -> RowMatrix:
         """The descriptors.
@@ -98,8 +123,12 @@ class Traverse:
             names=self.names and self.names[rows],
             timestamps=None if self.timestamps is None else self.timestamps[rows],
             images=self.images and self.images[rows],
+            drive_images=self.drive_images or self.images,
             lat_lon=None if self.lat_lon is None else self.lat_lon[rows],
             local_features=None if self.local_features is None else self.local_features[rows],
+            scored=None if self.scored is None else self.scored[rows],
+            usable=None if self.usable is None else self.usable[rows],
+            filled=None if self.filled is None else self.filled[rows],
         )
 
 
@@ -115,8 +144,7 @@ class Split:
             where ``positives`` says what is correct instead.
         negative_radius: training: negatives lie beyond it (exclusive); of ``positives``, in reference rows. None where
             the split is never trained on.
-        positives: explicit table instead of a radius, or None: (N_query, 2) int64, the half-open range of correct
-            reference rows of each query (rows of the cut); an empty range means no positive.
+        positives: instead of a radius, the correct reference rows of each query (rows of the cut); or None.
     """
 
     name: str
@@ -124,7 +152,7 @@ class Split:
     query: Traverse
     positive_radius: float | None
     negative_radius: float | None = None
-    positives: np.ndarray | None = None
+    positives: Positives | None = None
 
     @property
     def units(self) -> Units:

@@ -1,38 +1,57 @@
-"""Which frames a window holds.
+"""Which frames a window holds, and which frames' windows take part.
 
-Frame ``i`` with sequence length ``L`` looks at frames ``[i - L//2, i + L - L//2)``, shifted back inside its own
-sequence where it would leave it (SeqNet's rule), so every frame has a window.
+Frame ``i`` with sequence length ``L`` looks at frames ``[i - L//2, i + L - L//2)`` (*centred*, SeqNet's rule) or at
+``[i - L + 1, i + 1)`` (*trailing*, all that a robot has seen by then), moved inside its own sequence where it would
+leave it.
 """
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
 from opticornet.datasets.traverse import Traverse
 from opticornet.utils.errors import UserError
 
+WindowRule = Literal["centred", "trailing"]
+ShortSequences = Literal["refuse", "drop", "shorten"]
 
-def window_starts(index: np.ndarray, bounds: np.ndarray, length: int) -> np.ndarray:
+
+def window_starts(
+    index: np.ndarray, bounds: np.ndarray, length: int, rule: WindowRule = "centred", frames: int | None = None
+) -> np.ndarray:
     """First frame of some frames' windows.
+
+    In a sequence shorter than a window, the window begins with it and reaches beyond its end, or, of a frame that has
+    at least ``length // 2`` frames before it, ends with it and reaches beyond its beginning: SeqNet's rule.
 
     Args:
         index: (M,) int64 frames.
-        bounds: (M, 2) int64 half-open range of each one's own sequence, which holds at least ``length`` frames.
+        bounds: (M, 2) int64 half-open range of each one's own sequence.
         length: frames per window, L.
+        rule: what a window is around.
+        frames: N, beyond which no window may reach; None: no sequence is shorter than ``length``.
 
     Returns:
         (M,) int64; the window of ``index[i]`` is ``[starts[i], starts[i] + length)``.
     """
-    return np.clip(index - length // 2, bounds[:, 0], bounds[:, 1] - length)
+    first = index - _before(length, rule)
+    starts = np.where(first <= bounds[:, 0], bounds[:, 0], np.minimum(first, bounds[:, 1] - length))
+    return starts if frames is None else np.clip(starts, 0, frames - length)
 
 
-def inside(bounds: np.ndarray, length: int) -> np.ndarray:
-    """(N,) bool: frames whose unshifted window of ``length`` stays within their own sequence.
+def inside(bounds: np.ndarray, length: int, rule: WindowRule = "centred") -> np.ndarray:
+    """(N,) bool: frames whose unmoved window of ``length`` stays within their own sequence.
 
     These are the frames that a filter of ``length`` keeps.
     """
-    first = np.arange(len(bounds)) - length // 2
+    first = np.arange(len(bounds)) - _before(length, rule)
     return (first >= bounds[:, 0]) & (first + length <= bounds[:, 1])
+
+
+def _before(length: int, rule: WindowRule) -> int:
+    """Frames of a window before the frame that it is of."""
+    return length // 2 if rule == "centred" else length - 1
 
 
 @dataclass(frozen=True)
@@ -42,68 +61,128 @@ class Windows:
     Attributes:
         traverse: where the frames are.
         length: frames per window, L.
-        rows: (M,) int64 rows of the traverse whose windows these are.
-        starts: (M,) int64 first frame of each window.
-        backwards: each window is read from its last frame to its first.
+        rows: (M,) int64 rows of the traverse whose windows these are, ascending: frames that are scored, whose position
+            is known (where that is needed), and whose windows are usable.
+        starts: (M,) int64 first frame of each window; ascending but for sequences shorter than ``length``.
+        rule: which frames a window holds.
+        short: what became of sequences shorter than a window.
+        unusable: frames that would be in ``rows``, had their windows no unusable frame.
+        too_short: frames that would be, were their sequences not shorter than a window.
         is_mirrored: these are :meth:`mirrored` windows.
+        backwards: each window is read from its last frame to its first.
     """
 
     traverse: Traverse
     length: int
     rows: np.ndarray
     starts: np.ndarray
-    backwards: bool = False
+    rule: WindowRule = "centred"
+    short: ShortSequences = "refuse"
+    unusable: int = 0
+    too_short: int = 0
     is_mirrored: bool = False
+    backwards: bool = False
 
     @classmethod
-    def of(cls, traverse: Traverse, length: int, filter_length: int = 0) -> "Windows":
-        """Every frame's window; with ``filter_length`` only of frames that pass :func:`inside`.
+    def of(
+        cls,
+        traverse: Traverse,
+        length: int,
+        filter_length: int = 0,
+        *,
+        rule: WindowRule = "centred",
+        short: ShortSequences = "refuse",
+        need_positions: bool = True,
+        longest: int = 0,
+        either_way: bool = False,
+    ) -> "Windows":
+        """The windows of the frames that take part.
+
+        Args:
+            traverse: the frames.
+            length: frames per window, L.
+            filter_length: only frames that pass :func:`inside` with it; 0: all.
+            rule: which frames a window holds.
+            short: sequences shorter than a window: "refuse" them, "drop" their frames, or "shorten" as SeqNet does
+                (:func:`window_starts`).
+            need_positions: leave out frames whose position is not known.
+            longest: frames of a longer window that :meth:`with_length` will ask for; 0: none.
+            either_way: :meth:`mirrored` will be asked for: those windows hold no unusable frame either.
 
         Raises:
-            UserError: a sequence is shorter than ``length``, or the filter leaves no frame.
+            UserError: a sequence is shorter than ``length``, or no frame is left.
         """
-        rows = np.flatnonzero(inside(traverse.bounds, filter_length)) if filter_length else np.arange(len(traverse))
-        if not len(rows):
-            raise UserError(
+        kept = traverse.is_scored.copy()
+        if need_positions:
+            kept &= traverse.placed
+        _require(kept, f"no frame of {traverse.name} is both scored and of known position; check its frames table")
+        if filter_length:
+            kept &= inside(traverse.bounds, filter_length, rule)
+            _require(
+                kept,
                 f"`filter_length` {filter_length} leaves no frame of {traverse.name}: its {len(traverse)} frames "
-                "lie in sequences too short for it; choose a smaller one"
+                "lie in sequences too short for it; choose a smaller one",
             )
-        return cls._of_rows(traverse, length, rows)
+        rows, too_short = np.flatnonzero(kept), 0
+        longest = max(length, longest)
+        if short == "drop":
+            long = np.diff(traverse.bounds[rows], axis=1)[:, 0] >= longest
+            _require(long, f"no sequence of {traverse.name} has {longest} frames; choose shorter windows")
+            rows, too_short = rows[long], int((~long).sum())
+        windows = cls(traverse, longest, rows, rows, rule, short, too_short=too_short)._with_starts("sequence_length")
+        usable = windows.usable()
+        if either_way:
+            usable &= windows.mirrored().usable()
+        _require(
+            usable,
+            f"every window of {longest} frames of {traverse.name} holds an unusable one; `fill_frames` fills them",
+        )
+        windows = replace(windows, rows=rows[usable], unusable=int((~usable).sum()))
+        return replace(windows, length=length)._with_starts("sequence_length")
 
     def with_length(self, length: int, argument: str = "length") -> "Windows":
         """The same frames' windows of another length, which ``argument`` asked for.
 
         Raises:
-            UserError: a sequence is shorter than ``length``.
+            UserError: a sequence is shorter than ``length``, or a window would hold an unusable frame.
         """
-        windows = replace(self._of_rows(self.traverse, length, self.rows, argument), backwards=self.backwards)
-        return windows.mirrored() if self.is_mirrored else windows
+        windows = replace(self, length=length)._with_starts(argument)
+        if not windows.usable().all():
+            raise UserError(
+                f"`{argument}` {length}: windows of {self.traverse.name} would hold unusable frames; choose "
+                f"`{argument}` {self.length} or less, or fill them with `fill_frames`"
+            )
+        return windows
 
-    @classmethod
-    def _of_rows(
-        cls, traverse: Traverse, length: int, rows: np.ndarray, argument: str = "sequence_length"
-    ) -> "Windows":
-        bounds = traverse.bounds[rows]
-        shortest = int(np.diff(bounds, axis=1).min())
+    def _with_starts(self, argument: str) -> "Windows":
+        """With the ``starts`` of the windows."""
+        traverse, length, bounds = self.traverse, self.length, self.traverse.bounds[self.rows]
+        shortest = len(traverse) if self.short == "shorten" else int(np.diff(bounds, axis=1).min())
         if shortest < length:
             raise UserError(
                 f"`{argument}` {length} is above the shortest sequence of {traverse.name}, which has {shortest} "
-                f"frames; choose `{argument}` {shortest} or less, or drop short sequences with `filter_length` {length}"
+                f"frames; choose `{argument}` {shortest} or less, or let `short_sequences` drop or shorten such"
             )
-        return cls(traverse, length, rows, window_starts(rows, bounds, length))
+        if not self.is_mirrored:
+            return replace(self, starts=window_starts(self.rows, bounds, length, self.rule, len(traverse)))
+        ends = bounds.sum(axis=1)  # the frame at i is the one at ends - 1 - i of the sequence the other way
+        starts = ends - length - window_starts(ends - 1 - self.rows, bounds, length, self.rule)
+        return replace(self, starts=np.clip(starts, 0, len(traverse) - length))
+
+    def usable(self) -> np.ndarray:
+        """(M,) bool: windows without an unusable frame."""
+        if self.traverse.usable is None:
+            return np.ones(len(self), bool)
+        unusable = np.concatenate([[0], np.cumsum(~self.traverse.usable)])
+        return unusable[self.starts + self.length] == unusable[self.starts]
 
     def mirrored(self) -> "Windows":
         """The windows that the same frames would have, were the traverse driven the other way.
 
         Of a centred window of even length, one frame more lies behind its frame than before it instead of the other way
-        round; windows at a sequence's ends stay where they are.
+        round; a trailing one becomes a leading one. Windows at a sequence's ends stay inside it.
         """
-        bounds = self.traverse.bounds[self.rows]
-        if self.is_mirrored:
-            return replace(self, starts=window_starts(self.rows, bounds, self.length), is_mirrored=False)
-        ends = bounds.sum(axis=1)  # the frame at i becomes the one at ends - 1 - i
-        starts = ends - self.length - window_starts(ends - 1 - self.rows, bounds, self.length)
-        return replace(self, starts=starts, is_mirrored=True)
+        return replace(self, is_mirrored=not self.is_mirrored)._with_starts("sequence_length")
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -114,6 +193,6 @@ class Windows:
         return self.traverse.positions[self.rows]
 
 
-def kept_ranges(table: np.ndarray, reference: Windows, query: Windows) -> np.ndarray:
-    """A split's positives table in terms of windows: (M_query, 2) half-open ranges over ``reference.rows``."""
-    return np.searchsorted(reference.rows, table[query.rows])
+def _require(kept: np.ndarray, otherwise: str) -> None:
+    if not kept.any():
+        raise UserError(otherwise)

@@ -204,9 +204,9 @@ def test_the_demo_ends_with_a_table_of_every_method(user_folder, capsys):
     assert main(["--mode", "demo"]) == 0
     out = capsys.readouterr().out
     table = out[out.rindex("method  ") :]
-    for method in ("single S5", "smooth S5", "delta S5", "single+seqmatch L5", "dsdnet S5", "s1+seqmatch L5"):
+    for method in ("single S5", "smooth S5", "delta S5", "single+seqmatch L5", "dsdnet S1", "s1+seqmatch L5"):
         assert f"\n{method}" in table
-    assert "dsdnet S5 > s1+seqmatch L5" in table
+    assert "\ndsdnet S5, re-ranked by s1+seqmatch " in table
     assert "tensorboard --logdir data/runs" in table
     assert len(list((user_folder / "data" / "results" / "demo").glob("*.json"))) == 9
 

@@ -11,7 +11,8 @@ def needs_extra(extra: str) -> Iterator[None]:
     """Around imports: a library that is missing is a :class:`UserError` that names the extra it comes with.
 
     Args:
-        extra: ``images`` (decoding and encoding them) or ``report`` (page and figures), see pyproject.toml.
+        extra: ``images`` (decoding and encoding them), ``report`` (page and figures), ``tracks`` (GPX, NMEA) or ``ros``
+            (bags), see pyproject.toml.
     """
     try:
         yield

@@ -11,9 +11,11 @@ import numpy as np
 
 from opticornet.datasets.arrays import open_descriptors, split_key
 from opticornet.datasets.descriptor_files import local_features_path, read_identity
-from opticornet.datasets.folder.tables import FrameTable, read_frames, read_positives, write_frames
+from opticornet.datasets.folder.positives import read_positives, write_positives
+from opticornet.datasets.folder.tables import FrameTable, read_frames, run_bounds, write_frames
 from opticornet.datasets.geodesy import local_metres
-from opticornet.datasets.images.sources import ImageFiles, find_images
+from opticornet.datasets.images.found import find_images, image_stem
+from opticornet.datasets.images.sources import ImageFiles
 from opticornet.datasets.traverse import Dataset, Split, Traverse, Units
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import atomic_path, write_text
@@ -28,12 +30,13 @@ class TraverseEntry:
     """``[traverses.NAME]``: paths relative to the folder.
 
     At least one of ``descriptors``, ``images`` (a folder of them) and an ``image`` column in ``frames`` says what the
-    frames are.
+    frames are. ``ignore_columns`` are columns of ``frames`` that are not wanted.
     """
 
     descriptors: str | None = None
     frames: str | None = None
     images: str | None = None
+    ignore_columns: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -158,11 +161,16 @@ def images_of(folder: Path, entry: TraverseEntry, frames: FrameTable) -> tuple[s
     return tuple(os.path.join(place, name) for name in find_images(Path(place)))
 
 
+def frames_of(folder: Path, entry: TraverseEntry) -> FrameTable:
+    """The frame table of a traverse; an empty one where it has none."""
+    if entry.frames is None:
+        return FrameTable()
+    return read_frames(inside_folder(folder, entry.frames), entry.ignore_columns or ())
+
+
 def names_images(folder: Path, entry: TraverseEntry) -> bool:
     """Whether a traverse names its images, by a folder or by its frame table."""
-    return entry.images is not None or (
-        entry.frames is not None and read_frames(inside_folder(folder, entry.frames)).images is not None
-    )
+    return entry.images is not None or frames_of(folder, entry).images is not None
 
 
 def table_images(folder: Path, table: Path, bayer: str = "") -> ImageFiles:
@@ -171,7 +179,9 @@ def table_images(folder: Path, table: Path, bayer: str = "") -> ImageFiles:
     Raises:
         UserError: the table has no image column, or some files do not exist.
     """
-    images = read_frames(table).images
+    entries = read_toml(folder).traverses.values()
+    entry = next(entry for entry in entries if entry.frames and folder / entry.frames == table)
+    images = frames_of(folder, entry).images
     if images is None:
         raise UserError(f"{table}: no image column; wanted one, or a folder of images in {folder / TOML_NAME}")
     missing = [image for image in images if not (folder / image).is_file()]
@@ -216,7 +226,7 @@ class _Reader:
                 query.names or len(query),
                 reference.names or len(reference),
             )
-            positives = np.clip(table[slice(*query_rows)], *reference_rows) - reference_rows[0]
+            positives = table.of(np.arange(*query_rows)).cut(*reference_rows)
         return Split(
             name=name,
             reference=reference.cut(*reference_rows),
@@ -229,12 +239,12 @@ class _Reader:
     def _open(self, name: str) -> _OpenTraverse:
         if name not in self._opened:
             entry = self._entry.traverses[name]
-            frames = FrameTable()
-            if entry.frames is not None:
-                frames = read_frames(inside_folder(self._folder, entry.frames))
+            frames = frames_of(self._folder, entry)
             images = images_of(self._folder, entry, frames)
             descriptors, undescribed = self._descriptors(name, entry, images is not None)
             self._check_rows(entry, descriptors, images, frames)
+            if frames.names is not None and frames.images is None:
+                self._check_same_order(entry, frames.names, images)
             if images is not None and descriptors is not None and entry.descriptors is not None:
                 listed_in = entry.images or entry.frames
                 self._check_same_images(self._folder / entry.descriptors, frames.images or images, listed_in)
@@ -278,6 +288,22 @@ class _Reader:
                     f"{self._folder / file}: {count} {what}, but {whose} has {wanted} {noun}; wanted one row each"
                 )
 
+    def _check_same_order(self, entry: TraverseEntry, names: tuple[str, ...], images: tuple[str, ...] | None) -> None:
+        """Whether a frame table whose names are those of the images, or descriptors, lists them in their order."""
+        source = entry.images
+        if images is None and entry.descriptors is not None:
+            location, _ = split_key(entry.descriptors)
+            images, source = (read_identity(self._folder / location) or {}).get("names"), entry.descriptors
+        stems, named = ([image_stem(name) for name in of] for of in (images or (), names))
+        if sorted(stems) != sorted(named) or stems == named:
+            return
+        row = next(row for row, pair in enumerate(zip(stems, named, strict=True)) if len(set(pair)) > 1)
+        raise UserError(
+            f"{self._folder / str(entry.frames)}: names the images of {source} in another order (row {row + 1} is "
+            f"{names[row]!r}, image {row + 1} {os.path.basename((images or ())[row])!r}); wanted row i to be frame i, "
+            "sort the rows"
+        )
+
     def _check_same_images(self, path: Path, images: tuple[str, ...], listed_in: str | None) -> None:
         """Whether descriptors were extracted from the same images, where a record beside them names those.
 
@@ -304,6 +330,8 @@ class _Reader:
         entry, count, frames = self._entry.traverses[name], opened.count, opened.frames
         described = None if opened.descriptors is None else entry.descriptors
         bounds = frames.bounds
+        if bounds is None and entry.images is not None:
+            bounds = run_bounds(np.array([os.path.dirname(image) for image in opened.images or ()]))
         if bounds is None:
             bounds = np.tile(np.array([0, count]), (count, 1))
         return Traverse(
@@ -400,7 +428,7 @@ def write_dataset(folder: str | Path, dataset: Dataset) -> None:
         positives = None
         if split.positives is not None:
             positives = f"{name}-positives.csv"
-            _write_positives(folder / positives, split, split.positives)
+            write_positives(folder / positives, split.positives, split.query.names, split.reference.names)
         splits[name] = SplitEntry(
             reference=f"{name}-reference",
             query=f"{name}-query",
@@ -435,18 +463,6 @@ def _write_traverse(folder: Path, name: str, traverse: Traverse) -> TraverseEntr
     return TraverseEntry(None if descriptors is None else f"{name}.npy", f"{name}.csv")
 
 
-def _write_positives(path: Path, split: Split, ranges: np.ndarray) -> None:
-    query_labels = split.query.names or range(len(split.query))
-    reference_labels = split.reference.names or range(len(split.reference))
-    listed = [(q, low, high - 1) for q, (low, high) in enumerate(ranges.tolist()) if low < high]
-    columns = {
-        "query": [query_labels[query] for query, _, _ in listed],
-        "first": [reference_labels[first] for _, first, _ in listed],
-        "last": [reference_labels[last] for _, _, last in listed],
-    }
-    write_frames(path, columns)
-
-
 def _given_keys(entry: TraverseEntry | SplitEntry) -> dict[str, Any]:
     """The keys that have a value."""
     return {key: value for key, value in vars(entry).items() if value is not None}
@@ -469,7 +485,13 @@ def _check_keys(path: Path, where: str, table: Any, entry_type: type) -> None:
 
 def _entry(path: Path, where: str, table: Any, entry_type: type[Entry]) -> Entry:
     _check_keys(path, f"in {where}", table, entry_type)
-    kinds = {"reference_rows": tuple, "query_rows": tuple, "positive_radius": float, "negative_radius": float}
+    kinds = {
+        "reference_rows": tuple,
+        "query_rows": tuple,
+        "positive_radius": float,
+        "negative_radius": float,
+        "ignore_columns": list,
+    }
     values = {key: _checked_value(path, f"{where}.{key}", value, kinds.get(key, str)) for key, value in table.items()}
     try:
         return entry_type(**values)
@@ -479,12 +501,19 @@ def _entry(path: Path, where: str, table: Any, entry_type: type[Entry]) -> Entry
 
 
 def _checked_value(path: Path, where: str, value: Any, kind: type) -> Any:
-    """``value`` as str, float or a pair of integers (tuple)."""
+    """``value`` as str, float, a pair of integers (tuple) or several texts (a tuple too; ``kind`` is list)."""
     if kind is str and isinstance(value, str) and value:
         return value
     if kind is float and type(value) in (int, float):
         return float(value)
     if kind is tuple and isinstance(value, list) and len(value) == 2 and all(type(row) is int for row in value):
         return tuple(value)
-    wanted = {str: "text", float: "a number", tuple: "two whole numbers [start, stop]"}[kind]
+    if kind is list and isinstance(value, list) and value and all(isinstance(text, str) for text in value):
+        return tuple(value)
+    wanted = {
+        str: "text",
+        float: "a number",
+        tuple: "two whole numbers [start, stop]",
+        list: 'a list of texts ["a", "b"]',
+    }[kind]
     raise UserError(f"{path}: {where} is {value!r}; wanted {wanted}")

@@ -1,4 +1,4 @@
-"""The tables beside a descriptor file: frames (one row per frame) and positives (one row per query)."""
+"""The tables beside a descriptor file: one row per frame."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -8,14 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from opticornet.datasets.columns import read_known_columns
 from opticornet.datasets.labels import first_repeated
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import atomic_path
-
-# The columns that say where a frame is: exactly one of these sets, or none (then the row number is the position).
-POSITION_COLUMNS = (("x", "y", "z"), ("x", "y"), ("frame",), ("lat", "lon"))
-FRAME_COLUMNS = ("name", "x", "y", "z", "frame", "lat", "lon", "sequence", "timestamp", "image")
-POSITIVE_COLUMNS = ("query", "first", "last")
 
 
 @dataclass(frozen=True)
@@ -23,7 +19,7 @@ class FrameTable:
     """A frames table as read: every attribute is None where the table has no such column.
 
     Attributes:
-        position_columns: the set of :data:`POSITION_COLUMNS` found, or ().
+        position_columns: the set of :data:`opticornet.datasets.column_names.POSITION_COLUMNS` found, or ().
         positions: (N, P) float64, the values of those columns (degrees for lat, lon).
         bounds: (N, 2) int64 half-open, from the ``sequence`` column.
         names, images: N strings.
@@ -49,156 +45,60 @@ class FrameTable:
         return next((len(column) for column in columns if column is not None), None)
 
 
-def read_frames(path: Path) -> FrameTable:
-    """Read a frames table: CSV with a header, columns by name from :data:`FRAME_COLUMNS`, in any order.
+def read_frames(path: Path, ignore: tuple[str, ...] = ()) -> FrameTable:
+    """Read a frames table: CSV with a header, columns by name, in any order.
+
+    Args:
+        path: a table of :data:`opticornet.datasets.column_names.FRAME_COLUMNS`, or what those are also called.
+        ignore: columns that are not wanted.
 
     Raises:
-        UserError: unknown or repeated column, mixed kinds of position, a missing or non-finite number, a repeated
-            name, a sequence that is left and comes back, latitude or longitude out of range.
+        UserError: a column that is not understood, repeated, or ignored and not there; mixed kinds of position, a
+            missing or non-finite number, a repeated name, a sequence that is left and comes back, latitude or
+            longitude out of range.
     """
-    columns = _read_columns(path, FRAME_COLUMNS)
-    found = tuple(name for name in ("x", "y", "z", "frame", "lat", "lon") if name in columns)
-    if found and found not in POSITION_COLUMNS:
-        raise UserError(
-            f"{path}: position columns {', '.join(found)}; wanted x, y[, z] in metres, or frame, or lat, lon"
-        )
-    positions = np.stack([_numbers(path, name, columns[name]) for name in found], axis=1) if found else None
-    if positions is not None and found == ("lat", "lon"):
-        _check_lat_lon(path, positions)
+    columns = read_known_columns(path, ignore=ignore)
+    if len(columns.ignored) < len(ignore):
+        there = ", ".join(columns.ignored) or "none"
+        raise UserError(f"{path}: `ignore_columns` names {', '.join(ignore)}; of these it has {there}")
+    found = columns.position_columns()
     names = tuple(columns["name"]) if "name" in columns else None
     if (twice := first_repeated(names or ())) is not None:
         raise UserError(f"{path}: the name {twice!r} occurs twice; names tell frames apart")
-    timestamps = _numbers(path, "timestamp", columns["timestamp"]) if "timestamp" in columns else None
     return FrameTable(
         position_columns=found,
-        positions=positions,
-        bounds=_bounds_of(path, columns["sequence"]) if "sequence" in columns else None,
+        positions=columns.positions() if found else None,
+        bounds=_bounds_of(path, columns["sequence"], columns.lines) if "sequence" in columns else None,
         names=names,
-        timestamps=timestamps,
+        timestamps=columns.numbers("timestamp") if "timestamp" in columns else None,
         images=tuple(columns["image"]) if "image" in columns else None,
     )
 
 
 def write_frames(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
-    """Write a frames table; keys are from :data:`FRAME_COLUMNS`, values are equally long. Floats keep all digits."""
+    """Write a frames table; values are equally long. Floats keep all digits."""
     with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(zip(*columns.values(), strict=True))
 
 
-def read_positives(path: Path, query: tuple[str, ...] | int, reference: tuple[str, ...] | int) -> np.ndarray:
-    """Read a table of correct references: CSV with columns query, first, last, one row per query, both ends correct.
-
-    Values are frame names where the traverse has names, else row numbers from 0 of the whole traverse. A query
-    that is not listed, or whose first and last are empty, has no positive.
-
-    Args:
-        query, reference: the frame names of each traverse, or its number of frames where it has no names.
-
-    Returns:
-        (N_query, 2) int64, the half-open range ``[first, last + 1)`` of correct reference rows; (0, 0) for none.
-    """
-    columns = _read_columns(path, POSITIVE_COLUMNS)
-    if missing := [name for name in POSITIVE_COLUMNS if name not in columns]:
-        raise UserError(f"{path}: no column {missing[0]}; a positives table has query, first, last")
-    query_rows, reference_rows = _RowFinder(path, "query", query), _RowFinder(path, "reference", reference)
-    positives = np.zeros((query_rows.count, 2), np.int64)
-    seen = set()
-    for line, (query_label, first, last) in enumerate(zip(*(columns[c] for c in POSITIVE_COLUMNS), strict=True)):
-        row = query_rows.find(query_label, line)
-        if row in seen:
-            raise UserError(f"{path}: query {query_label!r} is listed twice, again in {_line_name(line)}")
-        seen.add(row)
-        if not first and not last:
-            continue
-        low, high = reference_rows.find(first, line), reference_rows.find(last, line)
-        if low > high:
-            raise UserError(f"{path}: {_line_name(line)}: first {first!r} comes after last {last!r}")
-        positives[row] = low, high + 1
-    return positives
-
-
-class _RowFinder:
-    """Turns the labels of a positives table into rows."""
-
-    def __init__(self, path: Path, role: str, frames: tuple[str, ...] | int) -> None:
-        self._path, self._role = path, role
-        # None where rows are named by their numbers
-        self._rows = None if isinstance(frames, int) else {name: row for row, name in enumerate(frames)}
-        self.count = frames if isinstance(frames, int) else len(frames)
-
-    def find(self, label: str, line: int) -> int:
-        if self._rows is not None:
-            row = self._rows.get(label, -1)
-        else:
-            row = int(label) if label.isascii() and label.isdigit() else -1
-        if not 0 <= row < self.count:
-            wanted = f"a row from 0 to {self.count - 1}" if self._rows is None else "one of its frame names"
-            raise UserError(f"{self._path}: {_line_name(line)}: no {self._role} frame {label!r}; wanted {wanted}")
-        return row
-
-
-def _read_columns(path: Path, allowed: tuple[str, ...]) -> dict[str, list[str]]:
-    """A CSV file as {column: cells}, every cell stripped."""
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = [[cell.strip() for cell in row] for row in csv.reader(file) if row]
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such table; check the path") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: cannot be read as a UTF-8 CSV table ({error})") from error
-    header, *body = rows or [[]]
-    for name in header:
-        if name not in allowed or header.count(name) > 1:
-            fault = "occurs twice" if name in allowed else "is unknown"
-            raise UserError(f"{path}: column {name!r} {fault}; columns are {', '.join(allowed)}")
-    if not body:
-        raise UserError(f"{path}: no rows; wanted a header and one row per frame")
-    for index, row in enumerate(body):
-        if len(row) != len(header):
-            raise UserError(f"{path}: {_line_name(index)} has {len(row)} cells, the header has {len(header)}")
-    return dict(zip(header, map(list, zip(*body, strict=True)), strict=True))
-
-
-def _numbers(path: Path, column: str, cells: list[str]) -> np.ndarray:
-    """(N,) float64, all finite."""
-    try:
-        values = np.array(cells, dtype=np.float64)
-    except ValueError:
-        values = np.array([_number_or_nan(cell) for cell in cells])
-    if (bad := np.flatnonzero(~np.isfinite(values))).size:
-        raise UserError(f"{path}: {_line_name(bad[0])}: {column} is {cells[bad[0]]!r}, not a finite number")
-    return values
-
-
-def _check_lat_lon(path: Path, degrees: np.ndarray) -> None:
-    if (bad := np.flatnonzero((np.abs(degrees) > (90, 180)).any(axis=1))).size:
-        raise UserError(f"{path}: {_line_name(bad[0])} has no such latitude, longitude: {degrees[bad[0]].tolist()}")
-
-
-def _number_or_nan(cell: str) -> float:
-    try:
-        return float(cell)
-    except ValueError:
-        return np.nan
-
-
-def _bounds_of(path: Path, sequences: list[str]) -> np.ndarray:
-    """(N, 2) half-open range of each run of equal labels."""
-    labels = np.array(sequences)
+def run_bounds(labels: np.ndarray) -> np.ndarray:
+    """(N, 2) int64 half-open range of rows of each run of equal labels (N,)."""
     starts = np.flatnonzero(np.concatenate([[True], labels[1:] != labels[:-1]]))
-    run_labels = labels[starts].tolist()
-    if (label := first_repeated(run_labels)) is not None:
-        again = run_labels.index(label, run_labels.index(label) + 1)
-        raise UserError(
-            f"{path}: {_line_name(starts[again])}: sequence {label!r} comes back after another one; "
-            "the frames of a sequence are consecutive rows"
-        )
     stops = np.append(starts[1:], len(labels))
     return np.repeat(np.stack([starts, stops], axis=1), stops - starts, axis=0)
 
 
-def _line_name(index: int) -> str:
-    """How messages name a data row: as its line in a file with a header and no blank lines."""
-    return f"line {int(index) + 2}"
+def _bounds_of(path: Path, sequences: list[str], lines: tuple[int, ...]) -> np.ndarray:
+    """(N, 2) half-open range of each run of equal labels, which do not come back."""
+    bounds = run_bounds(np.array(sequences))
+    starts = np.unique(bounds[:, 0])
+    run_labels = [sequences[start] for start in starts]
+    if (label := first_repeated(run_labels)) is not None:
+        again = run_labels.index(label, run_labels.index(label) + 1)
+        raise UserError(
+            f"{path}: line {lines[starts[again]]}: sequence {label!r} comes back after another one; "
+            "the frames of a sequence are consecutive rows"
+        )
+    return bounds

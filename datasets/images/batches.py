@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from opticornet.datasets.images.decoding import BadImageError, without_warnings
+from opticornet.datasets.images.decoding import BadImageError, is_flat, without_warnings
 from opticornet.datasets.images.sources import ImageSource
 from opticornet.utils.errors import UserError
 
@@ -29,12 +29,21 @@ class Prepare(Protocol):
     def __call__(self, image: np.ndarray) -> np.ndarray: ...
 
 
-@dataclass(frozen=True)
-class BadImage:
-    """An image that could not be decoded, and why."""
+NO_CONTRAST = "no contrast"
 
+
+@dataclass(frozen=True)
+class UnusableImage:
+    """Image ``row`` of a source, which says nothing of its place: damaged, or of one colour."""
+
+    row: int
     name: str
     reason: str
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether it could not be decoded."""
+        return self.reason != NO_CONTRAST
 
 
 @dataclass
@@ -42,9 +51,11 @@ class ImageBatch:
     """Images ``start`` to ``stop`` of a source, prepared.
 
     Attributes:
-        images: float32 (M, ...), those that could be decoded, in order; M may be 0.
-        names: (M,) theirs.
-        bad: the others.
+        images: float32 (M, ...), those that can be used, in order; M may be 0.
+        rows: (M,) where they are in the source.
+        unusable: the others.
+        decoded: (M' >= M,) rows of the images that could be decoded.
+        shape: of all of those once prepared; None where there are none.
         odd: an image whose prepared shape differs from the first one's and so cannot be in a batch with it;
             ``images`` then ends before it.
     """
@@ -52,8 +63,10 @@ class ImageBatch:
     start: int
     stop: int
     images: Tensor
-    names: list[str]
-    bad: list[BadImage] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
+    unusable: list[UnusableImage] = field(default_factory=list)
+    decoded: list[int] = field(default_factory=list)
+    shape: tuple[int, ...] | None = None
     odd: str | None = None
 
     def pin_memory(self) -> "ImageBatch":
@@ -77,20 +90,26 @@ class _Batches(Dataset):
     def _batch(self, k: int) -> ImageBatch:
         start = self.start + k * self.size
         stop = min(start + self.size, len(self.source.names))
-        batch = ImageBatch(start, stop, torch.empty(0), [])
+        batch = ImageBatch(start, stop, torch.empty(0))
         arrays: list[np.ndarray] = []
-        for index in range(start, stop):
-            name = self.source.names[index]
+        for row in range(start, stop):
+            name = self.source.names[row]
             try:
-                array = self.prepare(self.source.read(index, self.prepare.grey))
+                image = self.source.read(row, self.prepare.grey)
             except BadImageError as error:
-                batch.bad.append(BadImage(name, str(error)))
+                batch.unusable.append(UnusableImage(row, name, str(error)))
                 continue
-            if arrays and array.shape != arrays[0].shape:
+            array = self.prepare(image)
+            if batch.shape not in (None, array.shape):
                 batch.odd = name
                 break
+            batch.shape = array.shape
+            batch.decoded.append(row)
+            if is_flat(image):
+                batch.unusable.append(UnusableImage(row, name, NO_CONTRAST))
+                continue
             arrays.append(array)
-            batch.names.append(name)
+            batch.rows.append(row)
         if arrays:
             batch.images = torch.from_numpy(np.stack(arrays))
         return batch

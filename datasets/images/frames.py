@@ -12,6 +12,7 @@ from torch import Tensor
 
 from opticornet.datasets.images.batches import Prepare
 from opticornet.datasets.images.decoding import BadImageError, without_warnings
+from opticornet.datasets.images.levels import find_levels
 from opticornet.datasets.images.sources import ImageFiles, ImageSource
 from opticornet.datasets.traverse import Traverse
 from opticornet.utils.errors import UserError
@@ -51,10 +52,14 @@ class ImageFrames:
     def of(cls, traverse: Traverse, prepare: Prepare, device: torch.device) -> "ImageFrames":
         """The images of a traverse, decoded on as many threads as PyTorch uses, at most :data:`MAX_THREADS`.
 
+        Deep ones are scaled by the range that the whole drive fills (``levels.py``), as extraction does by default.
+
         Raises:
             UserError: the traverse names no images.
         """
-        source = ImageFiles(Path(), traverse.need_images())
+        images = traverse.need_images()
+        levels = find_levels([ImageFiles(Path(), traverse.drive_images or images)])
+        source = ImageFiles(Path(), images, levels=levels)
         return cls(source, prepare, device, threads=min(MAX_THREADS, torch.get_num_threads()))
 
     def __len__(self) -> int:

@@ -1,7 +1,5 @@
 """Where images come from: a folder, a list of files or a video."""
 
-import os
-import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,12 +9,10 @@ import numpy as np
 
 from opticornet.datasets.images.decoding import decode
 from opticornet.datasets.images.digest import digest_of, fingerprint
+from opticornet.datasets.images.found import VIDEO_SUFFIXES, find_images
 from opticornet.datasets.images.video import open_video
 from opticornet.datasets.labels import first_repeated
 from opticornet.utils.errors import UserError
-
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
-VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".m4v", ".webm"})
 
 
 class ImageSource(Protocol):
@@ -36,6 +32,10 @@ class ImageSource(Protocol):
 
     @property
     def max_workers(self) -> int: ...
+
+    def digest_of_first(self, count: int) -> str | None:
+        """The digest that the first ``count`` images alone would have; None where that cannot be told."""
+        ...
 
     def read(self, index: int, grey: bool = False) -> np.ndarray:
         """Decode image ``index``: uint8 (H, W, 3) RGB, or with ``grey`` its luma (H, W).
@@ -75,44 +75,6 @@ def open_images(path: str | Path, fps: float | None = None, bayer: str = "") -> 
     raise UserError(f"{path} is neither a folder, nor a .txt list of images, nor a video ({kinds})")
 
 
-def natural_key(name: str) -> tuple[list[list[tuple[int, int, str]]], str]:
-    """Sort key by which ``a2.png`` comes before ``a10.png``, folder by folder; equal numbers go by spelling."""
-    folders = [
-        [(0, int(token), "") if token.isdecimal() else (1, 0, token) for token in re.split(r"(\d+)", part) if token]
-        for part in name.split("/")
-    ]
-    return folders, name
-
-
-def find_images(folder: Path) -> tuple[str, ...]:
-    """Names of all images below ``folder``, relative to it, in natural order. Hidden files are left out.
-
-    Raises:
-        UserError: a folder cannot be read, or there is no image.
-    """
-
-    def stop(error: OSError) -> None:
-        raise UserError(f"cannot read the folder {error.filename}: {error.strerror}; check its permissions") from error
-
-    names, seen = [], set()
-    for current, folders, files in os.walk(folder, followlinks=True, onerror=stop):
-        real = os.path.realpath(current)
-        if real in seen:  # a link back up
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        relative = os.path.relpath(current, folder)
-        names += [
-            name if relative == "." else f"{relative}/{name}".replace(os.sep, "/")
-            for name in files
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
-        ]
-    if not names:
-        raise UserError(f"no images in {folder}: wanted files ending in {' '.join(sorted(IMAGE_SUFFIXES))}")
-    return tuple(sorted(names, key=natural_key))
-
-
 def read_list(path: Path) -> tuple[str, ...]:
     """Names in a list file, one per line, in its order; relative names start at the list's folder.
 
@@ -139,11 +101,12 @@ def read_list(path: Path) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """Image files below ``root``."""
+    """Image files below ``root``, decoded with ``bayer`` and ``levels`` (``decoding.decode``)."""
 
     root: Path
     names: tuple[str, ...]
     bayer: str = ""
+    levels: tuple[float, float] | None = None
     max_workers: int = field(init=False, default=64)
 
     @cached_property
@@ -151,5 +114,8 @@ class ImageFiles:
         """Of names, sizes and a few bytes of each file (:func:`fingerprint`); asked for first, it reads them all."""
         return digest_of(f"{name}\t{fingerprint(self.root / name)}" for name in self.names)
 
+    def digest_of_first(self, count: int) -> str:
+        return ImageFiles(self.root, self.names[:count]).digest
+
     def read(self, index: int, grey: bool = False) -> np.ndarray:
-        return decode(self.root / self.names[index], self.bayer, grey)
+        return decode(self.root / self.names[index], self.bayer, grey, self.levels)

@@ -2,7 +2,10 @@
 
 <root>/<traverse>/*.jpg
 <root>/<traverse>.csv                     columns lat, lon or x, y[, z] or frame; name or timestamp; sequence
-<root>/<traverse>.{tum,kitti,txt}         or a trajectory: "tum" or "kitti", told apart by the numbers per line
+<root>/<traverse>.{gpx,nmea,tum,kitti,txt}  or a track: opticornet.datasets.prepare.tracks
+<root>/<traverse>/gps.csv                 or one of these in the folder
+
+Folders in a traverse's folder are sequences of their own.
 """
 
 from dataclasses import dataclass
@@ -11,32 +14,29 @@ from pathlib import Path
 import numpy as np
 
 from opticornet.datasets.geodesy import local_metres
-from opticornet.datasets.prepare.image_folder import absolute, images_of, listed_rows, subfolders
+from opticornet.datasets.prepare.drives import Drive, DriveOptions, read_drive
+from opticornet.datasets.prepare.image_folder import images_in, subfolders
 from opticornet.datasets.prepare.partition import partition
-from opticornet.datasets.prepare.places import read_places
-from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse, Source
+from opticornet.datasets.prepare.position_files import PositionFiles
+from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, Source
 from opticornet.datasets.traverse import Units
 from opticornet.utils.errors import UserError
 from opticornet.utils.options import option
 
-SUFFIXES = (".csv", ".tum", ".kitti", ".txt")
 # Positive and negative radius by unit.
 RADII = {"frames": (1.0, 5.0), "metres": (10.0, 25.0)}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Folders(Source):
+class Folders(DriveOptions, Source):
     """``folders``: your own drives."""
 
     reference: str = option("--reference", "", "reference traverse, a folder")
     query: str = option("--query", "", "query traverse, a folder")
-    frame_list: str = option(
-        "--frameList", "", "take the frames named in this file, one per line; {traverse} stands for the traverse"
-    )
+    ignore_files: tuple[str, ...] = option("--ignoreFiles", (), "files that hold no positions, or patterns ('*.json')")
     fractions: tuple[float, ...] = option("--fractions", (0.6, 0.2, 0.2), "of the route for train, val, test")
     gap: float | None = option("--gap", None, "frames or metres between splits; default: the negative radius")
     seed: int = option("--seed", 123, "seed of the order of the splits along the route")
-    reach: float = option("--reach", 1.0, "seconds to the nearest pose beyond which an image is left out")
     positive_radius: float | None = option(
         "--positiveRadius", None, "frames or metres within which a match is correct; default: 1 or 10"
     )
@@ -50,10 +50,9 @@ class Folders(Source):
         Args:
             reference, query: their folders; may be left out if there are two, called reference (or ref, database) and
                 query (or queries).
-            frame_list: take these frames only; ``{traverse}`` is the folder.
+            ignore_files: patterns of files that could hold positions, and do not.
             fractions, seed: see :func:`opticornet.datasets.prepare.partition.partition`.
             gap: between splits, default the negative radius.
-            reach: seconds to the nearest pose beyond which an image is left out.
             positive_radius, negative_radius: in frames or metres, default :data:`RADII`; training positives and correct
                 matches lie within the first, training negatives beyond the second.
 
@@ -61,13 +60,17 @@ class Folders(Source):
             UserError: missing folders, positions of which rows match no image, traverses with different kinds of
                 position, or without positions and with different numbers of images.
         """
-        notes: list[str] = []
         names = _traverse_names(root, self.reference, self.query)
-        tables = [_positions_file(root, name) for name in names]
-        first, second = (
-            _traverse(root / name, beside, self.frame_list, self.reach, notes)
-            for name, beside in zip(names, tables, strict=True)
-        )
+        files = PositionFiles(root, self.ignore_files)
+        found = [images_in(root / name) for name in names]
+        tables = [files.of(name, inside.others) for name, inside in zip(names, found, strict=True)]
+        files.check_rest(names)
+        drives = [
+            read_drive(root / name, inside, table, self)
+            for name, inside, table in zip(names, found, tables, strict=True)
+        ]
+        self._check_ignored(drives)
+        first, second = (drive.traverse for drive in drives)
         if tables == [None, None] and len(first) != len(second):
             raise UserError(
                 f"{root}: {first.name} has {len(first)} images, {second.name} {len(second)}, and neither has "
@@ -96,8 +99,22 @@ class Folders(Source):
                 PreparedSplit(part, *names, *pair, positive, negative if part == "train" else None)
                 for part, pair in rows.items()
             ),
-            notes=tuple(notes),
+            notes=tuple(note for drive in drives for note in drive.notes),
         )
+
+    def _check_ignored(self, drives: list[Drive]) -> None:
+        there = {column.casefold() for drive in drives for column in drive.ignored}
+        if absent := [name for name in self.ignore_columns if name.strip().casefold() not in there]:
+            raise UserError(f"`ignore_columns` {', '.join(absent)}: no table of positions has such a column")
+        if not any(drive.timed for drive in drives):
+            if self.clock_offset is not None:
+                raise UserError(
+                    "`clock_offset` changes nothing: no positions are found by the images' times; leave it out"
+                )
+            if self.time_unit:
+                raise UserError(
+                    "`time_unit` changes nothing: no positions are found by the images' times; leave it out"
+                )
 
 
 def _traverse_names(root: Path, reference: str, query: str) -> tuple[str, str]:
@@ -114,33 +131,3 @@ def _traverse_names(root: Path, reference: str, query: str) -> tuple[str, str]:
             "`reference` and `query`"
         )
     return reference, query
-
-
-def _positions_file(root: Path, name: str) -> Path | None:
-    """The file with the positions of a traverse, if there is one."""
-    found = [path for suffix in SUFFIXES if (path := root / f"{name}{suffix}").is_file()]
-    if len(found) > 1:
-        raise UserError(f"{root}: both {found[0].name} and {found[1].name} say where {name} was; keep one of them")
-    return found[0] if found else None
-
-
-def _traverse(folder: Path, beside: Path | None, frame_list: str, reach: float, notes: list[str]) -> PreparedTraverse:
-    name, images = folder.name, images_of(folder)
-    if frame_list:
-        images = tuple(images[row] for row in listed_rows(frame_list, name, images))
-    if beside is None:
-        return PreparedTraverse(name, absolute(folder, images), images, {"frame": np.arange(len(images))})
-    places = read_places(beside, images, folder, reach)
-    if not places.known.all():
-        left_out = f"{np.sum(~places.known)} of {len(images)} images left out"
-        notes.append(f"{name}: {left_out}, {beside.name} has no position for them")
-    rows = np.flatnonzero(places.known)
-    chosen = tuple(images[row] for row in rows)
-    return PreparedTraverse(
-        name=name,
-        images=absolute(folder, chosen),
-        names=chosen,
-        positions={column: values[rows] for column, values in places.positions.items()},
-        sequences=None if places.sequences is None else places.sequences[rows],
-        timestamps=None if places.seconds is None else places.seconds[rows],
-    )

@@ -6,14 +6,19 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from opticornet.datasets.images.sources import find_images
+from opticornet.datasets.images.found import FoundImages, is_system_folder, need_images, scan_images
 from opticornet.datasets.labels import first_repeated
 from opticornet.datasets.seqnet.structs import read_image_names
 from opticornet.utils.errors import UserError
 
 
 def images_of(folder: Path) -> tuple[str, ...]:
-    """Names of all images below a folder of the source, relative to it, in natural order.
+    """Names of all images below a folder of the source, as :func:`images_in` finds them."""
+    return images_in(folder).images
+
+
+def images_in(folder: Path) -> FoundImages:
+    """What is below a folder of images of the source.
 
     Raises:
         UserError: there is no such folder (those that exist are listed), it cannot be read, or holds no image.
@@ -21,11 +26,11 @@ def images_of(folder: Path) -> tuple[str, ...]:
     if not folder.is_dir():
         found = ", ".join(subfolders(folder.parent)) or "none"
         raise UserError(f"{folder}: no such folder of images; {folder.parent} has {found}")
-    return find_images(folder)
+    return need_images(folder, scan_images(folder))
 
 
 def subfolders(folder: Path) -> list[str]:
-    """Names of the visible folders in a folder, sorted; none where it does not exist.
+    """Names of the folders in a folder that are neither hidden nor a system's, sorted; none where it does not exist.
 
     Raises:
         UserError: it cannot be read.
@@ -33,9 +38,14 @@ def subfolders(folder: Path) -> list[str]:
     if not folder.is_dir():
         return []
     try:
-        return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
+        return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not is_system_folder(entry.name))
     except OSError as error:
         raise UserError(f"cannot read the folder {folder}: {error.strerror}; check its permissions") from error
+
+
+def folders_of(images: tuple[str, ...]) -> np.ndarray:
+    """(N,) folder of each image: each of them is a sequence of its own."""
+    return np.array([str(PurePosixPath(image).parent) for image in images])
 
 
 def absolute(folder: Path, names: Iterable[str]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from opticornet.datasets.prepare.columns import Columns, read_columns
+from opticornet.datasets.columns import Columns, read_columns
 from opticornet.datasets.prepare.image_folder import absolute, images_of, listed_rows, subfolders
 from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse, Source
 from opticornet.utils.errors import UserError

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from opticornet.datasets.prepare.columns import Columns, read_columns
+from opticornet.datasets.columns import Columns, read_columns
 from opticornet.datasets.prepare.image_folder import absolute, images_of, listed_rows, stem
 from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse, Source
 from opticornet.datasets.seqnet.layout import ALL_SPLITS, NORDLAND_ROWS

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from opticornet.datasets.prepare.columns import read_columns
+from opticornet.datasets.columns import read_columns
 from opticornet.datasets.prepare.image_folder import absolute, images_of, listed_rows
+from opticornet.datasets.prepare.image_times import image_seconds
 from opticornet.datasets.prepare.oxford_splits import INTERVALS
 from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse, Source
-from opticornet.datasets.prepare.trajectory import Trajectory, image_seconds
+from opticornet.datasets.prepare.trajectory import Trajectory
 from opticornet.datasets.seqnet.layout import OXFORD_QUERY, OXFORD_REFERENCE
 from opticornet.utils.errors import UserError
 from opticornet.utils.options import option
@@ -112,7 +113,7 @@ def _traverse(
     images = images_of(folder)
     if frame_list:
         images = tuple(images[row] for row in listed_rows(frame_list, name, images))
-    seconds = image_seconds(images, folder)
+    seconds = image_seconds(images, folder, "us")
     positions, known = _poses(root, name, poses).at(seconds, REACH_S)
     if not known.all():
         notes.append(f"{name}: {np.sum(~known)} of {len(known)} images left out, no pose within {REACH_S:g} s")

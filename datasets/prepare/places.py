@@ -1,15 +1,21 @@
-"""Where each image of a folder was taken, from a table or a trajectory beside it."""
+"""Where each image of a folder was taken, from a table or a track beside it, or from its EXIF."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from opticornet.datasets.folder.tables import POSITION_COLUMNS
+from opticornet.datasets.columns import Columns, is_empty, read_known_columns
 from opticornet.datasets.labels import first_repeated
-from opticornet.datasets.prepare.columns import Columns, read_columns
-from opticornet.datasets.prepare.image_folder import rows_by_stem
-from opticornet.datasets.prepare.trajectory import Trajectory, image_seconds, read_poses, time_units
+from opticornet.datasets.prepare.exif import read_exif
+from opticornet.datasets.prepare.fixes import Fixes, fixes_of
+from opticornet.datasets.prepare.image_folder import rows_by_stem, stem
+from opticornet.datasets.prepare.image_times import Clock, image_times
+from opticornet.datasets.prepare.times import FASTEST_POSES_S, seconds_of
+from opticornet.datasets.prepare.tracks import read_track
+from opticornet.datasets.prepare.tracks.recorders import read_recorder
+from opticornet.datasets.prepare.tracks.track import Track
+from opticornet.datasets.prepare.trajectory import Trajectory
 from opticornet.utils.errors import UserError
 
 
@@ -18,101 +24,242 @@ class Places:
     """What is known of N images.
 
     Attributes:
-        positions: frame-table column to (N,) float64, of one set of ``POSITION_COLUMNS``; any value where not known.
+        positions: frame-table column to (N,) float64, of one set of
+            :data:`opticornet.datasets.column_names.POSITION_COLUMNS`; NaN where not known.
         known: (N,) bool.
-        sequences: (N,) labels, or None.
-        seconds: (N,) float64, or None.
+        how: from which file, and how its rows were matched to the images, in words.
+        reasons: why positions are not known, in words.
+        sequences: (N,) labels, any where not known; or None.
+        seconds: (N,) float64, NaN where not known; or None.
+        ignored: columns of the table that were left out because they were named.
+        timed: whether the images' own times were asked for.
     """
 
     positions: dict[str, np.ndarray]
     known: np.ndarray
+    how: str
+    reasons: tuple[str, ...] = ()
     sequences: np.ndarray | None = None
     seconds: np.ndarray | None = None
+    ignored: tuple[str, ...] = ()
+    timed: bool = False
 
 
-def read_places(path: Path, images: tuple[str, ...], folder: Path, reach_s: float) -> Places:
+@dataclass(frozen=True)
+class _Recorded:
+    """M positions as a file has them: (M, P), and which of them are fixes."""
+
+    path: Path
+    columns: tuple[str, ...]
+    positions: np.ndarray
+    fixes: Fixes
+
+    @classmethod
+    def of(cls, path: Path, columns: tuple[str, ...], positions: np.ndarray, frozen_fix: int) -> "_Recorded":
+        fixes = fixes_of(positions, columns, frozen_fix)
+        if not fixes.real.any():
+            raise UserError(f"{path}: none of {len(positions)} rows is a fix: {', '.join(_rows_in_words(fixes))}")
+        return cls(path, columns, positions, fixes)
+
+    def by_time(self, seconds: np.ndarray, times: np.ndarray, source: str, reach_s: float) -> Places:
+        """Interpolated at the images' times (N,), which are from ``source``, in words."""
+        real = self.fixes.real
+        on_globe = self.columns == ("lat", "lon")
+        recorded = _unwrapped(self.positions[real]) if on_globe else self.positions[real]
+        positions, known = Trajectory.of(self.path, seconds[real], recorded).at(times, reach_s)
+        positions = _wrapped(positions) if on_globe else positions
+        reasons = [f"{self.path.name} has {reason}" for reason in _rows_in_words(self.fixes)]
+        if not known.all():
+            reasons.insert(0, f"{np.sum(~known)} not within {reach_s:g} s of a pose of {self.path.name}")
+        return Places(
+            self._by_column(np.where(known[:, None], positions, np.nan)),
+            known,
+            f"{', '.join(self.columns)} of {self.path.name}, interpolated at the times in {source}",
+            tuple(reasons),
+            seconds=times,
+            timed=True,
+        )
+
+    def by_row(self, row_of: np.ndarray, how: str) -> Places:
+        """Of images (N,), each of a row, -1 for none."""
+        known = (row_of >= 0) & self.fixes.real[row_of]
+        reasons = [f"{self.path.name} has {reason}" for reason in _rows_in_words(self.fixes)]
+        if (row_of < 0).any():
+            reasons.insert(0, f"{self.path.name} has no row for {np.sum(row_of < 0)}")
+        return Places(
+            self._by_column(np.where(known[:, None], self.positions[row_of], np.nan)),
+            known,
+            f"{', '.join(self.columns)} of {self.path.name}, {how}",
+            tuple(reasons),
+        )
+
+    def _by_column(self, positions: np.ndarray) -> dict[str, np.ndarray]:
+        return dict(zip(self.columns, positions.T, strict=True))
+
+
+def read_places(
+    path: Path,
+    images: tuple[str, ...],
+    folder: Path,
+    reach_s: float,
+    frozen_fix: int,
+    ignore: tuple[str, ...],
+    clock: Clock,
+) -> Places:
     """Read positions for the images of a folder.
 
-    A table (``.csv``) says which image a row belongs to by ``name`` (or ``image``), else by ``timestamp`` (in units
-    as in file names) against the times in the file names, else by order. A trajectory (any other suffix) does so by
-    time (tum) or by order (kitti). By time, positions are interpolated.
+    A table (``.csv``) says which image a row belongs to by ``name`` or ``image``, else by ``timestamp`` against the
+    images' times, else by order. A track (a recorder's table, or any other file) does so by time, or by order (kitti).
+    By time, positions are interpolated between fixes.
 
     Args:
-        images: names, relative to ``folder``.
+        images: N names, relative to ``folder``.
         reach_s: see :meth:`opticornet.datasets.prepare.trajectory.Trajectory.at`.
+        frozen_fix: see :func:`opticornet.datasets.prepare.fixes.fixes_of`.
+        ignore: columns of a table that are not wanted.
+        clock: of the images.
 
     Raises:
-        UserError: missing columns, positions of two kinds or off the globe, rows that match no image, as many rows as
-            images wanted, times that do not overlap.
+        UserError: columns that are missing or not understood, positions of two kinds or off the globe, rows that match
+            no image, as many rows as images wanted, times that do not overlap, no row that is a fix.
     """
-    if path.suffix != ".csv":
-        seconds, positions = read_poses(path)
-        columns: tuple[str, ...] = ("x", "y", "z")
-        if seconds is None:
-            _check_count(path, len(positions), images, folder)
-            return Places(dict(zip(columns, positions.T, strict=True)), np.ones(len(images), bool))
-        return _by_time(Trajectory.of(path, seconds, positions), columns, images, folder, reach_s)
-    table = read_columns(path)
-    columns = _position_columns(table)
-    values = np.stack([table.numbers(column) for column in columns], axis=1)
-    if columns == ("lat", "lon") and (bad := np.flatnonzero((np.abs(values) > (90, 180)).any(axis=1))).size:
-        raise UserError(f"{path}: data row {bad[0] + 1} has no such latitude, longitude: {values[bad[0]].tolist()}")
-    seconds = table.numbers("timestamp") * time_units(table["timestamp"]) if "timestamp" in table else None
-    if seconds is not None and "name" not in table and "image" not in table:
-        trajectory = Trajectory.of(path, seconds, values)
-        return _by_time(trajectory, columns, images, folder, reach_s)
-    rows = _image_rows(table, images, folder)
-    row_of = np.full(len(images), -1)
-    row_of[rows] = np.arange(len(rows))
-    return Places(
-        positions=dict(zip(columns, values[row_of].T, strict=True)),
-        known=row_of >= 0,
-        sequences=np.array(table["sequence"])[row_of] if "sequence" in table else None,
-        seconds=None if seconds is None else seconds[row_of],
+    in_table = path.suffix.lower() == ".csv"
+    track = read_recorder(path) if in_table else read_track(path)
+    if track is None:
+        table = read_known_columns(path, ignore=ignore)
+        return _of_table(table, images, folder, reach_s, frozen_fix, clock)
+    return _of_track(track, images, folder, reach_s, frozen_fix, clock)
+
+
+def exif_places(images: tuple[str, ...], folder: Path, frozen_fix: int, clock: Clock) -> Places | None:
+    """Positions that photographs say of themselves; None where none does.
+
+    Their times are kept where they have a zone, or an offset is given.
+    """
+    exif = read_exif(tuple(str(folder / image) for image in images))
+    if exif is None or np.isnan(exif.degrees).all():
+        return None
+    recorded = _Recorded.of(folder, ("lat", "lon"), exif.degrees, frozen_fix)
+    places = recorded.by_row(np.arange(len(images)), "by the EXIF of the images")
+    if np.isnan(exif.seconds).any() or not (exif.zoned or clock.offset_s is not None):
+        return places
+    return replace(places, seconds=exif.seconds + (clock.offset_s or 0.0), timed=True)
+
+
+def _of_track(
+    track: Track, images: tuple[str, ...], folder: Path, reach_s: float, frozen_fix: int, clock: Clock
+) -> Places:
+    """By time, or by order where the track has no times."""
+    if track.seconds is None:
+        _check_count(track.path, len(track.positions), images, folder)
+        recorded = _Recorded.of(track.path, track.columns, track.positions, frozen_fix)
+        return recorded.by_row(np.arange(len(images)), "row i for image i")
+    times, source = image_times(images, folder, clock)
+    track = track.on_day_of(times).sorted()
+    recorded = _Recorded.of(track.path, track.columns, track.positions, frozen_fix)
+    places = recorded.by_time(track.seconds, times, source, reach_s)
+    if not track.no_fix:
+        return places
+    return replace(
+        places, reasons=(*places.reasons, f"{track.path.name} has {track.no_fix} rows that it says are no fix")
     )
 
 
-def _by_time(
-    trajectory: Trajectory, columns: tuple[str, ...], images: tuple[str, ...], folder: Path, reach_s: float
+def _of_table(
+    table: Columns, images: tuple[str, ...], folder: Path, reach_s: float, frozen_fix: int, clock: Clock
 ) -> Places:
-    seconds = image_seconds(images, folder)
-    positions, known = trajectory.at(seconds, reach_s)
-    return Places(dict(zip(columns, positions.T, strict=True)), known, seconds=seconds)
-
-
-def _position_columns(table: Columns) -> tuple[str, ...]:
-    found = [columns for columns in POSITION_COLUMNS if all(column in table for column in columns)]
-    if not found:
+    columns = table.position_columns()
+    if not columns:
         raise UserError(
             f"{table.path}: no position columns; wanted x, y[, z] in metres, or lat, lon in degrees, or frame; it has "
-            f"{', '.join(filter(None, table.cells))}"
+            f"{', '.join(table.headers.values()) or 'none'}"
         )
-    kinds = {columns[0]: ", ".join(columns) for columns in reversed(found)}  # x, y, z holds x, y
-    if len(kinds) > 1:
-        raise UserError(
-            f"{table.path}: positions of more than one kind, {' and '.join(kinds.values())}; keep one, rename the "
-            "other columns"
-        )
-    return found[0]
+    positions = table.positions(empty=True)
+    seconds, by_time = None, "timestamp" in table and "name" not in table and "image" not in table
+    if "timestamp" in table:
+        seconds = _seconds(table, empty=by_time)
+    if seconds is not None and by_time:
+        track = Track.of(table.path, columns, positions, seconds, np.isfinite(seconds))
+        return replace(_of_track(track, images, folder, reach_s, frozen_fix, clock), ignored=table.ignored)
+    rows, how = _image_rows(table, images, folder)
+    row_of = np.full(len(images), -1)
+    row_of[rows] = np.arange(len(rows))
+    in_order = np.argsort(rows)
+    ordered = _Recorded.of(table.path, columns, positions[in_order], frozen_fix)
+    rank_of = np.full(len(images), -1)
+    rank_of[rows[in_order]] = np.arange(len(rows))
+    return replace(
+        ordered.by_row(rank_of, how),
+        sequences=np.array(table["sequence"])[row_of] if "sequence" in table else None,
+        seconds=None if seconds is None else np.where(row_of >= 0, seconds[row_of], np.nan),
+        ignored=table.ignored,
+    )
 
 
-def _image_rows(table: Columns, images: tuple[str, ...], folder: Path) -> np.ndarray:
-    """Which image each row of a table belongs to, by name or by order."""
-    column = next((column for column in ("name", "image") if column in table), None)
-    if column is None:
+def _seconds(table: Columns, empty: bool) -> np.ndarray:
+    """(N,) times of a table; with ``empty`` NaN where there is none."""
+    texts = table["timestamp"]
+    there = np.array([not (empty and is_empty(text)) for text in texts])
+    seconds = np.full(len(texts), np.nan)
+    given = [text for text, one in zip(texts, there, strict=True) if one]
+    seconds[there] = seconds_of(given, str(table.path), table.unit("timestamp"), FASTEST_POSES_S)
+    return seconds
+
+
+def _unwrapped(degrees: np.ndarray) -> np.ndarray:
+    """(M, 2) latitude and longitude, without the jump where a drive crosses the 180th meridian."""
+    return np.stack([degrees[:, 0], np.unwrap(degrees[:, 1], period=360)], axis=1)
+
+
+def _wrapped(degrees: np.ndarray) -> np.ndarray:
+    """Longitudes that left [-180, 180] put back; the others as they are."""
+    lon = degrees[:, 1]
+    return np.stack([degrees[:, 0], np.where(np.abs(lon) > 180, (lon + 180) % 360 - 180, lon)], axis=1)
+
+
+def _rows_in_words(fixes: Fixes) -> list[str]:
+    return [f"{count} row{'s' if count > 1 else ''} {reason}" for count, reason in fixes.reasons()]
+
+
+def _image_rows(table: Columns, images: tuple[str, ...], folder: Path) -> tuple[np.ndarray, str]:
+    """Which image each row of a table belongs to, by name or by order, and which of the two in words."""
+    named = [column for column in ("name", "image") if column in table]
+    if not named:
         _check_count(table.path, len(table), images, folder)
-        return np.arange(len(images))
-    labels = table[column]
-    rows = {image: row for row, image in enumerate(images)}
-    if labels[0] not in rows:  # names without suffix
-        rows = rows_by_stem(table.path, images)
-    if missing := [label for label in labels if label not in rows]:
+        return np.arange(len(images)), "row i for image i"
+    found = {column: _rows_of(table.path, table[column], images, folder.name) for column in named}
+    column = max(named, key=lambda name: int(np.sum(found[name] >= 0)))  # the other may be a title
+    rows, labels = found[column], table[column]
+    if (missing := np.flatnonzero(rows < 0)).size:
         raise UserError(
-            f"{table.path}: {len(missing)} of {len(labels)} rows match no image of {folder}, first {missing[0]!r}"
+            f"{table.path}: {len(missing)} of {len(labels)} rows match no image of {folder}, first "
+            f"{labels[missing[0]]!r}"
         )
-    if twice := first_repeated(labels):
-        raise UserError(f"{table.path}: {column} {twice!r} occurs twice; wanted one row per image")
-    return np.array([rows[label] for label in labels])
+    for other in named:
+        if (clash := np.flatnonzero((found[other] >= 0) & (found[other] != rows))).size:
+            raise UserError(
+                f"{table.path}: line {table.lines[clash[0]]}: {table.headers[column]} {labels[clash[0]]!r} and "
+                f"{table.headers[other]} {table[other][clash[0]]!r} are different images; keep one of the columns"
+            )
+    if (twice := first_repeated(images[row] for row in rows)) is not None:
+        raise UserError(f"{table.path}: {table.headers[column]} {twice!r} occurs twice; wanted one row per image")
+    return rows, f"by {table.headers[column]}"
+
+
+def _rows_of(path: Path, labels: list[str], images: tuple[str, ...], folder: str) -> np.ndarray:
+    """(N,) row of the image that each label names, -1 for none.
+
+    All labels name images in one way: by the path below the folder, by one through it, or by the file name with or
+    without suffix.
+    """
+    labels = [label.replace("\\", "/") for label in labels]
+    rows = {image: row for row, image in enumerate(images)}
+    ways = (labels, [f"/{label}".rpartition(f"/{folder}/")[2] for label in labels])
+    way = next((way for way in ways if any(label in rows for label in way)), None)
+    if way is None:
+        rows = rows_by_stem(path, images)
+        way = labels if any(label in rows for label in labels) else [stem(label) for label in labels]
+    return np.array([rows.get(label, -1) for label in way])
 
 
 def _check_count(path: Path, count: int, images: tuple[str, ...], folder: Path) -> None:

@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from opticornet.datasets.folder.positives import write_positives
 from opticornet.datasets.folder.reading import TOML_NAME, FolderEntry, SplitEntry, TraverseEntry, write_toml
 from opticornet.datasets.folder.tables import write_frames
 from opticornet.datasets.labels import first_repeated
+from opticornet.datasets.positives import Positives
 from opticornet.datasets.traverse import Units
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import write_text, writing
@@ -31,6 +33,7 @@ class PreparedTraverse:
         positions: column of the frame table ("x", "y" or "lat", "lon" or "frame" ...) to (N,) values.
         sequences: N labels, equal for the frames of a sequence; None: one sequence.
         timestamps: (N,) float64 seconds, or None.
+        placed: how positions were decided, in words.
     """
 
     name: str
@@ -39,6 +42,7 @@ class PreparedTraverse:
     positions: dict[str, np.ndarray]
     sequences: Sequence[str | int] | np.ndarray | None = None
     timestamps: np.ndarray | None = None
+    placed: str = ""
 
     def __len__(self) -> int:
         return len(self.images)
@@ -64,6 +68,7 @@ class PreparedTraverse:
             positions={column: values[rows] for column, values in self.positions.items()},
             sequences=np.concatenate([[0], np.cumsum(breaks)]) if breaks.any() else None,
             timestamps=None if self.timestamps is None else self.timestamps[rows],
+            placed=self.placed,
         )
 
 
@@ -76,8 +81,8 @@ class PreparedSplit:
         reference, query: names of traverses.
         reference_rows, query_rows: rising rows of the whole traverses.
         positive_radius, negative_radius: as in :class:`opticornet.datasets.traverse.Split`.
-        positives: (N, 2) int64 half-open range of correct rows of the whole reference for each frame of the whole
-            query, instead of a radius; the split then takes contiguous rows.
+        positives: instead of a radius, the correct rows of the whole reference for each frame of the whole query; the
+            split then takes contiguous rows.
     """
 
     name: str
@@ -87,7 +92,7 @@ class PreparedSplit:
     query_rows: np.ndarray
     positive_radius: float | None = None
     negative_radius: float | None = None
-    positives: np.ndarray | None = None
+    positives: Positives | None = None
 
     @classmethod
     def of_all_rows(
@@ -97,7 +102,7 @@ class PreparedSplit:
         query: PreparedTraverse,
         positive_radius: float | None = None,
         negative_radius: float | None = None,
-        positives: np.ndarray | None = None,
+        positives: Positives | None = None,
     ) -> "PreparedSplit":
         """A split that takes all frames of both traverses."""
         return cls(
@@ -208,22 +213,12 @@ def _write_files(staging: Path, folder: Path, name: str, prepared: Prepared) -> 
             columns["timestamp"] = traverse.timestamps.tolist()
         write_frames(staging / f"{traverse.name}.csv", columns | {"image": images})
         write_text(staging / f"{traverse.name}.txt", "\n".join(images) + "\n")
+    names = {traverse.name: traverse.names for traverse in prepared.traverses}
     for split in prepared.splits:
         if split.positives is not None:
-            _write_positives(staging / f"{split.name}-positives.csv", split, split.positives, prepared)
+            query, reference = names[split.query], names[split.reference]
+            write_positives(staging / f"{split.name}-positives.csv", split.positives, query, reference)
     write_toml(staging, _folder_entry(name, prepared))
-
-
-def _write_positives(path: Path, split: PreparedSplit, ranges: np.ndarray, prepared: Prepared) -> None:
-    names = {traverse.name: traverse.names for traverse in prepared.traverses}
-    query, reference = names[split.query], names[split.reference]
-    listed = [(row, low, high) for row, (low, high) in enumerate(ranges.tolist()) if low < high]
-    columns = {
-        "query": [query[row] for row, _, _ in listed],
-        "first": [reference[low] for _, low, _ in listed],
-        "last": [reference[high - 1] for _, _, high in listed],
-    }
-    write_frames(path, columns)
 
 
 def _folder_entry(name: str, prepared: Prepared) -> FolderEntry:

@@ -1,7 +1,8 @@
-"""Drives whose ground truth is a table: for each query frame the range of correct reference frames (VPR-Bench)::
+"""Drives whose ground truth is a file that lists the correct references of each query (VPR-Bench)::
 
 <root>/{ref,reference,database}/*.jpg
 <root>/{query,queries}/*.jpg
+<root>/ground_truth_new.npy     rows [query, [references]], or
 <root>/ground_truth.csv         query, first_reference, last_reference
 """
 
@@ -10,34 +11,35 @@ from pathlib import Path
 
 import numpy as np
 
-from opticornet.datasets.prepare.columns import Columns, read_columns
+from opticornet.datasets.folder.positives import read_positives
+from opticornet.datasets.positives import Positives
 from opticornet.datasets.prepare.image_folder import absolute, images_of, subfolders
 from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse, Source
 from opticornet.utils.errors import UserError
 from opticornet.utils.options import option
 
 REFERENCE_FOLDERS, QUERY_FOLDERS = ("ref", "reference", "database"), ("query", "queries")
-COLUMNS = ("query", "first_reference", "last_reference")
+GROUND_TRUTH = ("ground_truth_new.npy", "ground_truth.csv")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ToleranceTable(Source):
-    """``vpr-bench``: drives whose ground truth is a table."""
+    """``vpr-bench``: drives whose ground truth is a list."""
 
     reference: str = option("--reference", "", "reference traverse, a folder")
     query: str = option("--query", "", "query traverse, a folder")
 
     def read(self, root: Path) -> Prepared:
-        """One test split of all frames, with the table instead of a radius.
+        """One test split of all frames, with lists of correct references instead of a radius.
 
-        The table has frame numbers from 0 in natural order of the names, both ends correct; a query without a row, or
-        with empty ends, has no correct reference.
+        The file has frame numbers from 0 in natural order of the names; of ranges both ends are correct. A query
+        without a row, or with nothing in it, has no correct reference.
 
         Args:
             reference, query: folders, where they have other names than the usual ones.
 
         Raises:
-            UserError: missing folders or columns, rows that match no image, a range that ends before it begins.
+            UserError: missing folders, no ground truth or two that disagree, frames that match no image.
         """
         pair = []
         for given, usual in ((self.reference, REFERENCE_FOLDERS), (self.query, QUERY_FOLDERS)):
@@ -50,27 +52,18 @@ class ToleranceTable(Source):
             numbers = {"frame": np.arange(len(images))}
             pair.append(PreparedTraverse(name, absolute(root / name, images), images, numbers))
         reference, query = pair
-        positives = _positive_ranges(read_columns(root / "ground_truth.csv", COLUMNS), reference, query)
+        positives = _ground_truth(root, len(query), len(reference))
         split = PreparedSplit.of_all_rows("test", reference, query, positives=positives)
         return Prepared("frames", (reference, query), (split,))
 
 
-def _positive_ranges(table: Columns, reference: PreparedTraverse, query: PreparedTraverse) -> np.ndarray:
-    """(N_query, 2) int64 half-open, (0, 0) for none."""
-    filled = np.array([bool(first or last) for first, last in zip(table[COLUMNS[1]], table[COLUMNS[2]], strict=True)])
-    if not filled.any():
-        raise UserError(f"{table.path}: no query has a correct reference")
-    listed = Columns(table.path, {column: np.array(table[column])[filled].tolist() for column in COLUMNS})
-    rows, first, last = (listed.numbers(column) for column in COLUMNS)
-    for column, values, traverse in zip(COLUMNS, (rows, first, last), (query, reference, reference), strict=True):
-        wrong = np.flatnonzero((values < 0) | (values >= len(traverse)) | (values != np.floor(values)))
-        if len(wrong):
-            raise UserError(
-                f"{table.path}: {len(wrong)} of {len(values)} rows match no image, first {column} "
-                f"{values[wrong[0]]:g}: {traverse.name} has frames 0 to {len(traverse) - 1}"
-            )
-    if (first > last).any() or len(np.unique(rows)) < len(rows):
-        raise UserError(f"{table.path}: a range that ends before it begins, or a query with two rows")
-    ranges = np.zeros((len(query), 2), np.int64)
-    ranges[rows.astype(int)] = np.stack([first, last + 1], axis=1)
-    return ranges
+def _ground_truth(root: Path, queries: int, references: int) -> Positives:
+    paths = [path for name in GROUND_TRUTH if (path := root / name).is_file()]
+    if not paths:
+        raise UserError(f"{root}: no {' or '.join(GROUND_TRUTH)}; one of them lists the correct references")
+    first, *others = (read_positives(path, queries, references) for path in paths)
+    if others and not (np.array_equal(first.offsets, others[0].offsets) and np.array_equal(first.rows, others[0].rows)):
+        raise UserError(f"{root}: {paths[0].name} and {paths[1].name} list different references; remove the wrong one")
+    if not len(first.rows):
+        raise UserError(f"{paths[0]}: no query has a correct reference")
+    return first

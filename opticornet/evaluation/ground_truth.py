@@ -5,21 +5,23 @@ from functools import cached_property
 
 import numpy as np
 
+from opticornet.datasets.positives import Positives
+
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """Where reference and query frames were taken, or a table of the correct references.
+    """Where reference and query frames were taken, or lists of the correct references.
 
     Attributes:
         reference_positions: (N, P) float64, in metres or frames.
         query_positions: (M, P) float64, in the same units.
-        table: (M, 2) int64 half-open range of the correct reference rows of each query, or None. With a table the
-            positions say nothing about what is correct, and every ``radius`` below is ignored.
+        listed: the correct reference rows of each query, or None. With such lists the positions say nothing about what
+            is correct, and every ``radius`` below is ignored.
     """
 
     reference_positions: np.ndarray
     query_positions: np.ndarray
-    table: np.ndarray | None = None
+    listed: Positives | None = None
 
     def errors(self, indices: np.ndarray) -> np.ndarray:
         """How far each retrieved reference is from the query.
@@ -28,15 +30,12 @@ class GroundTruth:
             indices: (M, K) int64 reference rows; -1 (nothing found) is infinitely far.
 
         Returns:
-            (M, K) float64 in the units of the positions; with a table, the number of rows between the reference and
-            the correct range (0 inside, infinite where the query has no correct reference).
+            (M, K) float64 in the units of the positions; with lists, the number of rows between the reference and the
+            nearest correct one (0 at a correct one, infinite where the query has none).
         """
-        if self.table is None:
-            errors = np.linalg.norm(self.reference_positions[indices] - self.query_positions[:, None], axis=-1)
-        else:
-            first, stop = self.table[:, :1], self.table[:, 1:]
-            errors = np.maximum(np.maximum(first - indices, indices - (stop - 1)), 0).astype(np.float64)
-            errors[np.broadcast_to(first >= stop, errors.shape)] = np.inf
+        if self.listed is not None:
+            return self.listed.distance(indices)
+        errors = np.linalg.norm(self.reference_positions[indices] - self.query_positions[:, None], axis=-1)
         return np.where(indices < 0, np.inf, errors)
 
     def correct(self, indices: np.ndarray, radius: float) -> np.ndarray:
@@ -45,18 +44,17 @@ class GroundTruth:
 
     def within(self, errors: np.ndarray, radius: float) -> np.ndarray:
         """(M, K) bool: what :meth:`errors` (M, K) says are correct."""
-        return errors <= (radius if self.table is None else 0)
+        return errors <= (radius if self.listed is None else 0)
 
     @cached_property
     def nearest_reference(self) -> np.ndarray:
-        """(M,) int64 reference row nearest to each query; with a table the middle of its range, -1 where empty.
+        """(M,) int64 reference row nearest to each query; with lists the middle one of its own, -1 where it has none.
 
         Worked out once: a training run asks after each of its validations.
         """
-        if self.table is None:
-            return _nearest(self.reference_positions, self.query_positions)
-        first, stop = self.table.T
-        return np.where(first < stop, (first + stop - 1) // 2, -1)
+        if self.listed is not None:
+            return self.listed.middle
+        return _nearest(self.reference_positions, self.query_positions)
 
     def has_positive(self, radius: float) -> np.ndarray:
         """(M,) bool: queries with at least one reference within ``radius`` (inclusive)."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from opticornet.datasets.identity import DescriptorIdentity
 from opticornet.inference.load import WeightsRecord
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import atomic_path, write_json, writing
@@ -31,24 +32,6 @@ class FileRecord:
 
 
 @dataclass(frozen=True)
-class DescriptorRecord:
-    """What made a traverse's frame descriptors, as the ``.json`` that an extraction writes beside them says."""
-
-    encoder: str
-    pool: str | None
-    weights: dict[str, Any]  # kind ("none", "random", "file" or "hub"), name, sha256
-    preprocess: dict[str, Any]  # image size, normalisation, interpolation
-    projection: dict[str, Any] | None
-    standardise: str
-    amp: bool
-
-    @property
-    def is_random(self) -> bool:
-        """Whether the encoder was never trained."""
-        return self.weights["kind"] == "random"
-
-
-@dataclass(frozen=True)
 class SideRecord:
     """One traverse of the split."""
 
@@ -56,7 +39,7 @@ class SideRecord:
     source: str  # of the descriptors; of the images where the method took those
     frames: int
     kept: int  # windows that take part, after `filter_length`
-    descriptors: DescriptorRecord | None = None  # None: no ``.json`` beside them
+    descriptors: DescriptorIdentity | None = None  # None: no ``.json`` beside them
 
 
 @dataclass(frozen=True)
@@ -72,13 +55,14 @@ class DataRecord:
     positive_radius: float | None  # None: the split has a table of positives
     options: dict[str, Any]  # the data options, by flag
     frames: str = "descriptors"  # or "images": what the method took
+    descriptor_differences: tuple[str, ...] = ()  # in what made frame descriptors; `other_descriptors` insisted
 
 
 @dataclass(frozen=True)
 class MethodRecord:
     """How a window became an answer."""
 
-    label: str  # what tables and curves call it, e.g. "dsdnet S5 > s1+seqmatch"
+    label: str  # what tables and curves call it, e.g. "dsdnet S5, re-ranked by s1+seqmatch L5"
     pooling: str
     sequence_length: int
     filter_length: int

@@ -8,10 +8,10 @@ import torch
 from opticornet.datasets.arrays import check_finite
 from opticornet.datasets.frames import FrameSource
 from opticornet.datasets.images.frames import check_image_files
+from opticornet.datasets.positives import Positives
 from opticornet.datasets.traverse import FrameKind, Split
-from opticornet.datasets.windows import Windows, kept_ranges
+from opticornet.datasets.windows import Windows
 from opticornet.evaluation.ground_truth import GroundTruth
-from opticornet.evaluation.neighbours import Neighbours
 from opticornet.evaluation.validated import EncodedSide
 from opticornet.inference.encode import encode, frames_of
 from opticornet.models.sequences.base import SequenceEncoder
@@ -46,11 +46,13 @@ class Scene:
         filter_length: int,
         device: torch.device,
         needs: frozenset[FrameKind] = frozenset({"descriptors"}),
+        either_way: bool = False,
     ) -> "Scene":
         """A split's windows of ``length`` frames.
 
         Args:
             needs: the kinds of frames that will be read; they are checked, others are not touched.
+            either_way: :meth:`reversed` will be asked for.
 
         Raises:
             UserError: a traverse lacks such frames; NaN or infinity in descriptors; image files that do not exist; a
@@ -61,11 +63,14 @@ class Scene:
                 check_finite(traverse)
             if "images" in needs:
                 check_image_files(traverse)
-        reference, query = (Windows.of(traverse, length, filter_length) for traverse in (split.reference, split.query))
-        table = None if split.positives is None else kept_ranges(split.positives, reference, query)
-        scene = cls(dataset, split, reference, query, GroundTruth(reference.positions, query.positions, table), device)
+        reference, query = (
+            Windows.of(traverse, length, filter_length, either_way=either_way)
+            for traverse in (split.reference, split.query)
+        )
+        listed = None if split.positives is None else split.positives.of(query.rows).among(reference.rows)
+        scene = cls(dataset, split, reference, query, GroundTruth(reference.positions, query.positions, listed), device)
         if not scene.has_positive().any():
-            within = "in its table" if table is not None else f"within {scene.radius:g} {split.units}"
+            within = "in its table" if listed is not None else f"within {scene.radius:g} {split.units}"
             raise UserError(f"no query of split {split.name} of {dataset} has a reference {within}; check the dataset")
         return scene
 
@@ -104,18 +109,22 @@ class Scene:
         """(M,) bool: queries with a correct reference."""
         return self.truth.has_positive(self.radius)
 
-    def positives(self) -> Neighbours:
+    def positives(self) -> Positives:
         """The correct references of each query."""
-        if self.truth.table is not None:
-            return Neighbours.of_ranges(self.truth.table)
-        return Neighbours.within(self.query.positions, self.reference.positions, self.radius)
+        if self.truth.listed is not None:
+            return self.truth.listed
+        return Positives.within(self.query.positions, self.reference.positions, self.radius)
 
     def reversed(self) -> "Scene":
         """The same scene for queries that were driven the other way: their windows are read backwards.
 
-        They are mirrored, too: then they hold the places that they would hold, had these been driven as the references.
+        Then centred windows are mirrored, too, to hold the places that they would hold had these been driven as the
+        references. A trailing one cannot be, as nothing is known yet beyond it: the references' are instead.
         """
-        return replace(self, query=replace(self.query.mirrored(), backwards=not self.query.backwards))
+        reference, query = self.reference, replace(self.query, backwards=not self.query.backwards)
+        if query.rule == "centred":
+            return replace(self, query=query.mirrored())
+        return replace(self, reference=reference.mirrored(), query=query)
 
     def with_length(self, length: int, argument: str = "length") -> "Scene":
         """The same frames with windows of another length, which ``argument`` asked for.

@@ -1,15 +1,14 @@
 """From an answer to a result record: recalls, curves, intervals, latencies."""
 
 import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
-from opticornet.datasets.descriptor_files import read_identity
+from opticornet.datasets.identity import DescriptorIdentity
 from opticornet.datasets.traverse import FrameKind
 from opticornet.datasets.windows import Windows
 from opticornet.evaluation import records
@@ -217,8 +216,11 @@ def answer_arrays(answer: Answer, judged: Judged) -> dict[str, np.ndarray]:
     return arrays
 
 
-def data_record(scene: Scene, takes: FrameKind, options: dict[str, Any]) -> records.DataRecord:
-    """What was searched for what, described by a method that takes such frames; ``options`` say which data."""
+def data_record(
+    scene: Scene, takes: FrameKind, options: dict[str, Any], differences: tuple[str, ...] = ()
+) -> records.DataRecord:
+    """What was searched for what, described by a method that takes such frames; ``options`` say which data, and
+    ``differences`` in what the frame descriptors that met were made differently."""
     return records.DataRecord(
         dataset=scene.dataset,
         split=scene.split.name,
@@ -229,6 +231,7 @@ def data_record(scene: Scene, takes: FrameKind, options: dict[str, Any]) -> reco
         positive_radius=scene.split.positive_radius,
         options=options,
         frames=takes,
+        descriptor_differences=differences,
     )
 
 
@@ -260,8 +263,8 @@ def scene_arrays(scene: Scene) -> dict[str, np.ndarray]:
             values = getattr(side.traverse, what)
             if values is not None:
                 arrays[f"{side_name}{what.capitalize()}"] = np.array(values, dtype=np.str_)[side.rows]
-    if scene.truth.table is not None:
-        arrays["positives"] = scene.truth.table
+    if scene.truth.listed is not None:
+        arrays["positiveOffsets"], arrays["positiveRows"] = scene.truth.listed.offsets, scene.truth.listed.rows
     return arrays
 
 
@@ -297,11 +300,7 @@ def side_record(side: Windows, takes: FrameKind = "descriptors") -> records.Side
     traverse = side.traverse
     if takes == "images":
         return records.SideRecord(traverse.name, traverse.images_source, len(traverse), len(side))
-    identity = read_identity(Path(traverse.source))
-    descriptors = None
-    if identity is not None:
-        known: dict[str, Any] = {f.name: identity.get(f.name) for f in fields(records.DescriptorRecord)}
-        descriptors = records.DescriptorRecord(**known)
+    descriptors = DescriptorIdentity.beside(traverse)
     return records.SideRecord(traverse.name, traverse.source, len(traverse), len(side), descriptors)
 
 

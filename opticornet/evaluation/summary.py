@@ -1,7 +1,5 @@
 """A result record in a few lines for the terminal."""
 
-from dataclasses import fields
-
 from opticornet.evaluation import records
 
 
@@ -20,7 +18,7 @@ def summary(record: records.ResultRecord) -> str:
     ]  # fmt: skip
     if method.direction == "both":
         lines.append(f"  {method.backwards:.1%} of the queries matched better the other way")
-    lines += warnings(data.reference, data.query)
+    lines += warnings(data)
     if record.recall_interval:
         low, high = record.recall_interval["1"]
         block = f"{protocol.bootstrap_block} neighbouring queries" if protocol.bootstrap_block > 1 else "single queries"
@@ -38,22 +36,12 @@ def summary(record: records.ResultRecord) -> str:
     return "\n".join(lines)
 
 
-def warnings(reference: records.SideRecord, query: records.SideRecord) -> list[str]:
-    """What limits the recalls' meaning: frame descriptors of random weights, or made differently on both sides."""
-    lines = [
+def warnings(data: records.DataRecord) -> list[str]:
+    """What limits the recalls' meaning: frame descriptors of random weights, or made differently."""
+    random = [
         f"  warning: descriptors of {side.name} are by {side.descriptors.encoder} with random weights; they say "
         "nothing about trained ones"
-        for side in (reference, query)
+        for side in (data.reference, data.query)
         if side.descriptors and side.descriptors.is_random
     ]
-    if reference.descriptors and query.descriptors and reference.descriptors != query.descriptors:
-        key = next(
-            f.name
-            for f in fields(records.DescriptorRecord)
-            if getattr(reference.descriptors, f.name) != getattr(query.descriptors, f.name)
-        )
-        lines.append(
-            f"  warning: descriptors were made differently: {key} {getattr(reference.descriptors, key)} for "
-            f"{reference.name}, {getattr(query.descriptors, key)} for {query.name}"
-        )
-    return lines
+    return random + [f"  warning: descriptors were made differently: {found}" for found in data.descriptor_differences]

@@ -1,6 +1,6 @@
 """From a method's options, or a run, to a sequence encoder."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from opticornet.datasets.identity import SplitIdentity
 from opticornet.datasets.traverse import FrameKind
 from opticornet.datasets.windows import window_starts
 from opticornet.inference.runs import SAVE_PATH, read_flags
@@ -78,6 +79,7 @@ class WeightsRecord:
     trained_on: str
     parameters: int
     flags: dict[str, Any]
+    descriptors: SplitIdentity = field(default_factory=SplitIdentity)  # of the frames they were trained on
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,7 @@ def load_encoder(
             trained_on=str(flags.get("dataset", "unknown")),
             parameters=sum(parameter.numel() for parameter in encoder.parameters()),
             flags=flags,
+            descriptors=SplitIdentity.restored(state.get("descriptors")),
         ),
     )
 

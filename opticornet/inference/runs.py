@@ -1,10 +1,12 @@
 """Run folders: one training run, its options, checkpoints, events.
 
-``<runsPath>/<Mon>DD_HH-MM-SS_l<seqL>_<expName>/`` as seqNet names them, with TensorBoard events and
+``<runsPath>/<Mon>DD_HH-MM-SS_<method>_l<seqL>_<expName>/``, seqNet's names with the method in them, holds TensorBoard
+events and
 ``checkpoints/{flags.json,checkpoint.pth.tar,model_best.pth.tar}``.
 """
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from opticornet.utils.files import write_json, writing
 FLAGS = "flags.json"
 SAVE_PATH = "checkpoints"
 NEWEST = "newest"
+LONGEST_NAME = 255 - len(".-9999.json.4194304.tmp")  # bytes: what a temporary file adds to a name
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -30,9 +33,16 @@ def check_name(argument: str, name: str) -> None:
         raise UserError(f"`{argument}` {name}: wanted a plain name, without folders")
 
 
-def run_name(length: int, exp_name: str) -> str:
-    """``<stamp>_l<seqL>_<expName>``."""
-    return f"{stamp()}_l{length}_{exp_name}"
+def run_name(method: str, length: int, exp_name: str) -> str:
+    """``<stamp>_<method>_l<seqL>_<expName>``, of a run or a result."""
+    return f"{stamp()}_{method.replace('/', '-')}_l{length}_{exp_name}"
+
+
+def check_exp_name(exp_name: str, method: str, length: int) -> None:
+    """Raise :class:`UserError` where file names made of ``exp_name`` are too long for file systems."""
+    room = LONGEST_NAME - len(os.fsencode(run_name(method, length, "")))
+    if (size := len(os.fsencode(exp_name))) > room:
+        raise UserError(f"`exp_name` of {size} bytes is too long for the names of files; wanted at most {room}")
 
 
 def new_run(folder: Path, name: str) -> Path:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from opticornet.evaluation.neighbours import Neighbours
+from opticornet.datasets.positives import Positives
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,12 @@ class MinedTuples:
         )
 
 
+def _pairs(references: Positives, queries: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The listed references of some queries: two (E,) int64, places in ``queries`` and references."""
+    listed = references.of(queries.numpy())
+    return torch.from_numpy(listed.queries).to(device), torch.from_numpy(listed.rows).to(device)
+
+
 @dataclass(frozen=True)
 class Miner:
     """How tuples are chosen.
@@ -66,8 +72,8 @@ class Miner:
         tile: queries searched at a time.
     """
 
-    positives: Neighbours
-    excluded: Neighbours
+    positives: Positives
+    excluded: Positives
     n_neg: int
     margin: float
     squared: bool
@@ -111,14 +117,14 @@ class Miner:
         device = vectors.device
         similarity = vectors @ references.T  # (A, N)
 
-        rows, columns = (index.to(device) for index in self.positives.of(queries))
+        rows, columns = _pairs(self.positives, queries, device)
         nearest = torch.full((len(queries),), -torch.inf, device=device)
         nearest.scatter_reduce_(0, rows, similarity[rows, columns], "amax")  # (A,)
         ties = similarity[rows, columns] == nearest[rows]
         positives = torch.full((len(queries),), len(references), device=device)
         positives.scatter_reduce_(0, rows[ties], columns[ties], "amin")  # (A,)
 
-        rows, columns = (index.to(device) for index in self.excluded.of(queries))
+        rows, columns = _pairs(self.excluded, queries, device)
         similarity[rows, columns] = -torch.inf
         if sampled is not None:
             similarity = _mask_all_but(similarity, sampled.to(device), remembered, queries)

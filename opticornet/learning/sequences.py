@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from opticornet.datasets.frames import FrameSource
+from opticornet.datasets.identity import SplitIdentity
+from opticornet.datasets.positives import Positives
 from opticornet.datasets.windows import Windows
 from opticornet.evaluation.metrics import recall_at
-from opticornet.evaluation.neighbours import Neighbours
 from opticornet.evaluation.scene import Scene, side_of
 from opticornet.evaluation.validated import Validated
 from opticornet.inference.encode import encode
@@ -160,6 +161,8 @@ class SequenceTask(LearningTask[MinedTuples]):
         places = scene.reference.rows[:, None].astype(np.float64) if in_rows else scene.reference.positions
         self.reference_places = torch.from_numpy(places)  # (N, P)
         self.negative_radius = negative_radius(scene)
+        takes_images = self.module.takes == "images"
+        self.descriptors = SplitIdentity() if takes_images else SplitIdentity.of(scene.split)
         self.miner = make_miner(scene, loss, settings.n_neg, settings.n_neg_sample)
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.remembered = torch.full((len(scene.query), settings.n_neg), -1) if settings.n_neg_sample else None
@@ -273,6 +276,7 @@ class SequenceTask(LearningTask[MinedTuples]):
             "in_dims": self.module.in_dims,
             "recalls": dict(self.recalls),
             "parallel": False,
+            "descriptors": self.descriptors.saved(),
             "mining": self.mining.state(),
             "remembered": self.remembered,
             "generator": self.generator.get_state(),
@@ -356,11 +360,10 @@ def make_miner(scene: Scene, loss: TupleLoss, n_neg: int, n_neg_sample: int = 0)
     split, query, reference = scene.split, scene.query, scene.reference
     radius = negative_radius(scene)
     if split.positives is None:
-        excluded = Neighbours.within(query.positions, reference.positions, radius)
+        excluded = Positives.within(query.positions, reference.positions, radius)
     else:  # in reference rows, as the table
-        widened = split.positives[query.rows] + np.array([-1, 1]) * math.floor(radius)
-        excluded = Neighbours.of_ranges(np.searchsorted(reference.rows, widened))
-    if int(excluded.counts().max()) == len(reference):
+        excluded = split.positives.of(query.rows).widened(math.floor(radius)).among(reference.rows)
+    if int(excluded.counts.max()) == len(reference):
         units = split.units if split.positives is None else "rows"
         raise UserError(f"a training query has no reference beyond {radius:g} {units}; lower negative_radius")
     return Miner(scene.positives(), excluded, n_neg, loss.violation, loss.squared, n_neg_sample)

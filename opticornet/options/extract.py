@@ -37,7 +37,17 @@ class ExtractOptions(Options):
         "make colour of raw frames of this Bayer pattern (RobotCar: stereo gbrg, mono rggb)",
         choices=("rggb", "bggr", "grbg", "gbrg"),
     )
-    skip_bad_images: bool = option("--skipBadImages", False, "leave out and list images that cannot be decoded")
+    levels: tuple[float, ...] = option(
+        "--range",
+        (),
+        "LOW HIGH: grey levels of deep images (16 bits and more) that become black and white; default: what each drive "
+        "fills",
+        minimum=-1e9,
+    )
+    shared_range: bool = option(
+        "--sharedRange", False, "with --dataset: one range for all drives, that of the reference drives"
+    )
+    skip_bad_images: bool = option("--skipBadImages", False, "mark images that cannot be decoded and go on")
     overwrite: bool = option("--overwrite", False, "replace an output that exists")
     pca: int = option("--pca", 0, "reduce to this many principal components, fitted on --pcaFrom; 0: none")
     whiten: bool = option("--whiten", False, "with --pca: equal variance along each component")

@@ -12,5 +12,8 @@ class ReportOptions(Options):
 
     results: tuple[str, ...] = option("--results", (), "result records (.json) that --mode test wrote")
     output: str = option("--output", "report", "folder for index.html, the tables and the figures")
+    label: tuple[str, ...] = option(
+        "--label", (), "what to call the results, one each; else by what differs between them"
+    )
     matrix_side: int = option("--matrixSide", 2000, "pixels of a similarity matrix's longer side; 0: no matrices")
     quiet: bool = option("--quiet", False, "print errors only")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Self
 
-from opticornet.inference.runs import NEWEST, SAVE_PATH, check_name
+from opticornet.inference.runs import NEWEST, SAVE_PATH, check_exp_name, check_name, run_name
 from opticornet.models.sequences import SEQUENCE_ENCODERS
 from opticornet.options.base import Options
 from opticornet.utils.options import option
@@ -71,11 +71,20 @@ class MethodOptions(RunOptions):
         "drop frames whose centred window of this many frames leaves their sequence; 0: keep all (msls: --seqL)",
     )
     amp: bool = option("--amp", False, "bfloat16 matrix products")
+    other_descriptors: bool = option(
+        "--otherDescriptors", False, "go on where the frame descriptors that meet were made differently"
+    )
 
     @property
     def has_weights(self) -> bool:
         """Whether the method has weights to learn."""
         return self.pooling not in MATCHED and entry(SEQUENCE_ENCODERS, self.pooling).has_weights
+
+    def unused(self) -> dict[str, str]:
+        reasons = super().unused()
+        if self.pooling not in MATCHED and entry(SEQUENCE_ENCODERS, self.pooling).takes == "images":
+            reasons["other_descriptors"] = f"{self.pooling} takes images"
+        return reasons
 
     def completed(self) -> Self:
         """With what follows from other options: of MSLS, whose sequences are short, border frames are dropped."""
@@ -83,7 +92,18 @@ class MethodOptions(RunOptions):
             return replace(self, filter_length=self.sequence_length)
         return self
 
+    @property
+    def method_name(self) -> str:
+        """What names of files call the method."""
+        return self.pooling
+
+    def new_name(self) -> str:
+        """For a run or a result that begins now."""
+        return run_name(self.method_name, self.sequence_length, self.exp_name)
+
     def check_names(self) -> None:
-        """Raise :class:`UserError` where what names a run or a result, or a run's inner folder, is a path."""
+        """Raise :class:`UserError` where what names a run or a result, or a run's inner folder, is a path, or too
+        long."""
+        check_exp_name(self.exp_name, self.method_name, self.sequence_length)
         check_name("exp_name", self.exp_name)
         check_name("save_path", self.save_path)

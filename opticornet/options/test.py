@@ -46,6 +46,9 @@ class TestOptions(MethodOptions):
     results_path: str = option("--resultsPath", "", "folder for predictions (.npz) and result record (.json)")
     extract_only: bool = option("--extractOnly", False, "only write dbDesc, qDesc and gt to --resultsPath")
     projector: int = option("--projector", 0, "embeddings of this many places for TensorBoard's projector")
+    label: str = option(
+        "--label", "", "what tables and curves call this result; else by what differs between those shown"
+    )
     report: str = option("--report", "", "also write a report of this result to this folder")
 
     def __post_init__(self) -> None:
@@ -57,6 +60,10 @@ class TestOptions(MethodOptions):
     def completed(self) -> Self:
         options = super().completed()
         return replace(options, direction="reverse") if options.reverse else options
+
+    @property
+    def method_name(self) -> str:
+        return f"{self.pooling}-{self.rerank}" if self.rerank else self.pooling
 
     @property
     def searches(self) -> bool:
@@ -94,6 +101,8 @@ class TestOptions(MethodOptions):
 
     def unused(self) -> dict[str, str]:
         reasons = super().unused()
+        if self.compares:
+            reasons.pop("other_descriptors", None)
         if self.searches:
             reasons["predictions_file"] = f"it is re-ordered by `pooling` {' or '.join(MATCHED)}, not {self.pooling}"
         else:
@@ -116,7 +125,17 @@ class TestOptions(MethodOptions):
         if "IVF" not in self.index:
             reasons["nprobe"] = f"an index {self.index} has no lists; IVF ones have"
         if self.extract_only:
-            scored = ("rerank", "top_k", "index", "nprobe", "no_positive", "radii", "bootstrap", "latency_queries")
+            scored = (
+                "rerank",
+                "top_k",
+                "index",
+                "nprobe",
+                "no_positive",
+                "radii",
+                "bootstrap",
+                "latency_queries",
+                "label",
+            )
             reasons |= dict.fromkeys((*scored, "projector", "report"), "descriptors are written, nothing is scored")
         if not self.resume and not getattr(self.part("rerank") if self.rerank else None, "rerank_resume", ""):
             reasons["ckpt"] = "no weights are loaded"

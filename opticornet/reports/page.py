@@ -160,7 +160,6 @@ def _result(result: Result, matrix: SimilarityMatrix | str) -> dict[str, Any]:
 def _answers(result: Result, answers: Answers) -> dict[str, Any]:
     along = route(result, answers)
     ranks = min(SHOWN_RANKS, answers.predictions.shape[1])
-    table_rows = None if answers.positives is None else answers.positives.tolist()
     return {
         "scene": scene_key(answers),
         "queryStarts": answers.query.starts.tolist(),
@@ -173,7 +172,7 @@ def _answers(result: Result, answers: Answers) -> dict[str, Any]:
         "rank": answers.first_right_rank.tolist(),
         "ranked": answers.predictions.shape[1],
         "nearest": answers.nearest.tolist(),
-        "positives": table_rows,
+        "positives": None if answers.positives is None else answers.positives.ranges(),
         "before": None if answers.candidates is None else answers.candidates[:, 0].tolist(),
         "order": order_of_interest(answers).tolist(),
         "route": {

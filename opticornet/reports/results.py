@@ -1,6 +1,5 @@
 """Result records and their arrays as reports read them: what an older or damaged one lacks is noted, not fatal."""
 
-from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -8,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from opticornet.datasets.positives import Positives
 from opticornet.datasets.windows import window_starts
 from opticornet.evaluation.ground_truth import GroundTruth
 from opticornet.evaluation.records import load_record
+from opticornet.reports.labels import labels
 from opticornet.utils.errors import UserError
 
 RIGHT, CLOSE, WRONG, NO_POSITIVE = range(4)
@@ -57,7 +58,7 @@ class Answers:
         counted, has_positive: (M,) bool.
         candidates: (M, topK) int64 before re-ranking, or None.
         reference, query: the two sides.
-        positives: (M, 2) int64 table of correct references, or None where a radius decides.
+        positives: the correct references of each query, or None where a radius decides.
         query_sequences: (M,) int64 number of each query's sequence, or None where an older record lacks it.
     """
 
@@ -70,7 +71,7 @@ class Answers:
     candidates: np.ndarray | None
     reference: Side
     query: Side
-    positives: np.ndarray | None
+    positives: Positives | None
     query_sequences: np.ndarray | None = None
 
     def __len__(self) -> int:
@@ -153,12 +154,12 @@ class Result:
         return None if value is None else float(value)
 
 
-def read_results(paths: tuple[str, ...] | list[Path]) -> tuple[list[Result], list[str]]:
+def read_results(paths: tuple[str, ...] | list[Path], given: tuple[str, ...] = ()) -> tuple[list[Result], list[str]]:
     """The readable records among ``paths``, and a sentence about each that is not. A folder stands for the ``.json``
-    files in it.
+    files in it. ``given`` are their labels, one each; without any they are called by what differs between them.
 
     Raises:
-        UserError: none is readable, or none was named.
+        UserError: none is readable, none was named, or there are more or fewer labels.
     """
     if not paths:
         raise UserError("no result records named; give `results` with the .json files that a test wrote")
@@ -170,7 +171,11 @@ def read_results(paths: tuple[str, ...] | list[Path]) -> tuple[list[Result], lis
             failures.append(str(error))
     if not results:
         raise UserError(failures[0] if len(failures) == 1 else f"no readable result record: {'; '.join(failures)}")
-    return _with_unique_names(results), failures
+    if given and len(given) != len(results):
+        files = ", ".join(result.path.name for result in results)
+        raise UserError(f"`label`: {len(given)} labels for {len(results)} results ({files}); wanted one each, in order")
+    names = given or labels([result.record for result in results], [result.path.stem for result in results])
+    return [replace(result, name=name) for result, name in zip(results, names, strict=True)], failures
 
 
 def _files(paths: tuple[str, ...] | list[Path]) -> list[Path]:
@@ -233,6 +238,8 @@ def _answers(arrays: dict[str, np.ndarray], record: dict[str, Any], path: Path) 
         for key in ("counted", "hasPositive", "queryPositions", "queryRows", "querySequences")
         if key in arrays
     )
+    listed = _positives(arrays)
+    fits = fits and (listed is None or len(listed) == queries)
     fits = fits and predictions.max() < len(arrays["referencePositions"]) == len(arrays["referenceRows"])
     if not fits:
         return None, [f"the arrays beside {path.name} are of different lengths: no map, route or atlas"]
@@ -248,9 +255,17 @@ def _answers(arrays: dict[str, np.ndarray], record: dict[str, Any], path: Path) 
         candidates=arrays.get("candidates"),
         reference=sides[0],
         query=sides[1],
-        positives=arrays.get("positives"),
+        positives=listed,
         query_sequences=arrays.get("querySequences"),
     ), []
+
+
+def _positives(arrays: dict[str, np.ndarray]) -> Positives | None:
+    if "positives" in arrays:  # an older record: one half-open range per query
+        return Positives.of_ranges(arrays["positives"])
+    if "positiveOffsets" in arrays:
+        return Positives(arrays["positiveOffsets"], arrays.get("positiveRows", np.empty(0, np.int64)))
+    return None
 
 
 def _side(arrays: dict[str, np.ndarray], name: str, length: int, frames: int | None) -> Side:
@@ -273,19 +288,6 @@ def _curve(arrays: dict[str, np.ndarray]) -> np.ndarray | None:
     if not all(key in arrays and arrays[key].size for key in ("precision", "recall", "thresholds")):
         return None
     return np.stack([arrays[key].astype(np.float64) for key in ("precision", "recall", "thresholds")])
-
-
-def _with_unique_names(results: list[Result]) -> list[Result]:
-    """Methods of one label on one dataset are told apart by their files."""
-    counts = Counter((result.dataset, result.name) for result in results)
-    names = [r.name if counts[r.dataset, r.name] == 1 else f"{r.name} [{r.path.stem}]" for r in results]
-    seen: Counter[tuple[str, str]] = Counter()
-    unique = []
-    for result, name in zip(results, names, strict=True):
-        seen[result.dataset, name] += 1
-        number = seen[result.dataset, name]
-        unique.append(replace(result, name=name if number == 1 else f"{name} ({number})"))
-    return unique
 
 
 def _nested(record: dict[str, Any], *keys: str) -> Any:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from opticornet.datasets.catalogue import load_dataset
+from opticornet.datasets.identity import DescriptorIdentity
 from opticornet.evaluation.answers import describe, matched_frames
 from opticornet.evaluation.scene import Scene
 from opticornet.inference.load import frames_taken
@@ -43,9 +44,14 @@ def reopen(result: Result) -> Scene:
         )
     except (UserError, KeyError) as error:
         raise Unavailable(f"the dataset cannot be opened any more ({error})") from error
-    for side, windows in ((answers.reference, scene.reference), (answers.query, scene.query)):
+    sides = (("reference", answers.reference, scene.reference), ("query", answers.query, scene.query))
+    for name, side, windows in sides:
         if not (np.array_equal(side.rows, windows.rows) and np.array_equal(side.positions, windows.positions)):
             raise Unavailable(f"the dataset {options.dataset} has changed since: its places differ from the record's")
+        recorded = DescriptorIdentity.of(result.get("data", name, "descriptors"))
+        now = DescriptorIdentity.beside(windows.traverse)
+        if recorded and now and (found := recorded.difference(now, "the record", "the dataset")):
+            raise Unavailable(f"the dataset {options.dataset} has changed since: {found}")
     return scene
 
 

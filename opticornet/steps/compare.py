@@ -25,7 +25,18 @@ from opticornet.utils.registry import entry
 
 # Flags that have a column of their own, or only say where files are and how fast to compute.
 _NOT_COMPARED = {
-    *("dataset", "pooling", "dataPath", "structPath", "runsPath", "savePath", "resume", "expName"),
+    *(
+        "dataset",
+        "pooling",
+        "descriptors",
+        "plugins",
+        "dataPath",
+        "structPath",
+        "runsPath",
+        "savePath",
+        "resume",
+        "expName",
+    ),
     *("device", "nocuda", "threads", "quiet", "verbose"),
 }
 _NEWEST, _TIME = "newest", "time"

@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from opticornet.evaluation.records import ResultRecord
 from opticornet.options.modes import DemoOptions, TestOptions, TrainOptions
+from opticornet.reports.labels import labels
 from opticornet.steps.test import test
 from opticornet.steps.train import train
 
@@ -37,9 +39,10 @@ def demo(options: DemoOptions) -> None:
 
 def table(records: Sequence[ResultRecord]) -> str:
     """One row per method, one column per recall, and the latency."""
-    width = max(len(record.method.label) for record in records)
+    names = labels([asdict(record) for record in records], [record.predictions for record in records])
+    width = max(map(len, names))
     lines = [f"{'method':<{width}}   R@1   R@5  R@10  ms/query"]
-    for record in records:
+    for name, record in zip(names, records, strict=True):
         recalls = "".join(f" {record.recall[k]:.3f}" for k in ("1", "5", "10"))
-        lines.append(f"{record.method.label:<{width}} {recalls}  {record.timing.latency_ms['total'].median:8.2f}")
+        lines.append(f"{name:<{width}} {recalls}  {record.timing.latency_ms['total'].median:8.2f}")
     return "\n".join(lines)

@@ -15,8 +15,10 @@ def extract(options: ExtractOptions) -> Path:
     work is skipped.
 
     Returns:
-        Path of the descriptors, (N, D) float32 or float16, rows in the source's order; the ``.json`` beside them
-        names the images, the encoder, its weights and how images were prepared. With ``dataset``, the folder.
+        Path of the descriptors, (N, D) float32 or float16, one row per image in the source's order; the ``.json``
+        beside them names the images, the encoder, its weights and how images were prepared. Images without contrast
+        and, with ``skip_bad_images``, damaged ones have rows of zeros and are False in ``<stem>.usable.npy`` (N,).
+        With ``dataset``, the folder.
 
     Raises:
         UserError: options that contradict one another, bad images, missing weights, an output that holds something
@@ -27,8 +29,9 @@ def extract(options: ExtractOptions) -> Path:
     with needs_extra("images"):
         import cv2  # noqa: F401 - a missing library is reported before any work is done
         import PIL  # noqa: F401
+    from opticornet.datasets.images.levels import with_levels
     from opticornet.models.images.build import build_from_options
-    from opticornet.steps.extraction.inputs import image_source, options_of_traverses
+    from opticornet.steps.extraction.inputs import common_levels, image_source, options_of_traverses
     from opticornet.steps.extraction.job import ExtractionJob
     from opticornet.steps.extraction.projection import find_projection
     from opticornet.steps.extraction.write import write_descriptors
@@ -39,6 +42,7 @@ def extract(options: ExtractOptions) -> Path:
         if Path(traverse.output).is_dir():
             raise UserError(f"cannot write {traverse.output}: a folder of that name exists; choose another path")
     sources = [image_source(traverse) for traverse in traverses]
+    levels = common_levels(options, sources)
     encoder = build_from_options(options.desc_type, options.part("desc_type"), options.weights)
     if options.local and encoder.local_shape is None:
         raise UserError(f"`local`: {options.desc_type} has no local features; fol has")
@@ -48,9 +52,9 @@ def extract(options: ExtractOptions) -> Path:
         )
     base = Path(options.dataset, "descriptors.npy") if options.dataset else Path(options.output)
     with StopRequest() as stop:
-        projection = find_projection(options, base, encoder, stop)
+        projection = find_projection(options, base, encoder, levels, stop)
         for traverse, source in zip(traverses, sources, strict=True):
-            write_descriptors(ExtractionJob(traverse, source, encoder, projection), stop)
+            write_descriptors(ExtractionJob(traverse, with_levels(source, levels), encoder, projection), stop)
     return Path(options.dataset or options.output)
 
 
@@ -64,11 +68,10 @@ def check_extract_options(options: ExtractOptions) -> None:
         raise UserError("extract needs `images` and `output`, or `dataset`")
     if not options.dataset and not options.output.endswith(".npy"):
         raise UserError(f"`output` {options.output}: wanted a file name ending in .npy")
-    if options.dataset and options.skip_bad_images:
-        raise UserError(
-            "`skip_bad_images` would leave rows that do not match the dataset's frame tables: take such "
-            "images out of the source and prepare it again"
-        )
+    if options.shared_range and not options.dataset:
+        raise UserError("`shared_range` is for the drives of a `dataset`: give the range itself with `levels` LOW HIGH")
+    if options.shared_range and options.levels:
+        raise UserError("`levels` and `shared_range` both say which range the drives share: give one of them")
     options.refuse_unused()
     if options.pca and options.pca_file:
         raise UserError("`pca` fits a projection and `pca_file` reuses one: give one of them")

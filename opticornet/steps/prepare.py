@@ -8,6 +8,7 @@ from pathlib import Path
 from opticornet.datasets.prepare import SOURCES
 from opticornet.datasets.prepare.prepared import Prepared, Source, write_prepared
 from opticornet.options.modes import PrepareOptions
+from opticornet.options.parsing import in_flags
 from opticornet.utils.errors import UserError
 from opticornet.utils.program import program
 
@@ -32,7 +33,7 @@ def prepare(options: PrepareOptions) -> Path:
     _check_splits(found)
     prepared, written = write_prepared(output, options.name or output.resolve().name, found, options.overwrite)
     for note in prepared.notes:
-        print(note, file=sys.stderr)
+        print(in_flags(note, PrepareOptions), file=sys.stderr)
     if not options.quiet:
         print(_summary(output, prepared, written))
     return output
@@ -81,6 +82,8 @@ def _summary(output: Path, prepared: Prepared, written: bool) -> str:
     for traverse in prepared.traverses:
         runs = int(traverse.sequence_numbers()[-1]) + 1
         lines.append(f"  {traverse.name}: {len(traverse)} frames in {runs} sequence{'s' if runs > 1 else ''}")
+        if traverse.placed:
+            lines.append(f"    position: {traverse.placed}")
     lines += [
         f"  {split.name}: {len(split.query_rows)} queries of {split.query} in {len(split.reference_rows)} frames of "
         f"{split.reference}"

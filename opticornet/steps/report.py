@@ -32,7 +32,7 @@ def report(options: ReportOptions) -> Path:
     """
     if options.matrix_side < 0:
         raise UserError(f"`matrix_side` {options.matrix_side}: must be 0 or more")
-    results, notes = read_results(options.results)
+    results, notes = read_results(options.results, options.label)
     protocols = group_by_protocol(results)
     matrices, pictures, more = gather(results, options.matrix_side)
     notes += [f"{result.name}: {note}" for result in results for note in result.notes] + more

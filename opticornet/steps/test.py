@@ -12,7 +12,6 @@ from functools import reduce
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from opticornet.datasets.catalogue import load_dataset
 from opticornet.evaluation.answers import (
@@ -42,11 +41,18 @@ from opticornet.evaluation.scoring import (
 from opticornet.evaluation.summary import summary
 from opticornet.evaluation.validated import EncodedSide
 from opticornet.inference.load import LoadedEncoder, frames_taken
-from opticornet.inference.runs import run_name
 from opticornet.options.modes import ReportOptions, TestOptions
 from opticornet.options.shared import DataOptions
 from opticornet.steps.testing.record import method_record, plugins_of, rerank_length
-from opticornet.steps.testing.runs import Runs, find_runs, frames_needed, load_searched, load_single_frames, resolve
+from opticornet.steps.testing.runs import (
+    Runs,
+    check_descriptors,
+    find_runs,
+    frames_needed,
+    load_searched,
+    load_single_frames,
+    resolve,
+)
 from opticornet.utils.device import choose_device, cpu_threads
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import atomic_path, writing
@@ -78,9 +84,11 @@ def answer_and_score(options: TestOptions, runs: Runs) -> ResultRecord | None:
     scenes = directions(options, open_scene(options, runs))
     scene = scenes[0]
     single = None if runs.single is None else load_single_frames(options, scene, runs.single)
+    searched = load_searched(options, scene, runs.method) if options.searches else None
+    differences = check_descriptors(options, scene, runs, searched, single)
     shown: tuple[EncodedSide, ...] = ()
-    if options.searches:
-        described = describe(scene, load_searched(options, scene, runs.method), amp=options.amp)
+    if searched is not None:
+        described = describe(scene, searched, amp=options.amp)
         if options.extract_only:
             extract_only(options, scene, described)
             return None
@@ -93,7 +101,7 @@ def answer_and_score(options: TestOptions, runs: Runs) -> ResultRecord | None:
     else:
         answers = matched_answers(options, scenes, single)
     answer = reduce(better, answers)
-    record, arrays = score(scene, answer, score_settings(options), description(options, scene, answer))
+    record, arrays = score(scene, answer, score_settings(options), description(options, scene, answer, differences))
     if not options.quiet and (left_out := [k for k in KS if k not in record.protocol.ks]):
         dropped = ", ".join(map(str, left_out))
         print(f"note: recall@{dropped} left out: there are only {len(scene.reference)} references", file=sys.stderr)
@@ -112,7 +120,8 @@ def open_scene(options: TestOptions, runs: Runs) -> Scene:
     dataset = load_dataset(options.dataset, **options.source(), splits=(options.split,))
     split = dataset.splits[options.split]
     needs = frames_needed(options, runs)
-    scene = Scene.of(dataset.name, split, options.sequence_length, options.filter_length, device, needs)
+    either_way = options.direction != "forward"
+    scene = Scene.of(dataset.name, split, options.sequence_length, options.filter_length, device, needs, either_way)
     check_sizes(options, scene)
     return scene
 
@@ -178,17 +187,19 @@ def score_settings(options: TestOptions) -> ScoreSettings:
     return ScoreSettings(options.no_positive, options.radii, options.bootstrap, options.seed, longest)
 
 
-def description(options: TestOptions, scene: Scene, answer: Answer) -> TestDescription:
-    """What the record says of the options."""
+def description(
+    options: TestOptions, scene: Scene, answer: Answer, differences: tuple[str, ...] = ()
+) -> TestDescription:
+    """What the record says of the options, and of ``differences`` in what made the frame descriptors."""
     takes = frames_taken(str(answer.weights.flags.get("pooling")) if answer.weights else options.pooling)
     data_options = {flag_of(f)[2:]: getattr(options, name) for name, f in DataOptions.flags().items()}
-    data = data_record(scene, takes, data_options)
+    data = data_record(scene, takes, data_options, differences)
     return TestDescription(
         data=data,
         method=method_record(options, answer, data),
         options=options.record(),
         plugins=plugins_of(options, answer),
-        name=run_name(options.sequence_length, options.exp_name),
+        name=options.new_name(),
     )
 
 
@@ -247,9 +258,9 @@ def check_sizes(options: TestOptions, scene: Scene) -> None:
 
 def extract_only(options: TestOptions, scene: Scene, described: Described) -> None:
     """Write ``dbDesc``, ``qDesc`` and ``gt`` (pairs of query and correct reference window) to ``--resultsPath``."""
-    path = Path(options.results_path) / f"{run_name(options.sequence_length, options.exp_name)}.npz"
-    queries, references = scene.positives().of(torch.arange(len(scene.query)))
-    pairs = torch.stack([queries, references], dim=1).numpy()  # (E, 2)
+    path = Path(options.results_path) / f"{options.new_name()}.npz"
+    positives = scene.positives()
+    pairs = np.stack([positives.queries, positives.rows], axis=1)  # (E, 2)
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, allow_pickle=False, dbDesc=described.reference, qDesc=described.query, gt=pairs)
     print(f"descriptors: {path}")

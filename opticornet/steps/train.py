@@ -1,15 +1,17 @@
 """Step: learn a sequence encoder."""
 
 import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from opticornet.datasets.catalogue import load_dataset
+from opticornet.datasets.identity import Comparison, SplitIdentity, of_data, of_run
 from opticornet.evaluation.scene import Scene
 from opticornet.inference.load import build_encoder, frames_taken
-from opticornet.inference.runs import find_run, new_run, read_flags, run_name, write_flags
+from opticornet.inference.runs import find_run, new_run, read_flags, write_flags
 from opticornet.learning.history import EpochReport, recalls_of
 from opticornet.learning.loop import Loop, LoopSettings, Progress
 from opticornet.learning.optimizers.base import trainable
@@ -29,7 +31,7 @@ from opticornet.utils.signals import StopRequest
 # What may differ between a run and its resumption: where things are and how fast, never what is computed.
 # Where nothing else is given, the run's own values hold for the first of them too.
 KEPT = ("data_path", "struct_path", "device", "nocuda", "threads")
-FREE = {*KEPT, "runs_path", "save_path", "resume", "quiet", "verbose", "config", "plugin"}
+FREE = {*KEPT, "runs_path", "save_path", "resume", "other_descriptors", "quiet", "verbose", "config", "plugin"}
 
 
 def train(options: TrainOptions) -> Path:
@@ -52,18 +54,41 @@ def train(options: TrainOptions) -> Path:
     check_training_options(options)
     device = choose_device(options.device, options.nocuda)
     with cpu_threads(options.threads), seeded(options.seed, device):
-        loop = make_loop(options, make_task(options, *load_scenes(options, device)))
+        scenes = load_scenes(options, device)
+        state = upgraded(load_checkpoint(run / options.save_path / LATEST)) if run else {}
+        notes = check_descriptors(options, scenes, run, state)
+        task = make_task(options, *scenes)
+        loop = make_loop(options, task)
         if run:
-            loop.restore(upgraded(load_checkpoint(run / options.save_path / LATEST)), str(run))
+            loop.restore(state, str(run))
         else:
             loop.start()
-            run = new_run(Path(options.runs_path), run_name(options.sequence_length, options.exp_name))
+            run = new_run(Path(options.runs_path), options.new_name())
             save_checkpoint(loop.state(), run / options.save_path / LATEST)
             write_config(run / OPTIONS_TOML, options.repeatable())
-            write_flags(run, options.record() | {"plugins": remembered(options.plugin)}, options.save_path)
+            files = {"plugins": remembered(options.plugin), "descriptors": task.descriptors.saved()}
+            write_flags(run, options.record() | files, options.save_path)
         write_environment(run)
-        follow(loop, options, run)
+        follow(loop, options, run, notes)
     return run
+
+
+def check_descriptors(
+    options: TrainOptions, scenes: list[Scene], run: Path | None, state: Mapping[str, Any]
+) -> list[str]:
+    """Whether the frame descriptors of the splits, and those that a resumed run's ``state`` was trained on, were made
+    alike. Returns what the user should know.
+
+    Raises:
+        UserError: they were not, and the options do not insist.
+    """
+    if frames_taken(options.pooling) != "descriptors":
+        return []
+    made = of_run(str(run), SplitIdentity.restored(state.get("descriptors"))) if run else {}
+    found = Comparison.of(made | of_data(*(scene.split for scene in scenes)))
+    found.refuse_differences(options.other_descriptors)
+    notes = [f"warning: frame descriptors were made differently: {difference}" for difference in found.differences]
+    return notes + [f"note: {found.note()}"] * bool(found.unknown)
 
 
 def load_scenes(options: TrainOptions, device: torch.device) -> list[Scene]:
@@ -109,10 +134,12 @@ def make_loop(options: TrainOptions, task: LearningTask[Batch]) -> Loop[Batch]:
     return Loop(task, optimizer, lambda epoch: schedule.rate(options.lr, epoch, options.n_epochs), settings)
 
 
-def follow(loop: Loop[Any], options: TrainOptions, run: Path) -> None:
-    """Train to the end, reporting every epoch to the terminal, the run's log and TensorBoard."""
+def follow(loop: Loop[Any], options: TrainOptions, run: Path, notes: Sequence[str] = ()) -> None:
+    """Train to the end, reporting ``notes`` and every epoch to the terminal, the run's log and TensorBoard."""
     progress, log = loop.progress, RunLog(run, quiet=options.quiet, verbose=options.verbose)
     log.say(f"{run}: {loop.task.describe()}")
+    for note in notes:
+        log.say(note)
     place = shlex.quote(str(run))
     if "save_path" in options.given:
         place += f" --savePath {shlex.quote(options.save_path)}"

@@ -6,6 +6,7 @@ import pytest
 
 from opticornet.datasets.catalogue import check_split, load_dataset, split_names
 from opticornet.datasets.folder.reading import write_dataset
+from opticornet.datasets.positives import Positives
 from opticornet.datasets.traverse import Dataset, Split, Traverse
 from opticornet.utils.errors import UserError
 
@@ -45,7 +46,7 @@ def test_unknown_name_lists_the_known_ones(tmp_path):
 def test_a_sound_split_passes():
     check_split("made", split_of())
     check_split("made", split_of(negative_radius=2.0))  # positives within 2 inclusive, negatives beyond: MSLS
-    check_split("made", split_of(positive_radius=None, positives=np.zeros((7, 2), np.int64)))
+    check_split("made", split_of(positive_radius=None, positives=Positives.of_lists([[]] * 7)))
 
 
 def of_images(count: int) -> Traverse:

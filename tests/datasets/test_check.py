@@ -6,6 +6,7 @@ from PIL import Image
 
 from opticornet.datasets.check import check_dataset, render
 from opticornet.datasets.folder.reading import write_dataset
+from opticornet.datasets.positives import Positives
 from opticornet.datasets.traverse import Dataset, Split, Traverse
 from opticornet.utils.errors import UserError
 
@@ -120,8 +121,7 @@ def test_no_positive_at_all(tmp_path):
 
 
 def test_table_of_positives(tmp_path):
-    table = np.tile([3, 6], (25, 1))
-    table[:4] = 0
+    table = Positives.of_lists([[]] * 4 + [[3, 4, 5]] * 21)
     report = check(tmp_path, positive_radius=None, positives=table)
     assert report.splits[0].without_positive == 4
     assert "  test: positives from a table" in render(report)

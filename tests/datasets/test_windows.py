@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from opticornet.datasets.traverse import Traverse
-from opticornet.datasets.windows import Windows, inside, kept_ranges, window_starts
+from opticornet.datasets.windows import Windows, inside, window_starts
 from opticornet.utils.errors import UserError
 
 
@@ -73,8 +75,80 @@ def test_filter_that_leaves_nothing_is_refused():
         Windows.of(traverse_of([2, 5]), length=3, filter_length=6)
 
 
-def test_table_of_positives_follows_the_filter():
-    reference = Windows.of(traverse_of([7]), length=3, filter_length=3)  # keeps rows 1 to 5
-    query = Windows.of(traverse_of([4]), length=3, filter_length=3)  # keeps rows 1 and 2
-    table = np.array([[0, 1], [0, 2], [4, 7], [0, 7]])
-    assert kept_ranges(table, reference, query).tolist() == [[0, 1], [3, 5]]
+def test_trailing_windows_end_at_their_frame_and_are_moved_forward_at_a_sequences_start():
+    windows = Windows.of(traverse_of([4, 6]), length=3, rule="trailing")
+    assert windows.starts.tolist() == [0, 0, 0, 1, 4, 4, 4, 5, 6, 7]
+
+
+def test_filter_of_trailing_windows_drops_the_first_frames_of_each_sequence():
+    windows = Windows.of(traverse_of([2, 5]), length=2, filter_length=3, rule="trailing")
+    assert windows.rows.tolist() == [4, 5, 6]
+    assert windows.starts.tolist() == [3, 4, 5]
+
+
+def test_windows_of_scored_frames_hold_all_frames():
+    scored = np.arange(20) % 10 == 5
+    windows = Windows.of(replace(traverse_of([20]), scored=scored), length=5)
+    assert windows.rows.tolist() == [5, 15]
+    assert windows.starts.tolist() == [3, 13]
+
+
+def test_frames_of_unknown_position_are_seen_and_not_scored():
+    traverse = traverse_of([6])
+    traverse.positions[2] = np.nan
+    windows = Windows.of(traverse, length=3)
+    assert windows.rows.tolist() == [0, 1, 3, 4, 5]
+    assert windows.starts.tolist() == [0, 0, 2, 3, 3]
+    assert len(Windows.of(traverse, length=3, need_positions=False)) == 6
+
+
+def test_windows_that_hold_an_unusable_frame_are_dropped_and_counted():
+    traverse = replace(traverse_of([10]), usable=np.arange(10) != 4)
+    windows = Windows.of(traverse, length=3)
+    assert windows.rows.tolist() == [0, 1, 2, 6, 7, 8, 9]
+    assert windows.unusable == 3
+
+
+def test_frames_keep_only_what_a_longer_window_can_use_where_one_will_be_asked_for():
+    traverse = replace(traverse_of([12]), usable=np.arange(12) != 2)
+    windows = Windows.of(traverse, length=1, longest=5)
+    assert windows.rows.tolist() == [5, 6, 7, 8, 9, 10, 11]
+    assert windows.with_length(5, "rerank_length").starts.tolist() == [3, 4, 5, 6, 7, 7, 7]
+    with pytest.raises(UserError, match=r"`rerank_length` 5: windows of drive would hold unusable frames"):
+        Windows.of(traverse, length=1).with_length(5, "rerank_length")
+
+
+def test_short_sequences_are_dropped_on_request():
+    windows = Windows.of(traverse_of([2, 5, 3]), length=4, short="drop")
+    assert windows.rows.tolist() == [2, 3, 4, 5, 6]
+    assert windows.too_short == 5
+
+
+def test_short_sequences_reach_over_their_ends_as_seqnets_on_request():
+    """Frames before the middle of a window begin with their sequence, the others end with it, within the traverse."""
+    windows = Windows.of(traverse_of([3, 9, 3]), length=5, short="shorten")
+    assert windows.starts.tolist() == [0, 0, 0, 3, 3, 3, 4, 5, 6, 7, 7, 7, 10, 10, 10]
+
+
+@pytest.mark.parametrize(
+    ("traverse", "options", "message"),
+    [
+        (replace(traverse_of([4]), scored=np.zeros(4, bool)), {}, "no frame of drive is both scored and of known"),
+        (
+            replace(traverse_of([4]), usable=np.zeros(4, bool)),
+            {},
+            "every window of 3 frames of drive holds an unusable",
+        ),
+        (traverse_of([2, 2]), {"short": "drop"}, "no sequence of drive has 3 frames"),
+        (traverse_of([2]), {"short": "shorten"}, "`sequence_length` 3 is above the shortest sequence of drive"),
+    ],
+)
+def test_windows_that_no_frame_has_are_refused(traverse, options, message):
+    with pytest.raises(UserError, match=message):
+        Windows.of(traverse, 3, **options)
+
+
+def test_a_cut_keeps_what_is_known_of_its_frames():
+    flags = {name: np.arange(6) % 2 == 0 for name in ("scored", "usable", "filled")}
+    cut = replace(traverse_of([6]), **flags).cut(1, 4)
+    assert [getattr(cut, name).tolist() for name in flags] == [[False, True, False]] * 3

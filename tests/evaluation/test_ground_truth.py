@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import spatial
 
+from opticornet.datasets.positives import Positives
 from opticornet.evaluation.ground_truth import GroundTruth
 
 
@@ -14,7 +15,7 @@ def metres():
 
 @pytest.fixture
 def table():
-    return GroundTruth(np.zeros((6, 1)), np.zeros((3, 1)), np.array([[1, 3], [4, 5], [2, 2]]))
+    return GroundTruth(np.zeros((6, 1)), np.zeros((3, 1)), Positives.of_lists([[1, 2], [4], []]))
 
 
 def test_errors_are_distances_in_units(metres):

@@ -4,21 +4,23 @@ import os
 
 import pytest
 
+import opticornet
+from opticornet.cli import main
 from opticornet.inference.runs import find_run, new_run, read_flags, run_name, write_flags
-from opticornet.options.modes import TrainOptions
+from opticornet.options.modes import TestOptions, TrainOptions
 from opticornet.utils.errors import UserError
 
 
 def make(tmp_path, **given):
     options = TrainOptions.of(**given)
-    run = new_run(tmp_path / "runs", run_name(options.sequence_length, options.exp_name))
+    run = new_run(tmp_path / "runs", run_name("seqnet", options.sequence_length, options.exp_name))
     write_flags(run, options.record())
     return run
 
 
 def test_a_run_is_named_as_seqnet_names_it_and_knows_its_flags(tmp_path):
     run = make(tmp_path, sequence_length=7, exp_name="mine")
-    assert run.name.endswith("_l7_mine")
+    assert run.name.endswith("_seqnet_l7_mine")
     assert read_flags(run, "checkpoints")["seqL"] == 7
 
 
@@ -51,3 +53,21 @@ def test_broken_flags_are_refused(tmp_path):
         (run / "checkpoints" / "flags.json").write_text(text)
         with pytest.raises(UserError, match=r"flags\.json"):
             read_flags(run, "checkpoints")
+
+
+@pytest.mark.parametrize("mode", ["train", "test"])
+def test_a_name_too_long_for_files_is_refused_before_computing(tmp_path, capsys, mode):
+    line = ["--mode", mode, "--runsPath", str(tmp_path), *(["--pooling", "smooth"] if mode == "test" else [])]
+    assert main([*line, "--expName", "ä" * 110]) == 2
+    assert "--expName of 220 bytes is too long for the names of files; wanted at most " in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_longest_name_can_be_written(tmp_path):
+    options = TestOptions.of(pooling="smooth", sequence_length=1, bootstrap=0, latency_queries=0, quiet=True,
+                             results_path=str(tmp_path), exp_name="a" * 207)  # fmt: skip
+    opticornet.test(options)
+    opticornet.test(options)
+    assert len(list(tmp_path.glob("*.json"))) == 2
+    with pytest.raises(UserError, match="wanted at most 207"):
+        opticornet.test(TestOptions.of(pooling="smooth", sequence_length=1, exp_name="a" * 208))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from opticornet.evaluation.neighbours import Neighbours
+from opticornet.datasets.positives import Positives
 from opticornet.learning.mining import MinedTuples, Miner
 
 
@@ -38,7 +38,7 @@ def scene():
 
 
 def miner(positions, places, **kind):
-    near, excluded = (Neighbours.within(positions, places, radius) for radius in (1.0, 5.0))
+    near, excluded = (Positives.within(positions, places, radius) for radius in (1.0, 5.0))
     return Miner(near, excluded, n_neg=4, margin=0.2, **kind)
 
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from opticornet.datasets.frames import DescriptorFrames
+from opticornet.datasets.positives import Positives
 from opticornet.datasets.traverse import Split, Traverse
 from opticornet.datasets.windows import Windows
 from opticornet.evaluation import ground_truth
@@ -28,7 +29,7 @@ def scene(negative_radius: float) -> Scene:
         Traverse(name, rng.standard_normal((20, 4)).astype(np.float32), positions, "metres", bounds)
         for name in ("reference", "query")
     )
-    table = np.arange(20)[:, None] + [0, 1]
+    table = Positives.of_lists([[row] for row in range(20)])
     return Scene.of("line", Split("train", reference, query, None, negative_radius, table), 3, 0, CPU)
 
 
@@ -42,7 +43,7 @@ def task(negative_radius: float = 2.0, loss: TupleLoss | None = None, **more) ->
 @pytest.mark.parametrize(("radius", "negatives"), [(1.0, [3, 7]), (1.5, [3, 7]), (2.0, [2, 8])])
 def test_beside_a_table_the_negative_radius_counts_rows_on_both_sides(radius, negatives):
     one = task(radius)
-    _, excluded = make_miner(one.scene, one.tuple_loss, 10).excluded.of(torch.tensor([5]))
+    excluded = make_miner(one.scene, one.tuple_loss, 10).excluded[5]
     kept = np.setdiff1d(np.arange(20), excluded)
     assert [kept[kept < 5].max(), kept[kept > 5].min()] == negatives
 
@@ -161,7 +162,7 @@ def test_what_validation_reads_is_prepared_once(monkeypatch):
     monkeypatch.setattr(ground_truth, "_nearest", lambda *places: trees.append(1) or nearest(*places))
     monkeypatch.setattr(Scene, "frames", lambda *_: pytest.fail("frames were prepared again"))
     one.validation.truth.__dict__.pop("nearest_reference", None)
-    object.__setattr__(one.validation.truth, "table", None)
+    object.__setattr__(one.validation.truth, "listed", None)
     scores = {one.validate().score for _ in range(3)}
     assert len(scores) == 1
     assert len(trees) == 1

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from opticornet.datasets.positives import Positives
 from opticornet.evaluation import records
 from opticornet.evaluation.records import save_result
 
@@ -109,7 +110,7 @@ def make_record(
             threads=1,
         ),
         peak_memory_mib=123.0,
-        options={"dataset": "a folder that is gone"},
+        options={"dataset": "a folder that is gone", "label": label},
         plugins=[],
         versions={"python": "3.11"},
         created="2026-01-01T00:00:00",
@@ -134,7 +135,8 @@ def make_record(
     if reranked:
         arrays["candidates"] = np.roll(predictions, 1, axis=1)
     if table:
-        arrays["positives"] = np.stack([index, np.where(has_positive, index + 1, index)], axis=1)
+        listed = Positives.of_lists([[i] if found else [] for i, found in enumerate(has_positive)])
+        arrays["positiveOffsets"], arrays["positiveRows"] = listed.offsets, listed.rows
     for side in ("reference", "query"):
         if lat_lon:
             arrays[f"{side}LatLon"] = np.array([63.4, 10.4]) + arrays[f"{side}Positions"] / 111e3

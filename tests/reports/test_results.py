@@ -32,7 +32,7 @@ def test_windows_of_records_without_starts_stay_inside_the_traverse(record):
 
 def test_same_labels_are_told_apart(record):
     results, _ = read_results([record("one"), record("two"), record("three", label="dsdnet S5")])
-    assert [result.name for result in results] == ["smooth S5 [one]", "smooth S5 [two]", "dsdnet S5"]
+    assert [result.name for result in results] == ["smooth S5", "smooth S5 (2)", "dsdnet S5"]
 
 
 @pytest.mark.parametrize("damage", ["missing", "truncated", "not an archive", "other length", "empty", "older"])
@@ -98,3 +98,11 @@ def test_a_folder_stands_for_the_records_in_it(record, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"no result record .* in .*empty"):
         read_results((str(tmp_path / "empty"),))
+
+
+def test_labels_may_be_given_one_for_each_result(record):
+    paths = [record("b"), record("a")]
+    results, _ = read_results(paths, ("ours", "theirs"))
+    assert [(result.path, result.name) for result in results] == [(paths[0], "ours"), (paths[1], "theirs")]
+    with pytest.raises(UserError, match=r"`label`: 1 labels for 2 results \(b.json, a.json\)"):
+        read_results(paths, ("ours",))

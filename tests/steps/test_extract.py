@@ -15,6 +15,7 @@ from PIL import Image
 from torch import nn
 
 import opticornet.models.images.build
+from opticornet.datasets.descriptor_files import usable_path
 from opticornet.datasets.images.decoding import decode
 from opticornet.models.images.base import ImageEncoder, ImageEncoderOptions, Preprocess, WeightsRecord
 from opticornet.steps.extract import ExtractOptions, extract
@@ -49,6 +50,10 @@ def options(photos, name="out.npy", **changes):
 
 def record_of(path):
     return json.loads(path.with_suffix(".json").read_text())
+
+
+def usable_of(path):
+    return np.load(usable_path(path))
 
 
 class Toy(ImageEncoder):
@@ -180,6 +185,8 @@ extract.extract(extract.ExtractOptions.of(images={images!r}, desc_type="toy", ou
 @pytest.mark.slow
 @pytest.mark.parametrize(("every", "certain"), [(0.0, 6), (1e9, 0)])
 def test_a_killed_run_continues_and_writes_the_same_bytes(photos, toy, root, every, certain):
+    for i in (1, 7):  # black; the batches hold other images too
+        Image.new("RGB", (64, 48)).save(photos / f"{i}.png")
     output = photos.parent / "killed.npy"
     code = KILLED.format(
         root=str(root), tests=str(Path(__file__).parent), every=every, images=str(photos), output=str(output)
@@ -188,12 +195,13 @@ def test_a_killed_run_continues_and_writes_the_same_bytes(photos, toy, root, eve
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert not output.exists()
     progress = json.loads((photos.parent / "killed.json.part").read_text())["progress"]
-    assert progress["rows"] == certain
+    assert progress["images"] == certain
     encoder = toy()
     extract(options(photos, "killed.npy", desc_type="toy", local=True))
     assert encoder.batches == (10 - certain + 2) // 3  # only what was missing
     extract(options(photos, "straight.npy", desc_type="toy", local=True))
-    for ending in (".npy", "-local.npy", ".json"):
+    assert np.flatnonzero(~usable_of(output)).tolist() == [1, 7]
+    for ending in (".npy", "-local.npy", ".usable.npy", ".json"):
         straight = photos.parent / f"straight{ending}"
         assert straight.read_bytes() == (photos.parent / f"killed{ending}").read_bytes()
 
@@ -235,7 +243,7 @@ def test_a_stop_request_that_also_ends_the_workers_is_no_error(photos, toy, monk
         extract(options(photos))
 
 
-def test_a_corrupt_image_stops_with_its_name_or_is_left_out(photos):
+def test_a_corrupt_image_stops_with_its_name_or_is_marked(photos, capsys):
     whole = np.load(extract(options(photos, "whole.npy")))
     content = (photos / "4.png").read_bytes()
     (photos / "4.png").write_bytes(content[: len(content) // 2])
@@ -243,17 +251,87 @@ def test_a_corrupt_image_stops_with_its_name_or_is_left_out(photos):
     with pytest.raises(UserError, match=r"cannot decode the image 4\.png: .*truncated.*`skip_bad_images`") as error:
         extract(options(photos))
     assert "\n" not in str(error.value)
-    path = extract(options(photos, skip_bad_images=True))  # continues
-    np.testing.assert_array_equal(np.load(path), np.delete(whole, [4, 8], axis=0))
-    assert [image["name"] for image in record_of(path)["skipped"]] == ["4.png", "8.png"]
-    assert record_of(path)["skipped"][1]["reason"] == "the file is empty"
-    assert record_of(path)["names"] == [f"{i}.png" for i in range(10) if i not in (4, 8)]
+    path = extract(options(photos, skip_bad_images=True, quiet=False))  # continues
+    assert capsys.readouterr().out == f"{path}: 10 x 3136 float32; 2 damaged, marked as not usable\n"
+    whole[[4, 8]] = 0
+    np.testing.assert_array_equal(np.load(path), whole)
+    assert np.flatnonzero(~usable_of(path)).tolist() == [4, 8]
+    assert [(image["row"], image["name"]) for image in record_of(path)["unusable"]] == [(4, "4.png"), (8, "8.png")]
+    assert record_of(path)["unusable"][1]["reason"] == "the file is empty"
+    assert record_of(path)["names"] == [f"{i}.png" for i in range(10)]
+
+
+@pytest.fixture
+def tunnel(photos):
+    """Photos of which one is black, one white, one grey, one damaged."""
+    Image.new("RGB", (64, 48)).save(photos / "2.png")
+    Image.new("RGB", (64, 48), (255, 255, 255)).save(photos / "5.png")
+    Image.fromarray(np.random.default_rng(9).integers(100, 103, (48, 64), np.uint8)).save(photos / "6.png")
+    (photos / "7.png").write_bytes(b"no image")
+    return photos
+
+
+@pytest.mark.parametrize(
+    "encoder",
+    [{"desc_type": "hog"}, {"desc_type": "thumbnail"}, {"desc_type": "resnet18", "weights": "random", "half": True}],
+)
+def test_frames_without_contrast_are_marked_and_nothing_stops(tunnel, capsys, encoder):
+    (tunnel / "7.png").unlink()
+    path = extract(options(tunnel, quiet=False, image_size=(32, 64), **encoder))
+    assert "3 without contrast, marked as not usable" in capsys.readouterr().out
+    assert usable_of(path).tolist() == [True, True, False, True, True, False, False, True, True]
+    assert usable_of(path).tolist() == np.load(path).any(axis=1).tolist()
+    reasons = [(image["name"], image["reason"]) for image in record_of(path)["unusable"]]
+    assert reasons == [(f"{i}.png", "no contrast") for i in (2, 5, 6)]
+
+
+def test_an_encoder_that_sees_nothing_in_an_image_marks_it_before_it_is_projected(photos):
+    Image.fromarray(np.indices((48, 64)).sum(0).astype(np.uint8) % 2 * 9).save(photos / "3.png")  # gone when shrunk
+    path = extract(options(photos, desc_type="thumbnail", image_size=(16, 16), pca=4, pca_from=str(photos)))
+    assert np.flatnonzero(~usable_of(path)).tolist() == [3]
+    assert not np.load(path)[3].any()
+    plain = np.load(photos.parent / "out.pca-train.npy")
+    with np.load(photos.parent / "out.pca.npz") as projection:
+        np.testing.assert_allclose(projection["mean"], np.delete(plain, 3, axis=0).mean(0), atol=1e-6)
+
+
+def test_standardising_leaves_marked_frames_out(tunnel):
+    path = extract(options(tunnel, skip_bad_images=True, standardise="traverse"))
+    kept = usable_of(path)
+    assert kept.sum() == 6
+    plain = np.load(extract(options(tunnel, "plain.npy", skip_bad_images=True)))[kept].astype(float)
+    deviation = plain.std(0)
+    wanted = np.divide(plain - plain.mean(0), deviation, out=np.zeros_like(plain), where=deviation > 1e-9)
+    wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
+    np.testing.assert_allclose(np.load(path)[kept], wanted, atol=1e-5)
+    assert not np.load(path)[~kept].any()
+
+
+def test_marks_of_an_earlier_extraction_do_not_stay(tunnel):
+    path = extract(options(tunnel, skip_bad_images=True))
+    for i in (2, 5, 6, 7):
+        shutil.copyfile(tunnel / "1.png", tunnel / f"{i}.png")
+    extract(options(tunnel, overwrite=True))
+    assert not usable_path(path).exists()
+    assert record_of(path)["unusable"] == []
+
+
+def test_marked_rows_survive_a_stop(tunnel, toy):
+    toy(lambda batch: os.kill(os.getpid(), signal.SIGTERM) if batch == 2 else None)
+    with pytest.raises(Interrupted, match="stopped after 6 of 10 images"):
+        extract(options(tunnel, skip_bad_images=True))
+    toy()
+    path = extract(options(tunnel, skip_bad_images=True))
+    straight = extract(options(tunnel, "straight.npy", skip_bad_images=True))
+    assert path.read_bytes() == straight.read_bytes()
+    assert usable_path(path).read_bytes() == usable_path(straight).read_bytes()
+    assert np.flatnonzero(~usable_of(path)).tolist() == [2, 5, 6, 7]
 
 
 def test_nothing_but_corrupt_images(photos):
     for image in photos.iterdir():
         image.write_bytes(b"")
-    with pytest.raises(UserError, match=r"none of the 10 images of .* can be decoded, first 0\.png: the file is empty"):
+    with pytest.raises(UserError, match=r"none of the 10 images of .* can be used, first 0\.png: the file is empty"):
         extract(options(photos, skip_bad_images=True))
     assert not (photos.parent / "out.npy").exists()
 
@@ -295,6 +373,120 @@ def test_other_images_are_refused(photos):
         extract(options(photos))
 
 
+@pytest.fixture
+def growing(photos):
+    """A drive of seven of the photos, one of them black, and what appends the other three, one of them white."""
+    Image.new("RGB", (64, 48)).save(photos / "1.png")
+    Image.new("RGB", (64, 48), (255, 255, 255)).save(photos / "8.png")
+    later = photos.parent / "later"
+    later.mkdir()
+    for i in (7, 8, 9):
+        (photos / f"{i}.png").rename(later / f"{i}.png")
+
+    def append():
+        for path in later.iterdir():
+            path.rename(photos / path.name)
+
+    return photos, append
+
+
+@pytest.mark.parametrize("encoder", [{"desc_type": "hog"}, {"desc_type": "resnet18", "weights": "random"}])
+def test_frames_appended_to_a_drive_are_appended_to_its_rows(growing, encoder):
+    photos, append = growing
+    encoder |= {"image_size": (32, 32)}
+    path = extract(options(photos, **encoder))
+    assert len(np.load(path)) == 7
+    append()
+    extract(options(photos, **encoder))
+    straight = extract(options(photos, "straight.npy", **encoder))
+    assert path.read_bytes() == straight.read_bytes()
+    assert usable_path(path).read_bytes() == usable_path(straight).read_bytes()
+    assert record_of(path) == record_of(straight)
+    assert len(list(photos.parent.glob("out*"))) == 3  # nothing unfinished is left
+
+
+def test_only_the_batch_that_was_not_full_and_new_images_are_encoded(growing, toy):
+    photos, append = growing
+    toy()
+    extract(options(photos))
+    append()
+    encoder = toy()
+    assert len(np.load(extract(options(photos)))) == 10
+    assert encoder.batches == 2  # images 6 to 8, and 9
+
+
+def test_appending_that_is_stopped_keeps_the_finished_rows_and_continues(growing, toy):
+    photos, append = growing
+    toy()
+    path = extract(options(photos, local=True))
+    before = path.read_bytes()
+    append()
+    toy(lambda batch: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(Interrupted, match="stopped after 9 of 10 images"):
+        extract(options(photos, local=True))
+    assert path.read_bytes() == before
+    shutil.copyfile(photos / "0.png", photos / "a.png")  # and more frames meanwhile
+    toy()
+    extract(options(photos, local=True))
+    straight = extract(options(photos, "straight.npy", local=True))
+    for ending in (".npy", "-local.npy", ".usable.npy", ".json"):
+        assert straight.with_name(f"straight{ending}").read_bytes() == path.with_name(f"out{ending}").read_bytes()
+
+
+def test_images_that_changed_or_lie_between_are_not_appended(growing):
+    photos, append = growing
+    path = extract(options(photos))
+    before = path.read_bytes()
+    append()
+    shutil.copyfile(photos / "4.png", photos / "3.png")
+    with pytest.raises(UserError, match="images count 7, now 10"):
+        extract(options(photos))
+    (photos / "3.png").rename(photos / "b.png")
+    with pytest.raises(UserError, match="images count 7, now 10"):
+        extract(options(photos))
+    assert path.read_bytes() == before
+
+
+def test_appending_to_standardised_rows_is_refused_as_every_row_changes(growing):
+    photos, append = growing
+    path = extract(options(photos, standardise="traverse"))
+    before = path.read_bytes()
+    append()
+    with pytest.raises(UserError, match=r"standardised over 7 images and there are 10 now, .*`overwrite`"):
+        extract(options(photos, standardise="traverse"))
+    assert path.read_bytes() == before
+    extract(options(photos, standardise="traverse", overwrite=True))
+    assert len(np.load(path)) == 10
+
+
+def test_appending_does_not_change_the_range_of_deep_images(thermal):
+    (thermal / "first.txt").write_text("".join(f"{i}.png\n" for i in range(6)))
+    path = extract(options(thermal, images=str(thermal / "first.txt")))
+    (thermal / "first.txt").write_text("".join(f"{i}.png\n" for i in range(10)))
+    with pytest.raises(UserError, match=r"images range \[7600.*\], now \[7601") as error:
+        extract(options(thermal, images=str(thermal / "first.txt")))
+    assert "`levels` keeps" in str(error.value)
+    low, high = record_of(path)["images"]["range"]
+    extract(options(thermal, images=str(thermal / "first.txt"), levels=(low, high)))
+    assert len(np.load(path)) == 10
+
+
+def test_a_finished_extraction_needs_nothing_to_be_writable(tunnel, monkeypatch, capsys):
+    extract(options(tunnel, skip_bad_images=True, pca=3, pca_from=str(tunnel), overwrite=True))
+
+    def refuse(*_, **__):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    for module, name in ((os, "unlink"), (os, "replace"), (os, "rename"), (os, "mkdir")):
+        monkeypatch.setattr(module, name, refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)
+    extract(options(tunnel, skip_bad_images=True, pca=3, pca_from=str(tunnel), quiet=False))
+    assert "out.npy is finished: nothing to do" in capsys.readouterr().out
+    (tunnel.parent / "out.npy.part").touch()  # left by a run that was killed at its very end
+    extract(options(tunnel, skip_bad_images=True, pca=3, pca_from=str(tunnel), quiet=False))
+    assert "out.npy is finished: nothing to do" in capsys.readouterr().out
+
+
 def test_a_full_disk_loses_nothing(photos, monkeypatch):
     reserve, calls = os.posix_fallocate, []
 
@@ -309,7 +501,7 @@ def test_a_full_disk_loses_nothing(photos, monkeypatch):
         with pytest.raises(UserError, match="the disk is full") as error:
             extract(options(photos))
     assert "\n" not in str(error.value)
-    assert json.loads((photos.parent / "out.json.part").read_text())["progress"]["rows"] == 6
+    assert json.loads((photos.parent / "out.json.part").read_text())["progress"]["images"] == 6
     path = extract(options(photos))
     assert path.read_bytes() == extract(options(photos, "straight.npy")).read_bytes()
 
@@ -447,13 +639,62 @@ def test_every_traverse_of_a_dataset_folder(dataset):
     assert extract(run) == dataset  # finished
 
 
-def test_a_bad_image_of_a_dataset_folder_cannot_be_left_out(dataset):
+@pytest.fixture
+def thermal(dataset):
+    """The dataset, its images deep: traverse a fills 7600 to 8400, b is 100 levels warmer."""
+    for i in range(10):
+        noise = np.random.default_rng(i).integers(7600, 8401, (48, 64))
+        Image.fromarray((noise + 100 * (i > 5)).astype(np.uint16)).save(dataset / f"{i}.png")
+    return dataset
+
+
+def ranges_of(dataset, **changes):
+    extract(options(dataset, images="", output="", dataset=str(dataset), overwrite=True, **changes))
+    return [record_of(dataset / f"{name}.npy")["images"]["range"] for name in "ab"]
+
+
+def test_deep_images_are_scaled_by_the_range_of_their_drive_or_one_that_is_shared(thermal):
+    own = ranges_of(thermal)
+    np.testing.assert_allclose(own, [[7600, 8400], [7700, 8500]], atol=3)
+    assert ranges_of(thermal, shared_range=True) == [own[0], own[0]]
+    assert ranges_of(thermal, levels=(7000.0, 9000.0)) == [[7000, 9000], [7000, 9000]]
+
+
+def test_another_range_is_another_extraction(thermal):
+    path = extract(options(thermal, levels=(7600.0, 8500.0)))
+    assert extract(options(thermal, levels=(7600.0, 8500.0))) == path
+    with pytest.raises(UserError, match=r"images range \[7600.0, 8500.0\], now \[7600.0, 8400.0\]"):
+        extract(options(thermal, levels=(7600.0, 8400.0)))
+
+
+def test_a_range_shared_with_what_a_projection_is_fitted_on(thermal):
+    ranges_of(thermal, shared_range=True, pca=3, pca_from=str(thermal / "b.txt"))
+    fitted = record_of(thermal / "descriptors.pca-train.npy")["images"]["range"]
+    assert fitted == record_of(thermal / "a.npy")["images"]["range"]
+
+
+def test_a_range_that_no_image_needs_is_refused(dataset):
+    with pytest.raises(UserError, match=r"`levels` changes nothing here: .* and there are none$"):
+        extract(options(dataset, levels=(0.0, 100.0)))
+    with pytest.raises(UserError, match=r"`shared_range` changes nothing here: .* none among those of the reference"):
+        ranges_of(dataset, shared_range=True)
+
+
+def test_a_bad_image_of_a_dataset_folder_keeps_its_row(dataset):
+    whole = np.load(extract(options(dataset, images=str(dataset / "b.txt"))))
     (dataset / "7.png").write_text("no image")
+    run = options(dataset, images="", output="", dataset=str(dataset))
     with pytest.raises(UserError) as error:
-        extract(options(dataset, images="", output="", dataset=str(dataset)))
+        extract(run)
     assert str(error.value) == (
-        "cannot decode the image 7.png: not an image; repair it, or take it out of the source and prepare again"
+        "cannot decode the image 7.png: not an image; repair it, or go on without such images with `skip_bad_images`"
     )
+    extract(options(dataset, images="", output="", dataset=str(dataset), skip_bad_images=True))
+    whole[1] = 0
+    np.testing.assert_array_equal(np.load(dataset / "b.npy"), whole)
+    assert usable_of(dataset / "b.npy").tolist() == [True, False, True, True]
+    assert not usable_path(dataset / "a.npy").exists()
+    assert record_of(dataset / "b.npy")["names"] == ["6.png", "7.png", "8.png", "9.png"]
 
 
 def test_a_dataset_folder_without_image_lists(dataset):
@@ -481,7 +722,9 @@ def test_a_video(tmp_path):
         ({"images": ""}, "extract needs `images` and `output`, or `dataset`"),
         ({"desc_type": ""}, "`desc_type` is missing"),
         ({"dataset": "data"}, "leave out `images` and `output`"),
-        ({"dataset": "data", "images": "", "output": "", "skip_bad_images": True}, "prepare it again"),
+        ({"shared_range": True}, "`shared_range` is for the drives of a `dataset`"),
+        ({"dataset": "d", "images": "", "output": "", "shared_range": True, "levels": (0.0, 1.0)}, "give one of them"),
+        ({"levels": (3.0, 1.0)}, "`levels` 3 1: wanted the grey levels"),
         ({"output": "out.h5"}, "wanted a file name ending in .npy"),
         ({"image_size": (3,)}, "`image_size` 3: wanted height and width"),
         ({"image_size": (0, 3)}, "`image_size` 0 3: wanted height and width"),

@@ -130,7 +130,8 @@ def test_a_damaged_image(tmp_path, photos, refused, kept, reason):
     assert reason in message
     assert "--skipBadImages" in message
     assert main([str(part) for part in extract(photos, tmp_path / "out.npy", "--skipBadImages")]) == 0
-    assert np.load(tmp_path / "out.npy").shape[0] == 11
+    assert np.load(tmp_path / "out.npy").shape[0] == 12
+    assert np.load(tmp_path / "out.usable.npy").tolist() == [True] * 3 + [False] + [True] * 8
 
 
 def test_images_of_different_sizes(tmp_path, photos, refused):

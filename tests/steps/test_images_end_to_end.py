@@ -206,7 +206,7 @@ def test_random_weights_are_named_in_every_result(drives, capsys):
         assert f"warning: descriptors of {name} are by resnet18 with random weights" in printed
 
 
-def test_descriptors_of_two_kinds_are_said_to_be(drives, capsys):
+def test_descriptors_of_two_kinds_are_refused(drives, capsys):
     extract(drives)
     run(
         "--mode",
@@ -223,9 +223,9 @@ def test_descriptors_of_two_kinds_are_said_to_be(drives, capsys):
         "--threads",
         -1,
     )
-    record = last_record(drives)
-    assert record["data"]["reference"]["descriptors"]["standardise"] == "traverse"
-    assert "made differently: standardise traverse for day, none for night" in capsys.readouterr().out
+    assert main(["--mode", "test", "--dataset", str(drives), "--pooling", "single"]) == 2
+    error = capsys.readouterr().err
+    assert "made differently: standardise traverse for day (reference of test), none for night" in error
 
 
 def test_descriptors_without_a_record_are_not_guessed_at(drives, capsys):

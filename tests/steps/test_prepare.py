@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from opticornet import api
 from opticornet.cli import main
 from opticornet.datasets.catalogue import load_dataset
 from opticornet.datasets.prepare import SOURCES
@@ -61,6 +62,19 @@ def test_from_images_to_a_dataset(tmp_path):
             assert [f"{int(frame)}.png" for frame in side.positions[:, 0]] == list(side.names)
 
 
+@pytest.mark.parametrize("column", ["filename", "Image_Name", "img", "time"])
+def test_a_shuffled_table_finds_every_place(tmp_path, column):
+    root = drives(tmp_path / "root")
+    for number, name in enumerate(("day", "night")):
+        order = np.random.default_rng(number).permutation(30)
+        rows = [f"{i if column == 'time' else f'{i}.png'},{4e5 + 50 * i},5e6" for i in order]
+        (root / f"{name}.csv").write_text("\n".join([f"{column},EASTING,northing", *rows]))
+    folder = prepare(options(root, tmp_path / "data", fractions=(0.0, 0.0, 1.0)))
+    extract(ExtractOptions(dataset=str(folder), desc_type="hog", threads=-1, quiet=True))
+    record = api.test(dataset=str(folder), pooling="single", seqL=1, runsPath=str(tmp_path / "runs"), quiet=True)
+    assert record is not None and record.recall["1"] == 1.0
+
+
 def test_the_command_line(tmp_path, capsys):
     drives(tmp_path / "root")
     line = [
@@ -82,7 +96,7 @@ def test_the_command_line(tmp_path, capsys):
     assert main(line) == 0
     printed = capsys.readouterr().out
     assert "data set: written" in printed
-    assert "day: 30 frames in 1 sequence\n" in printed
+    assert "day: 30 frames in 1 sequence\n    position: the number of the image in natural order, as no file" in printed
     assert f"python main.py --mode extract --dataset '{tmp_path}/data set' --descType hog\n" in printed
     assert 'name = "mine"' in (tmp_path / "data set" / "dataset.toml").read_text()
     assert main(line) == 0
@@ -115,7 +129,17 @@ def test_frames_left_out_are_said(tmp_path, capsys):
     drives(tmp_path / "root")
     (tmp_path / "root" / "day.csv").write_text("\n".join(["name,frame", *(f"{i}.png,{i}" for i in range(25))]))
     prepare(options(tmp_path / "root", tmp_path / "data"))
-    assert "day: 5 of 30 images left out, day.csv has no position for them" in capsys.readouterr().err
+    assert "day: 5 of 30 images left out: day.csv has no row for 5" in capsys.readouterr().err
+    (tmp_path / "root" / "day.csv").write_text(
+        "\n".join(["name,frame", *(f"{i}.png,{i}" for i in range(30) if i != 9)])
+    )
+    prepare(options(tmp_path / "root", tmp_path / "data", overwrite=True, quiet=False))
+    printed = capsys.readouterr()
+    assert "day: sequences end at 1 missing frames, more than --maxHole 0 in a row" in printed.err
+    assert (
+        "day: 29 frames in 2 sequences\n    position: frame of day.csv, by name; 29 of 30 images have one"
+        in printed.out
+    )
 
 
 def test_every_source_is_a_choice_whose_options_become_flags(capsys):

@@ -575,7 +575,7 @@ def test_a_broken_predictions_file_is_one_line(plain, capsys, content):
 
 
 def test_results_of_one_second_do_not_overwrite_each_other(plain, monkeypatch):
-    monkeypatch.setattr("opticornet.steps.test.run_name", lambda *_: "Jan01_00-00-00_l1_")
+    monkeypatch.setattr("opticornet.options.shared.run_name", lambda *_: "Jan01_00-00-00_l1_")
     for _ in range(2):
         run_test(plain.options("single"))
     results = plain.folder / "results"

@@ -77,12 +77,12 @@ function matrixView(result, answers, shown) {
   return view;
 }
 
-/** True places: the table's ranges as bars, else the nearest reference of every query that has a positive. */
+/** True places: the listed ranges as bars, else the nearest reference of every query that has a positive. */
 function truePlaces(answers) {
-  const bars = answers.nearest.map((place, i) => {
-    if (place < 0 || answers.outcome[i] === 3) return null;
-    const [from, to] = answers.positives ? answers.positives[i] : [place, place + 1];
-    return [[[i, from], [i, to], [i + 1, to], [i + 1, from]]];
+  const ranges = answers.positives ?? answers.nearest.map((place, i) => [i, place, place]);
+  const bars = ranges.map(([i, from, to]) => {
+    if (from < 0 || answers.outcome[i] === 3) return null;
+    return [[[i, from], [i, to + 1], [i + 1, to + 1], [i + 1, from]]];
   });
   const ink = { color: MATRIX_COLOURS.truth, weight: 1, opacity: 0.75, fillOpacity: 0.75 };
   return L.polygon(bars.filter(Boolean), { ...ink, smoothFactor: 0, interactive: false });

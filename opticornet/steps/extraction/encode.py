@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from opticornet.datasets.descriptor_files import Progress
-from opticornet.datasets.images.batches import ImageBatch, image_batches
+from opticornet.datasets.images.batches import NO_CONTRAST, ImageBatch, UnusableImage, image_batches
 from opticornet.models.images.base import ImageEncoder
 from opticornet.models.images.pca import Projector
 from opticornet.options.modes import ExtractOptions
@@ -17,7 +17,9 @@ from opticornet.utils.errors import UserError
 
 
 def described_batches(job: ExtractionJob, progress: Progress) -> Iterator[tuple[ImageBatch, list[Tensor]]]:
-    """Batches from where ``progress`` stands, each with its descriptors (M, D) and, if wanted, local features.
+    """Batches from where ``progress`` stands, each with its descriptors (B, D) and, if wanted, local features.
+
+    The rows of images that cannot be used are zeros.
 
     Raises:
         UserError: an image that cannot be decoded or has another size, too little memory, NaN or infinity.
@@ -36,14 +38,18 @@ def described_batches(job: ExtractionJob, progress: Progress) -> Iterator[tuple[
         background=device.type == "cpu" and encoder.weights.kind != "none",
     )
     for batch in batches:
-        _check_batch(batch, options, progress)
-        outputs = [torch.empty(0)] * len(job.row_shapes)
-        if batch.names:
-            outputs = _encode(encoder, batch.images, device, options)
+        _check_batch(batch, job, progress)
+        outputs = [torch.zeros(batch.stop - batch.start, *shape) for shape in job.row_shapes]
+        if batch.rows:
+            encoded = _encode(encoder, batch.images, device, options)
+            _check_finite(encoded[0], batch.rows, job)
+            flat = _mark_zeros(encoded[0], batch, job)
             if project:
-                outputs[0] = project(outputs[0])
-            outputs = [output.cpu() for output in outputs]
-            _check_finite(outputs[0], batch.names)
+                encoded[0] = project(encoded[0])
+            places = torch.tensor(batch.rows) - batch.start
+            for output, rows in zip(outputs, encoded, strict=True):
+                output[places] = rows.cpu().float()
+                output[places[flat]] = 0
         yield batch, outputs
 
 
@@ -68,20 +74,20 @@ def _encode(encoder: ImageEncoder, images: Tensor, device: torch.device, options
         raise UserError(f"{options.desc_type}: {error}") from error
 
 
-def _check_batch(batch: ImageBatch, options: ExtractOptions, progress: Progress) -> None:
+def _check_batch(batch: ImageBatch, job: ExtractionJob, progress: Progress) -> None:
     """Raise :class:`UserError` for an image that cannot be decoded, or whose size differs from those before it."""
-    if batch.bad and not options.skip_bad_images:
-        bad = batch.bad[0]
-        advice = (
-            "repair it, or take it out of the source and prepare again"
-            if options.dataset
-            else "repair or remove it, or leave such images out with `skip_bad_images`"
+    options = job.options
+    damaged = next((image for image in batch.unusable if image.is_damaged), None)
+    if damaged and not options.skip_bad_images:
+        raise UserError(
+            f"cannot decode the image {damaged.name}: {damaged.reason}; repair it, or go on without such images with "
+            "`skip_bad_images`"
         )
-        raise UserError(f"cannot decode the image {bad.name}: {bad.reason}; {advice}")
-    shape = list(batch.images.shape[1:])
-    if batch.names and progress.shape is None:
-        progress.shape = shape
-    odd = batch.names[0] if batch.names and shape != progress.shape else batch.odd
+    odd = batch.odd
+    if batch.shape is not None:
+        progress.shape = progress.shape or list(batch.shape)
+        if list(batch.shape) != progress.shape:
+            odd = job.source.names[batch.decoded[0]]
     if odd:
         assert progress.shape is not None  # an image of another shape came before this one
         size = " x ".join(map(str, progress.shape[-2:]))
@@ -91,12 +97,24 @@ def _check_batch(batch: ImageBatch, options: ExtractOptions, progress: Progress)
         )
 
 
-def _check_finite(descriptors: Tensor, names: list[str]) -> None:
-    """Raise :class:`UserError` where a descriptor (M, D) has NaN or infinity; ``names`` are those of the M images."""
+def _check_finite(descriptors: Tensor, rows: list[int], job: ExtractionJob) -> None:
+    """Raise :class:`UserError` where a descriptor (M, D) has NaN or infinity; the M images are ``rows`` of the source.
+
+    None of them is flat: the encoder is at fault.
+    """
     finite = descriptors.isfinite()
     if not finite.all():
-        row = int((~finite).any(1).nonzero()[0])
+        name = job.source.names[rows[int((~finite).any(1).nonzero()[0])]]
         raise UserError(
-            f"the descriptor of {names[row]} has NaN or infinity: wanted finite numbers; check the weights, and run "
+            f"the descriptor of {name} has NaN or infinity: wanted finite numbers; check the weights, and run "
             "without `amp`"
         )
+
+
+def _mark_zeros(descriptors: Tensor, batch: ImageBatch, job: ExtractionJob) -> Tensor:
+    """Count images in which the encoder sees nothing as without contrast; (M,) bool, which of the batch's they are."""
+    zero = ~descriptors.any(1).cpu()
+    for row in (batch.rows[i] for i in zero.nonzero()[:, 0].tolist()):
+        batch.unusable.append(UnusableImage(row, job.source.names[row], NO_CONTRAST))
+    batch.unusable.sort(key=lambda image: image.row)
+    return zero

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from opticornet.datasets.folder.reading import inside_folder, names_images, read_toml, table_images
+from opticornet.datasets.images.levels import Levels, checked_levels, find_levels
 from opticornet.datasets.images.sources import ImageSource, open_images
 from opticornet.options.modes import ExtractOptions
 from opticornet.utils.errors import UserError
@@ -35,6 +36,29 @@ def options_of_traverses(options: ExtractOptions) -> list[ExtractOptions]:
             raise UserError(f"{output}: wanted descriptors that end in .npy; change them in dataset.toml")
         traverses.append(replace(options, images=str(images), output=str(output)))
     return traverses
+
+
+def common_levels(options: ExtractOptions, sources: list[ImageSource]) -> Levels | None:
+    """The range of deep images that all sources share; None where each has its own.
+
+    Raises:
+        UserError: a range that is none, or that no image needs.
+    """
+    if options.levels:
+        levels, needed_by = checked_levels(options.levels), sources
+    elif options.shared_range:
+        entry = read_toml(Path(options.dataset))
+        references = {split.reference for split in entry.splits.values()}
+        needed_by = [source for name, source in zip(entry.traverses, sources, strict=True) if name in references]
+    else:
+        return None
+    found = find_levels(needed_by)
+    if found is None:
+        name, whose = ("levels", "") if options.levels else ("shared_range", " among those of the reference drives")
+        raise UserError(
+            f"`{name}` changes nothing here: it is for grey images of 16 bits or more, and there are none{whose}"
+        )
+    return levels if options.levels else found
 
 
 def image_source(options: ExtractOptions) -> ImageSource:

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from opticornet.datasets.images.sources import ImageSource
+from opticornet.datasets.images.sources import ImageFiles, ImageSource
 from opticornet.models.images.base import ImageEncoder
 from opticornet.models.images.pca import Projection
 from opticornet.options.modes import ExtractOptions
@@ -41,6 +41,7 @@ class ExtractionJob:
     def identity(self) -> dict[str, Any]:
         """Everything a descriptor depends on, in JSON's types: two runs that agree in it write the same rows."""
         options, encoder, projection = self.options, self.encoder, self.projection
+        levels = self.source.levels if isinstance(self.source, ImageFiles) else None
         own = vars(options.part("desc_type"))
         more = {name: value for name, value in own.items() if name not in ("pool", "image_size")}
         preprocess = {
@@ -63,6 +64,7 @@ class ExtractionJob:
                 "count": len(self.source.names),
                 "fps": options.fps or None,
                 "bayer": options.bayer or None,
+                "range": list(levels) if levels else None,
                 "sha256": self.source.digest,
             },
         }

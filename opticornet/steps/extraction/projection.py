@@ -3,7 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
-from opticornet.datasets.arrays import open_descriptors
+import numpy as np
+
+from opticornet.datasets.arrays import open_descriptors, take_rows
+from opticornet.datasets.descriptor_files import read_usable
+from opticornet.datasets.images.levels import Levels, with_levels
 from opticornet.datasets.images.sources import open_images
 from opticornet.models.images.base import ImageEncoder
 from opticornet.models.images.pca import Projection, check_dims, fit_projection
@@ -15,10 +19,13 @@ from opticornet.utils.files import sha256
 from opticornet.utils.signals import StopRequest
 
 
-def find_projection(options: ExtractOptions, base: Path, encoder: ImageEncoder, stop: StopRequest) -> Projection | None:
+def find_projection(
+    options: ExtractOptions, base: Path, encoder: ImageEncoder, levels: Levels | None, stop: StopRequest
+) -> Projection | None:
     """The projection to use: none, that of ``pca_file``, or one fitted here (or by this run before it was killed).
 
-    What is fitted here is stored beside ``base``, under its name.
+    What is fitted here is stored beside ``base``, under its name. ``levels`` are those of deep images, None for each
+    source's own.
 
     Raises:
         UserError: too few images to fit it on, a projection of another encoder, or another one in its place.
@@ -28,7 +35,7 @@ def find_projection(options: ExtractOptions, base: Path, encoder: ImageEncoder, 
         return _fitting(Projection.load(Path(options.pca_file)), options.pca_file, encoder)
     if not options.pca:
         return None
-    training = _training_descriptors(options, base, encoder, stop)
+    training = _training_descriptors(options, base, encoder, levels, stop)
     fitted_on = f"sha256 {sha256(training)}"
     path = base.with_suffix(".pca.npz")
     if path.exists() and not options.overwrite:
@@ -40,6 +47,9 @@ def find_projection(options: ExtractOptions, base: Path, encoder: ImageEncoder, 
             )
         return _fitting(stored, path, encoder)
     descriptors = open_descriptors(training)
+    usable = read_usable(training, len(descriptors))
+    if usable is not None:
+        descriptors = take_rows(descriptors, np.flatnonzero(usable))
     if descriptors.shape[1] != encoder.out_dims:
         raise UserError(
             f"{training} holds {descriptors.shape}: wanted (N, {encoder.out_dims}) to project what "
@@ -50,14 +60,16 @@ def find_projection(options: ExtractOptions, base: Path, encoder: ImageEncoder, 
     return projection
 
 
-def _training_descriptors(options: ExtractOptions, base: Path, encoder: ImageEncoder, stop: StopRequest) -> Path:
+def _training_descriptors(
+    options: ExtractOptions, base: Path, encoder: ImageEncoder, levels: Levels | None, stop: StopRequest
+) -> Path:
     """The descriptors that ``pca_from`` names, or those of its images, which are described first."""
     training = Path(options.pca_from)
     if training.suffix == ".npy":
         if not training.is_file():
             raise UserError(f"no descriptors at {training}: give `pca_from` images or a .npy that exists")
         return training
-    source = open_images(training, bayer=options.bayer)
+    source = with_levels(open_images(training, bayer=options.bayer), levels)
     check_dims(options.pca, len(source.names), encoder.out_dims)  # before all of them are described
     training = base.with_name(f"{base.stem}.pca-train.npy")
     plain = replace(

@@ -1,15 +1,17 @@
 """The descriptors of one source to its files, from where an earlier run stopped."""
 
+import os
 import shutil
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 from tqdm import tqdm
 
 from opticornet.datasets.descriptor_files import DescriptorFiles, Progress, unfinished_path
-from opticornet.datasets.images.batches import ImageBatch
+from opticornet.datasets.images.batches import NO_CONTRAST, ImageBatch
 from opticornet.options.modes import ExtractOptions
 from opticornet.steps.extraction.encode import described_batches
 from opticornet.steps.extraction.job import ExtractionJob
@@ -24,38 +26,49 @@ SAVE_EVERY_S = 5.0
 def write_descriptors(job: ExtractionJob, stop: StopRequest) -> Path:
     """Describe every image of a source that is not described yet. Returns the path of the finished descriptors.
 
+    Where images were appended to a source since, finished rows are kept and the new ones follow them.
+
     Raises:
         UserError: bad images, an output that holds something else, a full disk.
         Interrupted: the user stopped it; what was done is saved.
     """
     options, source, identity = job.options, job.source, job.identity()
-    files = DescriptorFiles(Path(options.output), identity, options.overwrite, options.local)
+    files = DescriptorFiles(Path(options.output), identity, options.overwrite, options.local, source.digest_of_first)
     if files.is_finished():
         _say(options, f"{files.output} is finished: nothing to do")
         return files.output
     progress = files.read_progress()
     if progress.images < len(source.names):
+        progress.keep(progress.images - progress.images % options.batch_size)  # batches as if all were new
         _write_rows(job, files, progress, stop)
-    skipped = {image["name"] for image in progress.skipped}
-    if progress.rows == 0:
-        first = progress.skipped[0]
+    if len(progress.unusable) == progress.images:
+        first = progress.unusable[0]
         raise UserError(
-            f"none of the {len(skipped)} images of {options.images} can be decoded, first "
+            f"none of the {progress.images} images of {options.images} can be used, first "
             f"{first['name']}: {first['reason']}"
         )
     files.publish(
         {
-            "rows": progress.rows,
-            "source": options.images,
-            "skipped": progress.skipped,
+            "rows": progress.images,
+            "source": os.path.abspath(options.images),
+            "unusable": progress.unusable,
+            "shape": progress.shape,
             "versions": versions("torch", "torchvision", "timm", "numpy", "PIL", "cv2", "sklearn"),
-            "names": [name for name in source.names if name not in skipped],
+            "names": list(source.names),
         },
+        usable=progress.usable,
         standardised=options.standardise == "traverse",
     )
-    left_out = f", {len(skipped)} images left out" if skipped else ""
-    _say(options, f"{files.output}: {progress.rows} x {identity['dims']} {identity['dtype']}{left_out}")
+    shape = f"{progress.images} x {identity['dims']} {identity['dtype']}"
+    _say(options, f"{files.output}: {shape}{_in_words(progress.unusable)}")
     return files.output
+
+
+def _in_words(unusable: list[dict[str, Any]]) -> str:
+    flat = sum(image["reason"] == NO_CONTRAST for image in unusable)
+    counts = {"damaged": len(unusable) - flat, "without contrast": flat}
+    parts = [f"{count} {what}" for what, count in counts.items() if count]
+    return f"; {' and '.join(parts)}, marked as not usable" if parts else ""
 
 
 def _write_rows(job: ExtractionJob, files: DescriptorFiles, progress: Progress, stop: StopRequest) -> None:
@@ -93,7 +106,7 @@ class UnfinishedRows:
         self.standardised = job.options.standardise == "traverse"
         self.saved_at = 0.0
         self.writers = [
-            RowWriter(unfinished_path(path), shape, files.identity["dtype"], progress.rows)
+            RowWriter(unfinished_path(path), shape, files.identity["dtype"], progress.images)
             for path, shape in zip(files.arrays, job.row_shapes, strict=True)
         ]
 
@@ -105,12 +118,11 @@ class UnfinishedRows:
         return needed
 
     def append(self, batch: ImageBatch, outputs: list[Tensor]) -> None:
-        """Append a batch's rows (M, ...) to each of the arrays."""
+        """Append a batch's rows (B, ...) to each of the arrays."""
         for writer, rows in zip(self.writers, outputs, strict=True):
             writer.append(rows.numpy())
         self.progress.images = batch.stop
-        self.progress.rows += len(batch.names)
-        self.progress.skipped += [asdict(bad) for bad in batch.bad]
+        self.progress.unusable += [asdict(image) for image in batch.unusable]
 
     def save(self) -> None:
         """Bring rows and then progress to the disk."""

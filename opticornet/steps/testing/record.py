@@ -44,18 +44,25 @@ def matcher_options(options: TestOptions) -> dict[str, object]:
 
 
 def label(options: TestOptions, data: DataRecord) -> str:
-    """What curves and tables call the method: how it answers and, in brackets, what its numbers cannot be read
-    without: an approximate index, the direction, bfloat16, candidates of a file, descriptors of random weights."""
+    """What the result is called, where it stands alone: as the user said, else how it answers and, in brackets, what
+    its numbers cannot be read without: an approximate index, the direction, bfloat16, candidates of a file, frame
+    descriptors of random weights. Beside others it is called by what differs (``opticornet.reports.labels``)."""
+    if options.label:
+        return options.label
     text = f"{options.pooling} {'S' if options.searches else 'L'}{options.sequence_length}"
     if options.rerank:
-        text += f" > {options.rerank} L{rerank_length(options)}"
+        text += f", re-ranked by {options.rerank} L{rerank_length(options)}"
     notes = [f"candidates of {Path(options.predictions_file).name}"] if options.predictions_file else []
+    if options.matches_frames and options.matcher != type(options).matcher:
+        notes.append(options.matcher)
     if options.index != EXACT and options.searches:
         notes.append(options.index)
     if options.direction != "forward":
-        notes.append({"reverse": "reversed", "both": "either direction"}[options.direction])
+        notes.append({"reverse": "reverse", "both": "either direction"}[options.direction])
     if options.amp:
         notes.append("bfloat16")
+    if data.descriptor_differences:
+        notes.append("frame descriptors made differently")
     sides = (data.reference, data.query)
     if random := {side.descriptors.encoder for side in sides if side.descriptors and side.descriptors.is_random}:
         notes.append(f"random {', '.join(sorted(random))}")

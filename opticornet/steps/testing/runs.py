@@ -1,8 +1,10 @@
 """The runs that a test takes weights from, and the encoders in them."""
 
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from opticornet.datasets.identity import Comparison, DescriptorIdentity, of_data, of_run
 from opticornet.datasets.traverse import FrameKind
 from opticornet.evaluation.scene import Scene
 from opticornet.inference.load import LoadedEncoder, frames_taken
@@ -76,6 +78,28 @@ def frames_needed(options: TestOptions, runs: Runs) -> frozenset[FrameKind]:
     if runs.single is not None:
         needed.add(frames_taken(str(read_flags(runs.single, options.save_path).get("pooling"))))
     return frozenset(needed)
+
+
+def check_descriptors(
+    options: TestOptions, scene: Scene, runs: Runs, searched: LoadedEncoder | None, single: LoadedEncoder | None
+) -> tuple[str, ...]:
+    """In what the frame descriptors that a test brings together were made differently: those of the split and those
+    that the weights were trained on.
+
+    Raises:
+        UserError: in something, and the options do not insist.
+    """
+    made: dict[str, DescriptorIdentity | None] = {}
+    for run, loaded in ((runs.method, searched), (runs.single, single)):
+        if loaded is not None and loaded.weights is not None and loaded.encoder.takes == "descriptors":
+            made |= of_run(str(run), loaded.weights.descriptors)
+    if "descriptors" in frames_needed(options, runs):
+        made |= of_data(scene.split)
+    found = Comparison.of(made)
+    found.refuse_differences(options.other_descriptors)
+    if found.note() and not options.quiet:
+        print(f"note: {found.note()}", file=sys.stderr)
+    return found.differences
 
 
 def load_searched(options: TestOptions, scene: Scene, run: Path | None) -> LoadedEncoder:

@@ -1,5 +1,7 @@
 """Dataset folders whose traverses have images only, or images beside descriptors."""
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -113,3 +115,44 @@ def test_a_dataset_of_images_is_written_as_it_is_read(tmp_path):
     back, split = load_folder(tmp_path / "new").splits["test"], dataset.splits["test"]
     assert (back.reference.images, back.query.images) == (split.reference.images, split.query.images)
     assert back.reference.descriptors is None
+
+
+def test_folders_below_a_traverse_are_sequences_of_their_own(tmp_path):
+    folder = make(tmp_path, FOLDER, count=5)
+    for name in ("day", "night"):
+        for number in range(5):
+            run = folder / name / ("run1" if number < 3 else "run2")
+            run.mkdir(exist_ok=True)
+            (folder / name / f"{number}.png").rename(run / f"{number % 3}.png")
+    reference = load_folder(folder).splits["test"].reference
+    assert [image.removeprefix(f"{folder}/day/") for image in reference.images] == [
+        *("run1/0.png", "run1/1.png", "run1/2.png"),
+        *("run2/0.png", "run2/1.png"),
+    ]
+    assert reference.bounds.tolist() == [[0, 3]] * 3 + [[3, 5]] * 2
+
+
+def test_rows_in_another_order_than_the_images_they_name_are_refused(tmp_path):
+    folder = make(tmp_path, 'frames = "{0}.csv"\n' + FOLDER)
+    rows = [f"{number}.png,{number}" for number in range(11)]
+    for name in ("day", "night"):
+        (folder / f"{name}.csv").write_text("\n".join(["filename,frame", *rows]) + "\n")
+    assert load_folder(folder).splits["test"].reference.names[10] == "10.png"
+    (folder / "night.csv").write_text("\n".join(["filename,frame", *sorted(rows)]) + "\n")
+    message = (
+        r"night.csv: names the images of night in another order (row 3 is '10.png', image 3 '2.png'); wanted row i"
+    )
+    assert message in refused(folder)
+
+
+def test_rows_in_another_order_than_the_descriptors_they_name_are_refused(tmp_path):
+    folder = make(tmp_path, 'frames = "{0}.csv"\ndescriptors = "{0}.npy"\n')
+    for name in ("day", "night"):
+        np.save(folder / f"{name}.npy", np.ones((11, 3), np.float32))
+        record = {"encoder": "hog", "weights": {"kind": "none"}, "rows": 11, "dims": 3}
+        record["names"] = [f"{number}.png" for number in range(11)]
+        (folder / f"{name}.json").write_text(json.dumps(record))
+        numbers = range(11) if name == "day" else range(10, -1, -1)
+        rows = [f"{number},{number}" for number in numbers]
+        (folder / f"{name}.csv").write_text("\n".join(["name,frame", *rows]) + "\n")
+    assert "night.csv: names the images of night.npy in another order (row 1 is '10'" in refused(folder)

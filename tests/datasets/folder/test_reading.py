@@ -14,6 +14,7 @@ from opticornet.datasets.folder.reading import (
     write_dataset,
     write_toml,
 )
+from opticornet.datasets.positives import Positives
 from opticornet.datasets.traverse import Dataset, Split, Traverse
 from opticornet.utils.errors import UserError
 
@@ -118,9 +119,7 @@ def test_positives_table_follows_the_cut(tmp_path):
     toml += "reference_rows = [2, 6]\nquery_rows = [1, 8]\n"
     p = "query,first,last\n0,0,9\n1,0,3\n2,4,9\n3,7,9\n4,3,4\n"
     split = load_folder(make(tmp_path, toml, p=p)).splits["test"]
-    sizes = (split.positives[:, 1] - split.positives[:, 0]).tolist()
-    assert split.positives[[0, 1, 3]].tolist() == [[0, 2], [2, 4], [1, 3]]
-    assert sizes == [2, 2, 0, 2, 0, 0, 0]
+    assert [split.positives[row].tolist() for row in range(7)] == [[0, 1], [2, 3], [], [1, 2], [], [], []]
     assert split.positive_radius is None
 
 
@@ -287,7 +286,7 @@ def test_dataset_is_written_as_it_is_read(tmp_path, units, names):
             timestamps=rng.standard_normal(count),
         )
 
-    table = np.array([[0, 3], [0, 0], [4, 5], [0, 6], [0, 0], [0, 0], [0, 0]])
+    table = Positives.of_lists([[0, 1, 2], [], [4], [0, 1, 4, 5], [], [], []])
     splits = {
         "train": Split("train", drive("a", 6), drive("b", 7), 2.0, 8.0),
         "test": Split("test", drive("c", 6), drive("d", 7), None, None, table),
@@ -302,6 +301,20 @@ def test_dataset_is_written_as_it_is_read(tmp_path, units, names):
             for field in ("descriptors", "positions", "bounds", "timestamps"):
                 np.testing.assert_array_equal(getattr(one, field), getattr(other, field))
             assert one.names == other.names
-    np.testing.assert_array_equal(read.splits["test"].positives, table)
+    assert read.splits["test"].positives.ranges() == table.ranges()
     with pytest.raises(UserError, match="holds a dataset already"):
         write_dataset(tmp_path / "new", read)
+
+
+def test_columns_of_a_frame_table_that_are_not_wanted(tmp_path):
+    frames = "Frame_Number,weather\n" + "\n".join(f"{i},rain" for i in range(10)) + "\n"
+    toml = GOOD.replace('"summer.npy"', '"summer.npy"\nframes = "summer.csv"')
+    assert "column 'weather' is not understood" in refused(make(tmp_path, toml, summer=frames))
+    ignoring = toml.replace('"summer.csv"', '"summer.csv"\nignore_columns = ["Weather"]')
+    dataset = load_folder(make(tmp_path, ignoring))
+    assert dataset.splits["test"].reference.positions.ravel().tolist() == list(range(10))
+    entry = read_toml(tmp_path)
+    assert tomllib.loads(format_toml(entry))["traverses"]["summer"]["ignore_columns"] == ["Weather"]
+    assert "ignore_columns is 'weather'; wanted a list of texts" in refused(
+        make(tmp_path, ignoring.replace('["Weather"]', '"weather"'))
+    )

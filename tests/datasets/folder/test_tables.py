@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from opticornet.datasets.folder.tables import read_frames, read_positives, write_frames
+from opticornet.datasets.folder.tables import read_frames, write_frames
 from opticornet.utils.errors import UserError
 
 
@@ -44,15 +44,15 @@ def test_absent_columns_are_none(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("frame,lattitude\n1,2\n", "column 'lattitude' is unknown; columns are name, x, y"),
-        ("frame,frame\n1,2\n", "column 'frame' occurs twice"),
+        ("frame,lattitude\n1,2\n", "column 'lattitude' is not understood; understood: frame; wanted name, x, y"),
+        ("frame,frame\n1,2\n", "columns 'frame' and 'frame' both mean frame; remove one"),
         ("x,y,frame\n1,2,3\n", "position columns x, y, frame; wanted x, y"),
         ("x\n1\n", "position columns x; wanted x, y"),
         ("lat\n1\n", "position columns lat; wanted"),
-        ("x,y\n1,2\n3,\n", "line 3: y is '', not a finite number"),
-        ("x,y\n1,nan\n", "line 2: y is 'nan', not a finite number"),
+        ("x,y\n1,2\n3,\n", "line 3: y is ''; wanted a finite number"),
+        ("x,y\n1,nan\n", "line 2: y is 'nan'; wanted a finite number"),
         ("x,y\n1,2\n1,2,3\n", "line 3 has 3 cells, the header has 2"),
-        ("lat,lon\n1,2\n91,2\n", "line 3 has no such latitude, longitude"),
+        ("lat,lon\n1,2\n91,2\n", "line 3: no such latitude, longitude"),
         ("name\na\na\n", "the name 'a' occurs twice"),
         ("sequence\n1\n2\n1\n", "line 4: sequence '1' comes back after another one"),
         ("sequence\n1\n2\n2\n3\n2\n1\n", "line 7: sequence '1' comes back after another one"),
@@ -80,35 +80,11 @@ def test_written_numbers_are_read_back_exactly(tmp_path):
     assert table.names[3] == "f, 3"
 
 
-def test_positives_by_row_number_include_both_ends(tmp_path):
-    path = write(tmp_path / "positives.csv", "query,first,last\n0,0,2\n2,3,3\n3,,\n")
-    assert read_positives(path, 4, 5).tolist() == [[0, 3], [0, 0], [3, 4], [0, 0]]
-
-
-def test_positives_by_name(tmp_path):
-    path = write(tmp_path / "positives.csv", "last,query,first\nr2,q1,r1\n")
-    assert read_positives(path, ("q0", "q1"), ("r0", "r1", "r2")).tolist() == [[0, 0], [1, 3]]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("query,first\n0,0\n", "no column last"),
-        ("query,first,last\n7,0,0\n", "line 2: no query frame '7'; wanted a row from 0 to 3"),
-        ("query,first,last\n0,0,5\n", "line 2: no reference frame '5'; wanted a row from 0 to 4"),
-        ("query,first,last\n0,-1,2\n", "no reference frame '-1'"),
-        ("query,first,last\n0,,2\n", "no reference frame ''"),
-        ("query,first,last\n0,3,2\n", "first '3' comes after last '2'"),
-        ("query,first,last\n0,1,2\n0,3,4\n", "query '0' is listed twice, again in line 3"),
-    ],
-)
-def test_wrong_positives(tmp_path, text, message):
-    with pytest.raises(UserError) as caught:
-        read_positives(write(tmp_path / "positives.csv", text), 4, 5)
-    assert message in str(caught.value)
-
-
-def test_row_numbers_do_not_stand_for_names(tmp_path):
-    path = write(tmp_path / "positives.csv", "query,first,last\n0,0,0\n")
-    with pytest.raises(UserError, match="no query frame '0'; wanted one of its frame names"):
-        read_positives(path, ("q0", "q1"), 5)
+def test_columns_by_other_names(tmp_path):
+    path = write(tmp_path / "frames.csv", "Filename,Latitude,LNG,weather\na.jpg,51,-1,rain\nb.jpg,52,-2,sun\n")
+    table = read_frames(path, ignore=("weather",))
+    assert table.names == ("a.jpg", "b.jpg")
+    assert table.position_columns == ("lat", "lon")
+    assert table.positions.tolist() == [[51, -1], [52, -2]]
+    with pytest.raises(UserError, match="`ignore_columns` names weather, road; of these it has weather"):
+        read_frames(path, ignore=("weather", "road"))

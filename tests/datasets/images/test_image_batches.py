@@ -6,26 +6,29 @@ import pytest
 import torch
 from PIL import Image
 
-from opticornet.datasets.images.batches import image_batches
+from opticornet.datasets.images.batches import UnusableImage, image_batches
 from opticornet.datasets.images.decoding import BadImageError
 
 
 class Numbers:
-    """A source whose image i is filled with i; some are damaged, some larger."""
+    """A source whose image i begins with i, and has contrast unless it is flat; some are damaged, some larger."""
 
     max_workers = 8
     digest = ""
 
-    def __init__(self, count, damaged=(), larger=()):
+    def __init__(self, count, damaged=(), larger=(), flat=()):
         self.names = tuple(f"{i}.png" for i in range(count))
-        self.damaged, self.larger = damaged, larger
+        self.damaged, self.larger, self.flat = damaged, larger, flat
 
     def read(self, index, grey):
         assert not grey
         if index in self.damaged:
             raise BadImageError("damaged")
         side = 3 if index in self.larger else 2
-        return np.full((side, side, 3), index, np.uint8)
+        image = np.full((side, side, 3), index, np.uint8)
+        if index not in self.flat:
+            image[1:] += 100
+        return image
 
 
 def prepare(image):
@@ -42,22 +45,23 @@ def test_batches_come_in_order_from_the_start_asked_for(workers):
     values = torch.cat([batch.images for batch in batches])
     assert values.shape == (8, 3, 2, 2)
     assert values[:, 0, 0, 0].tolist() == list(range(3, 11))
-    assert [name for batch in batches for name in batch.names] == [f"{i}.png" for i in range(3, 11)]
+    assert [row for batch in batches for row in batch.rows] == list(range(3, 11))
 
 
-def test_damaged_images_are_reported_and_left_out():
-    first, second = image_batches(Numbers(4, damaged={1, 2, 3}), prepare, size=2)
-    assert first.names == ["0.png"]
-    assert [(bad.name, bad.reason) for bad in first.bad] == [("1.png", "damaged")]
-    assert second.names == []
+def test_damaged_and_flat_images_are_reported_and_left_out():
+    first, second = image_batches(Numbers(4, damaged={1, 2}, flat={3}), prepare, size=2)
+    assert first.rows == [0]
+    assert first.unusable == [UnusableImage(1, "1.png", "damaged")]
+    assert second.rows == []
     assert len(second.images) == 0
-    assert len(second.bad) == 2
+    assert second.unusable == [UnusableImage(2, "2.png", "damaged"), UnusableImage(3, "3.png", "no contrast")]
+    assert [image.is_damaged for image in second.unusable] == [True, False]
 
 
 def test_an_image_of_another_size_is_named():
     (batch,) = image_batches(Numbers(4, larger={2}), prepare, size=4)
     assert batch.odd == "2.png"
-    assert batch.names == ["0.png", "1.png"]
+    assert batch.rows == [0, 1]
 
 
 SPAWNED = """
@@ -126,7 +130,7 @@ def test_processes_that_start_anew_cannot_decode_for_plugins_and_notebooks(root,
 def test_an_encoder_of_a_plugin_is_extracted_where_processes_start_anew(root, tmp_path):
     (tmp_path / "images").mkdir()
     for i in range(3):
-        Image.new("RGB", (2, 2), (i + 1, 0, 0)).save(tmp_path / "images" / f"{i}.png")
+        Image.linear_gradient("L").rotate(90 * i).resize((2, 2)).convert("RGB").save(tmp_path / "images" / f"{i}.png")
     (tmp_path / "twice.py").write_text(TWICE)
     code = "import multiprocessing, sys; from opticornet.cli import main; multiprocessing.set_start_method('spawn')"
     arguments = ["--plugin", "twice.py", "--descType", "twice", "--images", "images", "--output", "rows.npy"]

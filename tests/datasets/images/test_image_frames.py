@@ -147,3 +147,17 @@ def test_threads_leave_the_filters_of_warnings_as_they_were(paths):
         before = list(warnings.filters)
         frames_of(paths, threads=4, cache_bytes=0).rows(0, COUNT)
         assert warnings.filters == before
+
+
+def test_deep_images_of_a_cut_are_scaled_by_the_range_of_the_whole_drive(tmp_path):
+    for number in range(4):
+        ramp = np.linspace(7600 + 200 * number, 7800 + 200 * number, 48).reshape(6, 8)
+        Image.fromarray(ramp.astype(np.uint16)).save(tmp_path / f"{number}.png")
+    images = tuple(str(tmp_path / f"{number}.png") for number in range(4))
+    drive = Traverse("day", None, np.arange(4.0)[:, None], "frames", np.tile([0, 4], (4, 1)), images=images)
+    scale = Preprocess(None, mean=(0.0,) * 3, std=(1 / 255,) * 3)  # the grey levels themselves
+    whole = ImageFrames.of(drive, scale, CPU).rows(0, 4)
+    np.testing.assert_allclose([whole.min(), whole.max()], [0, 255], atol=1e-3)
+    assert len(whole.unique()) > 150
+    cut = ImageFrames.of(drive.cut(1, 4).cut(1, 2), scale, CPU)
+    assert torch.equal(cut.rows(0, 1)[0], whole[2])

@@ -6,7 +6,8 @@ from PIL import Image
 
 from opticornet.datasets.images import video
 from opticornet.datasets.images.decoding import BadImageError, decode
-from opticornet.datasets.images.sources import find_images, natural_key, open_images
+from opticornet.datasets.images.found import find_images, natural_key
+from opticornet.datasets.images.sources import open_images
 from opticornet.utils.errors import UserError
 
 RAMP = np.arange(12 * 10 * 3, dtype=np.uint8).reshape(12, 10, 3) // 2

@@ -62,12 +62,17 @@ def test_table_by_name(tmp_path):
         ("train", 4.0, 9.0),
         ("test", 4.0, None),
     ]
-    assert prepared.notes[0] == "ref: 5 of 20 images left out, ref.csv has no position for them"
+    assert prepared.notes[0] == "ref: 5 of 20 images left out: ref.csv has no row for 5"
 
 
 def test_names_without_suffix_and_other_columns(tmp_path):
     pair(tmp_path, tables=table("image,frame,exposure", [(i, 10 * i, 0.1) for i in range(20)]))
-    assert read(tmp_path, gap=0).traverses[1].positions["frame"].tolist() == [10 * i for i in range(20)]
+    with pytest.raises(UserError, match="column 'exposure' is not understood; understood: image, frame; wanted name"):
+        read(tmp_path, gap=0)
+    prepared = read(tmp_path, gap=0, ignore_columns=("EXPOSURE",))
+    assert prepared.traverses[1].positions["frame"].tolist() == [10 * i for i in range(20)]
+    with pytest.raises(UserError, match="`ignore_columns` gain: no table of positions has such a column"):
+        read(tmp_path, gap=0, ignore_columns=("exposure", "gain"))
 
 
 def test_table_by_order(tmp_path):
@@ -164,21 +169,21 @@ def test_which_is_the_reference(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("name,speed\n0.jpg,3", "no position columns; wanted x, y.* it has name, speed"),
+        ("name,speed\n0.jpg,3", "no position columns; wanted x, y.* it has name$"),
         ("name,x,y\n0.jpg,3,4\nz.jpg,3,4", "1 of 2 rows match no image of .*ref, first 'z.jpg'"),
         ("name,x,y\n0.jpg,3,4\n0.jpg,3,4", "name '0.jpg' occurs twice"),
-        ("name,x,y\n0.jpg,3,four", "y of data row 1 is 'four'; wanted a number"),
-        ("name,x,y\n0.jpg,3,inf", "y of data row 1 is 'inf'; wanted a number"),
+        ("name,x,y\n0.jpg,3,four", "line 2: y is 'four'; wanted a finite number"),
+        ("name,x,y\n0.jpg,3,inf", "line 2: y is 'inf'; wanted a finite number"),
         ("x,y\n3,4", "1 rows for 20 images of .*ref; wanted one row per image"),
-        ("x,y,x\n3,4,5", "two columns x; rename or remove one"),
+        ("x,y,x\n3,4,5", "columns 'x' and 'x' both mean x; remove one"),
         ("name;x;y\n0.jpg;3;4", "cells are separated by ';'; wanted commas"),
-        ("frame,lat,lon\n0,3,4", "more than one kind, lat, lon and frame; keep one"),
-        ("x,y,z,lat,lon\n0,3,4,5,6", "more than one kind, lat, lon and x, y, z; keep one"),
-        ("name,lon,lat\n0.jpg,45,170", r"data row 1 has no such latitude, longitude: \[170.0, 45.0\]"),
+        ("frame,lat,lon\n0,3,4", "position columns frame, lat, lon; wanted x, y.* one kind only"),
+        ("x,y,z,lat,lon\n0,3,4,5,6", "position columns x, y, z, lat, lon; wanted"),
+        ("name,lon,lat\n0.jpg,45,170", r"line 2: no such latitude, longitude: \[170.0, 45.0\]"),
         ("name,lat,lon\n0.jpg,45,180.001", "no such latitude, longitude"),
-        ("name,x,y\n", "no rows below the header"),
-        ("", "no position columns|no rows"),
-        ("timestamp,x,y\n5000,3,4", "timestamps do not overlap: images from 0.000 to 19.000 s"),
+        ("name,x,y\n", "no rows; wanted a header"),
+        ("", "no rows; wanted a header"),
+        ("timestamp,x,y\n1600000000,3,4", r"file names only count \(0.jpg ...\) and are no times"),
     ],
 )
 def test_bad_tables(tmp_path, text, message):
@@ -222,3 +227,152 @@ def test_kitti_of_another_length(tmp_path):
     (tmp_path / "ref.txt").write_text("1 0 0 0 0 1 0 0 0 0 1 0\n")
     with pytest.raises(UserError, match="1 rows for 20 images"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize("column", ["filename", "File", "IMAGE_NAME", "img", "image", "path"])
+@pytest.mark.parametrize("label", ["{0}.jpg", "{0}", "ref/{0}.jpg", "/home/me/drives/ref/{0}.jpg", "rgb\\{0}.JPG"])
+def test_shuffled_rows_find_their_images_by_name(tmp_path, column, label):
+    pair(tmp_path)
+    order = np.random.default_rng(0).permutation(20)
+    rows = [(label.format(i), 500_000 + 7 * i, 3 * i) for i in order]
+    (tmp_path / "ref.csv").write_text(table(f"{column},Easting,Northing", rows))
+    (tmp_path / "query.csv").write_text(table("x,y", [(500_000 + 7 * i, 3 * i) for i in range(20)]))
+    reference, query = read(tmp_path, gap=0).traverses
+    assert reference.positions["x"].tolist() == query.positions["x"].tolist() == [500_000 + 7 * i for i in range(20)]
+    assert reference.positions["y"].tolist() == [3 * i for i in range(20)]
+    assert reference.placed == f"x, y of ref.csv, by {column}; 20 of 20 images have one"
+    assert query.placed == "x, y of query.csv, row i for image i; 20 of 20 images have one"
+
+
+def test_a_name_and_a_path_that_disagree(tmp_path):
+    rows = [(f"{i}.jpg", f"ref/{19 - i}.jpg", i, i) for i in range(20)]
+    pair(tmp_path)
+    (tmp_path / "ref.csv").write_text(table("name,path,x,y", rows))
+    with pytest.raises(UserError, match=r"line 2: name '0.jpg' and path 'ref/19.jpg' are different images; keep one"):
+        read(tmp_path, gap=0)
+    (tmp_path / "ref.csv").write_text(table("name,path,frame", [(f"place {i}", f"{19 - i}.jpg", i) for i in range(20)]))
+    assert read(tmp_path, gap=0).traverses[0].positions["frame"].tolist() == list(range(19, -1, -1))
+
+
+@pytest.mark.parametrize("file", ["query.json", "query/track.kml", "positions.csv", "gps.nmea", "query/0.json"])
+def test_no_file_that_could_hold_positions_is_passed_over(tmp_path, file):
+    pair(tmp_path)
+    (tmp_path / file).touch()
+    with pytest.raises(UserError, match=f"{file}: could hold positions"):
+        read(tmp_path)
+    traverse = read(tmp_path, gap=0, ignore_files=(file,)).traverses[1]
+    assert traverse.placed == (
+        "the number of the image in natural order, as no file of positions is beside or in the folder; 20 of 20 images "
+        "have one"
+    )
+
+
+def test_positions_in_the_folder_of_the_images(tmp_path):
+    pair(tmp_path)
+    for name in ("ref", "query"):
+        (tmp_path / name / "gps.csv").write_text(table("frame", [(i,) for i in range(20)]))
+    assert read(tmp_path, gap=0).traverses[0].placed.startswith("frame of gps.csv, row i for image i; 20 of 20")
+
+
+def drive_rows(count=100, step=5.0):
+    return [[f"{i}.jpg", 4e5 + step * i, 5e6] for i in range(count)]
+
+
+def read_rows(root, rows, **options):
+    """The reference of a drive of 100 images, 5 m apart, with these rows."""
+    pair(root, 100, table("name,x,y", drive_rows()))
+    (root / "ref.csv").write_text(table("name,x,y", rows))
+    prepared = read(root, gap=0, fractions=(0, 0, 1), **options)
+    return prepared.traverses[0], [note for note in prepared.notes if note.startswith("ref")]
+
+
+def damage(kind):
+    rows = drive_rows()
+    if kind == "empty":
+        for i, cell in zip(range(40, 45), ("", "nan", "NULL", "-", "N/A"), strict=True):
+            rows[i][1 + i % 2] = cell
+        return rows, "5 rows without a number", [*range(40), *range(45, 100)]
+    if kind == "zero":
+        for i in range(10):
+            rows[i][1:] = 0, 0
+        return rows, "10 rows at 0, 0 without a fix", range(10, 100)
+    if kind == "frozen":
+        for i in range(61, 71):
+            rows[i][1:] = rows[60][1:]
+        return rows, "10 rows of a frozen fix", [*range(61), *range(71, 100)]
+    del rows[20:29]
+    return rows, "no row for 9", [*range(20), *range(29, 100)]
+
+
+@pytest.mark.parametrize("kind", ["empty", "zero", "frozen", "missing"])
+def test_frames_without_a_fix_are_left_out_and_counted_and_the_hole_ends_a_sequence(tmp_path, kind):
+    rows, reason, kept = damage(kind)
+    traverse, notes = read_rows(tmp_path, rows)
+    assert list(traverse.names) == [f"{i}.jpg" for i in kept]
+    assert traverse.positions["x"].tolist() == [4e5 + 5 * i for i in kept]
+    assert notes[0] == f"ref: {100 - len(kept)} of 100 images left out: ref.csv has {reason}"
+    assert traverse.placed.endswith(f"; {len(kept)} of 100 images have one")
+    ends = np.flatnonzero(np.diff(traverse.sequence_numbers()))
+    assert ends.tolist() == np.flatnonzero(np.diff(kept) > 1).tolist()
+    if len(ends):
+        assert notes[1] == "ref: sequences end at 1 missing frames, more than `max_hole` 0 in a row"
+
+
+@pytest.mark.parametrize("kind", ["empty", "frozen", "missing"])
+def test_holes_are_filled_on_request(tmp_path, kind):
+    rows, reason, kept = damage(kind)
+    traverse, notes = read_rows(tmp_path, rows, fill_positions=True)
+    np.testing.assert_allclose(traverse.positions["x"], 4e5 + 5.0 * np.arange(100), rtol=1e-12)
+    assert not traverse.sequence_numbers().any()
+    assert notes == [f"ref: {100 - len(kept)} of 100 positions are interpolated: ref.csv has {reason}"]
+
+
+def test_what_lies_before_the_first_fix_cannot_be_filled(tmp_path):
+    traverse, notes = read_rows(tmp_path, damage("zero")[0], fill_positions=True)
+    assert traverse.names[0] == "10.jpg"
+    assert notes == ["ref: 10 of 100 images left out: ref.csv has 10 rows at 0, 0 without a fix"]
+
+
+def test_a_hole_that_is_allowed(tmp_path):
+    traverse, _ = read_rows(tmp_path, damage("missing")[0], max_hole=9)
+    assert not traverse.sequence_numbers().any()
+
+
+def test_holes_in_times(tmp_path):
+    rows = [(i, 4e5 + 5 * i, 5e6) for i in range(100) if not 40 <= i < 50]
+    pair(tmp_path, 100, table("time,easting,northing", rows))
+    prepared = read(tmp_path, gap=0, fractions=(0, 0, 1), time_unit="s")
+    traverse = prepared.traverses[0]
+    assert traverse.names[40:43] == ("40.jpg", "49.jpg", "50.jpg")  # within a second of a pose
+    assert np.flatnonzero(np.diff(traverse.sequence_numbers())).tolist() == [40]
+    assert prepared.notes[0] == "ref: 8 of 100 images left out: 8 not within 1 s of a pose of ref.csv"
+    filled = read(tmp_path, gap=0, fractions=(0, 0, 1), fill_positions=True, time_unit="s").traverses[0]
+    np.testing.assert_allclose(filled.positions["x"], 4e5 + 5.0 * np.arange(100), rtol=1e-12)
+    assert filled.timestamps.tolist() == list(range(100))
+
+
+def test_a_table_without_any_fix(tmp_path):
+    pair(tmp_path, tables=table("lat,lon", [(0, 0)] * 12 + [("", "")] * 8))
+    with pytest.raises(UserError, match="none of 20 rows is a fix: 8 rows without a number, 12 rows at 0, 0 without a"):
+        read(tmp_path)
+
+
+def test_images_that_are_missing_end_a_sequence(tmp_path):
+    for name in ("ref", "query"):
+        images(tmp_path, name, [f"{i:04}.png" for i in range(60) if not 20 <= i < 29])
+    traverse = read(tmp_path, gap=0).traverses[0]
+    assert np.flatnonzero(np.diff(traverse.sequence_numbers())).tolist() == [19]
+
+
+def test_folders_in_a_drive_are_sequences_and_those_of_systems_hold_no_frames(tmp_path):
+    for name in ("ref", "query"):
+        for run in ("run1", "run2"):
+            images(tmp_path, f"{name}/{run}", numbered(15))
+        images(tmp_path, f"{name}/@eaDir", numbered(3))
+        images(tmp_path, f"{name}", ["a.heic", "b.HEIC", "c.gif"])
+    images(tmp_path, "__MACOSX", numbered(2))
+    prepared = read(tmp_path, gap=0)
+    assert prepared.traverses[0].sequence_numbers().tolist() == [0] * 15 + [1] * 15
+    assert prepared.notes[0] == "ref: passed over 1 .gif, 2 .heic, the folder @eaDir"
+    with pytest.raises(UserError, match=r"none: no such folder of images; .* has query, ref$"):
+        read(tmp_path, reference="none")

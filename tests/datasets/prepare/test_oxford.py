@@ -196,7 +196,7 @@ def test_bad_input(tmp_path):
     straight(tmp_path, "a")
     assert "b/stereo/left: no such folder of images" in refused(tmp_path)
     drive(tmp_path, "b", [START + 100_000_000])
-    assert "b/gps/ins.csv: no such file" in refused(tmp_path)
+    assert "b/gps/ins.csv: no such table" in refused(tmp_path)
     poses(tmp_path / "b" / "gps" / "ins.csv", [START, START + 1_000_000], np.zeros(2), np.zeros(2))
     assert "timestamps do not overlap: images from 1400000100.000" in refused(tmp_path)
     (tmp_path / "b" / "stereo" / "left" / "readme.png").touch()

@@ -7,6 +7,7 @@ import pytest
 
 from opticornet.datasets.folder.reading import load_folder, read_toml
 from opticornet.datasets.images.sources import read_list
+from opticornet.datasets.positives import Positives
 from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse, write_prepared
 from opticornet.utils.errors import UserError
 
@@ -97,13 +98,13 @@ def test_sequences_and_timestamps_are_kept(tmp_path):
     assert found.timestamps.tolist() == [0.1, 0.2, 1e9 + 1e-6, 2e9]
 
 
-def test_positives_table(tmp_path):
-    ranges = np.array([[0, 3], [0, 0], [9, 10], [4, 6], [0, 0], [0, 0], [0, 0], [1, 2]])
+def test_positives_of_several_ranges_are_written_and_read(tmp_path):
+    positives = Positives.of_lists([[0, 1, 2], [], [9], [4, 5, 8], [], [], [], [1]])
     prepared = make(tmp_path)
-    split = replace(prepared.splits[0], positive_radius=None, positives=ranges)
+    split = replace(prepared.splits[0], positive_radius=None, positives=positives)
     write_prepared(tmp_path, "t", replace(prepared, splits=(split,)))
     describe(tmp_path)
-    assert load_folder(tmp_path).splits["test"].positives.tolist() == ranges.tolist()
+    assert load_folder(tmp_path).splits["test"].positives.ranges() == positives.ranges()
 
 
 def test_finished_work_is_skipped_and_other_work_refused(tmp_path):
