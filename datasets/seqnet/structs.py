@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from opticornet.datasets.arrays import read_npy_header
 from opticornet.datasets.traverse import Units
+from opticornet.utils.array_files import read_header
 from opticornet.utils.errors import UserError
 
 
@@ -100,7 +100,7 @@ def read_split_indices(path: Path, key: str) -> tuple[np.ndarray, np.ndarray]:
     """
     try:
         with zipfile.ZipFile(path) as archive, archive.open(f"{key}.npy") as member:
-            shape, _, dtype = read_npy_header(member)
+            shape, _, dtype = read_header(member)
             if not dtype.hasobject:
                 raise UserError(f"{path}:{key}: {dtype} of shape {shape}; wanted two arrays, of reference and query")
             value = _IntegerArrayUnpickler(member, encoding="latin1").load()

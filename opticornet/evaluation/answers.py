@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from torch import Tensor
@@ -22,6 +21,7 @@ from opticornet.matching.search import EXACT, Index
 from opticornet.matching.sequences.base import SequenceMatcher
 from opticornet.matching.sequences.match import MEMORY_BYTES, match, rerank
 from opticornet.matching.sequences.windows import SequenceSet
+from opticornet.utils.array_files import read_npz
 from opticornet.utils.errors import UserError
 from opticornet.utils.mapped import RowMatrix
 
@@ -427,9 +427,8 @@ def read_predictions(path: str | Path, scene: Scene, top_k: int) -> np.ndarray:
     if not Path(path).is_file():
         raise UserError(f"`predictions_file` {path}: no such file; a test writes it, a .npz, to `results_path`")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            predictions = file["preds"]
-    except (OSError, ValueError, KeyError, EOFError, TypeError, BadZipFile) as error:
+        predictions = read_npz(Path(path), ("preds",))["preds"]
+    except UserError as error:
         raise UserError(f"`predictions_file` {path}: not a results file with preds ({error})") from error
     integers = predictions.ndim == 2 and predictions.shape[1] and np.issubdtype(predictions.dtype, np.integer)
     if not integers or len(predictions) != len(scene.query):
