@@ -87,11 +87,15 @@ def checked_header(file: IO[bytes], path: Path, end: int) -> Header:
     try:
         shape, fortran, dtype = read_header(file)
     except ValueError as error:
-        raise UserError(f"{path}: not a NumPy array file ({one_line(error)}); write it with np.save, or extract it again") from error
+        raise UserError(
+            f"{path}: not a NumPy array file ({one_line(error)}); write it with np.save, or extract it again"
+        ) from error
     if dtype.hasobject:
         raise UserError(f"{path}: holds pickled Python objects, which are not opened; save an array of numbers")
     if not dtype.itemsize or min(shape, default=0) < 0:
-        raise UserError(f"{path}: not a NumPy array file (shape {shape} {dtype}); write it with np.save, or extract it again")
+        raise UserError(
+            f"{path}: not a NumPy array file (shape {shape} {dtype}); write it with np.save, or extract it again"
+        )
     needed, found = int(np.prod(shape, dtype=object)) * dtype.itemsize, end - file.tell()
     if found < needed:
         raise UserError(
