@@ -120,22 +120,25 @@ def iterate_blocks(descriptors: RowMatrix, block_bytes: int = BLOCK_BYTES) -> It
 
 
 def check_finite(traverse: Traverse) -> None:
-    """Read every descriptor of a traverse, in blocks, and refuse NaN, infinity and rows of zeros.
+    """Read every descriptor of a traverse, in blocks, and refuse NaN, infinity and rows of zeros in usable frames.
 
     Raises:
         UserError: there are none; or names the first row (and frame) that holds one, and how many rows do.
     """
+    usable = traverse.is_usable
     bad: list[int] = []
     zero: list[int] = []
     for start, block in iterate_blocks(traverse.need_descriptors()):
-        bad += (start + _bad_rows(block)).tolist()
-        zero += (start + np.flatnonzero(~block.any(axis=1))).tolist()
+        used = usable[start : start + len(block)]
+        bad += [start + row for row in _bad_rows(block).tolist() if used[row]]
+        zero += (start + np.flatnonzero(~block.any(axis=1) & used)).tolist()
     for what, rows in (("NaN or infinity", bad), ("nothing but zeros", zero)):
         if rows:
             frame = f" (frame {traverse.names[rows[0]]})" if traverse.names else ""
             raise UserError(
                 f"traverse {traverse.name}: {what} in {len(rows)} of {len(traverse)} descriptors, first in row "
-                f"{rows[0]}{frame} of {traverse.source or 'the array'}; extract them again or leave these frames out"
+                f"{rows[0]}{frame} of {traverse.source or 'the array'}; extract them again, or mark such frames in a "
+                "column usable of the frame table or a mask .usable.npy beside the descriptors (docs/datasets.md)"
             )
 
 

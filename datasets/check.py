@@ -10,6 +10,7 @@ import numpy as np
 from opticornet.datasets.arrays import iterate_blocks
 from opticornet.datasets.catalogue import Source, load_dataset, split_names, struct_files
 from opticornet.datasets.seqnet.structs import read_struct
+from opticornet.datasets.spacing import Steps
 from opticornet.datasets.traverse import Split, Traverse
 from opticornet.utils.errors import UserError
 from opticornet.utils.mapped import RowMatrix
@@ -53,7 +54,10 @@ class TraverseReport:
         duplicate_positions: frames whose position an earlier frame has, exactly.
         spacing: 5th percentile, median and 95th percentile of the distance between neighbours in a sequence; None
             where no sequence has two frames.
-        jumps: neighbours in a sequence further apart than ten times the median spacing and both radii.
+        jumps, largest_jump: neighbours in a sequence that are far apart
+            (:meth:`opticornet.datasets.spacing.Steps.jumps`), and the largest such step in words.
+        scored, without_position, unusable: frames that are to be queries or places, that are nowhere, and that no
+            window may hold. Numbers of descriptors above are of the others.
         sequences, shortest, longest: how many sequences, and frames in the shortest and the longest.
     """
 
@@ -72,6 +76,10 @@ class TraverseReport:
     duplicate_positions: int
     spacing: tuple[float, float, float] | None
     jumps: int
+    largest_jump: str
+    scored: int
+    without_position: int
+    unusable: int
     sequences: int
     shortest: int
     longest: int
@@ -79,8 +87,8 @@ class TraverseReport:
 
 @dataclass(frozen=True)
 class SplitReport:
-    """One split. ``without_positive``: queries that have no correct reference. ``same_data``: the reference and the
-    query descriptors (without any: their images) are equal, every one."""
+    """One split. ``queries``: frames that are. ``without_positive``: those that have no correct reference.
+    ``same_data``: the reference and the query descriptors (without any: their images) are equal, every one."""
 
     name: str
     units: str
@@ -88,8 +96,10 @@ class SplitReport:
     negative_radius: float | None
     reference: TraverseReport
     query: TraverseReport
+    queries: int
     without_positive: int
     same_data: bool
+    unequal_rows: tuple[int, int] | None
 
 
 @dataclass(frozen=True)
@@ -160,7 +170,7 @@ def render(report: CheckReport) -> list[str]:
         lines.append(f"  {split.name}: {', '.join(radii) or 'positives from a table'}")
         for side in (split.reference, split.query):
             lines += _side_lines(side, split.units)
-        lines.append(f"    queries without a positive: {split.without_positive} of {split.query.frames}")
+        lines.append(f"    queries without a positive: {split.without_positive} of {split.queries}")
         lines.append(f"    reference and query are the same data: {'yes' if split.same_data else 'no'}")
     lines += [f"warning: {warning}" for warning in report.warnings]
     lines += [f"error: {error}" for error in report.errors]
@@ -196,6 +206,8 @@ def _side_lines(side: TraverseReport, units: str) -> list[str]:
     lines += [
         f"      spacing {spacing}; duplicate positions: {side.duplicate_positions}",
         f"      sequences: {side.sequences}, of {lengths}",
+        f"      scored: {side.scored} of {side.frames} frames; without a position: {side.without_position}; unusable: "
+        f"{side.unusable}",
     ]
     return lines
 
@@ -212,8 +224,10 @@ def _split_report(split: Split) -> SplitReport:
         negative_radius=split.negative_radius,
         reference=_traverse_report("reference", split.reference, split),
         query=_traverse_report("query", split.query, split),
+        queries=int(_takes_part(split.query, split).sum()),
         without_positive=_queries_without_positive(split),
         same_data=_same_data(split.reference, split.query),
+        unequal_rows=split.unequal_rows,
     )
 
 
@@ -229,8 +243,9 @@ def _images_report(traverse: Traverse) -> ImagesReport | None:
     """Which images are there, and what some of them are."""
     if traverse.images is None:
         return None
-    from opticornet.datasets.images.decoding import BadImageError, decode, without_warnings
+    from opticornet.datasets.images.decoding import BadImageError, without_warnings
     from opticornet.datasets.images.frames import missing_images
+    from opticornet.datasets.images.recordings import read_image
 
     missing = missing_images(traverse.images)
     gone = set(missing)
@@ -241,7 +256,7 @@ def _images_report(traverse: Traverse) -> ImagesReport | None:
     with without_warnings():
         for path in (there[number] for number in chosen):
             try:
-                height, width = decode(Path(path)).shape[:2]
+                height, width = read_image(Path(path)).shape[:2]
             except BadImageError as error:
                 bad.append((path, str(error)))
                 continue
@@ -252,20 +267,19 @@ def _images_report(traverse: Traverse) -> ImagesReport | None:
 
 def _traverse_report(role: str, traverse: Traverse, split: Split) -> TraverseReport:
     descriptors = traverse.descriptors
-    norms = _norms(descriptors)
+    norms, usable = _norms(descriptors), traverse.is_usable
+    norms = norms[usable[: len(norms)]]
     finite = np.isfinite(norms)
-    bad = np.flatnonzero(~finite | (norms == 0))
+    bad = np.flatnonzero(usable)[: len(norms)][~finite | (norms == 0)]
     sound = norms[finite] if finite.any() else np.full(1, np.nan)
     bounds = traverse.bounds
-    together = bounds[1:, 0] == bounds[:-1, 0]  # row i + 1 is in the sequence of row i
-    steps = np.linalg.norm(np.diff(traverse.positions, axis=0), axis=1)[together]
+    steps = Steps.of(traverse)
+    jumps = steps.jumps(split.positive_radius or 0)
     spacing: tuple[float, float, float] | None = None
-    jumps = 0
     if len(steps):
-        low, middle, high = np.percentile(steps, (5, 50, 95)).tolist()
+        low, middle, high = np.percentile(steps.per_frame, (5, 50, 95)).tolist()
         spacing = (low, middle, high)
-        limit = max(10 * middle, split.positive_radius or 0, split.negative_radius or 0)
-        jumps = int((steps > limit).sum())
+    known = traverse.positions[traverse.placed]
     lengths = np.diff(np.unique(bounds, axis=0), axis=1)
     return TraverseReport(
         role=role,
@@ -280,9 +294,13 @@ def _traverse_report(role: str, traverse: Traverse, split: Split) -> TraverseRep
         non_finite_rows=int((~finite).sum()),
         zero_rows=int((norms == 0).sum()),
         first_bad_row=int(bad[0]) if len(bad) else None,
-        duplicate_positions=len(traverse) - len(np.unique(traverse.positions, axis=0)),
+        duplicate_positions=len(known) - len(np.unique(known, axis=0)),
         spacing=spacing,
-        jumps=jumps,
+        jumps=len(jumps),
+        largest_jump=jumps.largest() if len(jumps) else "",
+        scored=int(traverse.is_scored.sum()),
+        without_position=len(traverse) - len(known),
+        unusable=int((~usable).sum()),
         sequences=len(lengths),
         shortest=int(lengths.min()),
         longest=int(lengths.max()),
@@ -291,15 +309,21 @@ def _traverse_report(role: str, traverse: Traverse, split: Split) -> TraverseRep
 
 def _queries_without_positive(split: Split) -> int:
     if split.positives is not None:
-        return int((split.positives.counts == 0).sum())
-    return int((_nearest(split.reference, split.query) > split.positive_radius).sum())
+        return int((split.positives.counts[split.query.is_scored] == 0).sum())
+    return int((_nearest(split, split) > split.positive_radius).sum())
 
 
-def _nearest(reference: Traverse, query: Traverse) -> np.ndarray:
-    """(N_query,) distance of each query frame to the nearest reference frame."""
+def _takes_part(traverse: Traverse, split: Split) -> np.ndarray:
+    """(N,) bool: frames that are queries or places."""
+    return traverse.is_scored & (traverse.placed if split.positives is None else True)
+
+
+def _nearest(places: Split, queries: Split) -> np.ndarray:
+    """(Q,) distance of each query to the nearest place, of another split perhaps."""
     from scipy.spatial import cKDTree
 
-    return cKDTree(reference.positions).query(query.positions)[0]
+    reference, query = (side.positions[side.placed & side.is_scored] for side in (places.reference, queries.query))
+    return cKDTree(reference).query(query)[0]
 
 
 def _same_data(reference: Traverse, query: Traverse) -> bool:
@@ -334,10 +358,26 @@ def _judge(split: SplitReport, findings: _Findings) -> None:
             )
         if side.jumps:
             findings.warnings.append(
-                f"{where}: {_count(side.jumps, 'gap')} inside sequences; windows reach over such unless a sequence "
-                "column or bounds file cuts there"
+                f"{where}: {_count(side.jumps, 'jump')} inside sequences, the largest {side.largest_jump} "
+                f"{split.units}; windows reach over them unless max_step in dataset.toml, or a sequence column, ends "
+                "sequences there"
             )
-    queries = split.query.frames
+        if side.without_position:
+            frames = f"{side.without_position} of {_count(side.frames, 'frame')}"
+            findings.warnings.append(f"{where}: {frames} without a position are neither queries nor places")
+        if side.unusable:
+            frames = f"{side.unusable} of {_count(side.frames, 'frame')}"
+            findings.warnings.append(
+                f"{where}: {frames} unusable; windows that hold one are left out unless `fill_frames` fills them"
+            )
+    if split.unequal_rows:
+        found = " and ".join(map(str, split.unequal_rows))
+        findings.warnings.append(
+            f"{split.name}: rows are taken as places, but the drives have {found} frames, so that row i of one "
+            f"need not be row i of the other; give positions, or, where it is, rows_are_places = true in "
+            f"[splits.{split.name}]"
+        )
+    queries = split.queries
     if split.without_positive == queries:
         findings.errors.append(f"{split.name}: no query has a positive; check positions, rows and radius")
     elif split.without_positive:
@@ -365,10 +405,11 @@ def _judge_overlap(train: Split, other: Split, findings: _Findings) -> None:
     """Frames of a split that lie at places it was trained on, where both come from the same files."""
     if other is train or other.positive_radius is None or train.reference.source != other.reference.source:
         return
-    seen = int((_nearest(train.reference, other.query) <= other.positive_radius).sum())
+    seen = int((_nearest(train, other) <= other.positive_radius).sum())
     if seen:
         findings.warnings.append(
-            f"{other.name}: {seen} of {len(other.query)} queries lie within the positive radius of a training frame"
+            f"{other.name}: {seen} of {_takes_part(other.query, other).sum()} queries lie within the positive radius "
+            "of a training frame"
         )
 
 

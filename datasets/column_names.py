@@ -9,9 +9,9 @@ POSITION_COLUMNS = (("x", "y", "z"), ("x", "y"), ("frame",), ("lat", "lon"))
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "name": (
         *("filename", "file", "imagename", "imgname", "imagefile", "imgfile", "imagefilename", "framename"),
-        *("imageid", "imgid", "basename", "key"),
+        *("imageid", "imgid", "basename", "key", "fname", "filenames", "imagenames", "photoname", "picturename"),
     ),
-    "image": ("img", "imagepath", "imgpath", "path", "filepath", "imagefilepath", "picture", "photo"),
+    "image": ("images", "img", "imagepath", "imgpath", "path", "filepath", "imagefilepath", "picture", "photo"),
     "x": (
         *("easting", "east", "eastings", "utmeast", "utmeasting", "utme", "utmx", "xutm", "posx", "positionx", "px"),
         *("tx", "translationx", "xm", "prsrx", "posepositionx", "poseposepositionx", "fieldposepositionx"),
@@ -36,6 +36,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         *("time", "timestamps", "times", "t", "stamp", "seconds", "secs", "sec", "epoch", "unixtime", "unix"),
         *("unixtimestamp", "unixepoch", "gpstime", "gpstimestamp", "utctime", "headerstamp", "fieldheaderstamp"),
         *("rostime", "capturetime", "imagetime", "imagetimestamp", "timesec", "timeseconds", "elapsedtime"),
+        *("datetime", "dateandtime", "epochtime", "posixtime"),
     ),
     "sequence": ("seq", "sequenceid", "sequencekey", "sequencename", "sequenceno", "seqid", "seqname", "seqno"),
     "score": ("scored", "isscored"),
@@ -54,8 +55,9 @@ NOT_NEEDED = frozenset(
         *(f"{of}{axis}" for of in ("vrsr", "bwrss", "barss") for axis in "xyz"),
     )
 )
-FRAME_COLUMNS = ("name", "x", "y", "z", "frame", "lat", "lon", "sequence", "timestamp", "image")
+FRAME_COLUMNS = ("name", "x", "y", "z", "frame", "lat", "lon", "sequence", "timestamp", "image", "score", "usable")
 
+NO_UNITS = ("utc", "gmt", "unix", "epoch", "posix", "iso", "iso8601", "iso 8601")  # "time (UTC)"
 _UNIT = re.compile(r"[\[(]([^\])]*)[\])]|_(s|sec|ms|us|ns|m|deg)$")
 _NAMES = {synonym: name for name, synonyms in SYNONYMS.items() for synonym in (name, *synonyms)}
 
@@ -72,7 +74,8 @@ def column_called(header: str) -> str:
 def unit_in(header: str) -> str:
     """The unit that a header states, ``"ns"`` of ``"#timestamp [ns]"``; empty if it states none."""
     found = _UNIT.search(header.strip().lower())
-    return (found[1] or found[2] or "").strip() if found else ""
+    unit = (found[1] or found[2] or "").strip() if found else ""
+    return "" if unit in NO_UNITS else unit
 
 
 def is_not_needed(header: str) -> bool:

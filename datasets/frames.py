@@ -92,7 +92,11 @@ class DescriptorFrames:
         return torch.from_numpy(block).to(self.device)
 
     def around(self, starts: np.ndarray, length: int) -> tuple[Tensor, Tensor]:
-        """All frames from the first window's to the last one's: (M, D), and (B,) starts among them."""
-        low = int(starts[0])
-        rows = self.rows(low, int(starts[-1]) + length)
-        return rows, torch.from_numpy(starts - low).to(rows.device)
+        """The frames of the windows: (M, D), and (B,) starts among them. Few others between them are read too."""
+        low, stop = int(starts[0]), int(starts[-1]) + length
+        if stop - low <= 2 * (len(starts) + length):
+            rows = self.rows(low, stop)
+            return rows, torch.from_numpy(starts - low).to(rows.device)
+        distinct = np.unique(starts[:, None] + np.arange(length))  # rising, so a window's frames stay neighbours
+        rows = self.windows(torch.from_numpy(distinct), 1)[:, 0]
+        return rows, torch.from_numpy(np.searchsorted(distinct, starts)).to(rows.device)

@@ -145,6 +145,8 @@ class Split:
         negative_radius: training: negatives lie beyond it (exclusive); of ``positives``, in reference rows. None where
             the split is never trained on.
         positives: instead of a radius, the correct reference rows of each query (rows of the cut); or None.
+        unequal_rows: frames of the two whole drives, where positions are their rows' numbers for want of anything else,
+            the numbers differ, and nothing says that equal rows are equal places all the same; else None.
     """
 
     name: str
@@ -153,6 +155,7 @@ class Split:
     positive_radius: float | None
     negative_radius: float | None = None
     positives: Positives | None = None
+    unequal_rows: tuple[int, int] | None = None
 
     @property
     def units(self) -> Units:

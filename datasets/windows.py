@@ -15,6 +15,10 @@ from opticornet.utils.errors import UserError
 
 WindowRule = Literal["centred", "trailing"]
 ShortSequences = Literal["refuse", "drop", "shorten"]
+RULES_IN_WORDS: dict[WindowRule, str] = {
+    "centred": "centred on the frame, shifted back inside its sequence",
+    "trailing": "ending at the frame, shifted forward inside its sequence",
+}
 
 
 def window_starts(
@@ -124,12 +128,12 @@ class Windows:
                 "lie in sequences too short for it; choose a smaller one",
             )
         rows, too_short = np.flatnonzero(kept), 0
-        longest = max(length, longest)
+        argument, longest = ("rerank_length", longest) if longest > length else ("sequence_length", length)
         if short == "drop":
             long = np.diff(traverse.bounds[rows], axis=1)[:, 0] >= longest
             _require(long, f"no sequence of {traverse.name} has {longest} frames; choose shorter windows")
             rows, too_short = rows[long], int((~long).sum())
-        windows = cls(traverse, longest, rows, rows, rule, short, too_short=too_short)._with_starts("sequence_length")
+        windows = cls(traverse, longest, rows, rows, rule, short, too_short=too_short)._with_starts(argument)
         usable = windows.usable()
         if either_way:
             usable &= windows.mirrored().usable()
@@ -186,6 +190,21 @@ class Windows:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def rule_in_words(self) -> str:
+        """``rule`` and, where short sequences are computed all the same, ``short``."""
+        return RULES_IN_WORDS[self.rule] + ("; over the ends of shorter ones" if self.short == "shorten" else "")
+
+    @property
+    def surroundings(self) -> np.ndarray:
+        """(M, 2) int64 half-open range of frames around each window that may be looked at: its own sequence up to the
+        next unusable frames, and the window."""
+        bounds, stops = self.traverse.bounds[self.rows], self.starts + self.length
+        low, high = np.minimum(bounds[:, 0], self.starts), np.maximum(bounds[:, 1], stops)
+        unusable = np.concatenate([[-1], np.flatnonzero(~self.traverse.is_usable), [len(self.traverse)]])
+        behind = np.searchsorted(unusable, self.starts)
+        return np.stack([np.maximum(low, unusable[behind - 1] + 1), np.minimum(high, unusable[behind])], axis=1)
 
     @property
     def positions(self) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import os
 import tomllib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,12 +10,15 @@ from typing import Any, TypeVar
 import numpy as np
 
 from opticornet.datasets.arrays import open_descriptors, split_key
-from opticornet.datasets.descriptor_files import local_features_path, read_identity
+from opticornet.datasets.descriptor_files import local_features_path, read_identity, read_usable
 from opticornet.datasets.folder.positives import read_positives, write_positives
+from opticornet.datasets.folder.scored import read_scored
 from opticornet.datasets.folder.tables import FrameTable, read_frames, run_bounds, write_frames
 from opticornet.datasets.geodesy import local_metres
 from opticornet.datasets.images.found import find_images, image_stem
+from opticornet.datasets.images.recordings import frame_exists
 from opticornet.datasets.images.sources import ImageFiles
+from opticornet.datasets.spacing import cut_at_jumps
 from opticornet.datasets.traverse import Dataset, Split, Traverse, Units
 from opticornet.utils.array_files import map_npy
 from opticornet.utils.errors import UserError
@@ -31,18 +34,25 @@ class TraverseEntry:
     """``[traverses.NAME]``: paths relative to the folder.
 
     At least one of ``descriptors``, ``images`` (a folder of them) and an ``image`` column in ``frames`` says what the
-    frames are. ``ignore_columns`` are columns of ``frames`` that are not wanted.
+    frames are. ``ignore_columns`` are columns of ``frames`` that are not wanted; ``score`` lists the frames that are
+    scored; a step of more than ``max_step`` units begins a new sequence.
     """
 
     descriptors: str | None = None
     frames: str | None = None
     images: str | None = None
     ignore_columns: tuple[str, ...] | None = None
+    score: str | None = None
+    max_step: float | None = None
 
 
 @dataclass(frozen=True)
 class SplitEntry:
-    """``[splits.NAME]``: traverse names, half-open row ranges, radii in the dataset's units."""
+    """``[splits.NAME]``: traverse names, half-open row ranges, radii in the dataset's units.
+
+    ``reference_score`` and ``query_score`` list frames that this split scores, among those that their traverse scores.
+    ``rows_are_places``: row i of both drives is one place, though one drive has more rows.
+    """
 
     reference: str
     query: str
@@ -51,6 +61,9 @@ class SplitEntry:
     positive_radius: float | None = None
     negative_radius: float | None = None
     positives: str | None = None
+    reference_score: str | None = None
+    query_score: str | None = None
+    rows_are_places: bool = False
 
 
 Entry = TypeVar("Entry", TraverseEntry, SplitEntry)
@@ -100,6 +113,8 @@ def read_toml(folder: Path) -> FolderEntry:
                 f"{path}: traverses.{name} has no key 'descriptors', nor 'images', nor 'frames' with an image column; "
                 "give what there is"
             )
+        if traverse.max_step is not None and not 0 < traverse.max_step < float("inf"):
+            raise UserError(f"{path}: traverses.{name}.max_step is {traverse.max_step:g}; wanted a number above 0")
     for name, split in splits.items():
         if name not in SPLIT_NAMES:
             raise UserError(f"{path}: splits.{name} is unknown; splits are {', '.join(SPLIT_NAMES)}")
@@ -185,7 +200,7 @@ def table_images(folder: Path, table: Path, bayer: str = "") -> ImageFiles:
     images = frames_of(folder, entry).images
     if images is None:
         raise UserError(f"{table}: no image column; wanted one, or a folder of images in {folder / TOML_NAME}")
-    missing = [image for image in images if not (folder / image).is_file()]
+    missing = [image for image in images if not frame_exists(folder / image)]
     if missing:
         raise UserError(
             f"{table} names {len(missing)} images that do not exist, first {missing[0]!r}: names are taken relative to "
@@ -218,6 +233,11 @@ class _Reader:
         origin = self._origin(entry.reference)
         reference = self._traverse(entry.reference, origin)
         query = self._traverse(entry.query, origin)
+        unequal_rows = None
+        if self._by_rows(entry.reference) and self._by_rows(entry.query) and len(reference) != len(query):
+            unequal_rows = None if entry.rows_are_places or entry.positives else (len(reference), len(query))
+        reference = self._scored(reference, entry.reference_score)
+        query = self._scored(query, entry.query_score)
         reference_rows = self._rows(name, "reference_rows", entry.reference_rows, reference)
         query_rows = self._rows(name, "query_rows", entry.query_rows, query)
         positives = None
@@ -235,7 +255,28 @@ class _Reader:
             positive_radius=entry.positive_radius,
             negative_radius=entry.negative_radius,
             positives=positives,
+            unequal_rows=unequal_rows,
         )
+
+    def _by_rows(self, name: str) -> bool:
+        """Whether frames are at the places that their rows' numbers say, for want of anything else."""
+        return self._open(name).frames.positions is None
+
+    def _scored(self, traverse: Traverse, score: str | None) -> Traverse:
+        """With only the frames scored that the list ``score`` names and that were before."""
+        if score is None:
+            return traverse
+        listed = read_scored(inside_folder(self._folder, score), traverse.names, len(traverse))
+        return replace(traverse, scored=listed & traverse.is_scored)
+
+    def _usable(self, described: str | None, frames: FrameTable, count: int) -> np.ndarray | None:
+        """What the frame table says, and what extraction wrote beside a ``.npy``."""
+        beside = None
+        if described is not None and Path(described).suffix == ".npy":
+            beside = read_usable(self._folder / described, count)
+        if beside is None or frames.usable is None:
+            return frames.usable if beside is None else beside
+        return beside & frames.usable
 
     def _open(self, name: str) -> _OpenTraverse:
         if name not in self._opened:
@@ -322,9 +363,10 @@ class _Reader:
             )
 
     def _origin(self, name: str) -> np.ndarray | None:
-        """Where the local metres of a split are counted from: the first frame of its reference traverse."""
+        """Where the local metres of a split are counted from: the first frame of its reference traverse that has a
+        position."""
         lat_lon = self._open(name).frames.lat_lon
-        return None if lat_lon is None else lat_lon[0]
+        return None if lat_lon is None else lat_lon[int(np.argmax(np.isfinite(lat_lon[:, 0])))]
 
     def _traverse(self, name: str, origin: np.ndarray | None) -> Traverse:
         opened = self._open(name)
@@ -335,7 +377,7 @@ class _Reader:
             bounds = run_bounds(np.array([os.path.dirname(image) for image in opened.images or ()]))
         if bounds is None:
             bounds = np.tile(np.array([0, count]), (count, 1))
-        return Traverse(
+        traverse = Traverse(
             name=name,
             descriptors=opened.descriptors,
             positions=self._positions(name, frames, count, origin),
@@ -349,7 +391,12 @@ class _Reader:
             lat_lon=frames.lat_lon,
             images_source=opened.images_source,
             undescribed=opened.undescribed,
+            scored=frames.scored,
+            usable=self._usable(described, frames, count),
         )
+        if entry.max_step is not None:
+            traverse = cut_at_jumps(traverse, entry.max_step)
+        return self._scored(traverse, entry.score)
 
     def _local_features(self, descriptors: str, count: int) -> np.ndarray | None:
         """What extracting with ``local``` wrote beside a ``.npy``; None where it did not."""
@@ -451,19 +498,23 @@ def _write_traverse(folder: Path, name: str, traverse: Traverse) -> TraverseEntr
     columns: dict[str, Any] = {}
     if traverse.names:
         columns["name"] = traverse.names
-    columns |= dict(zip(position_names, traverse.positions.T.tolist(), strict=False))
+    for column, values in zip(position_names, traverse.positions.T.tolist(), strict=False):
+        columns[column] = ["" if np.isnan(value) else value for value in values]
     columns["sequence"] = np.unique(traverse.bounds[:, 0], return_inverse=True)[1].tolist()
     if traverse.timestamps is not None:
         columns["timestamp"] = traverse.timestamps.tolist()
     if traverse.images:
         columns["image"] = [os.path.abspath(image) for image in traverse.images]
+    for column, flags in (("score", traverse.scored), ("usable", traverse.usable)):
+        if flags is not None:
+            columns[column] = flags.astype(int).tolist()
     write_frames(folder / f"{name}.csv", columns)
     return TraverseEntry(None if descriptors is None else f"{name}.npy", f"{name}.csv")
 
 
 def _given_keys(entry: TraverseEntry | SplitEntry) -> dict[str, Any]:
     """The keys that have a value."""
-    return {key: value for key, value in vars(entry).items() if value is not None}
+    return {key: value for key, value in vars(entry).items() if value is not None and value is not False}
 
 
 def _table(path: Path, key: str, value: Any) -> dict[str, Any]:
@@ -489,6 +540,8 @@ def _entry(path: Path, where: str, table: Any, entry_type: type[Entry]) -> Entry
         "positive_radius": float,
         "negative_radius": float,
         "ignore_columns": list,
+        "max_step": float,
+        "rows_are_places": bool,
     }
     values = {key: _checked_value(path, f"{where}.{key}", value, kinds.get(key, str)) for key, value in table.items()}
     try:
@@ -499,8 +552,10 @@ def _entry(path: Path, where: str, table: Any, entry_type: type[Entry]) -> Entry
 
 
 def _checked_value(path: Path, where: str, value: Any, kind: type) -> Any:
-    """``value`` as str, float, a pair of integers (tuple) or several texts (a tuple too; ``kind`` is list)."""
+    """``value`` as str, bool, float, a pair of integers (tuple) or several texts (a tuple too; ``kind`` is list)."""
     if kind is str and isinstance(value, str) and value:
+        return value
+    if kind is bool and isinstance(value, bool):
         return value
     if kind is float and type(value) in (int, float):
         return float(value)
@@ -510,6 +565,7 @@ def _checked_value(path: Path, where: str, value: Any, kind: type) -> Any:
         return tuple(value)
     wanted = {
         str: "text",
+        bool: "true or false",
         float: "a number",
         tuple: "two whole numbers [start, stop]",
         list: 'a list of texts ["a", "b"]',

@@ -20,10 +20,11 @@ class FrameTable:
 
     Attributes:
         position_columns: the set of :data:`opticornet.datasets.column_names.POSITION_COLUMNS` found, or ().
-        positions: (N, P) float64, the values of those columns (degrees for lat, lon).
+        positions: (N, P) float64, the values of those columns (degrees for lat, lon); NaN where they are empty.
         bounds: (N, 2) int64 half-open, from the ``sequence`` column.
         names, images: N strings.
         timestamps: (N,) float64 seconds.
+        scored, usable: (N,) bool, see :class:`opticornet.datasets.traverse.Traverse`.
     """
 
     position_columns: tuple[str, ...] = ()
@@ -32,6 +33,8 @@ class FrameTable:
     names: tuple[str, ...] | None = None
     timestamps: np.ndarray | None = None
     images: tuple[str, ...] | None = None
+    scored: np.ndarray | None = None
+    usable: np.ndarray | None = None
 
     @property
     def lat_lon(self) -> np.ndarray | None:
@@ -41,7 +44,10 @@ class FrameTable:
     @property
     def count(self) -> int | None:
         """How many frames the table lists; None without a table."""
-        columns = (self.positions, self.bounds, self.names, self.timestamps, self.images)
+        columns = (
+            *(self.positions, self.bounds, self.names, self.timestamps, self.images),
+            *(self.scored, self.usable),
+        )
         return next((len(column) for column in columns if column is not None), None)
 
 
@@ -54,7 +60,7 @@ def read_frames(path: Path, ignore: tuple[str, ...] = ()) -> FrameTable:
 
     Raises:
         UserError: a column that is not understood, repeated, or ignored and not there; mixed kinds of position, a
-            missing or non-finite number, a repeated name, a sequence that is left and comes back, latitude or
+            number that is not finite, a repeated name, a sequence that is left and comes back, latitude or
             longitude out of range.
     """
     columns = read_known_columns(path, ignore=ignore)
@@ -67,11 +73,13 @@ def read_frames(path: Path, ignore: tuple[str, ...] = ()) -> FrameTable:
         raise UserError(f"{path}: the name {twice!r} occurs twice; names tell frames apart")
     return FrameTable(
         position_columns=found,
-        positions=columns.positions() if found else None,
+        positions=columns.positions(empty=True) if found else None,
         bounds=_bounds_of(path, columns["sequence"], columns.lines) if "sequence" in columns else None,
         names=names,
         timestamps=columns.numbers("timestamp") if "timestamp" in columns else None,
         images=tuple(columns["image"]) if "image" in columns else None,
+        scored=columns.flags("score") if "score" in columns else None,
+        usable=columns.flags("usable") if "usable" in columns else None,
     )
 
 

@@ -1,6 +1,7 @@
 """From an image file to pixels."""
 
 import warnings
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,11 @@ class BadImageError(Exception):
     """One image that cannot be decoded; the message says why, without the name."""
 
 
-def decode(path: Path, bayer: str = "", grey: bool = False, levels: tuple[float, float] | None = None) -> np.ndarray:
-    """Decode an image file to uint8 (H, W, 3) RGB, or with ``grey`` to its luma (H, W), turned upright by its EXIF
-    orientation.
+def decode(
+    path: Path | BytesIO, bayer: str = "", grey: bool = False, levels: tuple[float, float] | None = None
+) -> np.ndarray:
+    """Decode an image file, or its bytes, to uint8 (H, W, 3) RGB, or with ``grey`` to its luma (H, W), turned upright
+    by its EXIF orientation.
 
     Grey is repeated, palettes are looked up, an alpha channel is dropped. Deep pixels (16 bits, 32 bits, floating
     point) are scaled so that ``levels`` (low, high) become 0 and 255; without them, so that 16 bits do. With ``bayer``
@@ -33,7 +36,7 @@ def decode(path: Path, bayer: str = "", grey: bool = False, levels: tuple[float,
         from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
-        if path.stat().st_size == 0:
+        if not (path.getbuffer().nbytes if isinstance(path, BytesIO) else path.stat().st_size):
             raise BadImageError("the file is empty")
         with Image.open(path) as image:
             if bayer:
@@ -55,6 +58,28 @@ def decode(path: Path, bayer: str = "", grey: bool = False, levels: tuple[float,
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         reason = " ".join(str(error).replace(str(path), "the file").split())
         raise BadImageError(reason or type(error).__name__) from error
+
+
+def from_pixels(
+    pixels: np.ndarray, bayer: str = "", grey: bool = False, levels: tuple[float, float] | None = None
+) -> np.ndarray:
+    """As :func:`decode`, of pixels that are there: (H, W) or (H, W, 3) RGB, of 8 bits or deep.
+
+    Raises:
+        BadImageError: deep pixels without ``levels`` that are no 16 bits, or a raw frame that is none.
+    """
+    if bayer:
+        pixels = _from_raw(pixels, bayer, levels)
+    if is_deep(pixels):
+        pixels = _to_8_bits(pixels, levels)
+    if pixels.ndim == 2:
+        return pixels if grey else np.repeat(pixels[..., None], 3, axis=2)
+    return to_grey(pixels) if grey else pixels
+
+
+def is_deep(pixels: np.ndarray) -> bool:
+    """Whether pixels have more than 8 bits."""
+    return pixels.dtype != np.uint8
 
 
 def is_flat(image: np.ndarray) -> bool:
@@ -82,7 +107,7 @@ def to_grey(image: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
 
 
-def deep_pixels(path: Path) -> np.ndarray | None:
+def deep_pixels(path: Path | BytesIO) -> np.ndarray | None:
     """The pixels of an image of 16 bits or more as the file has them, (H, W); None of another, or where it cannot be
     decoded."""
     with needs_extra("images"):

@@ -49,6 +49,10 @@ class FoundImages:
         kinds = [f"{count} {suffix}" for suffix, count in sorted(self.passed_over.items())]
         return ", ".join([*kinds, *(f"the folder {name}" for name in self.system_folders)])
 
+    def notes(self, where: str) -> list[str]:
+        """:meth:`note` as a line about ``where``; none if nothing was passed over."""
+        return [f"{where}: passed over {self.note()}"] if self.note() else []
+
 
 def is_system_folder(name: str) -> bool:
     """Whether a folder of this name is hidden, or was put there by a system."""

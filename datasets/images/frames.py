@@ -13,6 +13,7 @@ from torch import Tensor
 from opticornet.datasets.images.batches import Prepare
 from opticornet.datasets.images.decoding import BadImageError, without_warnings
 from opticornet.datasets.images.levels import find_levels
+from opticornet.datasets.images.recordings import frame_exists
 from opticornet.datasets.images.sources import ImageFiles, ImageSource
 from opticornet.datasets.traverse import Traverse
 from opticornet.utils.errors import UserError
@@ -171,7 +172,7 @@ def check_image_files(traverse: Traverse) -> None:
 
 def missing_images(paths: Sequence[str]) -> list[str]:
     """Those that are no files."""
-    return [path for path in paths if not Path(path).is_file()]
+    return [path for path in paths if not frame_exists(Path(path))]
 
 
 def _size(shape: tuple[int, ...]) -> str:

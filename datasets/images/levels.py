@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from opticornet.datasets.images.decoding import deep_pixels
+from opticornet.datasets.images.recordings import read_deep_pixels
 from opticornet.datasets.images.sources import ImageFiles, ImageSource
 from opticornet.utils.errors import UserError
 
@@ -72,7 +72,7 @@ def _spread(source: ImageFiles) -> list[Path]:
 
 def _sample(path: Path) -> np.ndarray | None:
     """Some pixels of a deep image, (P,); None of another one."""
-    pixels = deep_pixels(path)
+    pixels = read_deep_pixels(path)
     if pixels is None:
         return None
     return pixels.ravel()[:: -(-pixels.size // SAMPLED_PIXELS)].astype(np.float64)

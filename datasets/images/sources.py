@@ -1,15 +1,17 @@
-"""Where images come from: a folder, a list of files or a video."""
+"""Where images come from: a folder, a list of files, a video or a ROS bag."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from opticornet.datasets.images.decoding import decode
+from opticornet.datasets.bags import BAG_SUFFIXES, is_bag
+from opticornet.datasets.images.bag import bag_frames
 from opticornet.datasets.images.digest import digest_of, fingerprint
 from opticornet.datasets.images.found import VIDEO_SUFFIXES, find_images
+from opticornet.datasets.images.recordings import frame_exists, read_image, recording_of
 from opticornet.datasets.images.video import open_video
 from opticornet.datasets.labels import first_repeated
 from opticornet.utils.errors import UserError
@@ -46,16 +48,18 @@ class ImageSource(Protocol):
         ...
 
 
-def open_images(path: str | Path, fps: float | None = None, bayer: str = "") -> ImageSource:
-    """Open a folder (searched recursively), a ``.txt`` list of files, or a video, by what ``path`` is.
+def open_images(path: str | Path, fps: float | None = None, bayer: str = "", topic: str = "") -> ImageSource:
+    """Open a folder (searched recursively), a ``.txt`` list of files, a video, or a ROS bag, by what ``path`` is.
 
     Args:
         path: see above.
         fps: frames per second to take from a video; None takes all.
         bayer: the pattern of raw frames that are to be turned into colour (``bayer.PATTERNS``); empty: none are raw.
+        topic: of a bag; empty: the only one with images.
 
     Raises:
-        UserError: nothing there, nothing readable, ``fps`` without a video, or ``bayer`` with one.
+        UserError: nothing there, nothing readable, ``fps`` without a video, ``bayer`` with one, ``topic`` without a
+            bag.
     """
     path = Path(path)
     is_video = path.suffix.lower() in VIDEO_SUFFIXES
@@ -65,6 +69,10 @@ def open_images(path: str | Path, fps: float | None = None, bayer: str = "") -> 
         raise UserError(f"`fps` is for videos and {path} is none: leave it out")
     if bayer and path.is_file() and is_video:
         raise UserError(f"`bayer` is for image files of raw frames and {path} is a video: leave it out")
+    if topic and not is_bag(path):
+        raise UserError(f"`topic` is for ROS bags and {path} is none: leave it out")
+    if is_bag(path):
+        return ImageFiles(path, bag_frames(path, topic)[0], bayer)
     if path.is_dir():
         return ImageFiles(path, find_images(path), bayer)
     if is_video:
@@ -72,7 +80,8 @@ def open_images(path: str | Path, fps: float | None = None, bayer: str = "") -> 
     if path.suffix.lower() == ".txt":
         return ImageFiles(path.parent, read_list(path), bayer)
     kinds = " ".join(sorted(VIDEO_SUFFIXES))
-    raise UserError(f"{path} is neither a folder, nor a .txt list of images, nor a video ({kinds})")
+    bags = " ".join(sorted(BAG_SUFFIXES))
+    raise UserError(f"{path} is neither a folder, nor a .txt list of images, nor a video ({kinds}), nor a bag ({bags})")
 
 
 def read_list(path: Path) -> tuple[str, ...]:
@@ -88,7 +97,7 @@ def read_list(path: Path) -> tuple[str, ...]:
     names = [line.strip() for line in lines if line.strip()]
     if not names:
         raise UserError(f"no images in {path}: wanted one file name per line")
-    missing = [name for name in names if not (path.parent / name).is_file()]
+    missing = [name for name in names if not frame_exists(path.parent / name)]
     if missing:
         raise UserError(
             f"{path} names {len(missing)} file(s) that do not exist, first {missing[0]!r}: "
@@ -101,21 +110,33 @@ def read_list(path: Path) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """Image files below ``root``, decoded with ``bayer`` and ``levels`` (``decoding.decode``)."""
+    """Image files below ``root``, or frames of recordings, decoded with ``bayer`` and ``levels``: ``recordings.py``."""
 
     root: Path
     names: tuple[str, ...]
     bayer: str = ""
     levels: tuple[float, float] | None = None
-    max_workers: int = field(init=False, default=64)
+
+    @cached_property
+    def max_workers(self) -> int:
+        """One where there is a recording, which is read from its beginning to its end."""
+        return 1 if any(self._recordings) else 64
 
     @cached_property
     def digest(self) -> str:
         """Of names, sizes and a few bytes of each file (:func:`fingerprint`); asked for first, it reads them all."""
-        return digest_of(f"{name}\t{fingerprint(self.root / name)}" for name in self.names)
+        places = zip(self.names, self._recordings, strict=True)
+        return digest_of(f"{name}\t{recording or fingerprint(self.root / name)}" for name, recording in places)
+
+    @cached_property
+    def _recordings(self) -> tuple[str, ...]:
+        """(N,) fingerprint of the recording that each image is in; empty where it is a file of its own."""
+        found = [recording_of(self.root / name) for name in self.names]
+        prints = {path: fingerprint(path) or path.name for path in set(found) if path is not None}
+        return tuple("" if path is None else prints[path] for path in found)
 
     def digest_of_first(self, count: int) -> str:
         return ImageFiles(self.root, self.names[:count]).digest
 
     def read(self, index: int, grey: bool = False) -> np.ndarray:
-        return decode(self.root / self.names[index], self.bayer, grey, self.levels)
+        return read_image(self.root / self.names[index], self.bayer, grey, self.levels)

@@ -6,14 +6,17 @@ from pathlib import Path
 
 import numpy as np
 
+from opticornet.datasets.bags import is_bag
 from opticornet.datasets.geodesy import local_metres
 from opticornet.datasets.images.found import FoundImages
 from opticornet.datasets.prepare.holes import Sequences, inside, sequences_of
 from opticornet.datasets.prepare.image_folder import absolute, folders_of, listed_rows
 from opticornet.datasets.prepare.image_times import Clock
-from opticornet.datasets.prepare.places import Places, exif_places, read_places
+from opticornet.datasets.prepare.places import Places, exif_places, read_places, track_places
 from opticornet.datasets.prepare.prepared import PreparedTraverse
+from opticornet.datasets.prepare.recorded import Recording, bag_track
 from opticornet.datasets.prepare.times import SECONDS
+from opticornet.utils.errors import UserError
 from opticornet.utils.options import Choice, option
 
 
@@ -36,6 +39,11 @@ class DriveOptions(Choice):
         "",
         "of the images' times (file names, times.txt); default: what they show",
         choices=tuple(SECONDS),
+    )
+    fps: float = option("--fps", 0.0, "frames per second to take of drives that are videos; 0: all")
+    topic: str = option("--topic", "", "images of drives that are ROS bags; default: the only topic with images")
+    position_topic: str = option(
+        "--positionTopic", "", "NavSatFix, Odometry or PoseStamped of a ROS bag; default: the only NavSatFix"
     )
     reach: float = option("--reach", 1.0, "seconds to the nearest pose beyond which an image is left out")
     frozen_fix: int = option(
@@ -71,18 +79,24 @@ class Drive:
     timed: bool
 
 
-def read_drive(folder: Path, found: FoundImages, file: Path | None, options: DriveOptions) -> Drive:
+def read_drive(
+    folder: Path, found: FoundImages, file: Path | None, options: DriveOptions, recording: Recording | None = None
+) -> Drive:
     """Frames are the images with a position, in natural order; without a file the position is the image's number.
 
     Args:
-        folder: of the images.
-        found: in it.
+        folder: of the images, named after the drive.
+        found: in it, or the frames of the recording.
         file: with the positions, or None.
+        recording: that the frames are in; None: they are files in the folder.
     """
-    name, images = folder.name, found.images
-    if options.frame_list:
-        images = tuple(images[row] for row in listed_rows(options.frame_list, name, images))
-    places = _places(folder, images, file, options)
+    name, images, clock = folder.name, found.images, options.clock
+    rows = listed_rows(options.frame_list, name, images) if options.frame_list else np.arange(len(images))
+    images = tuple(images[row] for row in rows)
+    if recording is not None:
+        folder = recording.path
+        clock = replace(clock, taken=replace(recording.taken, seconds=recording.taken.seconds[rows]))
+    places = _places(folder, images, file, options, clock, recording)
     labels = _labels(images, places)
     filled = _filled(places, labels) if options.fill_positions else places
     kept = np.flatnonzero(filled.known)
@@ -96,22 +110,57 @@ def read_drive(folder: Path, found: FoundImages, file: Path | None, options: Dri
         positions=positions,
         sequences=sequences.numbers,
         timestamps=None if filled.seconds is None else filled.seconds[kept],
+        flags={column: values[kept] for column, values in filled.flags.items()},
         placed=f"{places.how}; {np.sum(places.known)} of {len(images)} images have one",
     )
-    notes = [f"passed over {found.note()}"] if found.note() else []
+    notes = []
+    if file is not None and recording is not None and recording.track is not None:
+        notes.append(f"positions are those of {file.name}, not those in {recording.path.name}")
     notes += [*_left_out(places, filled), *_ends(sequences, options)]
-    return Drive(traverse, tuple(f"{name}: {note}" for note in notes), places.ignored, places.timed)
+    return Drive(traverse, (*found.notes(name), *(f"{name}: {note}" for note in notes)), places.ignored, places.timed)
 
 
-def _places(folder: Path, images: tuple[str, ...], file: Path | None, options: DriveOptions) -> Places:
-    if file is not None:
-        return read_places(
-            file, images, folder, options.reach, options.frozen_fix, options.ignore_columns, options.clock
-        )
-    if (places := exif_places(images, folder, options.frozen_fix, options.clock)) is not None:
+def _places(
+    folder: Path,
+    images: tuple[str, ...],
+    file: Path | None,
+    options: DriveOptions,
+    clock: Clock,
+    recording: Recording | None,
+) -> Places:
+    """Where the images were taken; those of a recording also when."""
+    places = _recorded_places(folder, images, file, options, clock, recording)
+    if clock.taken is None or places.seconds is not None:
+        return places
+    return replace(places, seconds=clock.taken.seconds + (clock.offset_s or 0.0), timed=True)
+
+
+def _recorded_places(
+    folder: Path,
+    images: tuple[str, ...],
+    file: Path | None,
+    options: DriveOptions,
+    clock: Clock,
+    recording: Recording | None,
+) -> Places:
+    track = None if recording is None else recording.track
+    if file is not None and is_bag(file):
+        track = bag_track(file, options.position_topic)
+        if track is None:
+            raise UserError(
+                f"{file}: no topic with positions (NavSatFix); give `position_topic`, or leave the file out"
+            )
+    elif file is not None:
+        return read_places(file, images, folder, options.reach, options.frozen_fix, options.ignore_columns, clock)
+    if track is not None:
+        return track_places(track, images, folder, options.reach, options.frozen_fix, clock)
+    if recording is None and (places := exif_places(images, folder, options.frozen_fix, clock)) is not None:
         return places
     numbers = {"frame": np.arange(len(images))}
-    how = "the number of the image in natural order, as no file of positions is beside or in the folder"
+    how = (
+        "the number of the image in natural order, there is no file of positions: image i of one drive is taken for "
+        "the place of image i of the other"
+    )
     return Places(numbers, np.ones(len(images), bool), how)
 
 
@@ -135,6 +184,10 @@ def _filled(places: Places, labels: np.ndarray) -> Places:
         return np.where(missing, np.interp(along, along[known], values[known]), values)
 
     positions = {column: interpolated(values) for column, values in places.positions.items()}
+    if "lon" in positions:  # a drive may cross the 180th meridian
+        east = np.where(known, places.positions["lon"], 0.0)
+        east[known] = np.unwrap(east[known], period=360)
+        positions["lon"] = np.where(missing, (interpolated(east) + 180) % 360 - 180, places.positions["lon"])
     times = seconds if seconds is None or along is seconds else interpolated(seconds)
     return replace(places, positions=positions, known=known | missing, seconds=times)
 
@@ -157,7 +210,7 @@ def _left_out(places: Places, filled: Places) -> list[str]:
 
 def _ends(sequences: Sequences, options: DriveOptions) -> list[str]:
     found = (
-        (sequences.holes, f"missing frames, more than `max_hole` {options.max_hole} in a row"),
-        (sequences.jumps, f"jumps, of more than `max_step` {options.max_step:g} usual steps"),
+        (sequences.holes, "hole", f"of more than `max_hole` {options.max_hole} frames"),
+        (sequences.jumps, "jump", f"of more than `max_step` {options.max_step:g} usual steps"),
     )
-    return [f"sequences end at {count} {what}" for count, what in found if count]
+    return [f"{count} {what}{'s' * (count > 1)} {size} where sequences end" for count, what, size in found if count]

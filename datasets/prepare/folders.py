@@ -1,6 +1,6 @@
 """Your own drives: a folder of images each, and beside it, if there are any, its positions::
 
-<root>/<traverse>/*.jpg
+<root>/<traverse>/*.jpg                   or a video <traverse>.mp4, or a ROS bag <traverse>.bag
 <root>/<traverse>.csv                     columns lat, lon or x, y[, z] or frame; name or timestamp; sequence
 <root>/<traverse>.{gpx,nmea,tum,kitti,txt}  or a track: opticornet.datasets.prepare.tracks
 <root>/<traverse>/gps.csv                 or one of these in the folder
@@ -8,17 +8,20 @@
 Folders in a traverse's folder are sequences of their own.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from opticornet.datasets.bags import is_bag
 from opticornet.datasets.geodesy import local_metres
+from opticornet.datasets.images.found import FoundImages, scan_images
 from opticornet.datasets.prepare.drives import Drive, DriveOptions, read_drive
 from opticornet.datasets.prepare.image_folder import images_in, subfolders
 from opticornet.datasets.prepare.partition import partition
 from opticornet.datasets.prepare.position_files import PositionFiles
 from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, Source
+from opticornet.datasets.prepare.recorded import Recording, read_recording, recordings_in
 from opticornet.datasets.traverse import Units
 from opticornet.utils.errors import UserError
 from opticornet.utils.options import option
@@ -60,18 +63,22 @@ class Folders(DriveOptions, Source):
             UserError: missing folders, positions of which rows match no image, traverses with different kinds of
                 position, or without positions and with different numbers of images.
         """
-        names = _traverse_names(root, self.reference, self.query)
-        files = PositionFiles(root, self.ignore_files)
-        found = [images_in(root / name) for name in names]
-        tables = [files.of(name, inside.others) for name, inside in zip(names, found, strict=True)]
-        files.check_rest(names)
+        recordings = recordings_in(root)
+        names = _traverse_names(root, self.reference, self.query, tuple(recordings))
+        found = [_frames(root, name, recordings.get(name), self) for name in names]
+        others = [recordings[name] for name, (_, recording) in zip(names, found, strict=True) if recording]
+        files = PositionFiles(root, self.ignore_files, (*others, *self._lists(names)))
+        tables = [files.of(name, inside.others) for name, (inside, _) in zip(names, found, strict=True)]
+        files.check_rest((*names, *recordings))
         drives = [
-            read_drive(root / name, inside, table, self)
-            for name, inside, table in zip(names, found, tables, strict=True)
+            read_drive(root / name, inside, table, self, recording)
+            for name, (inside, recording), table in zip(names, found, tables, strict=True)
         ]
+        self._check_used(drives, [recording.path for _, recording in found if recording is not None], tables)
         self._check_ignored(drives)
         first, second = (drive.traverse for drive in drives)
-        if tables == [None, None] and len(first) != len(second):
+        numbered = tables == [None, None] and all("frame" in drive.traverse.positions for drive in drives)
+        if numbered and len(first) != len(second):
             raise UserError(
                 f"{root}: {first.name} has {len(first)} images, {second.name} {len(second)}, and neither has "
                 f"positions: image i of both would be taken as the same place; add {first.name}.csv and "
@@ -102,6 +109,19 @@ class Folders(DriveOptions, Source):
             notes=tuple(note for drive in drives for note in drive.notes),
         )
 
+    def _check_used(self, drives: list[Drive], recordings: list[Path], tables: list[Path | None]) -> None:
+        """Whether options of recordings have one to work on."""
+        bags = [path for path in (*recordings, *tables) if path is not None and is_bag(path)]
+        if self.fps and not set(recordings) - set(bags):
+            raise UserError("`fps` changes nothing: no drive is a video; leave it out")
+        if self.topic and not set(recordings) & set(bags):
+            raise UserError("`topic` changes nothing: no drive is a ROS bag; leave it out")
+        if self.position_topic and not bags:
+            raise UserError("`position_topic` changes nothing: there is no ROS bag; leave it out")
+
+    def _lists(self, names: tuple[str, ...]) -> tuple[Path, ...]:
+        return tuple(Path(self.frame_list.replace("{traverse}", name)) for name in names) if self.frame_list else ()
+
     def _check_ignored(self, drives: list[Drive]) -> None:
         there = {column.casefold() for drive in drives for column in drive.ignored}
         if absent := [name for name in self.ignore_columns if name.strip().casefold() not in there]:
@@ -117,8 +137,27 @@ class Folders(DriveOptions, Source):
                 )
 
 
-def _traverse_names(root: Path, reference: str, query: str) -> tuple[str, str]:
-    found = subfolders(root)
+def _frames(root: Path, name: str, path: Path | None, options: DriveOptions) -> tuple[FoundImages, Recording | None]:
+    """The frames of a drive: images in its folder, or those of the recording ``path``.
+
+    A bag beside a folder of images holds its positions.
+
+    Raises:
+        UserError: there are none, or both a folder and a video hold some.
+    """
+    folder = root / name
+    inside = scan_images(folder) if folder.is_dir() and folder != path else None
+    if path is None or (inside is not None and inside.images):
+        if path is not None and not is_bag(path):
+            raise UserError(f"{root}: the folder {name} and {path.name} both hold frames of {name}; rename one of them")
+        return images_in(folder), None
+    recording = read_recording(path, options.fps or None, options.topic, options.position_topic)
+    others = () if inside is None else inside.others
+    return replace(recording.frames, others=others), recording
+
+
+def _traverse_names(root: Path, reference: str, query: str, recordings: tuple[str, ...]) -> tuple[str, str]:
+    found = sorted({*subfolders(root), *recordings})
 
     def called(*names: str) -> str:
         return next((name for name in found if name.lower() in names), "")

@@ -17,29 +17,49 @@ _TIME = re.compile(r"\d+(\.\d+)?", re.ASCII)
 
 
 @dataclass(frozen=True)
+class Taken:
+    """When the N frames of a recording were taken.
+
+    Attributes:
+        seconds: (N,) float64, since 1970 if ``dated``, else since the recording began.
+        source: in words.
+        dated: whether the recording says when it began.
+    """
+
+    seconds: np.ndarray
+    source: str
+    dated: bool
+
+
+@dataclass(frozen=True)
 class Clock:
-    """What the user says of the images' times.
+    """What is known of the images' times, but for the images.
 
     Attributes:
         unit: of file names and files of times ("s", "ms", "us", "ns"); empty: they show it.
         offset_s: added to the images' times, to give those of the positions; None: nothing was said.
+        taken: of the frames of a recording; None: they are image files.
     """
 
     unit: str = ""
     offset_s: float | None = None
+    taken: Taken | None = None
 
 
 NOTHING_SAID = Clock()
 
 
-def image_times(images: tuple[str, ...], folder: Path, clock: Clock = NOTHING_SAID) -> tuple[np.ndarray, str]:
+def image_times(
+    images: tuple[str, ...], folder: Path, clock: Clock = NOTHING_SAID, recorded_s: np.ndarray | None = None
+) -> tuple[np.ndarray, str]:
     """Times of images, on the clock of the positions.
 
     A file of times (:data:`TIMES_FILES`) in the folder of the images, or above it within ``folder``, goes first; then
-    file names that are numbers and do not merely count; then EXIF.
+    file names that are numbers; then EXIF. Names that merely count are times only if the positions have the same.
 
     Args:
         images: names, relative to ``folder``.
+        recorded_s: (M,) the times of the positions.
 
     Returns:
         (N,) float64 seconds, and in words where they are from.
@@ -48,10 +68,20 @@ def image_times(images: tuple[str, ...], folder: Path, clock: Clock = NOTHING_SA
         UserError: none of these holds a time for every image; EXIF has no time zone, and no offset is given.
     """
     offset = clock.offset_s or 0.0
+    if clock.taken is not None:
+        if not clock.taken.dated and clock.offset_s is None:
+            raise UserError(
+                f"{folder}: does not say when it began, so its frames cannot be joined to positions by time; give "
+                "`clock_offset`, the time of its first frame in seconds by the clock of the positions"
+            )
+        return clock.taken.seconds + offset, clock.taken.source
     if (listed := _from_files(images, folder, clock.unit)) is not None:
         return listed[0] + offset, listed[1]
-    if _named_by_time(images, clock.unit):
-        return image_seconds(images, folder, clock.unit) + offset, "the names of the images"
+    stems = [stem(image) for image in images]
+    if all(_TIME.fullmatch(text) for text in stems):
+        unit = clock.unit or ("s" if _are_recorded(stems, recorded_s) else "")
+        if unit or not _count(stems):
+            return image_seconds(images, folder, unit) + offset, "the names of the images"
     exif = read_exif(tuple(str(folder / image) for image in images))
     if exif is None or np.isnan(exif.seconds).any():
         raise UserError(_no_times(images, folder, None if exif is None else exif.seconds))
@@ -75,12 +105,6 @@ def image_seconds(names: tuple[str, ...], where: Path, unit: str = "") -> np.nda
     return seconds_of(stems, f"{where}, file names", unit)
 
 
-def _named_by_time(images: tuple[str, ...], unit: str) -> bool:
-    """Whether all names are numbers; those that count are times only if a unit is given."""
-    stems = [stem(image) for image in images]
-    return all(_TIME.fullmatch(text) for text in stems) and (bool(unit) or not _count(stems))
-
-
 def _count(stems: list[str]) -> bool:
     """Whether numbers are those of a series: whole, and one after the other, or filled up with zeros."""
     if not all(text.isdecimal() for text in stems):
@@ -88,6 +112,16 @@ def _count(stems: list[str]) -> bool:
     numbers = [int(text) for text in stems]
     padded = any(len(text) > 1 and text[0] == "0" for text in stems)
     return padded or (numbers == list(range(numbers[0], numbers[0] + len(numbers))) and numbers[-1] < SINCE_1970_S[0])
+
+
+def _are_recorded(stems: list[str], recorded_s: np.ndarray | None) -> bool:
+    """Whether most names are times of positions, in seconds, and most of those between the first and last name."""
+    if recorded_s is None:
+        return False
+    named = np.array(stems, np.float64)
+    between = recorded_s[(recorded_s >= named.min()) & (recorded_s <= named.max())]
+    shared = len(np.intersect1d(named, between))
+    return shared > 0.5 * len(named) and shared > 0.5 * len(between)
 
 
 def _no_times(images: tuple[str, ...], folder: Path, exif: np.ndarray | None) -> str:

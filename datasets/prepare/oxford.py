@@ -2,6 +2,7 @@
 
 <root>/<traverse>/stereo/left/<microseconds>.png
 <root>/<traverse>/gps/ins.csv
+<root>/<traverse>/gps/gps.csv, or <root>/<traverse>/gps.csv       (drives without INS)
 <root>/<traverse>/rtk.csv, or <root>/rtk/<traverse>/rtk.csv       (the RTK ground truth, a download of its own)
 """
 
@@ -10,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from opticornet.datasets.columns import read_columns
+from opticornet.datasets.columns import Columns, read_columns
 from opticornet.datasets.prepare.image_folder import absolute, images_of, listed_rows
 from opticornet.datasets.prepare.image_times import image_seconds
 from opticornet.datasets.prepare.oxford_splits import INTERVALS
 from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse, Source
+from opticornet.datasets.prepare.times import seconds_of
 from opticornet.datasets.prepare.trajectory import Trajectory
 from opticornet.datasets.seqnet.layout import OXFORD_QUERY, OXFORD_REFERENCE
 from opticornet.utils.errors import UserError
@@ -22,6 +24,7 @@ from opticornet.utils.options import option
 
 REACH_S = 0.5
 TRAIN_POSITIVE_M, TRAIN_NEGATIVE_M = 5.0, 20.0
+FIX_SATELLITES = 4
 CORRECT_M = {"v1.0": 10.0, "pnv": 25.0, "all": 25.0}
 
 
@@ -32,7 +35,12 @@ class Oxford(Source):
     reference: str = option("--reference", OXFORD_REFERENCE, "reference traverse, a folder")
     query: str = option("--query", OXFORD_QUERY, "query traverse, a folder")
     camera: str = option("--camera", "stereo/left", "folder of the images in a traverse")
-    poses: str = option("--poses", "ins", "source of positions", choices=("ins", "rtk"))
+    poses: str = option(
+        "--poses",
+        "auto",
+        "source of positions; auto: ins, or gps for a drive without ins.csv",
+        choices=("auto", "ins", "rtk", "gps"),
+    )
     spacing: float = option("--spacing", 2.0, "metres between frames; 0: every image")
     frame_list: str = option(
         "--frameList", "", "take the frames named in this file, one per line; {traverse} stands for the traverse"
@@ -46,7 +54,7 @@ class Oxford(Source):
         """Two traverses in UTM metres (x east, y north), frames ``spacing`` metres apart.
 
         Args:
-            poses: "ins" or "rtk".
+            poses: "ins", "rtk", "gps", or "auto": ins, or gps for a drive without ins.csv.
             spacing: metres along the path; 0 takes every image. Not used with ``frame_list``.
             frame_list: the frames to take, such as seqNet's ``oxford_{traverse}_imagenames_subsampled-2m.txt``.
             splits: "v1.0" or "pnv": seqNet's, of its two traverses, by image times, val and test the same. "all": one
@@ -114,7 +122,7 @@ def _traverse(
     if frame_list:
         images = tuple(images[row] for row in listed_rows(frame_list, name, images))
     seconds = image_seconds(images, folder, "us")
-    positions, known = _poses(root, name, poses).at(seconds, REACH_S)
+    positions, known = _poses(root, name, poses, notes).at(seconds, REACH_S)
     if not known.all():
         notes.append(f"{name}: {np.sum(~known)} of {len(known)} images left out, no pose within {REACH_S:g} s")
     kept = np.flatnonzero(known)
@@ -137,13 +145,40 @@ def _microseconds(traverse: PreparedTraverse) -> np.ndarray:
     return np.round(traverse.timestamps * 1e6).astype(np.int64)
 
 
-def _poses(root: Path, name: str, kind: str) -> Trajectory:
-    """Of the INS, or of the RTK ground truth: UTM easting and northing."""
-    places = {"ins": [Path(name, "gps", "ins.csv")], "rtk": [Path(name, "rtk.csv"), Path("rtk", name, "rtk.csv")]}[kind]
-    path = root / next((place for place in places if (root / place).is_file()), places[0])
-    table = read_columns(path, ("timestamp", "northing", "easting"))
-    positions = np.stack([table.numbers("easting"), table.numbers("northing")], axis=1)
-    return Trajectory.of(path, table.numbers("timestamp") * 1e-6, positions)
+def _poses(root: Path, name: str, kind: str, notes: list[str]) -> Trajectory:
+    """Of the INS, the GPS or the RTK ground truth: UTM easting and northing."""
+    files = {
+        "ins": [Path(name, "gps", "ins.csv")],
+        "gps": [Path(name, "gps", "gps.csv"), Path(name, "gps.csv")],
+        "rtk": [Path(name, "rtk.csv"), Path("rtk", name, "rtk.csv")],
+    }
+
+    def there(kind: str) -> Path | None:
+        return next((root / place for place in files[kind] if (root / place).is_file()), None)
+
+    if kind == "auto":
+        kind = "gps" if there("gps") and not there("ins") else "ins"
+        if kind == "gps":
+            notes.append(f"{name}: no ins.csv, so its positions are those of gps.csv, metres less exact")
+    table = read_columns(there(kind) or root / files[kind][0], ("timestamp", "northing", "easting"))
+    positions = np.stack([table.numbers(column, empty=kind == "gps") for column in ("easting", "northing")], axis=1)
+    seconds = seconds_of(table["timestamp"], str(table.path), "us")
+    if kind != "gps":
+        return Trajectory.of(table.path, seconds, positions)
+    fixed = _is_fix(table, positions)
+    if not fixed.any():
+        raise UserError(f"{table.path}: none of its {len(fixed)} rows is a fix; take another drive, or other `poses`")
+    if not fixed.all():
+        notes.append(f"{name}: {np.sum(~fixed)} of {len(fixed)} rows of {table.path.name} are no fix and left out")
+    return Trajectory.of(table.path, seconds[fixed], positions[fixed])
+
+
+def _is_fix(table: Columns, positions: np.ndarray) -> np.ndarray:
+    """(N,) bool: rows of gps.csv with enough satellites, and a position that is not left at zero."""
+    fixed = np.isfinite(positions).all(axis=1) & (positions != 0).all(axis=1)
+    if "num_satellites" in table:
+        fixed &= table.numbers("num_satellites", empty=True) >= FIX_SATELLITES
+    return fixed
 
 
 def _rows_in_intervals(splits: str, part: str, name: str, times_us: np.ndarray) -> np.ndarray:

@@ -1,15 +1,15 @@
 """Where each image of a folder was taken, from a table or a track beside it, or from its EXIF."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
+from opticornet.datasets.column_names import FRAME_COLUMNS
 from opticornet.datasets.columns import Columns, is_empty, read_known_columns
-from opticornet.datasets.labels import first_repeated
 from opticornet.datasets.prepare.exif import read_exif
 from opticornet.datasets.prepare.fixes import Fixes, fixes_of
-from opticornet.datasets.prepare.image_folder import rows_by_stem, stem
+from opticornet.datasets.prepare.image_rows import check_count, image_rows
 from opticornet.datasets.prepare.image_times import Clock, image_times
 from opticornet.datasets.prepare.times import FASTEST_POSES_S, seconds_of
 from opticornet.datasets.prepare.tracks import read_track
@@ -17,6 +17,9 @@ from opticornet.datasets.prepare.tracks.recorders import read_recorder
 from opticornet.datasets.prepare.tracks.track import Track
 from opticornet.datasets.prepare.trajectory import Trajectory
 from opticornet.utils.errors import UserError
+
+FLAGS = ("score", "usable")
+KNOWN_COLUMNS = tuple(dict.fromkeys((*FRAME_COLUMNS, *FLAGS)))
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Places:
         how: from which file, and how its rows were matched to the images, in words.
         reasons: why positions are not known, in words.
         sequences: (N,) labels, any where not known; or None.
+        flags: "score" and "usable" of the frame table, where the file has them, to (N,) bool.
         seconds: (N,) float64, NaN where not known; or None.
         ignored: columns of the table that were left out because they were named.
         timed: whether the images' own times were asked for.
@@ -40,6 +44,7 @@ class Places:
     how: str
     reasons: tuple[str, ...] = ()
     sequences: np.ndarray | None = None
+    flags: dict[str, np.ndarray] = field(default_factory=dict)
     seconds: np.ndarray | None = None
     ignored: tuple[str, ...] = ()
     timed: bool = False
@@ -126,9 +131,28 @@ def read_places(
     in_table = path.suffix.lower() == ".csv"
     track = read_recorder(path) if in_table else read_track(path)
     if track is None:
-        table = read_known_columns(path, ignore=ignore)
+        table = read_known_columns(path, KNOWN_COLUMNS, ignore)
         return _of_table(table, images, folder, reach_s, frozen_fix, clock)
-    return _of_track(track, images, folder, reach_s, frozen_fix, clock)
+    return track_places(track, images, folder, reach_s, frozen_fix, clock)
+
+
+def track_places(
+    track: Track, images: tuple[str, ...], folder: Path, reach_s: float, frozen_fix: int, clock: Clock
+) -> Places:
+    """By time, or by order where the track has no times."""
+    if track.seconds is None:
+        check_count(track.path, len(track.positions), images, folder)
+        recorded = _Recorded.of(track.path, track.columns, track.positions, frozen_fix)
+        return recorded.by_row(np.arange(len(images)), "row i for image i")
+    times, source = image_times(images, folder, clock, track.seconds)
+    track = track.on_day_of(times).sorted()
+    recorded = _Recorded.of(track.path, track.columns, track.positions, frozen_fix)
+    places = recorded.by_time(track.seconds, times, source, reach_s)
+    if not track.no_fix:
+        return places
+    return replace(
+        places, reasons=(*places.reasons, f"{track.path.name} has {track.no_fix} rows that it says are no fix")
+    )
 
 
 def exif_places(images: tuple[str, ...], folder: Path, frozen_fix: int, clock: Clock) -> Places | None:
@@ -146,25 +170,6 @@ def exif_places(images: tuple[str, ...], folder: Path, frozen_fix: int, clock: C
     return replace(places, seconds=exif.seconds + (clock.offset_s or 0.0), timed=True)
 
 
-def _of_track(
-    track: Track, images: tuple[str, ...], folder: Path, reach_s: float, frozen_fix: int, clock: Clock
-) -> Places:
-    """By time, or by order where the track has no times."""
-    if track.seconds is None:
-        _check_count(track.path, len(track.positions), images, folder)
-        recorded = _Recorded.of(track.path, track.columns, track.positions, frozen_fix)
-        return recorded.by_row(np.arange(len(images)), "row i for image i")
-    times, source = image_times(images, folder, clock)
-    track = track.on_day_of(times).sorted()
-    recorded = _Recorded.of(track.path, track.columns, track.positions, frozen_fix)
-    places = recorded.by_time(track.seconds, times, source, reach_s)
-    if not track.no_fix:
-        return places
-    return replace(
-        places, reasons=(*places.reasons, f"{track.path.name} has {track.no_fix} rows that it says are no fix")
-    )
-
-
 def _of_table(
     table: Columns, images: tuple[str, ...], folder: Path, reach_s: float, frozen_fix: int, clock: Clock
 ) -> Places:
@@ -180,8 +185,9 @@ def _of_table(
         seconds = _seconds(table, empty=by_time)
     if seconds is not None and by_time:
         track = Track.of(table.path, columns, positions, seconds, np.isfinite(seconds))
-        return replace(_of_track(track, images, folder, reach_s, frozen_fix, clock), ignored=table.ignored)
-    rows, how = _image_rows(table, images, folder)
+        places = track_places(track, images, folder, reach_s, frozen_fix, clock)
+        return replace(places, sequences=_sequences_at(table, seconds, places.seconds), ignored=table.ignored)
+    rows, how = image_rows(table, images, folder)
     row_of = np.full(len(images), -1)
     row_of[rows] = np.arange(len(rows))
     in_order = np.argsort(rows)
@@ -191,9 +197,25 @@ def _of_table(
     return replace(
         ordered.by_row(rank_of, how),
         sequences=np.array(table["sequence"])[row_of] if "sequence" in table else None,
+        flags={name: (row_of >= 0) & table.flags(name)[row_of] for name in FLAGS if name in table},
         seconds=None if seconds is None else np.where(row_of >= 0, seconds[row_of], np.nan),
         ignored=table.ignored,
     )
+
+
+def _sequences_at(table: Columns, seconds: np.ndarray, times: np.ndarray | None) -> np.ndarray | None:
+    """(N,) label of the row nearest to each image's time, of rows with times (M,); None without such a column."""
+    if found := [table.headers[name] for name in FLAGS if name in table]:
+        raise UserError(
+            f"{table.path}: {', '.join(found)} of rows that are found by time; wanted a column name that "
+            "says which image, or name it in `ignore_columns`"
+        )
+    if times is None or "sequence" not in table:
+        return None
+    rows = np.flatnonzero(np.isfinite(seconds))
+    rows = rows[np.argsort(seconds[rows], kind="stable")]
+    between = (seconds[rows][1:] + seconds[rows][:-1]) / 2
+    return np.array(table["sequence"])[rows[np.searchsorted(between, times)]]
 
 
 def _seconds(table: Columns, empty: bool) -> np.ndarray:
@@ -219,52 +241,3 @@ def _wrapped(degrees: np.ndarray) -> np.ndarray:
 
 def _rows_in_words(fixes: Fixes) -> list[str]:
     return [f"{count} row{'s' if count > 1 else ''} {reason}" for count, reason in fixes.reasons()]
-
-
-def _image_rows(table: Columns, images: tuple[str, ...], folder: Path) -> tuple[np.ndarray, str]:
-    """Which image each row of a table belongs to, by name or by order, and which of the two in words."""
-    named = [column for column in ("name", "image") if column in table]
-    if not named:
-        _check_count(table.path, len(table), images, folder)
-        return np.arange(len(images)), "row i for image i"
-    found = {column: _rows_of(table.path, table[column], images, folder.name) for column in named}
-    column = max(named, key=lambda name: int(np.sum(found[name] >= 0)))  # the other may be a title
-    rows, labels = found[column], table[column]
-    if (missing := np.flatnonzero(rows < 0)).size:
-        raise UserError(
-            f"{table.path}: {len(missing)} of {len(labels)} rows match no image of {folder}, first "
-            f"{labels[missing[0]]!r}"
-        )
-    for other in named:
-        if (clash := np.flatnonzero((found[other] >= 0) & (found[other] != rows))).size:
-            raise UserError(
-                f"{table.path}: line {table.lines[clash[0]]}: {table.headers[column]} {labels[clash[0]]!r} and "
-                f"{table.headers[other]} {table[other][clash[0]]!r} are different images; keep one of the columns"
-            )
-    if (twice := first_repeated(images[row] for row in rows)) is not None:
-        raise UserError(f"{table.path}: {table.headers[column]} {twice!r} occurs twice; wanted one row per image")
-    return rows, f"by {table.headers[column]}"
-
-
-def _rows_of(path: Path, labels: list[str], images: tuple[str, ...], folder: str) -> np.ndarray:
-    """(N,) row of the image that each label names, -1 for none.
-
-    All labels name images in one way: by the path below the folder, by one through it, or by the file name with or
-    without suffix.
-    """
-    labels = [label.replace("\\", "/") for label in labels]
-    rows = {image: row for row, image in enumerate(images)}
-    ways = (labels, [f"/{label}".rpartition(f"/{folder}/")[2] for label in labels])
-    way = next((way for way in ways if any(label in rows for label in way)), None)
-    if way is None:
-        rows = rows_by_stem(path, images)
-        way = labels if any(label in rows for label in labels) else [stem(label) for label in labels]
-    return np.array([rows.get(label, -1) for label in way])
-
-
-def _check_count(path: Path, count: int, images: tuple[str, ...], folder: Path) -> None:
-    if count != len(images):
-        raise UserError(
-            f"{path}: {count} rows for {len(images)} images of {folder}; wanted one row per image, or a column name or "
-            "timestamp that says which"
-        )

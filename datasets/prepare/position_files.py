@@ -4,31 +4,19 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from opticornet.datasets.bags import BAG_SUFFIXES
 from opticornet.datasets.images.found import IMAGE_SUFFIXES, OTHER_SUFFIXES, VIDEO_SUFFIXES, is_system_folder
 from opticornet.datasets.prepare.image_times import is_times_file
 from opticornet.datasets.prepare.tracks import OXTS, SUFFIXES
 from opticornet.utils.errors import UserError
 
-READ_SUFFIXES = (".csv", *SUFFIXES)
+READ_SUFFIXES = (".csv", *SUFFIXES, *sorted(BAG_SUFFIXES))
 # What positions are kept in, whatever the file is called.
 TRACK_SUFFIXES = frozenset(
     (
         *(".csv", ".tsv", ".tum", ".kitti", ".gpx", ".nmea", ".kml", ".kmz", ".tcx", ".fit", ".geojson", ".pos"),
-        *(
-            ".ubx",
-            ".bag",
-            ".db3",
-            ".mcap",
-            ".poses",
-            ".traj",
-            ".obs",
-            ".rnx",
-            ".shp",
-            ".xls",
-            ".xlsx",
-            ".ods",
-            ".parquet",
-        ),
+        *(".ubx", ".bag", ".db3", ".mcap", ".poses", ".traj", ".obs", ".rnx", ".shp", ".xls", ".xlsx", ".ods"),
+        ".parquet",
     )
 )
 # What may hold positions beside other things: looked at in a drive's folder.
@@ -45,41 +33,30 @@ NO_POSITIONS = frozenset(
     )
 )
 WORDS = (
-    *(
-        "position",
-        "pose",
-        "gps",
-        "gnss",
-        "gpx",
-        "nmea",
-        "groundtruth",
-        "ground_truth",
-        "track",
-        "traj",
-        "odom",
-        "coord",
-    ),
-    *("location", "utm", "latlon", "geo", "imu", "rtk", "navsat", "place"),
+    *("position", "pose", "gps", "gnss", "gpx", "nmea", "groundtruth", "ground_truth", "track", "traj", "odom"),
+    *("coord", "location", "utm", "latlon", "geo", "imu", "rtk", "navsat", "place"),
 )
 
 
 class PositionFiles:
     """The files beside and in the drives of a folder that hold positions, or could."""
 
-    def __init__(self, root: Path, ignore: tuple[str, ...]) -> None:
+    def __init__(self, root: Path, ignore: tuple[str, ...], others: Iterable[Path] = ()) -> None:
         """
         Args:
             root: holds the drives.
             ignore: patterns of files to leave out (``*.json``), of their names or their paths from ``root``.
+            others: files and folders that are something else: recordings that are drives, lists of frames.
         """
         self._root, self._ignore = root, tuple(pattern.casefold() for pattern in ignore)
         self._used: set[str] = set()
-        entries = sorted(root.iterdir())
+        self._others = {path.resolve() for path in others}
+        entries = [entry for entry in sorted(root.iterdir()) if entry.resolve() not in self._others]
         self._folders = [entry.name for entry in entries if entry.is_dir() and not is_system_folder(entry.name)]
         files = [entry.name for entry in entries if entry.is_file()]
         for folder in (folder for folder in self._folders if _has_word(folder)):
             files += _files_of_no_drive(root, folder)
-        self._files = [file for file in files if _may_hold(file) and not self._is_ignored(file)]
+        self._files = self._candidates(files)
 
     def of(self, drive: str, inside: Iterable[str]) -> Path | None:
         """The one file with the positions of a drive, if there is one: beside its folder and named after it, or in it.
@@ -95,7 +72,7 @@ class PositionFiles:
         within = [f"{drive}/{file}" for file in inside]
         packets = sorted({file.partition(f"/{OXTS}/")[0] + f"/{OXTS}" for file in within if f"/{OXTS}/" in file})
         within = [file for file in within if f"/{OXTS}/" not in file and not is_times_file(self._root / file)]
-        within = [file for file in within if _may_hold(file) and not self._is_ignored(file)]
+        within = self._candidates(within)
         within = [file for file in within if _suffix(file) in DATA_SUFFIXES or _has_word(file.rsplit("/", 1)[-1])]
         readable = [file for file in beside if _suffix(file) in READ_SUFFIXES]
         readable += [file for file in within if _suffix(file) in READ_SUFFIXES and _speaks_of_positions(file, drive)]
@@ -131,6 +108,11 @@ class PositionFiles:
                 )
         if unused := [pattern for pattern in self._ignore if pattern not in self._used]:
             raise UserError(f"`ignore_files` {', '.join(unused)}: matches no file that could hold positions")
+
+    def _candidates(self, files: list[str]) -> list[str]:
+        """Those that may hold positions."""
+        may = [file for file in files if _may_hold(file) and (self._root / file).resolve() not in self._others]
+        return [file for file in may if not self._is_ignored(file)]
 
     def _is_ignored(self, file: str) -> bool:
         file = file.casefold()

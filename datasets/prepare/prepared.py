@@ -5,7 +5,7 @@ import os
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ class PreparedTraverse:
         positions: column of the frame table ("x", "y" or "lat", "lon" or "frame" ...) to (N,) values.
         sequences: N labels, equal for the frames of a sequence; None: one sequence.
         timestamps: (N,) float64 seconds, or None.
+        flags: "score" and "usable" of the frame table to (N,) bool, where something was said of them.
         placed: how positions were decided, in words.
     """
 
@@ -42,6 +43,7 @@ class PreparedTraverse:
     positions: dict[str, np.ndarray]
     sequences: Sequence[str | int] | np.ndarray | None = None
     timestamps: np.ndarray | None = None
+    flags: dict[str, np.ndarray] = field(default_factory=dict)
     placed: str = ""
 
     def __len__(self) -> int:
@@ -68,6 +70,7 @@ class PreparedTraverse:
             positions={column: values[rows] for column, values in self.positions.items()},
             sequences=np.concatenate([[0], np.cumsum(breaks)]) if breaks.any() else None,
             timestamps=None if self.timestamps is None else self.timestamps[rows],
+            flags={column: values[rows] for column, values in self.flags.items()},
             placed=self.placed,
         )
 
@@ -211,6 +214,7 @@ def _write_files(staging: Path, folder: Path, name: str, prepared: Prepared) -> 
         columns["sequence"] = traverse.sequence_numbers().tolist()
         if traverse.timestamps is not None:
             columns["timestamp"] = traverse.timestamps.tolist()
+        columns |= {column: values.astype(int).tolist() for column, values in traverse.flags.items()}
         write_frames(staging / f"{traverse.name}.csv", columns | {"image": images})
         write_text(staging / f"{traverse.name}.txt", "\n".join(images) + "\n")
     names = {traverse.name: traverse.names for traverse in prepared.traverses}

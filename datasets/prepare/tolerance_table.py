@@ -13,7 +13,7 @@ import numpy as np
 
 from opticornet.datasets.folder.positives import read_positives
 from opticornet.datasets.positives import Positives
-from opticornet.datasets.prepare.image_folder import absolute, images_of, subfolders
+from opticornet.datasets.prepare.image_folder import absolute, folders_of, images_in, subfolders
 from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse, Source
 from opticornet.utils.errors import UserError
 from opticornet.utils.options import option
@@ -33,7 +33,7 @@ class ToleranceTable(Source):
         """One test split of all frames, with lists of correct references instead of a radius.
 
         The file has frame numbers from 0 in natural order of the names; of ranges both ends are correct. A query
-        without a row, or with nothing in it, has no correct reference.
+        without a row, or with nothing in it, has no correct reference. Folders within a drive are sequences.
 
         Args:
             reference, query: folders, where they have other names than the usual ones.
@@ -41,20 +41,21 @@ class ToleranceTable(Source):
         Raises:
             UserError: missing folders, no ground truth or two that disagree, frames that match no image.
         """
-        pair = []
+        pair, notes = [], []
         for given, usual in ((self.reference, REFERENCE_FOLDERS), (self.query, QUERY_FOLDERS)):
             name = given or next((folder for folder in usual if (root / folder).is_dir()), "")
             if not name:
                 raise UserError(
                     f"{root}: no folder {' or '.join(usual)}; it has {', '.join(subfolders(root)) or 'none'}"
                 )
-            images = images_of(root / name)
-            numbers = {"frame": np.arange(len(images))}
-            pair.append(PreparedTraverse(name, absolute(root / name, images), images, numbers))
+            found = images_in(root / name)
+            notes += found.notes(name)
+            paths, numbers = absolute(root / name, found.images), {"frame": np.arange(len(found.images))}
+            pair.append(PreparedTraverse(name, paths, found.images, numbers, folders_of(found.images)))
         reference, query = pair
         positives = _ground_truth(root, len(query), len(reference))
         split = PreparedSplit.of_all_rows("test", reference, query, positives=positives)
-        return Prepared("frames", (reference, query), (split,))
+        return Prepared("frames", (reference, query), (split,), tuple(notes))
 
 
 def _ground_truth(root: Path, queries: int, references: int) -> Positives:

@@ -4,21 +4,26 @@
     <root>[/images][/{train,val,test}]/{queries,query}/[<sequence>/]@...@.jpg
 
 Fields of a name, from 1: easting, northing, zone number, zone letter, latitude, longitude, panorama, tile, heading,
-pitch, roll, height, time, note; all but the first two may be empty or missing.
+pitch, roll, height, time, note; all but the first two may be empty or missing. Where a split lies in several UTM zones,
+whose metres are not comparable, its positions are the latitudes and longitudes.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from opticornet.datasets.prepare.image_folder import absolute, images_of, subfolders
+from opticornet.datasets.prepare.image_folder import absolute, folders_of, images_in, subfolders
 from opticornet.datasets.prepare.partition import PARTS
 from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse, Source
 from opticornet.utils.errors import UserError
 from opticornet.utils.options import option
 
 QUERY_FOLDERS = ("queries", "query")
+EASTING, ZONE, LETTER, LATITUDE = 1, 3, 4, 5  # fields of a name; northing and longitude follow
+DECIMALS = 5  # of degrees: a metre
+FARTHEST_DEG = 9.0  # from the middle of a zone: those of Norway and Svalbard are wider than others
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,28 +37,31 @@ class UtmNames(Source):
     def read(self, root: Path) -> Prepared:
         """Every split there is a folder for; a lone pair of database and queries is the test split.
 
-        A folder of images within database or queries is a sequence. UTM metres (x east, y north).
+        A folder of images within database or queries is a sequence. UTM metres (x east, y north), or latitude and
+        longitude where a split lies in more than one UTM zone or hemisphere.
 
         Args:
             train_positive_radius, negative_radius: metres, of training.
             positive_radius: metres, correct in val and test.
 
         Raises:
-            UserError: no such folders, a name without a position, a split in more than one UTM zone or hemisphere.
+            UserError: no such folders, a name without a position, a split in more than one UTM zone or hemisphere and
+                names without latitude and longitude.
         """
         folders = _split_folders(root)
         traverses: list[PreparedTraverse] = []
-        splits = []
+        splits, notes = [], list[str]()
         for part, folder in folders.items():
             query = next(name for name in QUERY_FOLDERS if (folder / name).is_dir())
-            pair = [_traverse(folder / role, f"{part}-{role}") for role in ("database", query)]
-            _check_zones(folder, [name for traverse in pair for name in traverse.names])
+            pair = [_traverse(folder / role, f"{part}-{role}", notes) for role in ("database", query)]
+            if apart := _apart(name for traverse in pair for name in traverse.names):
+                pair = [_by_degrees(folder, traverse, apart) for traverse in pair]
             traverses += pair
             radii: tuple[float, float | None] = (self.positive_radius, None)
             if part == "train":
                 radii = (self.train_positive_radius, self.negative_radius)
             splits.append(PreparedSplit.of_all_rows(part, pair[0], pair[1], *radii))
-        return Prepared("metres", tuple(traverses), tuple(splits))
+        return Prepared("metres", tuple(traverses), tuple(splits), tuple(notes))
 
 
 def _split_folders(root: Path) -> dict[str, Path]:
@@ -71,9 +79,11 @@ def _split_folders(root: Path) -> dict[str, Path]:
     )
 
 
-def _traverse(folder: Path, name: str) -> PreparedTraverse:
-    images = images_of(folder)
-    positions = np.array([_position(_fields(image)) for image in images])
+def _traverse(folder: Path, name: str, notes: list[str]) -> PreparedTraverse:
+    found = images_in(folder)
+    notes += found.notes(name)
+    images = found.images
+    positions = np.array([_numbers(_fields(image), EASTING) for image in images])
     if (bad := np.flatnonzero(~np.isfinite(positions).all(axis=1))).size:
         raise UserError(
             f"{folder}: {len(bad)} of {len(images)} names hold no position, first {images[bad[0]]}; wanted "
@@ -84,33 +94,51 @@ def _traverse(folder: Path, name: str) -> PreparedTraverse:
         images=absolute(folder, images),
         names=images,
         positions={"x": positions[:, 0], "y": positions[:, 1]},
-        sequences=[str(PurePosixPath(image).parent) for image in images],
+        sequences=folders_of(images),
     )
 
 
-def _check_zones(folder: Path, names: list[str]) -> None:
-    """Eastings start over in each zone, northings in each hemisphere (letters to M are south of the equator)."""
+def _apart(names: Iterable[str]) -> str:
+    """What keeps the metres of names from being compared, in words; empty if nothing does.
+
+    Eastings start over in each zone, northings in each hemisphere (letters to M are south of the equator).
+    """
     fields = [_fields(name) for name in names]
-    zones = sorted({parts[3] for parts in fields if len(parts) > 4} - {""})
+    zones = sorted({parts[ZONE] for parts in fields if len(parts) > ZONE + 1} - {""})
     if len(zones) > 1:
-        raise UserError(
-            f"{folder}: positions in UTM zones {' and '.join(zones)}; distances between zones mean nothing, prepare "
-            "each zone alone"
-        )
-    letters = {parts[4] for parts in fields if len(parts) > 5} - {""}
+        return f"in UTM zones {' and '.join(zones)}"
+    letters = {parts[LETTER] for parts in fields if len(parts) > LETTER + 1} - {""}
     if len({letter.upper() > "M" for letter in letters}) > 1:
-        raise UserError(
-            f"{folder}: positions on both sides of the equator (UTM letters {', '.join(sorted(letters))}); prepare "
-            "each side alone"
-        )
+        return f"on both sides of the equator (UTM letters {', '.join(sorted(letters))})"
+    return ""
+
+
+def _by_degrees(folder: Path, traverse: PreparedTraverse, apart: str) -> PreparedTraverse:
+    """The traverse with the latitudes and longitudes in its names for positions."""
+    fields = [_fields(name) for name in traverse.names]
+    degrees = np.array([_numbers(parts, LATITUDE) for parts in fields])
+    zones = np.array([_numbers(parts, ZONE, 1)[0] for parts in fields])
+    from_meridian = np.abs((degrees[:, 1] - (6 * zones - 183) + 180) % 360 - 180)
+    wrong = ~((np.abs(degrees[:, 0]) <= 90) & (from_meridian <= FARTHEST_DEG))
+    decimals = max(len(text.partition(".")[2]) for parts in fields for text in parts[LATITUDE : LATITUDE + 2])
+    if wrong.any():
+        reason = f"{traverse.names[np.flatnonzero(wrong)[0]]} holds no latitude and longitude of its zone"
+    elif decimals < DECIMALS:
+        reason = f"latitudes and longitudes have {decimals} decimals, wanted {DECIMALS}, a metre"
+    else:
+        return replace(traverse, positions={"lat": degrees[:, 0], "lon": degrees[:, 1]})
+    raise UserError(
+        f"{folder}: positions {apart}, between which distances mean nothing, and {reason}; prepare each alone"
+    )
 
 
 def _fields(name: str) -> list[str]:
     return PurePosixPath(name).name.split("@")
 
 
-def _position(parts: list[str]) -> tuple[float, float]:
+def _numbers(parts: list[str], first: int, count: int = 2) -> tuple[float, ...]:
+    """Numbers in fields of a name; NaN where one is missing."""
     try:
-        return float(parts[1]), float(parts[2])
+        return tuple(float(parts[field]) for field in range(first, first + count))
     except (IndexError, ValueError):
-        return np.nan, np.nan
+        return (np.nan,) * count

@@ -100,7 +100,7 @@ class MatchedFrames:
                 frames,
                 starts=side.starts,
                 length=side.length,
-                bounds=side.traverse.bounds[side.rows],
+                bounds=side.surroundings,
                 backwards=side.backwards,
             )
             for frames, side in ((self.reference, scene.reference), (self.query, scene.query))
@@ -414,8 +414,9 @@ def single_frames_of_window(scene: Scene, single: LoadedEncoder, amp: bool) -> C
 
 def sequence_set(side: Windows, frames: RowMatrix | Tensor, normalise: bool = False) -> SequenceSet:
     """The windows of one side over ``frames``."""
-    bounds = side.traverse.bounds[side.rows]
-    return SequenceSet(frames, side.starts, side.length, bounds, normalise, backwards=side.backwards).measured()
+    return SequenceSet(
+        frames, side.starts, side.length, side.surroundings, normalise, backwards=side.backwards
+    ).measured()
 
 
 def read_predictions(path: str | Path, scene: Scene, top_k: int) -> np.ndarray:

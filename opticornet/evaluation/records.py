@@ -38,8 +38,13 @@ class SideRecord:
     name: str
     source: str  # of the descriptors; of the images where the method took those
     frames: int
-    kept: int  # windows that take part, after `filter_length`
+    kept: int  # windows that take part
     descriptors: DescriptorIdentity | None = None  # None: no ``.json`` beside them
+    scored: int = 0  # frames that were to be queries or places
+    without_position: int = 0  # of all frames
+    unusable: int = 0  # of all frames, those that were filled not among them
+    filled: int = 0  # from their neighbours
+    over_jumps: int = 0  # windows that reach over a jump of the drive
 
 
 @dataclass(frozen=True)

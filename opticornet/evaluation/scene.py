@@ -6,16 +6,48 @@ import numpy as np
 import torch
 
 from opticornet.datasets.arrays import check_finite
+from opticornet.datasets.filling import Filling, fill_frames
 from opticornet.datasets.frames import FrameSource
 from opticornet.datasets.images.frames import check_image_files
 from opticornet.datasets.positives import Positives
-from opticornet.datasets.traverse import FrameKind, Split
-from opticornet.datasets.windows import Windows
+from opticornet.datasets.traverse import FrameKind, Split, Traverse
+from opticornet.datasets.windows import ShortSequences, WindowRule, Windows
 from opticornet.evaluation.ground_truth import GroundTruth
 from opticornet.evaluation.validated import EncodedSide
 from opticornet.inference.encode import encode, frames_of
 from opticornet.models.sequences.base import SequenceEncoder
 from opticornet.utils.errors import UserError
+
+
+@dataclass(frozen=True)
+class WindowSettings:
+    """Which frames a window may hold, and what becomes of those that it may not.
+
+    Attributes:
+        rule, short: as :meth:`opticornet.datasets.windows.Windows.of` takes them.
+        filling: of unusable frames; "" drops the windows that hold one.
+        longest: frames of a longer window of the same frames that will be asked for; 0: none.
+        either_way: :meth:`Scene.reversed` will be asked for.
+    """
+
+    rule: WindowRule = "centred"
+    short: ShortSequences = "refuse"
+    filling: Filling = ""
+    longest: int = 0
+    either_way: bool = False
+
+    def of(self, traverse: Traverse, length: int, filter_length: int, need_positions: bool = True) -> Windows:
+        """The windows of a traverse; arguments as for :meth:`Windows.of`."""
+        return Windows.of(
+            traverse,
+            length,
+            filter_length,
+            rule=self.rule,
+            short=self.short,
+            longest=self.longest,
+            need_positions=need_positions,
+            either_way=self.either_way,
+        )
 
 
 @dataclass(frozen=True)
@@ -46,29 +78,31 @@ class Scene:
         filter_length: int,
         device: torch.device,
         needs: frozenset[FrameKind] = frozenset({"descriptors"}),
-        either_way: bool = False,
+        settings: WindowSettings = WindowSettings(),
     ) -> "Scene":
         """A split's windows of ``length`` frames.
 
         Args:
             needs: the kinds of frames that will be read; they are checked, others are not touched.
-            either_way: :meth:`reversed` will be asked for.
+            settings: of the windows.
 
         Raises:
             UserError: a traverse lacks such frames; NaN or infinity in descriptors; image files that do not exist; a
-                sequence too short; no query with a positive.
+                sequence too short; no query with a positive; rows that cannot be places.
         """
+        require_places(dataset, split)
+        reference, query = (fill_frames(side, settings.filling, needs) for side in (split.reference, split.query))
+        split = replace(split, reference=reference, query=query)
         for traverse in (split.reference, split.query):
             if "descriptors" in needs:
                 check_finite(traverse)
             if "images" in needs:
                 check_image_files(traverse)
-        reference, query = (
-            Windows.of(traverse, length, filter_length, either_way=either_way)
-            for traverse in (split.reference, split.query)
-        )
-        listed = None if split.positives is None else split.positives.of(query.rows).among(reference.rows)
-        scene = cls(dataset, split, reference, query, GroundTruth(reference.positions, query.positions, listed), device)
+        need_positions = split.positive_radius is not None
+        references, queries = (settings.of(side, length, filter_length, need_positions) for side in (reference, query))
+        listed = None if split.positives is None else split.positives.of(queries.rows).among(references.rows)
+        truth = GroundTruth(references.positions, queries.positions, listed)
+        scene = cls(dataset, split, references, queries, truth, device)
         if not scene.has_positive().any():
             within = "in its table" if listed is not None else f"within {scene.radius:g} {split.units}"
             raise UserError(f"no query of split {split.name} of {dataset} has a reference {within}; check the dataset")
@@ -134,6 +168,17 @@ class Scene:
         """
         reference, query = (side.with_length(length, argument) for side in (self.reference, self.query))
         return replace(self, reference=reference, query=query)
+
+
+def require_places(dataset: str, split: Split) -> None:
+    """Raise :class:`UserError` where the rows of two drives of different length are taken as places."""
+    if split.unequal_rows is not None:
+        reference, query = split.unequal_rows
+        raise UserError(
+            f"split {split.name} of {dataset}: {split.reference.name} has {reference} frames and {split.query.name} "
+            f"{query}, none with a position, so row i of both cannot be taken as one place; give positions, or, where "
+            f"it is, rows_are_places = true in [splits.{split.name}]"
+        )
 
 
 def encode_side(encoder: SequenceEncoder, side: Windows, device: torch.device, amp: bool) -> np.ndarray:

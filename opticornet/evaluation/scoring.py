@@ -21,12 +21,11 @@ from opticornet.evaluation.metrics import (
     recall_at_radii,
     recall_intervals,
 )
+from opticornet.evaluation.notes import over_jumps
 from opticornet.evaluation.scene import Scene
 from opticornet.matching.ranking import Ranking
 from opticornet.utils.device import peak_memory_mib, processor_name
 from opticornet.utils.versions import versions
-
-WINDOW_RULE = "centred on the frame, shifted back inside its sequence"
 
 
 @dataclass(frozen=True)
@@ -153,7 +152,7 @@ def score(
     record = records.ResultRecord(
         data=test.data,
         method=test.method,
-        protocol=protocol_record(judged, settings, block),
+        protocol=protocol_record(judged, settings, block, scene.query.rule_in_words),
         recall=judged.recall,
         recall_interval={str(k): list(value) for k, value in intervals.items()},
         recall_before_rerank=recall_of(answer.candidates),
@@ -176,7 +175,7 @@ def score(
     return record, answer_arrays(answer, judged) | scene_arrays(scene)
 
 
-def protocol_record(judged: Judged, settings: ScoreSettings, block: int) -> records.ProtocolRecord:
+def protocol_record(judged: Judged, settings: ScoreSettings, block: int, window_rule: str) -> records.ProtocolRecord:
     """How queries were counted; ``block`` of them were drawn together for the intervals."""
     return records.ProtocolRecord(
         no_positive=settings.no_positive,
@@ -184,7 +183,7 @@ def protocol_record(judged: Judged, settings: ScoreSettings, block: int) -> reco
         counted=int(judged.counted.sum()),
         without_positive=int((~judged.has_positive).sum()),
         ks=judged.ks,
-        window_rule=WINDOW_RULE,
+        window_rule=window_rule,
         seed=settings.seed,
         bootstrap_samples=settings.bootstrap,
         bootstrap_block=block,
@@ -224,8 +223,8 @@ def data_record(
     return records.DataRecord(
         dataset=scene.dataset,
         split=scene.split.name,
-        reference=side_record(scene.reference, takes),
-        query=side_record(scene.query, takes),
+        reference=side_record(scene.reference, takes, scene.radius),
+        query=side_record(scene.query, takes, scene.radius),
         dims=scene.in_dims(takes),
         units=scene.split.units,
         positive_radius=scene.split.positive_radius,
@@ -295,13 +294,21 @@ def latencies(alone_ms: dict[str, np.ndarray]) -> dict[str, records.Latency]:
     }
 
 
-def side_record(side: Windows, takes: FrameKind = "descriptors") -> records.SideRecord:
-    """One traverse in the record, of which the method took such frames."""
-    traverse = side.traverse
-    if takes == "images":
-        return records.SideRecord(traverse.name, traverse.images_source, len(traverse), len(side))
-    descriptors = DescriptorIdentity.beside(traverse)
-    return records.SideRecord(traverse.name, traverse.source, len(traverse), len(side), descriptors)
+def side_record(side: Windows, takes: FrameKind = "descriptors", radius: float = 0.0) -> records.SideRecord:
+    """One traverse in the record, of which the method took such frames; ``radius``: of what is correct."""
+    traverse, images = side.traverse, takes == "images"
+    return records.SideRecord(
+        name=traverse.name,
+        source=traverse.images_source if images else traverse.source,
+        frames=len(traverse),
+        kept=len(side),
+        descriptors=None if images else DescriptorIdentity.beside(traverse),
+        scored=int(traverse.is_scored.sum()),
+        without_position=int((~traverse.placed).sum()),
+        unusable=int((~traverse.is_usable).sum()),
+        filled=0 if traverse.filled is None else int(traverse.filled.sum()),
+        over_jumps=over_jumps(side, radius)[0],
+    )
 
 
 def padded(values: np.ndarray, columns: int, fill: float | bool) -> np.ndarray:

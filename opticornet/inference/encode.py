@@ -38,7 +38,7 @@ def encode(
     Args:
         encoder: on the device of ``frames``; put into evaluation mode for the call.
         frames: the traverse.
-        starts: (M,) int64, non-decreasing.
+        starts: (M,) int64.
         length: frames per window, L.
         backwards: read each window from its last frame to its first.
         amp: compute matrix products in bfloat16.
@@ -56,15 +56,17 @@ def encode(
     encoder.eval()
     encoded = None
     block = block or frames.block
+    order = np.argsort(starts, kind="stable")  # neighbours share frames
     for first in range(0, len(starts), block):
-        rows, begins = frames.around(starts[first : first + block], length)
+        chosen = order[first : first + block]
+        rows, begins = frames.around(starts[chosen], length)
         if backwards:
             rows, begins = rows.flip(0), len(rows) - length - begins
         with torch.autocast(rows.device.type, torch.bfloat16, enabled=amp):
             vectors = encoder.encode_traverse(rows, begins, length).float()
         if encoded is None:
             encoded = vectors.new_empty(len(starts), vectors.shape[1])
-        encoded[first : first + len(begins)] = vectors
+        encoded[torch.from_numpy(chosen).to(encoded.device)] = vectors
     encoder.train(training)
     if encoded is None:
         raise ValueError("no windows to encode")

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from opticornet.datasets.identity import SplitIdentity
 from opticornet.datasets.traverse import FrameKind
-from opticornet.datasets.windows import window_starts
+from opticornet.datasets.windows import WindowRule, window_starts
 from opticornet.inference.runs import SAVE_PATH, read_flags
 from opticornet.models.sequences import SEQUENCE_ENCODERS
 from opticornet.models.sequences.base import SequenceEncoder, SequenceEncoderOptions
@@ -169,8 +169,8 @@ class TrainedEncoder:
 
         Args:
             frames: (N, *F) frames in the order driven, one sequence: descriptors (N, D), or prepared images.
-            length: frames per window; 0: :attr:`sequence_length`. Frame i looks at frames ``[i - L // 2, i + L - L //
-                2)``, shifted back inside the drive.
+            length: frames per window; 0: :attr:`sequence_length`. Windows are centred on their frame or end at it,
+                as in training (``opticornet.datasets.windows``).
 
         Returns:
             (N, O) float32 unit rows.
@@ -187,7 +187,8 @@ class TrainedEncoder:
             )
         rows = np.arange(len(frames))
         bounds = np.tile([0, len(frames)], (len(frames), 1))
-        starts = torch.from_numpy(window_starts(rows, bounds, length))
+        rule: WindowRule = "trailing" if self.weights.flags.get("windows") == "trailing" else "centred"
+        starts = torch.from_numpy(window_starts(rows, bounds, length, rule))
         device = next(self.encoder.parameters()).device
         with torch.inference_mode():
             tensor = as_tensor(np.ascontiguousarray(frames)) if isinstance(frames, np.ndarray) else frames

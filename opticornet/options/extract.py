@@ -11,7 +11,7 @@ from opticornet.utils.options import option
 class ExtractOptions(Options):
     """``--mode extract``: images to frame descriptors."""
 
-    images: str = option("--images", "", "folder (searched recursively), list.txt of files, or video")
+    images: str = option("--images", "", "folder (searched recursively), list.txt of files, video, or ROS bag")
     dataset: str = option(
         "--dataset",
         "",
@@ -31,6 +31,7 @@ class ExtractOptions(Options):
     device: str = option("--device", "auto", "where to compute", choices=("auto", "cpu", "cuda"))
     amp: bool = option("--amp", False, "bfloat16 where the network allows; moves descriptors by about 1e-2")
     fps: float = option("--fps", 0.0, "frames per second of a video to take; 0: all")
+    topic: str = option("--topic", "", "of a ROS bag; default: the only one with images")
     bayer: str = option(
         "--bayer",
         "",

@@ -1,7 +1,7 @@
 """Options that several modes have."""
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Literal, Self
 
 from opticornet.inference.runs import NEWEST, SAVE_PATH, check_exp_name, check_name, run_name
 from opticornet.models.sequences import SEQUENCE_ENCODERS
@@ -68,7 +68,22 @@ class MethodOptions(RunOptions):
     filter_length: int = option(
         "--seqL_filterData",
         0,
-        "drop frames whose centred window of this many frames leaves their sequence; 0: keep all (msls: --seqL)",
+        "drop frames whose window of this many frames leaves their sequence; 0: keep all (msls: --seqL)",
+    )
+    windows: Literal["centred", "trailing"] = option(
+        "--windows", "centred", "a frame's window: around it, or ending at it", choices=("centred", "trailing")
+    )
+    short_sequences: Literal["refuse", "drop", "shorten"] = option(
+        "--shortSequences",
+        "refuse",
+        "sequences shorter than windows: refuse, drop, or compute as seqNet, whose windows reach over their ends",
+        choices=("refuse", "drop", "shorten"),
+    )
+    fill_frames: str = option(
+        "--fillFrames",
+        "",
+        "fill unusable frames from their neighbours; without it windows that hold one are dropped",
+        choices=("previous", "interpolate"),
     )
     amp: bool = option("--amp", False, "bfloat16 matrix products")
     other_descriptors: bool = option(
@@ -80,8 +95,26 @@ class MethodOptions(RunOptions):
         """Whether the method has weights to learn."""
         return self.pooling not in MATCHED and entry(SEQUENCE_ENCODERS, self.pooling).has_weights
 
+    @property
+    def longest_window(self) -> int:
+        """Frames of the longest window."""
+        return self.sequence_length
+
+    def windowing(self) -> dict[str, Any]:
+        """The arguments of ``opticornet.evaluation.scene.WindowSettings``."""
+        return {
+            "rule": self.windows,
+            "short": self.short_sequences,
+            "filling": self.fill_frames,
+            "longest": self.longest_window,
+        }
+
     def unused(self) -> dict[str, str]:
         reasons = super().unused()
+        if self.longest_window == 1 and not self.filter_length:
+            reasons["windows"] = "a window of one frame is both"
+        if self.longest_window == 1:
+            reasons["short_sequences"] = "no sequence is shorter than one frame"
         if self.pooling not in MATCHED and entry(SEQUENCE_ENCODERS, self.pooling).takes == "images":
             reasons["other_descriptors"] = f"{self.pooling} takes images"
         return reasons

@@ -1,7 +1,7 @@
 """Options of ``--mode test``."""
 
 from dataclasses import dataclass, replace
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from opticornet.matching.rerankers import RERANKERS
 from opticornet.matching.sequences import SEQUENCE_MATCHERS
@@ -75,6 +75,19 @@ class TestOptions(MethodOptions):
         """What the re-ranker compares; empty where nothing is re-ranked."""
         return self.part("rerank").compares if self.rerank else ""
 
+    def windowing(self) -> dict[str, Any]:
+        return super().windowing() | {"either_way": self.direction != "forward"}
+
+    @property
+    def longest_window(self) -> int:
+        """Frames of the longest window, of the method or of what re-ranks."""
+        return max(self.sequence_length, self.rerank_window)
+
+    @property
+    def rerank_window(self) -> int:
+        """Frames that re-ranking compares on either side; 0 without re-ranking."""
+        return self.part("rerank").window_length(self.sequence_length) if self.rerank else 0
+
     @property
     def matches_frames(self) -> bool:
         """Whether frames are matched, for the answer or to re-rank it."""
@@ -83,14 +96,9 @@ class TestOptions(MethodOptions):
     @property
     def sees_order(self) -> bool:
         """Whether windows of several frames are compared, in whose order the direction shows."""
-        if self.matches_frames and self.matched_length > 1:
+        if self.matches_frames and (self.rerank_window or self.sequence_length) > 1:
             return True
         return self.searches and self.sequence_length > 1 and self.part("pooling").sees_order
-
-    @property
-    def matched_length(self) -> int:
-        """Frames of the windows that are matched, for the answer or to re-rank it."""
-        return self.part("rerank").window_length(self.sequence_length) if self.rerank else self.sequence_length
 
     @property
     def multiplies(self) -> bool:

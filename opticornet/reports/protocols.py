@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from string import ascii_uppercase
 from typing import Any
 
+from opticornet.datasets.windows import RULES_IN_WORDS
 from opticornet.reports.results import Result
 
 
@@ -54,6 +55,10 @@ def describe(result: Result) -> str:
     if without:
         rule = _NO_POSITIVE_RULES[result.get("protocol", "no_positive", default="drop")]
         text += f" ({without} without a positive {rule})"
+    usual = RULES_IN_WORDS["centred"]
+    rule = result.get("protocol", "window_rule", default=usual)
+    if rule != usual:
+        text += f", windows {rule}"
     return f"{text}, {result.get('data', 'reference', 'kept', default='?')} references"
 
 

@@ -10,7 +10,7 @@ import torch
 from opticornet.datasets.catalogue import load_dataset
 from opticornet.datasets.identity import DescriptorIdentity
 from opticornet.evaluation.answers import describe, matched_frames
-from opticornet.evaluation.scene import Scene
+from opticornet.evaluation.scene import Scene, WindowSettings
 from opticornet.inference.load import frames_taken
 from opticornet.options.loading import load_method
 from opticornet.options.modes import TestOptions
@@ -37,16 +37,27 @@ def reopen(result: Result) -> Scene:
     try:
         options = recorded_options(result)
         dataset = load_dataset(options.dataset, **options.source(), splits=(options.split,))
+        rerank_length = int(result.get("method", "rerank_length", default=0))
+        windowing = WindowSettings(**options.windowing() | {"longest": max(result.length, rerank_length)})
         filter_length = int(result.get("method", "filter_length", default=0))
         needs = frozenset({frames_taken(result.get("method", "weights", "flags", "pooling", default=options.pooling))})
         scene = Scene.of(
-            dataset.name, dataset.splits[options.split], result.length, filter_length, torch.device("cpu"), needs
+            dataset.name,
+            dataset.splits[options.split],
+            result.length,
+            filter_length,
+            torch.device("cpu"),
+            needs,
+            windowing,
         )
     except (UserError, KeyError) as error:
         raise Unavailable(f"the dataset cannot be opened any more ({error})") from error
     sides = (("reference", answers.reference, scene.reference), ("query", answers.query, scene.query))
     for name, side, windows in sides:
-        if not (np.array_equal(side.rows, windows.rows) and np.array_equal(side.positions, windows.positions)):
+        if not (
+            np.array_equal(side.rows, windows.rows)
+            and np.array_equal(side.positions, windows.positions, equal_nan=True)
+        ):
             raise Unavailable(f"the dataset {options.dataset} has changed since: its places differ from the record's")
         recorded = DescriptorIdentity.of(result.get("data", name, "descriptors"))
         now = DescriptorIdentity.beside(windows.traverse)
@@ -70,7 +81,9 @@ def recorded_options(result: Result) -> TestOptions:
         sequence_length=result.length,
     )
     options = _with_recorded(options, result.get("data", "options", default={}), tuple(options.flags()))
-    options = _with_recorded(options, result.get("options", default={}), ("amp", "direction"))
+    options = _with_recorded(
+        options, result.get("options", default={}), ("amp", "direction", "windows", "short_sequences", "fill_frames")
+    )
     flags = result.get("method", "weights", "flags", default={})
     return _with_recorded(
         options, flags, ("pooling", "save_path") if options.pooling not in MATCHED else ("save_path",)

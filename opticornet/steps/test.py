@@ -30,8 +30,9 @@ from opticornet.evaluation.answers import (
     rerank_sides,
     search_descriptors,
 )
+from opticornet.evaluation.notes import notes
 from opticornet.evaluation.records import ResultRecord, save_result
-from opticornet.evaluation.scene import Scene, side_of
+from opticornet.evaluation.scene import Scene, WindowSettings, side_of
 from opticornet.evaluation.scoring import (
     ScoreSettings,
     TestDescription,
@@ -42,8 +43,9 @@ from opticornet.evaluation.summary import summary
 from opticornet.evaluation.validated import EncodedSide
 from opticornet.inference.load import LoadedEncoder, frames_taken
 from opticornet.options.modes import ReportOptions, TestOptions
+from opticornet.options.parsing import in_flags
 from opticornet.options.shared import DataOptions
-from opticornet.steps.testing.record import method_record, plugins_of, rerank_length
+from opticornet.steps.testing.record import method_record, plugins_of
 from opticornet.steps.testing.runs import (
     Runs,
     check_descriptors,
@@ -120,15 +122,23 @@ def open_scene(options: TestOptions, runs: Runs) -> Scene:
     dataset = load_dataset(options.dataset, **options.source(), splits=(options.split,))
     split = dataset.splits[options.split]
     needs = frames_needed(options, runs)
-    either_way = options.direction != "forward"
-    scene = Scene.of(dataset.name, split, options.sequence_length, options.filter_length, device, needs, either_way)
+    settings = WindowSettings(**options.windowing())
+    scene = Scene.of(dataset.name, split, options.sequence_length, options.filter_length, device, needs, settings)
     check_sizes(options, scene)
+    say_notes(scene, options.quiet)
     return scene
+
+
+def say_notes(scene: Scene, quiet: bool) -> None:
+    """What to know of a scene, on standard error."""
+    for note in () if quiet else notes(scene):
+        print(f"note: {in_flags(note, TestOptions)}", file=sys.stderr)
 
 
 def directions(options: TestOptions, scene: Scene) -> list[Scene]:
     """The scene as the queries may have been driven: of several answers to a query the better one counts."""
-    return {"forward": [scene], "reverse": [scene.reversed()], "both": [scene, scene.reversed()]}[options.direction]
+    forward = [] if options.direction == "reverse" else [scene]
+    return forward if options.direction == "forward" else [*forward, scene.reversed()]
 
 
 def search_answers(options: TestOptions, scenes: list[Scene], described: Described) -> list[Answer]:
@@ -183,8 +193,7 @@ def match_settings(options: TestOptions) -> MatchSettings:
 
 def score_settings(options: TestOptions) -> ScoreSettings:
     """How the options count queries."""
-    longest = max(options.sequence_length, rerank_length(options))
-    return ScoreSettings(options.no_positive, options.radii, options.bootstrap, options.seed, longest)
+    return ScoreSettings(options.no_positive, options.radii, options.bootstrap, options.seed, options.longest_window)
 
 
 def description(
@@ -238,6 +247,11 @@ def check_test_options(options: TestOptions) -> None:
     """Raise :class:`UserError` for options that make no sense together, before anything is read."""
     options.refuse_unused()
     options.check_names()
+    if options.pooling == "single" and options.windows == "trailing" and options.sequence_length > 1:
+        raise UserError(
+            "`pooling` single describes the middle frame of a window, which is not the frame that a trailing one ends "
+            "at; choose `sequence_length` 1"
+        )
     if options.extract_only and not options.results_path:
         raise UserError("`extract_only` writes to `results_path`; give one")
     if options.direction == "both" and (options.extract_only or options.projector):
@@ -252,7 +266,7 @@ def check_sizes(options: TestOptions, scene: Scene) -> None:
     if (options.rerank or options.predictions_file) and options.top_k > len(scene.reference):
         raise UserError(f"`top_k` {options.top_k} is above the {len(scene.reference)} references; choose fewer")
     if options.rerank:
-        scene.with_length(rerank_length(options), "rerank_length")
+        scene.with_length(options.rerank_window, "rerank_length")
         options.part("rerank").check(*rerank_sides(scene))
 
 

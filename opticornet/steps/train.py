@@ -9,7 +9,8 @@ import torch
 
 from opticornet.datasets.catalogue import load_dataset
 from opticornet.datasets.identity import Comparison, SplitIdentity, of_data, of_run
-from opticornet.evaluation.scene import Scene
+from opticornet.evaluation.notes import notes as scene_notes
+from opticornet.evaluation.scene import Scene, WindowSettings
 from opticornet.inference.load import build_encoder, frames_taken
 from opticornet.inference.runs import find_run, new_run, read_flags, write_flags
 from opticornet.learning.history import EpochReport, recalls_of
@@ -19,6 +20,7 @@ from opticornet.learning.sequences import SequenceSettings, SequenceTask, upgrad
 from opticornet.learning.task import Batch, LearningTask
 from opticornet.options.config import OPTIONS_TOML, write_config
 from opticornet.options.modes import TrainOptions
+from opticornet.options.parsing import in_flags
 from opticornet.options.plugins import load_remembered, remembered
 from opticornet.reports.tensorboard import TrainingLog
 from opticornet.utils.checkpoints import LATEST, load_checkpoint, save_checkpoint
@@ -57,6 +59,7 @@ def train(options: TrainOptions) -> Path:
         scenes = load_scenes(options, device)
         state = upgraded(load_checkpoint(run / options.save_path / LATEST)) if run else {}
         notes = check_descriptors(options, scenes, run, state)
+        notes += [f"note: {in_flags(note, TrainOptions)}" for scene in scenes for note in scene_notes(scene)]
         task = make_task(options, *scenes)
         loop = make_loop(options, task)
         if run:
@@ -99,8 +102,11 @@ def load_scenes(options: TrainOptions, device: torch.device) -> list[Scene]:
     """
     dataset = load_dataset(options.dataset, **options.source(), splits=("train", "val"))
     needs = frozenset({frames_taken(options.pooling)})
+    length, filter_length, settings = options.sequence_length, options.filter_length, options.windowing()
     return [
-        Scene.of(dataset.name, dataset.splits[name], options.sequence_length, options.filter_length, device, needs)
+        Scene.of(
+            *(dataset.name, dataset.splits[name], length, filter_length, device, needs), WindowSettings(**settings)
+        )
         for name in ("train", "val")
     ]
 

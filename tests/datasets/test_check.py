@@ -138,7 +138,7 @@ def test_gaps_inside_sequences(tmp_path):
     traverse.positions[20:, 0] += 300.0
     report = check(tmp_path, query=traverse)
     assert report.splits[0].query.jumps == 1
-    assert any("1 gap inside sequences" in warning for warning in report.warnings)
+    assert any("1 jump inside sequences, the largest" in warning for warning in report.warnings)
     bounds = np.repeat([[0, 20], [20, 25]], [20, 5], axis=0)
     (tmp_path / "cut").mkdir()
     side = check(tmp_path / "cut", query=replace(traverse, bounds=bounds)).splits[0].query
@@ -235,3 +235,28 @@ def test_struct_file_whose_name_contradicts_it(tmp_path, shared):
     for city in ("melbourne", "amman"):
         assert f"msls_{city}_d-20_d2-5.db: named d-20 but holds a radius of 10 metres" in report.warnings
     assert report.splits[0].query.sequences == 61
+
+
+def test_nine_missing_frames_are_a_jump_that_is_named(tmp_path):
+    """Frames 5 m apart; between rows 99 and 100 lie 50 m."""
+    metres = 5.0 * np.arange(200) + 45 * (np.arange(200) >= 100)
+    query = replace(drive("b", 200), positions=np.stack([metres, np.zeros(200)], axis=1))
+    report = check(tmp_path, reference=drive("a", 900), query=query, positive_radius=10.0, negative_radius=50.0)
+    assert report.splits[0].query.jumps == 1
+    (warning,) = report.warnings
+    assert "1 jump inside sequences, the largest 50 (row 99 to 100) metres" in warning
+    assert "max_step in dataset.toml" in warning
+
+
+def test_frames_that_take_no_part_are_counted(tmp_path):
+    query = changed(drive("b", 25, shift=0.5), [3, 4], np.nan)
+    query = replace(query, scored=np.arange(25) % 5 == 0, usable=~np.isin(np.arange(25), [3, 4]))
+    query.positions[5] = np.nan
+    report = check(tmp_path, query=query)
+    assert report.errors == ()
+    assert "scored: 5 of 25 frames; without a position: 1; unusable: 2" in "\n".join(render(report))
+    assert "queries without a positive: 0 of 4" in "\n".join(render(report))
+    assert [warning.split(": ")[1] for warning in report.warnings] == [
+        "1 of 25 frames without a position are neither queries nor places",
+        "2 of 25 frames unusable; windows that hold one are left out unless `fill_frames` fills them",
+    ]

@@ -26,7 +26,10 @@ def refused(path, **options):
         *((h, "y") for h in ("y", "Northing", "utm_north", "field.pose.position.y")),
         *((h, "lat") for h in ("lat", "Latitude", "latitude (deg)", "gps_lat", "lat_deg")),
         *((h, "lon") for h in ("lon", "lng", "Long", "LONGITUDE")),
-        *((h, "timestamp") for h in ("time", "Timestamp", "#timestamp [ns]", "timestamp_ns", "t", "%time", "time (s)")),
+        *(
+            (h, "timestamp")
+            for h in ("time", "Timestamp", "#timestamp [ns]", "timestamp_ns", "t", "%time", "time (s)", "Time (UTC)")
+        ),
         *((h, "frame") for h in ("frame", "Frame_Number", "frame id")),
         *((h, "sequence") for h in ("sequence", "Seq", "sequence_id")),
         *((h, "") for h in ("weather", "", "xx", "names of streets")),
@@ -42,8 +45,8 @@ def test_no_name_means_two_things():
 
 
 def test_units_of_headers():
-    headers = ("#timestamp [ns]", "time (s)", "timestamp_us", "t", "Latitude")
-    assert [unit_in(header) for header in headers] == ["ns", "s", "us", "", ""]
+    headers = ("#timestamp [ns]", "time (s)", "timestamp_us", "t", "Latitude", "Time (UTC)")
+    assert [unit_in(header) for header in headers] == ["ns", "s", "us", "", "", ""]
 
 
 def test_columns_are_understood_in_any_case_and_order(tmp_path):

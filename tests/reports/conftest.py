@@ -85,7 +85,7 @@ def make_record(
             counted=int(has_positive.sum()),
             without_positive=len(no_positive),
             ks=[1, 5, 10],
-            window_rule="centred",
+            window_rule="centred on the frame, shifted back inside its sequence",
             seed=1,
             bootstrap_samples=100,
             bootstrap_block=4,

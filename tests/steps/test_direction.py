@@ -114,6 +114,29 @@ def test_a_drive_without_noise_is_found_whole_and_at_no_distance(drives, method,
     assert method == "smooth" or forward.recall["1"] < 0.7  # the mean of a window has no order
 
 
+@pytest.mark.parametrize("length", [9, 10])
+@pytest.mark.parametrize("method", [name for name, given in METHODS.items() if given.get("pooling") != "single"])
+def test_windows_that_end_at_their_frame_are_searched_in_windows_that_begin_there(drives, method, length):
+    record, arrays = drives.run(method, "clean", length, "reverse", windows="trailing", filter_length=10)
+    assert record.recall["1"] == 1
+    assert np.abs(arrays["distances"][arrays["hasPositive"], 0]).max() < 1e-3
+    assert np.array_equal(arrays["queryStarts"], arrays["queryRows"] - length + 1)  # nothing later than the frame
+    assert np.array_equal(arrays["referenceStarts"], np.minimum(arrays["referenceRows"], FRAMES - length))
+
+
+def test_windows_beside_unusable_frames_are_left_out_of_both_directions(drives):
+    usable = np.arange(FRAMES) != 60
+    path = drives.folder / "turned.usable.npy"
+    np.save(path, usable)
+    try:
+        counts = [
+            drives.run("diagonal", "turned", 10, way)[0].protocol.queries for way in ("forward", "reverse", "both")
+        ]
+        assert counts == [FRAMES - 10, FRAMES - 11, FRAMES - 11]
+    finally:
+        path.unlink()
+
+
 @pytest.mark.parametrize("method", ["diagonal", "seqslam", "dtw", "seqnet", "dsdnet", "s1", "hvpr", "hvpr raw"])
 def test_of_both_directions_each_query_has_the_better_answer(drives, method):
     answers = {direction: drives.run(method, "mixed", 10, direction) for direction in ("forward", "reverse", "both")}

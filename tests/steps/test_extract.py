@@ -115,6 +115,13 @@ def test_each_image_becomes_the_row_of_its_place(photos):
     assert sorted(file.name for file in photos.parent.iterdir()) == ["out.json", "out.npy", "photos"]
 
 
+def test_pictures_of_other_kinds_are_counted(photos, capsys):
+    (photos / "a.heic").touch()
+    (photos / "b.GIF").touch()
+    extract(options(photos))
+    assert f"{photos}: passed over 1 .gif, 1 .heic" in capsys.readouterr().err
+
+
 def test_half_and_workers_and_a_list(photos):
     whole = np.load(extract(options(photos)))
     (photos / "list.txt").write_text("4.png\n2.png\n")

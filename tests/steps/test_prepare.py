@@ -72,7 +72,8 @@ def test_a_shuffled_table_finds_every_place(tmp_path, column):
     folder = prepare(options(root, tmp_path / "data", fractions=(0.0, 0.0, 1.0)))
     extract(ExtractOptions(dataset=str(folder), desc_type="hog", threads=-1, quiet=True))
     record = api.test(dataset=str(folder), pooling="single", seqL=1, runsPath=str(tmp_path / "runs"), quiet=True)
-    assert record is not None and record.recall["1"] == 1.0
+    assert record is not None
+    assert record.recall["1"] == 1.0
 
 
 def test_the_command_line(tmp_path, capsys):
@@ -96,7 +97,9 @@ def test_the_command_line(tmp_path, capsys):
     assert main(line) == 0
     printed = capsys.readouterr().out
     assert "data set: written" in printed
-    assert "day: 30 frames in 1 sequence\n    position: the number of the image in natural order, as no file" in printed
+    assert (
+        "day: 30 frames in 1 sequence\n    position: the number of the image in natural order, there is no" in printed
+    )
     assert f"python main.py --mode extract --dataset '{tmp_path}/data set' --descType hog\n" in printed
     assert 'name = "mine"' in (tmp_path / "data set" / "dataset.toml").read_text()
     assert main(line) == 0
@@ -135,7 +138,7 @@ def test_frames_left_out_are_said(tmp_path, capsys):
     )
     prepare(options(tmp_path / "root", tmp_path / "data", overwrite=True, quiet=False))
     printed = capsys.readouterr()
-    assert "day: sequences end at 1 missing frames, more than --maxHole 0 in a row" in printed.err
+    assert "day: 1 hole of more than --maxHole 0 frames where sequences end" in printed.err
     assert (
         "day: 29 frames in 2 sequences\n    position: frame of day.csv, by name; 29 of 30 images have one"
         in printed.out

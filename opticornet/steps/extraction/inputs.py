@@ -1,9 +1,11 @@
 """What an extraction reads: the images of one source, or those of every traverse of a dataset folder."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 from opticornet.datasets.folder.reading import inside_folder, names_images, read_toml, table_images
+from opticornet.datasets.images.found import scan_images
 from opticornet.datasets.images.levels import Levels, checked_levels, find_levels
 from opticornet.datasets.images.sources import ImageSource, open_images
 from opticornet.options.modes import ExtractOptions
@@ -72,4 +74,7 @@ def image_source(options: ExtractOptions) -> ImageSource:
         if options.fps:
             raise UserError(f"`fps` is for videos and {path} names images: leave it out")
         return table_images(Path(options.dataset), path, options.bayer)
-    return open_images(path, options.fps or None, options.bayer)
+    if path.is_dir():
+        for note in scan_images(path).notes(str(path)):
+            print(note, file=sys.stderr)
+    return open_images(path, options.fps or None, options.bayer, options.topic)

@@ -24,7 +24,7 @@ def method_record(options: TestOptions, answer: Answer, data: DataRecord) -> Met
         matcher=options.matcher if options.matches_frames else "",
         matcher_options=matcher_options(options) if options.matches_frames else {},
         rerank=options.rerank,
-        rerank_length=rerank_length(options),
+        rerank_length=options.rerank_window,
         top_k=0 if answer.candidates is None else answer.ranking.indices.shape[1],
         weights=answer.weights,
         rerank_weights=answer.rerank_weights,
@@ -51,7 +51,7 @@ def label(options: TestOptions, data: DataRecord) -> str:
         return options.label
     text = f"{options.pooling} {'S' if options.searches else 'L'}{options.sequence_length}"
     if options.rerank:
-        text += f", re-ranked by {options.rerank} L{rerank_length(options)}"
+        text += f", re-ranked by {options.rerank} L{options.rerank_window}"
     notes = [f"candidates of {Path(options.predictions_file).name}"] if options.predictions_file else []
     if options.matches_frames and options.matcher != type(options).matcher:
         notes.append(options.matcher)
@@ -67,11 +67,6 @@ def label(options: TestOptions, data: DataRecord) -> str:
     if random := {side.descriptors.encoder for side in sides if side.descriptors and side.descriptors.is_random}:
         notes.append(f"random {', '.join(sorted(random))}")
     return f"{text} ({'; '.join(notes)})" if notes else text
-
-
-def rerank_length(options: TestOptions) -> int:
-    """Frames that re-ranking compares on either side; 0 without re-ranking."""
-    return options.part("rerank").window_length(options.sequence_length) if options.rerank else 0
 
 
 def plugins_of(options: TestOptions, answer: Answer) -> list[FileRecord]:

@@ -46,7 +46,7 @@ def resolve(options: TestOptions) -> tuple[TestOptions, Path | None]:
     if not wants_weights:
         raise UserError(f"`pooling` {options.pooling} has no weights, so `resume` {run} contradicts it; leave one out")
     decided = ("pooling",) if options.pooling != "s1+seqmatch" else ()
-    followed = DATA_FIELDS if options.pooling == "s1+seqmatch" else (*DATA_FIELDS, "sequence_length")
+    followed = DATA_FIELDS if options.pooling == "s1+seqmatch" else (*DATA_FIELDS, "sequence_length", "windows")
     return options.restored(flags, (*decided, *(name for name in followed if name not in options.given)), str(run)), run
 
 

@@ -49,8 +49,8 @@ def test_absent_columns_are_none(tmp_path):
         ("x,y,frame\n1,2,3\n", "position columns x, y, frame; wanted x, y"),
         ("x\n1\n", "position columns x; wanted x, y"),
         ("lat\n1\n", "position columns lat; wanted"),
-        ("x,y\n1,2\n3,\n", "line 3: y is ''; wanted a finite number"),
-        ("x,y\n1,nan\n", "line 2: y is 'nan'; wanted a finite number"),
+        ("x,y\n1,2\n3,inf\n", "line 3: y is 'inf'; wanted a finite number"),
+        ("score\n1\nyes\n", "line 3: score is 'yes'; wanted true or false"),
         ("x,y\n1,2\n1,2,3\n", "line 3 has 3 cells, the header has 2"),
         ("lat,lon\n1,2\n91,2\n", "line 3: no such latitude, longitude"),
         ("name\na\na\n", "the name 'a' occurs twice"),
@@ -88,3 +88,16 @@ def test_columns_by_other_names(tmp_path):
     assert table.positions.tolist() == [[51, -1], [52, -2]]
     with pytest.raises(UserError, match="`ignore_columns` names weather, road; of these it has weather"):
         read_frames(path, ignore=("weather", "road"))
+
+
+def test_frames_whose_position_is_empty_have_none(tmp_path):
+    (tmp_path / "f.csv").write_text("x,y\n1,2\n3,\n,\nnan,nan\n")
+    positions = read_frames(tmp_path / "f.csv").positions
+    np.testing.assert_array_equal(positions, [[1, 2], *3 * [[np.nan, np.nan]]])
+
+
+def test_columns_say_which_frames_are_scored_and_usable(tmp_path):
+    (tmp_path / "f.csv").write_text("score,usable\n1,true\n0,False\n")
+    frames = read_frames(tmp_path / "f.csv")
+    assert frames.scored.tolist() == frames.usable.tolist() == [True, False]
+    assert frames.count == 2

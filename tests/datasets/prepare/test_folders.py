@@ -262,8 +262,8 @@ def test_no_file_that_could_hold_positions_is_passed_over(tmp_path, file):
         read(tmp_path)
     traverse = read(tmp_path, gap=0, ignore_files=(file,)).traverses[1]
     assert traverse.placed == (
-        "the number of the image in natural order, as no file of positions is beside or in the folder; 20 of 20 images "
-        "have one"
+        "the number of the image in natural order, there is no file of positions: image i of one drive is taken for "
+        "the place of image i of the other; 20 of 20 images have one"
     )
 
 
@@ -315,7 +315,7 @@ def test_frames_without_a_fix_are_left_out_and_counted_and_the_hole_ends_a_seque
     ends = np.flatnonzero(np.diff(traverse.sequence_numbers()))
     assert ends.tolist() == np.flatnonzero(np.diff(kept) > 1).tolist()
     if len(ends):
-        assert notes[1] == "ref: sequences end at 1 missing frames, more than `max_hole` 0 in a row"
+        assert notes[1] == "ref: 1 hole of more than `max_hole` 0 frames where sequences end"
 
 
 @pytest.mark.parametrize("kind", ["empty", "frozen", "missing"])
@@ -341,12 +341,12 @@ def test_a_hole_that_is_allowed(tmp_path):
 def test_holes_in_times(tmp_path):
     rows = [(i, 4e5 + 5 * i, 5e6) for i in range(100) if not 40 <= i < 50]
     pair(tmp_path, 100, table("time,easting,northing", rows))
-    prepared = read(tmp_path, gap=0, fractions=(0, 0, 1), time_unit="s")
+    prepared = read(tmp_path, gap=0, fractions=(0, 0, 1))
     traverse = prepared.traverses[0]
     assert traverse.names[40:43] == ("40.jpg", "49.jpg", "50.jpg")  # within a second of a pose
     assert np.flatnonzero(np.diff(traverse.sequence_numbers())).tolist() == [40]
     assert prepared.notes[0] == "ref: 8 of 100 images left out: 8 not within 1 s of a pose of ref.csv"
-    filled = read(tmp_path, gap=0, fractions=(0, 0, 1), fill_positions=True, time_unit="s").traverses[0]
+    filled = read(tmp_path, gap=0, fractions=(0, 0, 1), fill_positions=True).traverses[0]
     np.testing.assert_allclose(filled.positions["x"], 4e5 + 5.0 * np.arange(100), rtol=1e-12)
     assert filled.timestamps.tolist() == list(range(100))
 
@@ -376,3 +376,40 @@ def test_folders_in_a_drive_are_sequences_and_those_of_systems_hold_no_frames(tm
     assert prepared.notes[0] == "ref: passed over 1 .gif, 2 .heic, the folder @eaDir"
     with pytest.raises(UserError, match=r"none: no such folder of images; .* has query, ref$"):
         read(tmp_path, reference="none")
+
+
+def test_sequences_of_rows_that_are_found_by_time(tmp_path):
+    rows = [(f"{1_700_000_000 + i}", i, 0, "a" if i < 7 else "b") for i in range(20)]
+    for name in ("ref", "query"):
+        images(tmp_path, name, [f"{1_700_000_000.2 + i:.1f}.png" for i in range(18)])
+        (tmp_path / f"{name}.csv").write_text(table("time,x,y,sequence", rows))
+    assert read(tmp_path, gap=0).traverses[0].sequence_numbers().tolist() == [0] * 7 + [1] * 11
+    (tmp_path / "ref.csv").write_text(table("time,x,y,score", [(*row[:3], 1) for row in rows]))
+    with pytest.raises(UserError, match=r"ref.csv: score of rows that are found by time; wanted a column name"):
+        read(tmp_path, gap=0)
+
+
+def test_scored_and_usable_frames_are_kept(tmp_path):
+    rows = [(f"{i}.jpg", i, i % 10 == 0, int(i != 3)) for i in reversed(range(20)) if i != 5]
+    pair(tmp_path, tables=table("filename,frame,score,usable", rows))
+    traverse = read(tmp_path, gap=0).traverses[0]
+    kept = [i for i in range(20) if i != 5]
+    assert traverse.flags["score"].tolist() == [i % 10 == 0 for i in kept]
+    assert traverse.flags["usable"].tolist() == [i != 3 for i in kept]
+
+
+def test_filling_across_the_180th_meridian(tmp_path):
+    degrees = [(i, -16.0, (179.999 + 1e-4 * i + 180) % 360 - 180) for i in range(20)]
+    pair(tmp_path, tables=table("name,lat,lon", [row for row in degrees if not 8 <= row[0] < 14]))
+    lon = read(tmp_path, gap=0, fractions=(0, 0, 1), fill_positions=True).traverses[0].positions["lon"]
+    np.testing.assert_allclose(lon, [row[2] for row in degrees], atol=1e-9)
+
+
+def test_a_list_of_frames_beside_a_drive_holds_no_positions(tmp_path):
+    pair(tmp_path)
+    for name in ("ref", "query"):
+        (tmp_path / f"{name}.txt").write_text("\n".join(numbered(10)))
+    prepared = read(tmp_path, gap=0, frame_list=str(tmp_path / "{traverse}.txt"))
+    assert [len(traverse) for traverse in prepared.traverses] == [10, 10]
+    with pytest.raises(UserError, match=r"ref.txt: "):
+        read(tmp_path, gap=0)

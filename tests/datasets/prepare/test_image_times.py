@@ -57,6 +57,15 @@ def test_names_that_only_count_are_no_times_unless_their_unit_is_given(tmp_path)
     assert image_times(images, tmp_path, Clock(unit="s"))[0].tolist() == list(range(1, 9))
 
 
+def test_names_that_count_are_times_where_the_positions_have_the_same(tmp_path):
+    images = drive(tmp_path, [f"{i}.png" for i in range(20)])
+    one_each = np.delete(np.arange(20.0), [4, 5])
+    assert image_times(images, tmp_path, recorded_s=one_each)[0].tolist() == list(range(20))
+    for other in (0.1 * np.arange(300), np.arange(4.0), 0.5 + np.arange(20)):  # of frames at another rate
+        with pytest.raises(UserError, match="file names only count"):
+            image_times(images, tmp_path, recorded_s=other)
+
+
 def test_the_clock_offset_is_added(tmp_path):
     images = drive(tmp_path, [f"{T + i}.png" for i in range(3)])
     assert image_times(images, tmp_path, Clock(offset_s=-30.5))[0].tolist() == [T - 30.5, T - 29.5, T - 28.5]

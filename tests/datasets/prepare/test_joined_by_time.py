@@ -1,5 +1,7 @@
 """Drives whose positions are a track, found at the images' times."""
 
+from functools import reduce
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -34,9 +36,9 @@ def gpx():
 
 
 def nmea():
-    from tests.datasets.prepare.tracks.test_nmea import gga
-
-    return "\n".join(gga(f"1226{40 + i}", f"48{60e-4 * i:07.4f},N", f"011{60e-4 * i:07.4f},E") for i in range(20))
+    minutes = [f"{60e-4 * i:07.4f}" for i in range(20)]
+    bodies = [f"GNGGA,1226{40 + i},48{m},N,011{m},E,1,08,0.9,5.4,M,46.9,M,," for i, m in enumerate(minutes)]
+    return "\n".join(f"${body}*{reduce(lambda sum, one: sum ^ ord(one), body, 0):02X}" for body in bodies)
 
 
 def navsatfix():
@@ -93,15 +95,15 @@ def test_counted_images_with_a_file_of_times(tmp_path):
 
 
 def test_a_drive_of_kitti_raw(tmp_path):
-    from tests.datasets.prepare.tracks.test_oxts import oxts
-
+    times = "\n".join(f"2011-09-26 13:02:{25 + i}.964389445" for i in range(20))
     for drive in ("ref", "query"):
-        oxts(tmp_path / drive / "oxts", list(zip(LAT, LON, strict=True)))
-        images = tmp_path / drive / "image_02"
-        (images / "data").mkdir(parents=True)
+        for part in ("oxts", "image_02"):
+            (tmp_path / drive / part / "data").mkdir(parents=True)
+            (tmp_path / drive / part / "timestamps.txt").write_text(times)
         for i in range(20):
-            (images / "data" / f"{i:010d}.png").touch()
-        (images / "timestamps.txt").write_bytes((tmp_path / drive / "oxts" / "timestamps.txt").read_bytes())
+            (tmp_path / drive / "image_02" / "data" / f"{i:010d}.png").touch()
+            packet = " ".join(map(str, [LAT[i], LON[i], *[0.5] * 28]))
+            (tmp_path / drive / "oxts" / "data" / f"{i:010d}.txt").write_text(packet)
     traverse = read(tmp_path).traverses[1]
     np.testing.assert_allclose(traverse.positions["lon"], LON)
     assert traverse.placed.startswith("lat, lon of oxts, interpolated at the times in timestamps.txt; 20 of 20")

@@ -176,6 +176,43 @@ def test_rtk_and_camera(tmp_path):
     assert [t.positions["x"].tolist() for t in prepared.traverses] == [[1.0, 5.0]] * 2
 
 
+def gps(path, times_us, easting, satellites):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = ["timestamp,num_satellites,latitude,longitude,altitude,latitude_sigma,northing,easting,down,utm_zone"]
+    lines += [
+        f"{t},{s},51.7,-1.2,110,1,5700000,{e},-110,30U" for t, e, s in zip(times_us, easting, satellites, strict=True)
+    ]
+    path.write_text("\n".join(lines))
+
+
+@pytest.mark.parametrize("place", ["gps/gps.csv", "gps.csv"])
+def test_drives_with_gps_only_leave_out_what_is_no_fix(tmp_path, place):
+    times = START + 200_000 * np.arange(20)
+    for name in ("a", "b"):
+        drive(tmp_path, name, times)
+        easting = np.where(np.arange(20) == 0, 0, 600_000 + 2 * np.arange(20))
+        gps(tmp_path / name / place, times, easting.tolist(), [9, 9, 9, 0, *([7] * 12), 3, 3, 3, 3])
+    prepared = read(tmp_path, reference="a", query="b", splits="all", spacing=0)
+    assert (prepared.traverses[0].positions["x"] - 600_000).tolist() == [2.0 * i for i in range(1, 16)]
+    assert prepared.notes[1:4] == (
+        "a: no ins.csv, so its positions are those of gps.csv, metres less exact",
+        "a: 6 of 20 rows of gps.csv are no fix and left out",
+        "a: 5 of 20 images left out, no pose within 0.5 s",
+    )
+    straight(tmp_path, "c")
+    notes = read(tmp_path, reference="a", query="c", splits="all", spacing=0, poses="auto").notes
+    assert not [note for note in notes if note.startswith("c")]  # which has an INS
+    assert "c/gps/gps.csv: no such table" in refused(tmp_path, reference="a", query="c", poses="gps")
+    assert "a/gps/ins.csv: no such table" in refused(tmp_path, reference="a", query="b", poses="ins")
+
+
+def test_gps_without_any_fix(tmp_path):
+    for name in ("a", "b"):
+        drive(tmp_path, name, [START, START + 1_000_000])
+        gps(tmp_path / name / "gps" / "gps.csv", [START, START + 1_000_000], [0, 0], [0, 0])
+    assert "a/gps/gps.csv: none of its 2 rows is a fix" in refused(tmp_path)
+
+
 def refused(root, **arguments):
     with pytest.raises(UserError) as error:
         read(root, **({"reference": "a", "query": "b", "splits": "all"} | arguments))

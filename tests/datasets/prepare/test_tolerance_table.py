@@ -28,6 +28,16 @@ def test_ranges(tmp_path):
     assert (len(split.reference_rows), len(split.query_rows), prepared.units) == (6, 4, "frames")
 
 
+def test_folders_within_a_drive_are_sequences(tmp_path):
+    make(tmp_path, ["0,0,2"])
+    (tmp_path / "ref" / "run2").mkdir()
+    (tmp_path / "ref" / "run2" / "9.jpg").touch()
+    (tmp_path / "ref" / "10.avif").touch()
+    prepared = read(tmp_path)
+    assert prepared.traverses[0].sequence_numbers().tolist() == [0] * 6 + [1]
+    assert prepared.notes == ("ref: passed over 1 .avif",)
+
+
 def test_other_folders(tmp_path):
     assert [t.name for t in read(make(tmp_path, ["0,0,0"], "database", "queries")).traverses] == ["database", "queries"]
     make(tmp_path, ["0,1,2"], "day", "night")

@@ -1,5 +1,8 @@
+import numpy as np
 import pytest
 
+from opticornet.datasets.folder.reading import load_folder
+from opticornet.datasets.prepare.prepared import write_prepared
 from opticornet.datasets.prepare.utm_names import UtmNames
 from opticornet.utils.errors import UserError
 
@@ -66,10 +69,39 @@ def test_bad_input(tmp_path):
     assert "positions in UTM zones 17 and 18" in refused(tmp_path)
 
 
+def edge_image(number, latitude=49.5):
+    """Frames 10 m apart eastwards along a parallel, across the edge of zones 31 and 32 at 6 degrees east."""
+    longitude = 6 + (number - 5) * 10 / (111_320 * np.cos(np.radians(latitude)))
+    zone, easting = (31, 717_000 + 10 * number) if longitude < 6 else (32, 283_000 + 10 * number)
+    return f"@{easting:.2f}@5487000.00@{zone}@U@{latitude:.6f}@{longitude:.6f}@@@@@@@@@{number}@.jpg"
+
+
+def test_a_split_across_the_edge_of_a_zone_has_right_metres(tmp_path):
+    fill(tmp_path / "root" / "database", *(edge_image(number) for number in range(10)))
+    fill(tmp_path / "root" / "queries", *(edge_image(number) for number in (3, 8)))
+    prepared = read(tmp_path / "root")
+    assert [list(traverse.positions) for traverse in prepared.traverses] == [["lat", "lon"]] * 2
+    write_prepared(tmp_path / "out", "edge", prepared)
+    split = load_folder(tmp_path / "out").splits["test"]
+    numbers = [int(name.split("@")[-2]) for side in (split.reference, split.query) for name in side.names]
+    metres = np.concatenate([split.reference.positions, split.query.positions])
+    distances = np.linalg.norm(metres[:, None] - metres, axis=2)
+    np.testing.assert_allclose(distances, 10 * np.abs(np.subtract.outer(numbers, numbers)), rtol=0.005, atol=0.15)
+
+
+def test_names_that_cross_a_zone_without_usable_degrees(tmp_path):
+    fill(tmp_path / "database", *(edge_image(number) for number in range(10)))
+    fill(tmp_path / "queries", "@1@2@32@U@@@.jpg")
+    assert "@1@2@32@U@@@.jpg holds no latitude and longitude of its zone; prepare each alone" in refused(tmp_path)
+    (tmp_path / "queries" / "@1@2@32@U@@@.jpg").rename(tmp_path / "queries" / "@1@2@32@U@6.000001@49.500001@.jpg")
+    assert "holds no latitude and longitude of its zone" in refused(tmp_path)
+
+
 def test_positions_that_cannot_be_compared(tmp_path):
     fill(tmp_path / "zones" / "database", image(1, 2, "17"))
     fill(tmp_path / "zones" / "queries", image(1, 2, "18"))
-    assert "positions in UTM zones 17 and 18" in refused(tmp_path / "zones")
+    assert "positions in UTM zones 17 and 18, between which distances mean nothing" in refused(tmp_path / "zones")
+    assert "longitudes have 2 decimals, wanted 5, a metre" in refused(tmp_path / "zones")
     fill(tmp_path / "equator" / "database", image(1, 9999999, letter="M"))
     fill(tmp_path / "equator" / "queries", image(1, 1, letter="N"))
     assert "both sides of the equator (UTM letters M, N)" in refused(tmp_path / "equator")
