@@ -196,6 +196,8 @@ def load_record(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} is not a readable result record: {error}") from error
     if not isinstance(record, dict) or "recall" not in record or "format" not in record:
         raise UserError(f"{path} is not a result record: wanted the .json that a test writes to `results_path`")
+    if type(record["format"]) is not int:
+        raise UserError(f"{path} is not a result record: its format is {record['format']!r}, wanted a number")
     if record["format"] > FORMAT:
         raise UserError(f"{path} has format {record['format']}, newer than {FORMAT}; update the program to read it")
     return {_RENAMED.get(str(name), str(name)): value for name, value in record.items()}
