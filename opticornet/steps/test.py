@@ -8,7 +8,7 @@ features of the windows' own frames (``--rerank local``).
 
 import sys
 from dataclasses import replace
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
 
 import numpy as np
@@ -165,9 +165,9 @@ def reranked(
     if options.matches_frames:
         frames = matched_frames(scenes[0], single, amp=options.amp)
     again = []
+    rerank = partial(rerank_answer, amp=options.amp, latency_queries=options.latency_queries)
     for scene, answer in zip(scenes, answers, strict=True):
-        more = {"amp": options.amp, "latency_queries": options.latency_queries}
-        again.append(rerank_answer(scene, answer, reranker, options.top_k, settings, frames, **more))
+        again.append(rerank(scene, answer, reranker, options.top_k, settings, frames))
         frames = frames and replace(frames, seconds={})  # they were computed once
     return again
 
@@ -177,11 +177,12 @@ def matched_answers(options: TestOptions, scenes: list[Scene], single: LoadedEnc
     candidates = None
     if options.predictions_file:
         candidates = read_predictions(options.predictions_file, scenes[0], options.top_k)
-    settings, more = match_settings(options), {"amp": options.amp, "latency_queries": options.latency_queries}
+    match = partial(match_frames, amp=options.amp, latency_queries=options.latency_queries)
+    settings = match_settings(options)
     frames = matched_frames(scenes[0], single, amp=options.amp)
     answers = []
     for scene in scenes:
-        answers.append(match_frames(scene, frames, settings, candidates, **more))
+        answers.append(match(scene, frames, settings, candidates))
         frames = replace(frames, seconds={})  # they were computed once
     return answers
 
