@@ -26,6 +26,8 @@ from opticornet.utils.mapped import RowMatrix, release
 if TYPE_CHECKING:
     import h5py
 
+    from opticornet.datasets.image_features import ImageFeatures
+
 BLOCK_BYTES = 16 << 20
 _KEYED = re.compile(r"(?P<file>.+\.(?:npz|h5|hdf5)):(?P<key>.+)", re.IGNORECASE)
 
@@ -36,11 +38,11 @@ class LazyRows:
     Slicing gives another ``LazyRows``; indexing with an integer or an integer array, and ``np.asarray``, read.
 
     Args:
-        base: (N, D) array or h5py dataset.
+        base: (N, D) array, h5py dataset or descriptors stored one per image.
         rows: (M,) int64 rows of ``base``, each within it.
     """
 
-    def __init__(self, base: "np.ndarray | h5py.Dataset", rows: np.ndarray) -> None:
+    def __init__(self, base: "np.ndarray | h5py.Dataset | ImageFeatures", rows: np.ndarray) -> None:
         self._base = base
         self._rows = rows
         self.shape: tuple[int, ...] = (len(rows), base.shape[1])
@@ -190,7 +192,7 @@ _ReadMember = Callable[[Path, str], np.ndarray | LazyRows]
 _ARCHIVES: dict[str, _ReadMember] = {".npz": _open_npz, ".h5": _open_h5, ".hdf5": _open_h5}
 
 
-def _read_h5(dataset: "h5py.Dataset", rows: np.ndarray) -> np.ndarray:
+def _read_h5(dataset: "h5py.Dataset | ImageFeatures", rows: np.ndarray) -> np.ndarray:
     """(M,) rows in any order, also repeated, as (M, D): HDF5 itself gives rising rows only."""
     low, high = int(rows.min()), int(rows.max())
     try:

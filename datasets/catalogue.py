@@ -13,8 +13,11 @@ import numpy as np
 from opticornet.datasets import synthetic
 from opticornet.datasets.folder import reading as folder
 from opticornet.datasets.seqnet import layout as seqnet_layout
+from opticornet.datasets.split_names import USUAL_SPLITS, test_split_names
 from opticornet.datasets.traverse import Dataset, Split
 from opticornet.utils.errors import UserError
+
+SourceValue = str | Path | tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,8 @@ class Source:
         data_path: the folder that holds ``descData/<desc_type>/``.
         desc_type: which descriptors, a folder name.
         struct_path: seqNet's ground truth (struct files, split indices, sequence bounds).
-        msls_train_city, msls_val_city: the MSLS cities of the train split and of the val and test splits.
+        msls_train_city, msls_val_city: the MSLS cities of the train split and of the val split.
+        msls_test_city: those of the test split, or of several ``test-CITY``; none: that of val.
     """
 
     data_path: Path = Path("data")
@@ -33,9 +37,10 @@ class Source:
     struct_path: Path = Path("structFiles")
     msls_train_city: str = "melbourne"
     msls_val_city: str = "austin"
+    msls_test_city: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, **values: str | Path) -> "Source":
+    def of(cls, **values: SourceValue) -> "Source":
         """From its attributes as options give them: paths may be text.
 
         Raises:
@@ -45,12 +50,18 @@ class Source:
             raise TypeError(f"a source of datasets has no {', '.join(sorted(unknown))}")
         default = cls()
         return cls(
-            data_path=Path(values.get("data_path", default.data_path)),
+            data_path=Path(str(values.get("data_path", default.data_path))),
             desc_type=str(values.get("desc_type", default.desc_type)),
-            struct_path=Path(values.get("struct_path", default.struct_path)),
+            struct_path=Path(str(values.get("struct_path", default.struct_path))),
             msls_train_city=str(values.get("msls_train_city", default.msls_train_city)),
             msls_val_city=str(values.get("msls_val_city", default.msls_val_city)),
+            msls_test_city=tuple(values.get("msls_test_city", default.msls_test_city)),  # type: ignore[arg-type]
         )
+
+    def msls_cities(self) -> dict[str, str]:
+        """The MSLS city of each split."""
+        tested = test_split_names(self.msls_test_city or (self.msls_val_city,))
+        return {"train": self.msls_train_city, "val": self.msls_val_city} | tested
 
 
 def _synthetic(source: Source, split_names: tuple[str, ...] | None) -> Dataset:
@@ -78,9 +89,7 @@ def _oxford(name: str) -> Callable[[Source, tuple[str, ...] | None], Dataset]:
 
 
 def _msls(source: Source, split_names: tuple[str, ...] | None) -> Dataset:
-    return seqnet_layout.msls(
-        source.msls_train_city, source.msls_val_city, _descriptors(source), source.struct_path, split_names
-    )
+    return seqnet_layout.msls(source.msls_cities(), _descriptors(source), source.struct_path, split_names)
 
 
 BUILT_IN: dict[str, Callable[[Source, tuple[str, ...] | None], Dataset]] = {
@@ -93,12 +102,12 @@ BUILT_IN: dict[str, Callable[[Source, tuple[str, ...] | None], Dataset]] = {
 }
 
 
-def load_dataset(name: str, *, splits: tuple[str, ...] | None = None, **source: str | Path) -> Dataset:
+def load_dataset(name: str, *, splits: tuple[str, ...] | None = None, **source: SourceValue) -> Dataset:
     """Open a dataset by its built-in name or its folder; only the files of the wanted splits are touched.
 
     Args:
         name: a key of :data:`BUILT_IN`, or the path of a folder with a ``dataset.toml``.
-        splits: which of "train", "val", "test"; default every split the dataset has.
+        splits: names of splits; default every split the dataset has.
         source: attributes of :class:`Source`, which has the defaults.
 
     Raises:
@@ -107,10 +116,12 @@ def load_dataset(name: str, *, splits: tuple[str, ...] | None = None, **source: 
             files are there: see :func:`opticornet.datasets.images.frames.check_image_files`.
     """
     where = Source.of(**source)
-    for split_name in splits or ():
-        if split_name not in seqnet_layout.ALL_SPLITS:
-            raise UserError(f"`splits` {splits!r}: wanted some of {', '.join(seqnet_layout.ALL_SPLITS)}, as a tuple")
+    if isinstance(splits, str):
+        raise UserError(f"`splits` {splits!r}: wanted a tuple of names, ({splits!r},)")
     if name in BUILT_IN:
+        there = split_names(name, **source)
+        if absent := [split for split in splits or () if split not in there]:
+            raise UserError(f"dataset {name}: no split {absent[0]!r}; it has {', '.join(there)}")
         dataset = BUILT_IN[name](where, splits)
     else:
         _require_folder(name)
@@ -128,10 +139,12 @@ def _require_folder(name: str) -> None:
         )
 
 
-def split_names(name: str) -> tuple[str, ...]:
-    """The splits a dataset has, without opening anything but its ``dataset.toml``."""
+def split_names(name: str, **source: SourceValue) -> tuple[str, ...]:
+    """The splits a dataset has; nothing but its ``dataset.toml`` is opened. Arguments: :func:`load_dataset`."""
+    if name == "msls":
+        return tuple(Source.of(**source).msls_cities())
     if name in BUILT_IN:
-        return seqnet_layout.ALL_SPLITS
+        return USUAL_SPLITS
     _require_folder(name)
     return tuple(folder.read_toml(Path(name)).splits)
 
@@ -141,8 +154,8 @@ def struct_files(name: str, splits: tuple[str, ...], source: Source) -> tuple[Pa
     if name.startswith("oxford-") and name in BUILT_IN:
         paths = [seqnet_layout.oxford_struct(name, source.struct_path, split) for split in splits]
     elif name == "msls":
-        cities = [source.msls_train_city if split == "train" else source.msls_val_city for split in splits]
-        paths = [seqnet_layout.msls_struct(city, source.struct_path) for city in cities]
+        cities = source.msls_cities()
+        paths = [seqnet_layout.msls_struct(cities[split], source.struct_path) for split in splits]
     else:
         paths = []
     return tuple(dict.fromkeys(paths))
@@ -179,8 +192,8 @@ def check_split(dataset_name: str, split: Split) -> None:
         )
     if reference.units != query.units or reference.positions.shape[1] != query.positions.shape[1]:
         raise UserError(f"{where}: positions of {reference.name} and {query.name} are of different kinds")
-    if (split.positive_radius is None) == (split.positives is None):
-        raise UserError(f"{where}: wanted a positive radius or a table of positives, one of the two")
+    if split.positive_radius is not None and split.positives is not None:
+        raise UserError(f"{where}: a positive radius and a table of positives; wanted one of the two, or neither")
     for what, radius in (("positive", split.positive_radius), ("negative", split.negative_radius)):
         if radius is not None and not (math.isfinite(radius) and radius > 0):
             raise UserError(f"{where}: {what} radius {radius:g} {split.units}; wanted a number above 0")

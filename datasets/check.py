@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from opticornet.datasets.arrays import iterate_blocks
-from opticornet.datasets.catalogue import Source, load_dataset, split_names, struct_files
+from opticornet.datasets.catalogue import Source, SourceValue, load_dataset, split_names, struct_files
 from opticornet.datasets.seqnet.structs import read_struct
 from opticornet.datasets.spacing import Steps
 from opticornet.datasets.traverse import Split, Traverse
@@ -87,8 +87,9 @@ class TraverseReport:
 
 @dataclass(frozen=True)
 class SplitReport:
-    """One split. ``queries``: frames that are. ``without_positive``: those that have no correct reference.
-    ``same_data``: the reference and the query descriptors (without any: their images) are equal, every one."""
+    """One split. ``queries``: frames that are. ``without_positive``: those that have no correct reference; None where
+    the split has no ground truth. ``same_data``: the reference and the query descriptors (without any: their images)
+    are equal, every one."""
 
     name: str
     units: str
@@ -97,7 +98,7 @@ class SplitReport:
     reference: TraverseReport
     query: TraverseReport
     queries: int
-    without_positive: int
+    without_positive: int | None
     same_data: bool
     unequal_rows: tuple[int, int] | None
 
@@ -118,7 +119,7 @@ class _Findings:
     warnings: list[str] = field(default_factory=list)
 
 
-def check_dataset(name: str, **source: str | Path) -> CheckReport:
+def check_dataset(name: str, **source: SourceValue) -> CheckReport:
     """Open every file of a dataset and read every descriptor, in blocks; decode some of the images.
 
     A split that cannot be opened is an error in the report; the others are still looked at.
@@ -143,9 +144,9 @@ def check_dataset(name: str, **source: str | Path) -> CheckReport:
     return CheckReport(name, tuple(reports), tuple(findings.errors), tuple(dict.fromkeys(findings.warnings)))
 
 
-def _open_splits(name: str, source: dict[str, str | Path], findings: _Findings) -> dict[str, Split]:
+def _open_splits(name: str, source: dict[str, SourceValue], findings: _Findings) -> dict[str, Split]:
     """The splits that open; those that do not are errors."""
-    names = split_names(name)
+    names = split_names(name, **source)
     with suppress(UserError):
         return load_dataset(name, **source, splits=names).splits
     splits: dict[str, Split] = {}
@@ -167,10 +168,12 @@ def render(report: CheckReport) -> list[str]:
             for what, radius in (("positive", split.positive_radius), ("negative", split.negative_radius))
             if radius is not None
         ]
-        lines.append(f"  {split.name}: {', '.join(radii) or 'positives from a table'}")
+        truth = "positives from a table" if split.without_positive is not None else "no ground truth"
+        lines.append(f"  {split.name}: {', '.join(radii) or truth}")
         for side in (split.reference, split.query):
             lines += _side_lines(side, split.units)
-        lines.append(f"    queries without a positive: {split.without_positive} of {split.queries}")
+        if split.without_positive is not None:
+            lines.append(f"    queries without a positive: {split.without_positive} of {split.queries}")
         lines.append(f"    reference and query are the same data: {'yes' if split.same_data else 'no'}")
     lines += [f"warning: {warning}" for warning in report.warnings]
     lines += [f"error: {error}" for error in report.errors]
@@ -240,16 +243,17 @@ def _norms(descriptors: RowMatrix | None) -> np.ndarray:
 
 
 def _images_report(traverse: Traverse) -> ImagesReport | None:
-    """Which images are there, and what some of them are."""
+    """Which images of usable frames are there, and what some of them are."""
     if traverse.images is None:
         return None
     from opticornet.datasets.images.decoding import BadImageError, without_warnings
     from opticornet.datasets.images.frames import missing_images
     from opticornet.datasets.images.recordings import read_image
 
-    missing = missing_images(traverse.images)
+    images = [path for path, usable in zip(traverse.images, traverse.is_usable.tolist(), strict=True) if usable]
+    missing = missing_images(images)
     gone = set(missing)
-    there = [path for path in traverse.images if path not in gone]
+    there = [path for path in images if path not in gone]
     sizes: dict[str, int] = {}
     bad = []
     chosen = np.unique(np.linspace(0, len(there) - 1, min(len(there), SAMPLED_IMAGES)).astype(int)).tolist()
@@ -307,7 +311,9 @@ def _traverse_report(role: str, traverse: Traverse, split: Split) -> TraverseRep
     )
 
 
-def _queries_without_positive(split: Split) -> int:
+def _queries_without_positive(split: Split) -> int | None:
+    if not split.has_truth:
+        return None
     if split.positives is not None:
         return int((split.positives.counts[split.query.is_scored] == 0).sum())
     return int((_nearest(split, split) > split.positive_radius).sum())
@@ -315,7 +321,7 @@ def _queries_without_positive(split: Split) -> int:
 
 def _takes_part(traverse: Traverse, split: Split) -> np.ndarray:
     """(N,) bool: frames that are queries or places."""
-    return traverse.is_scored & (traverse.placed if split.positives is None else True)
+    return traverse.is_scored & (True if split.positive_radius is None else traverse.placed)
 
 
 def _nearest(places: Split, queries: Split) -> np.ndarray:
@@ -362,7 +368,7 @@ def _judge(split: SplitReport, findings: _Findings) -> None:
                 f"{split.units}; windows reach over them unless max_step in dataset.toml, or a sequence column, ends "
                 "sequences there"
             )
-        if side.without_position:
+        if side.without_position and split.positive_radius is not None:
             frames = f"{side.without_position} of {_count(side.frames, 'frame')}"
             findings.warnings.append(f"{where}: {frames} without a position are neither queries nor places")
         if side.unusable:
@@ -378,8 +384,11 @@ def _judge(split: SplitReport, findings: _Findings) -> None:
             f"[splits.{split.name}]"
         )
     queries = split.queries
-    if split.without_positive == queries:
-        findings.errors.append(f"{split.name}: no query has a positive; check positions, rows and radius")
+    if split.without_positive is None:
+        findings.warnings.append(f"{split.name}: no ground truth: it can be answered, not scored or trained on")
+    elif split.without_positive == queries:
+        fault = f"{split.name}: no query has a positive; check positions, rows and radius"
+        (findings.errors if split.name in ("train", "val") else findings.warnings).append(fault)
     elif split.without_positive:
         findings.warnings.append(f"{split.name}: {split.without_positive} of {queries} queries have no positive")
     if split.same_data:

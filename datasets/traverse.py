@@ -39,6 +39,7 @@ class Traverse:
             memory-mapped; or None.
         lat_lon: (N, 2) float64 degrees, where positions were made from them; or None.
         images_source: the folder of the images or the table that lists them, for messages and records.
+        first_row: row of the first frame in the traverse that this one was cut from.
         undescribed: why there are no descriptors and what to do, for messages; empty where there are.
         scored: (N,) bool, frames that are queries or places; windows see the others too. None: all.
         usable: (N,) bool, False where a frame is damaged or shows nothing: no window may hold it. None: all.
@@ -62,6 +63,7 @@ class Traverse:
     scored: np.ndarray | None = None
     usable: np.ndarray | None = None
     filled: np.ndarray | None = None
+    first_row: int = 0
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -129,6 +131,7 @@ class Traverse:
             scored=None if self.scored is None else self.scored[rows],
             usable=None if self.usable is None else self.usable[rows],
             filled=None if self.filled is None else self.filled[rows],
+            first_row=self.first_row + start,
         )
 
 
@@ -141,7 +144,7 @@ class Split:
         reference, query: the traverses, already cut to the split's rows, in the same ``units``; descriptors of the same
             dimension.
         positive_radius: test: a match within it (inclusive) is correct; training: positives lie within it. None
-            where ``positives`` says what is correct instead.
+            where ``positives`` says what is correct instead, or nothing does (:attr:`has_truth`).
         negative_radius: training: negatives lie beyond it (exclusive); of ``positives``, in reference rows. None where
             the split is never trained on.
         positives: instead of a radius, the correct reference rows of each query (rows of the cut); or None.
@@ -160,6 +163,11 @@ class Split:
     @property
     def units(self) -> Units:
         return self.reference.units
+
+    @property
+    def has_truth(self) -> bool:
+        """Whether the split says what is correct; otherwise it can be answered, but neither scored nor trained on."""
+        return self.positive_radius is not None or self.positives is not None
 
 
 @dataclass(frozen=True)

@@ -191,6 +191,15 @@ class Windows:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def holds_same(self, other: "Windows") -> bool:
+        """Whether the other windows hold the same frames of the same traverse."""
+        return (
+            self.traverse is other.traverse
+            and self.length == other.length
+            and np.array_equal(self.rows, other.rows)
+            and np.array_equal(self.starts, other.starts)
+        )
+
     @property
     def rule_in_words(self) -> str:
         """``rule`` and, where short sequences are computed all the same, ``short``."""

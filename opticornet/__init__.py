@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         prepare,
         report,
         test,
+        test_splits,
         train,
     )
 
@@ -44,6 +45,7 @@ __all__ = [
     "prepare",
     "report",
     "test",
+    "test_splits",
     "train",
 ]
 __version__ = "0.1.0"

@@ -16,7 +16,7 @@ from opticornet.datasets.catalogue import load_dataset
 from opticornet.datasets.traverse import Dataset
 from opticornet.evaluation.records import ResultRecord
 from opticornet.inference.load import TrainedEncoder, load_run
-from opticornet.inference.runs import NEWEST, SAVE_PATH, find_run, read_flags
+from opticornet.inference.runs import NEWEST, SAVE_PATH, find_run, named_checkpoint, read_flags
 from opticornet.options.base import Options
 from opticornet.options.modes import (
     CheckOptions,
@@ -48,7 +48,15 @@ def test(options: TestOptions | None = None, **given: Any) -> ResultRecord | Non
     return step(_options(TestOptions, options, given))
 
 
-test.__test__ = False  # type: ignore[attr-defined]  # not a test, whatever pytest makes of its name
+def test_splits(options: TestOptions | None = None, **given: Any) -> dict[str, ResultRecord]:  # noqa: PT028 - as above
+    """Score a method on several splits. Returns their result records. See :func:`opticornet.steps.test.test_splits`."""
+    from opticornet.steps.test import test_splits as step
+
+    return step(_options(TestOptions, options, given))
+
+
+for _step in (test, test_splits):
+    _step.__test__ = False  # type: ignore[attr-defined, union-attr]  # not a test, whatever pytest makes of its name
 
 
 def extract(options: ExtractOptions | None = None, **given: Any) -> Path:
@@ -104,8 +112,9 @@ def load(
     """A trained sequence encoder, in evaluation mode on the CPU, and what it needs.
 
     Args:
-        run: a run folder, ours or seqNet's; a folder of runs for its newest; by default the newest run.
-        checkpoint: "best" or "latest".
+        run: a run folder, ours or seqNet's, or a checkpoint in it; a folder of runs for its newest; by default the
+            newest run.
+        checkpoint: "best" or "latest"; the one that ``run`` names, where it does.
         runs_path: where the newest run is looked for.
         save_path: folder of the checkpoints inside the run.
 
@@ -115,7 +124,7 @@ def load(
     load_installed()
     folder = find_run(str(run), str(runs_path), save_path, "run")
     load_remembered(read_flags(folder, save_path).get("plugins", {}), (), str(folder))
-    return load_run(folder, checkpoint=checkpoint, save_path=save_path)
+    return load_run(folder, checkpoint=named_checkpoint(str(run)) or checkpoint, save_path=save_path)
 
 
 def open_dataset(name: str | Path, *, splits: tuple[str, ...] | None = None, **source: str | Path) -> Dataset:

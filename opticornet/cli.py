@@ -10,6 +10,7 @@ from itertools import pairwise
 from opticornet.options.modes import MODES
 from opticornet.options.parsing import in_flags, parse
 from opticornet.utils.errors import UserError
+from opticornet.utils.program import missing_library
 from opticornet.utils.signals import Interrupted
 
 
@@ -26,6 +27,11 @@ def main(arguments: Sequence[str]) -> int:
             sys.stdout.flush()
     except UserError as error:
         print(f"error: {' '.join(in_flags(str(error), MODES.get(mode)).split())}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if not (missing := missing_library(error)):
+            raise
+        print(f"error: {missing}", file=sys.stderr)
         return 2
     except Interrupted as stop:
         print(stop, file=sys.stderr)

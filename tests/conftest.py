@@ -142,3 +142,86 @@ def layout():
         return {key: "x".join(map(str, value.shape)) for key, value in model.state_dict().items()}
 
     return describe
+
+
+@pytest.fixture
+def write_bag():
+    """write_bag(path, "bag", {topic: messages}): its path. A message is (recorded, stamp, ...) in nanoseconds and
+
+    - encoding, pixels: of an image; an encoding "jpeg" or "png" and bytes make it a compressed one;
+    - latitude, longitude, status: a fix;
+    - x, y, z: the position of an odometry message.
+    """
+    from rosbags.rosbag1 import Writer as Writer1
+    from rosbags.rosbag2 import StoragePlugin
+    from rosbags.rosbag2 import Writer as Writer2
+    from rosbags.typesys import Stores, get_typestore
+
+    def write(path, kind, topics):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        store = get_typestore(Stores.ROS1_NOETIC if kind == "bag" else Stores.ROS2_HUMBLE)
+        if kind == "bag":
+            path = path.with_name(f"{path.name}.bag")
+            writer, encode = Writer1(path), store.serialize_ros1
+        else:
+            plugin = StoragePlugin.MCAP if kind == "mcap" else StoragePlugin.SQLITE3
+            writer, encode = Writer2(path, version=9, storage_plugin=plugin), store.serialize_cdr
+        with writer:
+            for topic, messages in topics.items():
+                made = [_message(store, kind == "bag", *rest) for _, *rest in messages]
+                connection = writer.add_connection(topic, made[0].__msgtype__, typestore=store)
+                for (recorded, *_), message in zip(messages, made, strict=True):
+                    writer.write(connection, recorded, encode(message, message.__msgtype__))
+        return path
+
+    return write
+
+
+def _message(store, ros1, stamp, *content):
+    def new(kind, **fields):
+        return store.types[kind](**fields)
+
+    time = new("builtin_interfaces/msg/Time", sec=stamp // 10**9, nanosec=stamp % 10**9)
+    header = new("std_msgs/msg/Header", stamp=time, frame_id="f", **({"seq": 0} if ros1 else {}))
+    if isinstance(content[0], str):
+        encoding, pixels = content
+        if encoding in ("jpeg", "png"):
+            return new("sensor_msgs/msg/CompressedImage", header=header, format=encoding, data=pixels)
+        return new(
+            "sensor_msgs/msg/Image",
+            header=header,
+            height=pixels.shape[0],
+            width=pixels.shape[1],
+            encoding=encoding,
+            is_bigendian=0,
+            step=pixels[0].nbytes,
+            data=np.frombuffer(np.ascontiguousarray(pixels).tobytes(), np.uint8),
+        )
+    if isinstance(content[-1], int):
+        latitude, longitude, status = content
+        return new(
+            "sensor_msgs/msg/NavSatFix",
+            header=header,
+            status=new("sensor_msgs/msg/NavSatStatus", status=status, service=1),
+            latitude=latitude,
+            longitude=longitude,
+            altitude=0.0,
+            position_covariance=np.zeros(9),
+            position_covariance_type=0,
+        )
+    zeros = {"x": 0.0, "y": 0.0, "z": 0.0}
+    place = new("geometry_msgs/msg/Point", **dict(zip("xyz", content, strict=True)))
+    turn = new("geometry_msgs/msg/Quaternion", **zeros, w=1.0)
+    pose = new("geometry_msgs/msg/Pose", position=place, orientation=turn)
+    still = new("geometry_msgs/msg/Vector3", **zeros)
+    return new(
+        "nav_msgs/msg/Odometry",
+        header=header,
+        child_frame_id="b",
+        pose=new("geometry_msgs/msg/PoseWithCovariance", pose=pose, covariance=np.zeros(36)),
+        twist=new(
+            "geometry_msgs/msg/TwistWithCovariance",
+            twist=new("geometry_msgs/msg/Twist", linear=still, angular=still),
+            covariance=np.zeros(36),
+        ),
+    )

@@ -89,9 +89,10 @@ def test_wrong_arguments_are_named(run, tmp_path):
         opticornet.load(run, checkpoint="first")
     with pytest.raises(UserError, match=r"`run` .*none: no such folder"):
         opticornet.load(tmp_path / "none")
-    for wrong in (("tset",), "test"):
-        with pytest.raises(UserError, match=r"`splits` .*: wanted some of train, val, test, as a tuple"):
-            opticornet.open_dataset("synthetic", splits=wrong)
+    with pytest.raises(UserError, match="dataset synthetic: no split 'tset'; it has train, val, test"):
+        opticornet.open_dataset("synthetic", splits=("tset",))
+    with pytest.raises(UserError, match=r"`splits` 'test': wanted a tuple of names, \('test',\)"):
+        opticornet.open_dataset("synthetic", splits="test")
     with pytest.raises(UserError, match=r"`predictions_file` none\.npz: no such file"):
         opticornet.test(pooling="single+seqmatch", predictions_file="none.npz")
 

@@ -207,8 +207,12 @@ def test_the_demo_ends_with_a_table_of_every_method(user_folder, capsys):
     for method in ("single S5", "smooth S5", "delta S5", "single+seqmatch L5", "dsdnet S1", "s1+seqmatch L5"):
         assert f"\n{method}" in table
     assert "\ndsdnet S5, re-ranked by s1+seqmatch " in table
-    assert "tensorboard --logdir data/runs" in table
-    assert len(list((user_folder / "data" / "results" / "demo").glob("*.json"))) == 9
+    assert "\nseqnet S5" in table
+    assert "report: data/results/demo/report/index.html; open it: " in table
+    assert "--logdir data/runs" in table
+    page = Path("data/results/demo/report/index.html").read_text()
+    assert "dsdnet S5, re-ranked by s1+seqmatch" in page
+    assert len(list((user_folder / "data" / "results" / "demo").glob("*.json"))) == 10
 
 
 def test_the_readme_shows_commands():

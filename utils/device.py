@@ -59,13 +59,30 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 
 def peak_memory_mib() -> float:
-    """The process's peak resident memory so far, in MiB."""
-    status = Path("/proc/self/status")
-    found = re.search(r"VmHWM:\s*(\d+) kB", status.read_text()) if status.is_file() else None
-    if found:  # getrusage would also count the process that started this one
-        return int(found[1]) / 2**10
+    """The process's peak resident memory since :func:`baseline_memory_mib` (else so far), in MiB."""
+    peak = _status_mib("VmHWM")
+    if peak is not None:  # getrusage would also count the process that started this one
+        return peak
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def baseline_memory_mib() -> float:
+    """The process's resident memory, in MiB, from which its peak is counted anew; where the system cannot forget a
+    peak, that peak."""
+    resident = _status_mib("VmRSS")
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM
+    except OSError:
+        resident = None
+    return peak_memory_mib() if resident is None else resident
+
+
+def _status_mib(field: str) -> float | None:
+    """A field of Linux's report on this process, in MiB; None elsewhere."""
+    status = Path("/proc/self/status")
+    found = re.search(rf"{field}:\s*(\d+) kB", status.read_text()) if status.is_file() else None
+    return int(found[1]) / 2**10 if found else None
 
 
 def processor_name(device: torch.device) -> str:

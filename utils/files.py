@@ -68,6 +68,11 @@ def write_json(path: str | Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
+def full_path(text: str) -> str:
+    """A path that exists as an absolute one; any other text (a built-in name, an empty one) as it is."""
+    return os.path.abspath(text) if text and os.path.exists(text) else text
+
+
 def sha256(path: Path) -> str:
     """SHA-256 of a file, in hex."""
     with open(path, "rb") as file:

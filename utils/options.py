@@ -11,6 +11,7 @@ from dataclasses import Field, field, fields
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from opticornet.utils.errors import UserError
+from opticornet.utils.files import full_path
 from opticornet.utils.registry import nearest
 
 
@@ -22,6 +23,7 @@ def option(
     also: tuple[str, ...] = (),
     const: Any = None,
     minimum: float = 0,
+    path: tuple[str, ...] | None = None,
 ) -> Any:
     """A dataclass field that is also a command-line flag.
 
@@ -33,9 +35,10 @@ def option(
         also: other names that it takes.
         const: the flag's value when given without one.
         minimum: numbers must be finite and at least this.
+        path: for what names a file or folder, the words that do not; records have the paths in full.
     """
-    metadata = {"flag": flag, "help": help, "choices": choices, "also": also, "const": const, "minimum": minimum}
-    return field(default=default, metadata=metadata)
+    kind = {"choices": choices, "also": also, "const": const, "minimum": minimum, "path": path}
+    return field(default=default, metadata={"flag": flag, "help": help} | kind)
 
 
 class Choice:
@@ -54,6 +57,12 @@ def option_fields(options: type) -> dict[str, Field]:
 def flag_of(f: Field) -> str:
     """The field's flag, with its dashes."""
     return f.metadata["flag"]
+
+
+def recorded_value(f: Field, value: Any) -> Any:
+    """A field's value as records keep it: paths that exist in full, which any working directory understands."""
+    names = f.metadata["path"]
+    return value if names is None or value in names else full_path(value)
 
 
 def check_value(options: type, name: str, value: Any) -> Any:
@@ -112,7 +121,9 @@ def is_tuple(hint: Any) -> bool:
 def _converted(name: str, hint: Any, value: Any) -> Any:
     wanted = plain_type(hint)
     if is_tuple(hint):
-        if isinstance(value, str) or not isinstance(value, list | tuple):
+        if wanted is str and isinstance(value, str):  # the only one
+            return (value,)
+        if not isinstance(value, list | tuple):
             raise UserError(f"`{name}` {value!r}: wanted several values, each {_kind_in_words(wanted)}")
         return tuple(_converted(name, wanted, one) for one in value)
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):

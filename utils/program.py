@@ -1,12 +1,54 @@
 """How this program was started, for the commands it asks the user to type."""
 
+import os
+import shutil
 import sys
-from pathlib import PurePath
+from pathlib import Path, PurePath
+
+from opticornet.utils.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[1]  # of a checkout
 
 
 def program() -> str:
-    """``opticornet`` or ``python -m opticornet`` where it was started so, else ``python main.py``."""
+    """``opticornet`` or ``python -m opticornet`` where it was started so, else ``python main.py``; with the path of
+    Python where the checkout's own environment runs and ``python`` is another one."""
     started = PurePath(sys.argv[0])
     if started.parts[-2:] == ("opticornet", "__main__.py"):
-        return "python -m opticornet"
-    return "opticornet" if started.stem == "opticornet" else "python main.py"
+        return f"{python()} -m opticornet"
+    return "opticornet" if started.stem == "opticornet" else f"{python()} main.py"
+
+
+def python() -> str:
+    """What to type for this Python, where it is that of the checkout's environment; else ``python``."""
+    environment = ROOT / ".venv"
+    found = shutil.which("python")
+    if Path(sys.prefix) != environment or (found and Path(found).parent == environment / "bin"):
+        return "python"
+    return os.path.relpath(environment / "bin" / "python")
+
+
+def missing_library(error: Exception) -> str:
+    """What to do about a library that is not installed, in a sentence; empty where that is not what failed."""
+    library = str(error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    if library in ("", "opticornet", *sys.stdlib_module_names):
+        return ""
+    environment = ROOT / ".venv" / "bin"
+    if (environment / "python").exists() and Path(sys.prefix) != environment.parent:
+        here = os.path.relpath(environment)
+        advice = f"type {here}/python instead of python, or first: source {here}/activate"
+    elif (ROOT / "pyproject.toml").is_file():
+        advice = f"{sys.executable} -m pip install -e {os.path.relpath(ROOT)}, or make demo, which installs into .venv"
+    else:
+        advice = f"{sys.executable} -m pip install opticornet"
+    return f"{library} is not installed for {sys.executable}; {advice}"
+
+
+def refuse_several_processes() -> None:
+    """Raise :class:`UserError` where a launcher (torchrun) started this program several times over."""
+    count = os.environ.get("WORLD_SIZE", "")
+    if count.isdecimal() and int(count) > 1:
+        raise UserError(
+            f"WORLD_SIZE is {count}: each of these processes would do all of the work; training on several is not "
+            "supported, start the program once, without torchrun"
+        )

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from opticornet.utils.errors import UserError
+from opticornet.utils.program import missing_library
 
 Registry = dict[str, "str | type[Any]"]
 
@@ -40,10 +41,14 @@ def imported(kind: "str | type[Any]", name: str) -> type[Any]:
     try:
         return getattr(import_module(module), attribute)
     except (ImportError, ValueError, AttributeError) as error:
-        raise UserError(f"{name}: {kind} cannot be imported: {error}") from error
+        is_itself = f"{module}.".startswith(f"{getattr(error, 'name', '')}.")
+        missing = "" if is_itself else missing_library(error)
+        raise UserError(f"{name}: {missing or f'{kind} cannot be imported: {error}'}") from error
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """ " (did you mean X?)" where a known name is near, else an empty text."""
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f" (did you mean {close[0]}?)" if close else ""
+def nearest(name: str, known: Iterable[str], prefix: str = "") -> str:
+    """ " (did you mean X?)" where a known name is near, capitals or not, else an empty text; what all names begin with,
+    ``prefix``, does not make them alike."""
+    bare = {one.removeprefix(prefix).lower(): one for one in known}
+    close = difflib.get_close_matches(name.removeprefix(prefix).lower(), bare, n=1)
+    return f" (did you mean {bare[close[0]]}?)" if close else ""

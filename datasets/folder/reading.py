@@ -15,10 +15,12 @@ from opticornet.datasets.folder.positives import read_positives, write_positives
 from opticornet.datasets.folder.scored import read_scored
 from opticornet.datasets.folder.tables import FrameTable, read_frames, run_bounds, write_frames
 from opticornet.datasets.geodesy import local_metres
+from opticornet.datasets.image_features import namings_of, open_image_features
 from opticornet.datasets.images.found import find_images, image_stem
 from opticornet.datasets.images.recordings import frame_exists
 from opticornet.datasets.images.sources import ImageFiles
 from opticornet.datasets.spacing import cut_at_jumps
+from opticornet.datasets.split_names import check_split_name
 from opticornet.datasets.traverse import Dataset, Split, Traverse, Units
 from opticornet.utils.array_files import map_npy
 from opticornet.utils.errors import UserError
@@ -26,12 +28,11 @@ from opticornet.utils.files import atomic_path, write_text
 from opticornet.utils.mapped import RowMatrix
 
 TOML_NAME = "dataset.toml"
-SPLIT_NAMES = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
 class TraverseEntry:
-    """``[traverses.NAME]``: paths relative to the folder.
+    """``[traverses.NAME]``: paths relative to the folder, or to ``shared``, a folder whose files several datasets use.
 
     At least one of ``descriptors``, ``images`` (a folder of them) and an ``image`` column in ``frames`` says what the
     frames are. ``ignore_columns`` are columns of ``frames`` that are not wanted; ``score`` lists the frames that are
@@ -44,6 +45,18 @@ class TraverseEntry:
     ignore_columns: tuple[str, ...] | None = None
     score: str | None = None
     max_step: float | None = None
+    shared: str | None = None
+
+    def root(self, folder: Path) -> Path:
+        """Where the traverse's descriptors, frames and images are, of a dataset in ``folder``.
+
+        Raises:
+            UserError: ``shared`` is no folder.
+        """
+        root = folder / (self.shared or "")
+        if self.shared is not None and not root.is_dir():
+            raise UserError(f"{folder / TOML_NAME}: shared = {self.shared!r} is no folder; check the path")
+        return root
 
 
 @dataclass(frozen=True)
@@ -116,13 +129,15 @@ def read_toml(folder: Path) -> FolderEntry:
         if traverse.max_step is not None and not 0 < traverse.max_step < float("inf"):
             raise UserError(f"{path}: traverses.{name}.max_step is {traverse.max_step:g}; wanted a number above 0")
     for name, split in splits.items():
-        if name not in SPLIT_NAMES:
-            raise UserError(f"{path}: splits.{name} is unknown; splits are {', '.join(SPLIT_NAMES)}")
+        check_split_name(str(path), name)
         for role in (split.reference, split.query):
             if role not in traverses:
                 raise UserError(f"{path}: splits.{name} names traverse {role!r}; there are {', '.join(traverses)}")
-        if (split.positive_radius is None) == (split.positives is None):
-            raise UserError(f"{path}: splits.{name} needs positive_radius or positives, one of the two")
+        if split.positive_radius is not None and split.positives is not None:
+            raise UserError(
+                f"{path}: splits.{name} has positive_radius and positives; give one of the two, or neither where "
+                "nothing is known of the correct references"
+            )
     return FolderEntry(_checked_value(path, "name", document.get("name", folder.name), str), units, traverses, splits)
 
 
@@ -146,14 +161,17 @@ def load_folder(folder: str | Path, split_names: tuple[str, ...] | None = None) 
 
 
 def inside_folder(folder: Path, relative: str) -> Path:
-    """The path of a file named in a ``dataset.toml``.
+    """The path of a file named in a ``dataset.toml``, within its folder or one that it names as ``shared``.
 
     Raises:
         UserError: it is absolute or leads out of the folder, also by a symbolic link.
     """
     path = folder / relative
     if Path(relative).is_absolute() or not path.resolve().is_relative_to(folder.resolve()):
-        raise UserError(f"{folder / TOML_NAME}: {relative!r} leaves the folder; move or copy the file into it")
+        raise UserError(
+            f"{folder}: {relative!r} leaves the folder; move or copy the file into it, or name the folder that it is "
+            "in as shared of its traverse (docs/datasets.md)"
+        )
     return path
 
 
@@ -166,12 +184,12 @@ def images_of(folder: Path, entry: TraverseEntry, frames: FrameTable) -> tuple[s
         UserError: both the table and ``images`` name some; the folder of images is missing or holds none.
     """
     if entry.images is None:
-        return frames.images and tuple(os.path.join(folder, image) for image in frames.images)
+        return frames.images and tuple(os.path.join(entry.root(folder), image) for image in frames.images)
     if frames.images is not None:
         raise UserError(
             f"{folder / TOML_NAME}: images = {entry.images!r}, but {entry.frames} has an image column; leave one out"
         )
-    place = os.path.join(folder, entry.images)
+    place = os.path.join(entry.root(folder), entry.images)
     if not os.path.isdir(place):
         raise UserError(f"{folder / TOML_NAME}: images = {entry.images!r} is no folder; check the path")
     return tuple(os.path.join(place, name) for name in find_images(Path(place)))
@@ -181,7 +199,7 @@ def frames_of(folder: Path, entry: TraverseEntry) -> FrameTable:
     """The frame table of a traverse; an empty one where it has none."""
     if entry.frames is None:
         return FrameTable()
-    return read_frames(inside_folder(folder, entry.frames), entry.ignore_columns or ())
+    return read_frames(inside_folder(entry.root(folder), entry.frames), entry.ignore_columns or ())
 
 
 def names_images(folder: Path, entry: TraverseEntry) -> bool:
@@ -196,17 +214,18 @@ def table_images(folder: Path, table: Path, bayer: str = "") -> ImageFiles:
         UserError: the table has no image column, or some files do not exist.
     """
     entries = read_toml(folder).traverses.values()
-    entry = next(entry for entry in entries if entry.frames and folder / entry.frames == table)
+    entry = next(entry for entry in entries if entry.frames and entry.root(folder) / entry.frames == table)
+    root = entry.root(folder)
     images = frames_of(folder, entry).images
     if images is None:
         raise UserError(f"{table}: no image column; wanted one, or a folder of images in {folder / TOML_NAME}")
-    missing = [image for image in images if not frame_exists(folder / image)]
+    missing = [image for image in images if not frame_exists(root / image)]
     if missing:
         raise UserError(
             f"{table} names {len(missing)} images that do not exist, first {missing[0]!r}: names are taken relative to "
-            f"{folder}"
+            f"{root}"
         )
-    return ImageFiles(folder, images, bayer)
+    return ImageFiles(root, images, bayer)
 
 
 @dataclass(frozen=True)
@@ -227,15 +246,19 @@ class _Reader:
     def __init__(self, folder: Path, entry: FolderEntry) -> None:
         self._folder, self._entry = folder, entry
         self._opened: dict[str, _OpenTraverse] = {}
+        self._references: dict[tuple[str, tuple[int, int], str | None], Traverse] = {}  # one for all that search it
 
     def split(self, name: str) -> Split:
         entry = self._entry.splits[name]
         origin = self._origin(entry.reference)
         reference = self._traverse(entry.reference, origin)
-        query = self._traverse(entry.query, origin)
+        has_truth = entry.positive_radius is not None or entry.positives is not None
+        query = self._traverse(entry.query, origin, None if has_truth else reference.positions.shape[1])
         unequal_rows = None
         if self._by_rows(entry.reference) and self._by_rows(entry.query) and len(reference) != len(query):
-            unequal_rows = None if entry.rows_are_places or entry.positives else (len(reference), len(query))
+            unequal_rows = (
+                None if entry.rows_are_places or entry.positive_radius is None else (len(reference), len(query))
+            )
         reference = self._scored(reference, entry.reference_score)
         query = self._scored(query, entry.query_score)
         reference_rows = self._rows(name, "reference_rows", entry.reference_rows, reference)
@@ -250,7 +273,9 @@ class _Reader:
             positives = table.of(np.arange(*query_rows)).cut(*reference_rows)
         return Split(
             name=name,
-            reference=reference.cut(*reference_rows),
+            reference=self._references.setdefault(
+                (entry.reference, reference_rows, entry.reference_score), reference.cut(*reference_rows)
+            ),
             query=query.cut(*query_rows),
             positive_radius=entry.positive_radius,
             negative_radius=entry.negative_radius,
@@ -266,14 +291,17 @@ class _Reader:
         """With only the frames scored that the list ``score`` names and that were before."""
         if score is None:
             return traverse
-        listed = read_scored(inside_folder(self._folder, score), traverse.names, len(traverse))
+        names = traverse.names or (traverse.images and tuple(map(os.path.basename, traverse.images)))
+        if names and len(set(names)) < len(names):  # images of several folders
+            names = None
+        listed = read_scored(inside_folder(self._folder, score), names, len(traverse))
         return replace(traverse, scored=listed & traverse.is_scored)
 
-    def _usable(self, described: str | None, frames: FrameTable, count: int) -> np.ndarray | None:
+    def _usable(self, described: Path | None, frames: FrameTable, count: int) -> np.ndarray | None:
         """What the frame table says, and what extraction wrote beside a ``.npy``."""
         beside = None
-        if described is not None and Path(described).suffix == ".npy":
-            beside = read_usable(self._folder / described, count)
+        if described is not None and described.suffix == ".npy":
+            beside = read_usable(described, count)
         if beside is None or frames.usable is None:
             return frames.usable if beside is None else beside
         return beside & frames.usable
@@ -283,37 +311,59 @@ class _Reader:
             entry = self._entry.traverses[name]
             frames = frames_of(self._folder, entry)
             images = images_of(self._folder, entry, frames)
-            descriptors, undescribed = self._descriptors(name, entry, images is not None)
+            descriptors, undescribed = self._descriptors(name, frames, images)
             self._check_rows(entry, descriptors, images, frames)
             if frames.names is not None and frames.images is None:
                 self._check_same_order(entry, frames.names, images)
             if images is not None and descriptors is not None and entry.descriptors is not None:
                 listed_in = entry.images or entry.frames
-                self._check_same_images(self._folder / entry.descriptors, frames.images or images, listed_in)
+                self._check_same_images(
+                    entry.root(self._folder) / entry.descriptors, frames.images or images, listed_in
+                )
             self._opened[name] = _OpenTraverse(
                 count=len(images or ()) if descriptors is None else len(descriptors),
                 frames=frames,
                 descriptors=descriptors,
                 images=images,
-                images_source="" if images is None else str(self._folder / (entry.images or entry.frames or "")),
+                images_source=""
+                if images is None
+                else str(entry.root(self._folder) / (entry.images or entry.frames or "")),
                 undescribed=undescribed,
             )
         return self._opened[name]
 
-    def _descriptors(self, name: str, entry: TraverseEntry, has_images: bool) -> tuple[RowMatrix | None, str]:
+    def _descriptors(
+        self, name: str, frames: FrameTable, images: tuple[str, ...] | None
+    ) -> tuple[RowMatrix | None, str]:
         """The descriptors, or None and why: with images they may be extracted later."""
+        entry = self._entry.traverses[name]
         if entry.descriptors is None:
-            if has_images:
+            if images is not None:
                 return None, f"give [traverses.{name}] of {self._folder / TOML_NAME} a key descriptors and extract them"
             raise UserError(
                 f"{self._folder / TOML_NAME}: traverses.{name} has no key 'descriptors', and {entry.frames} no image "
                 "column; wanted one of them"
             )
         path, key = split_key(entry.descriptors)
-        location = inside_folder(self._folder, str(path))
-        if has_images and not location.exists():
+        location = inside_folder(entry.root(self._folder), str(path))
+        if images is not None and not location.exists():
             return None, f"{location} is not there; extract it first (mode extract, dataset {self._folder})"
+        if key is None and path.suffix.lower() in (".h5", ".hdf5"):
+            return open_image_features(location, namings_of(frames.names, images), self._names_in(location)), ""
         return open_descriptors(f"{location}:{key}" if key else location), ""
+
+    def _names_in(self, path: Path) -> set[str]:
+        """All frames and images of the traverses whose descriptors are in one file."""
+        sharing = [
+            entry
+            for entry in self._entry.traverses.values()
+            if entry.descriptors and (entry.root(self._folder) / entry.descriptors).resolve() == path.resolve()
+        ]
+        tables = [(entry, frames_of(self._folder, entry)) for entry in sharing]
+        images = [images_of(self._folder, *pair) or () for pair in tables]
+        return {
+            name for (_, frames), paths in zip(tables, images, strict=True) for name in (*(frames.names or ()), *paths)
+        }
 
     def _check_rows(
         self, entry: TraverseEntry, descriptors: RowMatrix | None, images: tuple[str, ...] | None, frames: FrameTable
@@ -326,24 +376,22 @@ class _Reader:
         counted = ((entry.frames, "frames", frames.count), (entry.images, "images", images and len(images)))
         for file, what, count in counted:
             if file is not None and count not in (None, wanted):
-                raise UserError(
-                    f"{self._folder / file}: {count} {what}, but {whose} has {wanted} {noun}; wanted one row each"
-                )
+                path = entry.root(self._folder) / file
+                raise UserError(f"{path}: {count} {what}, but {whose} has {wanted} {noun}; wanted one row each")
 
     def _check_same_order(self, entry: TraverseEntry, names: tuple[str, ...], images: tuple[str, ...] | None) -> None:
         """Whether a frame table whose names are those of the images, or descriptors, lists them in their order."""
         source = entry.images
         if images is None and entry.descriptors is not None:
-            location, _ = split_key(entry.descriptors)
-            images, source = (read_identity(self._folder / location) or {}).get("names"), entry.descriptors
+            images, source = self._extracted_names(entry), entry.descriptors
         stems, named = ([image_stem(name) for name in of] for of in (images or (), names))
         if sorted(stems) != sorted(named) or stems == named:
             return
         row = next(row for row, pair in enumerate(zip(stems, named, strict=True)) if len(set(pair)) > 1)
         raise UserError(
-            f"{self._folder / str(entry.frames)}: names the images of {source} in another order (row {row + 1} is "
-            f"{names[row]!r}, image {row + 1} {os.path.basename((images or ())[row])!r}); wanted row i to be frame i, "
-            "sort the rows"
+            f"{entry.root(self._folder) / str(entry.frames)}: names the images of {source} in another order (row "
+            f"{row + 1} is {names[row]!r}, image {row + 1} {os.path.basename((images or ())[row])!r}); wanted row i to "
+            "be frame i, sort the rows"
         )
 
     def _check_same_images(self, path: Path, images: tuple[str, ...], listed_in: str | None) -> None:
@@ -368,25 +416,24 @@ class _Reader:
         lat_lon = self._open(name).frames.lat_lon
         return None if lat_lon is None else lat_lon[int(np.argmax(np.isfinite(lat_lon[:, 0])))]
 
-    def _traverse(self, name: str, origin: np.ndarray | None) -> Traverse:
+    def _traverse(self, name: str, origin: np.ndarray | None, unplaced: int | None = None) -> Traverse:
+        """A traverse; with ``unplaced``, one that may have no positions, which are then NaN of that many columns."""
         opened = self._open(name)
         entry, count, frames = self._entry.traverses[name], opened.count, opened.frames
-        described = None if opened.descriptors is None else entry.descriptors
-        bounds = frames.bounds
-        if bounds is None and entry.images is not None:
-            bounds = run_bounds(np.array([os.path.dirname(image) for image in opened.images or ()]))
-        if bounds is None:
-            bounds = np.tile(np.array([0, count]), (count, 1))
+        described = None
+        if opened.descriptors is not None and entry.descriptors is not None:
+            described = entry.root(self._folder) / entry.descriptors
+        bounds = self._folder_bounds(entry, opened) if frames.bounds is None else frames.bounds
         traverse = Traverse(
             name=name,
             descriptors=opened.descriptors,
-            positions=self._positions(name, frames, count, origin),
+            positions=self._positions(name, frames, count, origin, unplaced),
             units=self._entry.units,
             bounds=bounds,
             names=frames.names,
             timestamps=frames.timestamps,
             images=opened.images,
-            source=opened.images_source if described is None else str(self._folder / described),
+            source=opened.images_source if described is None else str(described),
             local_features=None if described is None else self._local_features(described, count),
             lat_lon=frames.lat_lon,
             images_source=opened.images_source,
@@ -398,9 +445,26 @@ class _Reader:
             traverse = cut_at_jumps(traverse, entry.max_step)
         return self._scored(traverse, entry.score)
 
-    def _local_features(self, descriptors: str, count: int) -> np.ndarray | None:
+    def _folder_bounds(self, entry: TraverseEntry, opened: _OpenTraverse) -> np.ndarray:
+        """(N, 2) where no table says so: each folder of the images is a sequence, unless rows come back to one."""
+        names = opened.images or self._extracted_names(entry) or ()
+        if len(names) == opened.count:
+            folders = np.array([os.path.dirname(name) for name in names])
+            bounds = run_bounds(folders)
+            if entry.images is not None or len(np.unique(bounds[:, 0])) == len(np.unique(folders)):
+                return bounds
+        return np.tile(np.array([0, opened.count]), (opened.count, 1))
+
+    def _extracted_names(self, entry: TraverseEntry) -> tuple[str, ...] | None:
+        """What the record beside descriptors calls their images; None where there is none."""
+        if entry.descriptors is None:
+            return None
+        names = (read_identity(entry.root(self._folder) / split_key(entry.descriptors)[0]) or {}).get("names")
+        return names and tuple(names)
+
+    def _local_features(self, descriptors: Path, count: int) -> np.ndarray | None:
         """What extracting with ``local``` wrote beside a ``.npy``; None where it did not."""
-        path = local_features_path(self._folder / descriptors)
+        path = local_features_path(descriptors)
         if path.suffix != ".npy" or not path.is_file():
             return None
         features = map_npy(path)
@@ -408,13 +472,19 @@ class _Reader:
             raise UserError(f"{path}: shape {features.shape}; wanted ({count}, R, C), one row per row of {descriptors}")
         return features
 
-    def _positions(self, name: str, frames: FrameTable, count: int, origin: np.ndarray | None) -> np.ndarray:
+    def _positions(
+        self, name: str, frames: FrameTable, count: int, origin: np.ndarray | None, unplaced: int | None
+    ) -> np.ndarray:
         """(N, P) in the dataset's units."""
         columns = frames.position_columns
+        if not columns and unplaced is not None and self._entry.units == "metres":
+            return np.full((count, unplaced), np.nan)
         in_frames = columns in ((), ("frame",))
         if in_frames != (self._entry.units == "frames"):
             found = f"columns {', '.join(columns)}" if columns else "no position columns"
             wanted = "x, y or lat, lon" if self._entry.units == "metres" else "a frame column or none"
+            if not columns:
+                wanted += " (a query may have none where its split has neither positive_radius nor positives)"
             raise UserError(
                 f"{self._folder / TOML_NAME}: units are {self._entry.units}, but traverse {name} has {found}; "
                 f"wanted {wanted}"

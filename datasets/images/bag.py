@@ -67,7 +67,8 @@ class BagReader:
 
     def __init__(self, path: Path) -> None:
         self._path, self._owner = path, os.getpid()
-        self._stack, self._bag = ExitStack(), None
+        self._stack = ExitStack()
+        self._bag: Bag | None = None
         self._pass: Iterator[Message] = iter(())
         self._topic, self._last = "", 0
 
@@ -91,13 +92,14 @@ class BagReader:
         return _pixels(message.content)
 
     def _start(self, topic: str, since: int) -> None:
-        if self._bag is None or self._owner != os.getpid():
+        bag = self._bag
+        if bag is None or self._owner != os.getpid():
             self._stack, self._owner = ExitStack(), os.getpid()
             try:
-                self._bag = self._stack.enter_context(open_bag(self._path))
+                bag = self._bag = self._stack.enter_context(open_bag(self._path))
             except UserError as error:
                 raise BadImageError(str(error)) from error
-        self._pass, self._topic = self._bag.messages(topic, since), topic
+        self._pass, self._topic = bag.messages(topic, since), topic
 
 
 def _pixels(image: Any) -> np.ndarray | bytes:

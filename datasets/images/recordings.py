@@ -59,6 +59,8 @@ def read_deep_pixels(path: Path) -> np.ndarray | None:
     recording = recording_of(path)
     if recording is None:
         return deep_pixels(path)
+    if recording.suffix.lower() in VIDEO_SUFFIXES:  # of 8 bits
+        return None
     try:
         found = _opened(recording).read(_name(path, recording))
     except BadImageError:

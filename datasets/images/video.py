@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 FROM_1904_TO_1970_S = 2_082_844_800
 FRAME_PREFIX = "frame-"
+_INHERITED: list[
+    "cv2.VideoCapture"
+] = []  # of the process this one was forked from: closing waits for threads it has not
 ROUNDING_S = 1e-3  # containers give times in milliseconds
 
 
@@ -164,6 +167,8 @@ class VideoCursor:
     def read(self, frame: int) -> np.ndarray:
         import cv2
 
+        if self.capture is not None and self.owner != os.getpid():
+            _INHERITED.append(self.capture)
         if self.capture is None or self.owner != os.getpid() or frame < self.next_frame:
             self.capture, self.owner, self.next_frame = _open_capture(self.path), os.getpid(), 0
             if self.capture is None:

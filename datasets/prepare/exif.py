@@ -11,6 +11,7 @@ import numpy as np
 
 from opticornet.utils.extras import needs_extra
 
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".tif", ".tiff", ".webp")
 SAMPLE = 32  # images that are opened to see whether any has something to say
 _EXIF, _GPS = 0x8769, 0x8825  # the directories
 _TAKEN, _DIGITIZED = 0x9003, 0x9004
@@ -35,7 +36,12 @@ class Exif:
 
 
 def read_exif(paths: Sequence[str]) -> Exif | None:
-    """EXIF of images; None where none of a sample has a time or a position, so that others need not be opened."""
+    """EXIF of images; None where none of a sample has a time or a position, so that others need not be opened.
+
+    Photographs are JPEG, TIFF or WebP files; others are not opened.
+    """
+    if not any(map(_is_photo, paths)):
+        return None
     with needs_extra("images"):
         import PIL.Image  # noqa: F401
 
@@ -57,10 +63,16 @@ def _of_images(paths: Sequence[str]) -> Exif | None:
     )
 
 
+def _is_photo(path: str) -> bool:
+    return path.lower().endswith(PHOTO_SUFFIXES)
+
+
 def _of_image(path: str) -> tuple[float, bool, float, float]:
     """Seconds since 1970, whether they have a zone, latitude, longitude: :data:`NOTHING` of what is no photograph."""
     import PIL.Image
 
+    if not _is_photo(path):
+        return NOTHING
     try:
         with PIL.Image.open(path) as image:
             exif = image.getexif()

@@ -16,12 +16,15 @@ import numpy as np
 from opticornet.datasets.bags import is_bag
 from opticornet.datasets.geodesy import local_metres
 from opticornet.datasets.images.found import FoundImages, scan_images
+from opticornet.datasets.labels import first_repeated
 from opticornet.datasets.prepare.drives import Drive, DriveOptions, read_drive
 from opticornet.datasets.prepare.image_folder import images_in, subfolders
-from opticornet.datasets.prepare.partition import partition
+from opticornet.datasets.prepare.partition import partition_drives
 from opticornet.datasets.prepare.position_files import PositionFiles
-from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, Source
+from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse, Source
 from opticornet.datasets.prepare.recorded import Recording, read_recording, recordings_in
+from opticornet.datasets.prepare.tolerance_table import GROUND_TRUTH
+from opticornet.datasets.split_names import test_split_names
 from opticornet.datasets.traverse import Units
 from opticornet.utils.errors import UserError
 from opticornet.utils.options import option
@@ -35,7 +38,7 @@ class Folders(DriveOptions, Source):
     """``folders``: your own drives."""
 
     reference: str = option("--reference", "", "reference traverse, a folder")
-    query: str = option("--query", "", "query traverse, a folder")
+    query: tuple[str, ...] = option("--query", (), "query traverse, a folder; or several: a split test-NAME each")
     ignore_files: tuple[str, ...] = option("--ignoreFiles", (), "files that hold no positions, or patterns ('*.json')")
     fractions: tuple[float, ...] = option("--fractions", (0.6, 0.2, 0.2), "of the route for train, val, test")
     gap: float | None = option("--gap", None, "frames or metres between splits; default: the negative radius")
@@ -48,11 +51,12 @@ class Folders(DriveOptions, Source):
     )
 
     def read(self, root: Path) -> Prepared:
-        """Two traverses. Without positions a frame's position is its number in the folder's natural order.
+        """A reference and a query drive, or several. Without positions a frame's position is its number in the folder's
+        natural order; where the reference has some and queries none, these are test splits without ground truth.
 
         Args:
             reference, query: their folders; may be left out if there are two, called reference (or ref, database) and
-                query (or queries).
+                query (or queries). Of several query drives the first is also trained and validated on.
             ignore_files: patterns of files that could hold positions, and do not.
             fractions, seed: see :func:`opticornet.datasets.prepare.partition.partition`.
             gap: between splits, default the negative radius.
@@ -63,6 +67,10 @@ class Folders(DriveOptions, Source):
             UserError: missing folders, positions of which rows match no image, traverses with different kinds of
                 position, or without positions and with different numbers of images.
         """
+        if listed := next((name for name in GROUND_TRUTH if (root / name).is_file()), ""):
+            raise UserError(
+                f"{root / listed} lists correct references, which folders does not read; `source` vpr-bench does"
+            )
         recordings = recordings_in(root)
         names = _traverse_names(root, self.reference, self.query, tuple(recordings))
         found = [_frames(root, name, recordings.get(name), self) for name in names]
@@ -76,38 +84,58 @@ class Folders(DriveOptions, Source):
         ]
         self._check_used(drives, [recording.path for _, recording in found if recording is not None], tables)
         self._check_ignored(drives)
-        first, second = (drive.traverse for drive in drives)
-        numbered = tables == [None, None] and all("frame" in drive.traverse.positions for drive in drives)
-        if numbered and len(first) != len(second):
-            raise UserError(
-                f"{root}: {first.name} has {len(first)} images, {second.name} {len(second)}, and neither has "
-                f"positions: image i of both would be taken as the same place; add {first.name}.csv and "
-                f"{second.name}.csv, or make the counts equal"
-            )
-        if first.positions.keys() != second.positions.keys():
-            raise UserError(
-                f"{root}: {first.name} has positions in {', '.join(first.positions)}, {second.name} in "
-                f"{', '.join(second.positions)}; give both the same"
-            )
-        units: Units = "frames" if "frame" in first.positions else "metres"
+        first, *queries = (drive.traverse for drive in drives)
+        notes = tuple(note for drive in drives for note in drive.notes)
+        unplaced = [
+            query
+            for query, table in zip(queries, tables[1:], strict=True)
+            if table is None and "frame" in query.positions and "frame" not in first.positions
+        ]
+        if len(unplaced) == len(queries):
+            return self._to_be_placed(first, unplaced, notes)
+        if unplaced:
+            raise UserError(f"{root}: {unplaced[0].name} has no positions, other query drives have; prepare it alone")
+        for query, table in zip(queries, tables[1:], strict=True):
+            _check_alike(root, first, query, numbered=tables[0] is None and table is None)
+        return self._partitioned(first, queries, notes)
+
+    def _partitioned(
+        self, reference: PreparedTraverse, queries: list[PreparedTraverse], notes: tuple[str, ...]
+    ) -> Prepared:
+        """Splits along the route, of drives with positions of one kind."""
+        units: Units = "frames" if "frame" in reference.positions else "metres"
         positive, negative = self.positive_radius or RADII[units][0], self.negative_radius or RADII[units][1]
-        reference, query = (
-            np.stack(list(traverse.positions.values()), axis=1).astype(float) for traverse in (first, second)
+        first, *others = (
+            np.stack(list(traverse.positions.values()), axis=1).astype(float) for traverse in (reference, *queries)
         )
-        if "lat" in first.positions:
-            origin = reference[0]
-            reference, query = local_metres(reference, origin), local_metres(query, origin)
+        if "lat" in reference.positions:
+            origin = first[0]
+            first, *others = (local_metres(degrees, origin) for degrees in (first, *others))
         gap = negative if self.gap is None else self.gap
-        rows = partition(reference, query, self.fractions, gap, np.random.default_rng(self.seed))
-        return Prepared(
-            units=units,
-            traverses=(first, second),
-            splits=tuple(
-                PreparedSplit(part, *names, *pair, positive, negative if part == "train" else None)
-                for part, pair in rows.items()
-            ),
-            notes=tuple(note for drive in drives for note in drive.notes),
+        positions = {query.name: places for query, places in zip(queries, others, strict=True)}
+        rows = partition_drives(first, positions, self.fractions, gap, np.random.default_rng(self.seed))
+        splits = (
+            PreparedSplit(split, reference.name, name, *pair, positive, negative if split == "train" else None)
+            for split, (name, pair) in rows.items()
         )
+        return Prepared(units, (reference, *queries), tuple(splits), notes)
+
+    def _to_be_placed(
+        self, reference: PreparedTraverse, queries: list[PreparedTraverse], notes: tuple[str, ...]
+    ) -> Prepared:
+        """Splits without ground truth, of queries without positions."""
+        if self.positive_radius is not None or self.negative_radius is not None:
+            name = queries[0].name
+            raise UserError(
+                f"{name} has no positions, so no radius says what is correct: leave `positive_radius` and "
+                f"`negative_radius` out, or add {name}.csv"
+            )
+        queries = [replace(one, positions={}, placed="not known; its split has no ground truth") for one in queries]
+        names = test_split_names([query.name for query in queries])
+        splits = (
+            PreparedSplit.of_all_rows(split, reference, query) for split, query in zip(names, queries, strict=True)
+        )
+        return Prepared("metres", (reference, *queries), tuple(splits), notes)
 
     def _check_used(self, drives: list[Drive], recordings: list[Path], tables: list[Path | None]) -> None:
         """Whether options of recordings have one to work on."""
@@ -137,6 +165,21 @@ class Folders(DriveOptions, Source):
                 )
 
 
+def _check_alike(root: Path, first: PreparedTraverse, second: PreparedTraverse, numbered: bool) -> None:
+    """Whether positions of two drives say the same places; ``numbered``: neither has a file of them."""
+    if numbered and "frame" in first.positions and "frame" in second.positions and len(first) != len(second):
+        raise UserError(
+            f"{root}: {first.name} has {len(first)} images, {second.name} {len(second)}, and neither has "
+            f"positions: image i of both would be taken as the same place; add {first.name}.csv and "
+            f"{second.name}.csv, or make the counts equal"
+        )
+    if first.positions.keys() != second.positions.keys():
+        raise UserError(
+            f"{root}: {first.name} has positions in {', '.join(first.positions)}, {second.name} in "
+            f"{', '.join(second.positions)}; give both the same"
+        )
+
+
 def _frames(root: Path, name: str, path: Path | None, options: DriveOptions) -> tuple[FoundImages, Recording | None]:
     """The frames of a drive: images in its folder, or those of the recording ``path``.
 
@@ -156,17 +199,22 @@ def _frames(root: Path, name: str, path: Path | None, options: DriveOptions) -> 
     return replace(recording.frames, others=others), recording
 
 
-def _traverse_names(root: Path, reference: str, query: str, recordings: tuple[str, ...]) -> tuple[str, str]:
+def _traverse_names(
+    root: Path, reference: str, queries: tuple[str, ...], recordings: tuple[str, ...]
+) -> tuple[str, ...]:
+    """The reference drive and the query drives."""
     found = sorted({*subfolders(root), *recordings})
 
     def called(*names: str) -> str:
         return next((name for name in found if name.lower() in names), "")
 
     reference = reference or called("reference", "ref", "database")
-    query = query or called("query", "queries")
-    if not reference or not query:
+    queries = queries or tuple(filter(None, [called("query", "queries")]))
+    if not reference or not queries:
         raise UserError(
             f"{root}: which folder is the reference and which the query? it has {', '.join(found) or 'none'}; give "
             "`reference` and `query`"
         )
-    return reference, query
+    if twice := first_repeated(queries):
+        raise UserError(f"`query` names {twice} twice; name each drive once")
+    return reference, *queries

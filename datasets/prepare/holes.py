@@ -54,7 +54,7 @@ def sequences_of(
     missing, jumps = _between_numbers(np.where(changes, np.nan, steps), left_out, max_step)
     holes = (left_out + missing > max_hole) & ~changes
     unseen = left_out + missing
-    jumps |= _position_jumps(positions, changes, unseen, max_step)
+    jumps |= position_jumps(positions, changes, unseen, max_step)
     jumps &= ~changes & ~holes
     ends = changes | holes | jumps
     return Sequences(np.concatenate([[0], np.cumsum(ends)]), int(holes.sum()), int(jumps.sum()))
@@ -101,8 +101,15 @@ def _between_numbers(steps: np.ndarray, left_out: np.ndarray, max_step: float) -
     return none, (ratio > max_step * wanted) & (max_step > 0)
 
 
-def _position_jumps(positions: np.ndarray, changes: np.ndarray, unseen: np.ndarray, max_step: float) -> np.ndarray:
-    """(M - 1,) bool: a step per frame that is far above the usual one, and above those around it."""
+def position_jumps(positions: np.ndarray, changes: np.ndarray, unseen: np.ndarray, max_step: float) -> np.ndarray:
+    """(M - 1,) bool: a step per frame that is far above the usual one, and above those around it.
+
+    Args:
+        positions: (M, P) in metres or frames.
+        changes: (M - 1,) bool: where a sequence ends anyway.
+        unseen: (M - 1,) how many frames are missing between neighbours.
+        max_step: usual steps; 0: no jumps.
+    """
     steps = np.linalg.norm(np.diff(positions, axis=0), axis=1) / (unseen + 1)
     if not max_step or np.sum(~changes) < AROUND:
         return np.zeros(len(steps), bool)

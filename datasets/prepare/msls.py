@@ -1,7 +1,9 @@
 """Mapillary Street-Level Sequences, as shipped::
 
-<root>/train_val/<city>/{database,query}/images/<key>.jpg
-<root>/train_val/<city>/{database,query}/{seq_info,postprocessed,raw,subtask_index}.csv
+<root>/{train_val,test}/<city>/{database,query}/images/<key>.jpg
+<root>/{train_val,test}/<city>/{database,query}/{seq_info,postprocessed,raw,subtask_index}.csv
+
+Cities of the test set have been published with positions since 2026; older copies lack their ``postprocessed.csv``.
 """
 
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ import numpy as np
 from opticornet.datasets.columns import Columns, read_columns
 from opticornet.datasets.prepare.image_folder import absolute, images_of, listed_rows, subfolders
 from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse, Source
+from opticornet.datasets.split_names import test_split_names
 from opticornet.utils.errors import UserError
 from opticornet.utils.options import option
 
@@ -34,7 +37,7 @@ class Msls(Source):
 
     train_city: str = option("--trainCity", "", "city to train on")
     val_city: str = option("--valCity", "", "city to validate on")
-    test_city: str = option("--testCity", "", "city to test on")
+    test_city: tuple[str, ...] = option("--testCity", (), "city to test on, or several: a split test-CITY each")
     subtask: str = option(
         "--subtask", "all", "which queries and references to validate and test on", choices=tuple(SUBTASKS)
     )
@@ -52,7 +55,7 @@ class Msls(Source):
         ``frame_number``. Panoramas are left out, as the dataset's own loader does.
 
         Args:
-            train_city, val_city, test_city: no such split where empty.
+            train_city, val_city, test_city: no such split where empty; of several cities to test on each has one.
             subtask: a key of :data:`SUBTASKS`, for val and test; training takes all frames.
             frame_list: take these frames only, in this order; ``{traverse}`` is ``<city>_<role>``.
             break_gaps: a missing frame number begins a new sequence (the dataset's own loader skips windows with one;
@@ -63,7 +66,7 @@ class Msls(Source):
         Raises:
             UserError: no city given or not there, tables that lack columns or disagree, images not unpacked.
         """
-        cities = {"train": self.train_city, "val": self.val_city, "test": self.test_city}
+        cities = {"train": self.train_city, "val": self.val_city} | test_split_names(self.test_city)
         if not any(cities.values()):
             raise UserError("msls needs a city: give `train_city`, `val_city`, `test_city`, one or more of them")
         traverses: dict[str, PreparedTraverse] = {}
@@ -88,13 +91,17 @@ class Msls(Source):
 
 
 def _city_folder(root: Path, city: str) -> Path:
-    for folder in (root / "train_val" / city, root / city):
-        if folder.is_dir():
-            return folder
-    if (root / "test" / city).is_dir():
-        raise UserError(f"{root / 'test' / city}: cities of the test set ship without positions; choose another one")
-    found = ", ".join(subfolders(root / "train_val") or subfolders(root)) or "no folder"
-    raise UserError(f"{root}: no city {city!r} in train_val; found {found}")
+    places = (root / "train_val", root / "test", root)
+    folder = next((place / city for place in places if (place / city).is_dir()), None)
+    if folder is None:
+        there = [name for place in places[:2] if place.is_dir() for name in subfolders(place)]
+        raise UserError(f"{root}: no city {city!r} in train_val or test; found {', '.join(there or subfolders(root))}")
+    if folder.parent.name == "test" and not all((folder / role / "postprocessed.csv").is_file() for role in ROLES):
+        raise UserError(
+            f"{folder}: no positions (postprocessed.csv), with which cities of the test set have been published since "
+            "2026; get the dataset again, or choose another city"
+        )
+    return folder
 
 
 def _traverse(
@@ -103,8 +110,7 @@ def _traverse(
     info = read_columns(folder / "seq_info.csv", ("key", "sequence_key", "frame_number"))
     keys, numbers = np.array(info["key"]), info.numbers("frame_number")
     places = _aligned(info, read_columns(folder / "postprocessed.csv", ("key", "easting", "northing")))
-    panorama = _aligned(info, read_columns(folder / "raw.csv", ("key", "pano")))
-    kept = ~panorama[0].flags("pano")[panorama[1]]
+    kept = ~_panoramas(folder, info)
     if not kept.all():
         notes.append(f"{name}: {np.sum(~kept)} panoramas left out")
     if task != "all":
@@ -139,6 +145,15 @@ def _traverse(
         positions={"x": positions[:, 0], "y": positions[:, 1]},
         sequences=labels,
     )
+
+
+def _panoramas(folder: Path, info: Columns) -> np.ndarray:
+    """(N,) bool, rows of ``info`` that are panoramas: none where the table that says so was not published."""
+    path = folder / "raw.csv"
+    if not path.is_file() and folder.parent.parent.name == "test":
+        return np.zeros(len(info), bool)
+    table, rows = _aligned(info, read_columns(path, ("key", "pano")))
+    return table.flags("pano")[rows]
 
 
 def _aligned(info: Columns, other: Columns) -> tuple[Columns, np.ndarray]:

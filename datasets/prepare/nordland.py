@@ -17,7 +17,8 @@ import numpy as np
 from opticornet.datasets.columns import Columns, read_columns
 from opticornet.datasets.prepare.image_folder import absolute, images_of, listed_rows, stem
 from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse, Source
-from opticornet.datasets.seqnet.layout import ALL_SPLITS, NORDLAND_ROWS
+from opticornet.datasets.seqnet.layout import NORDLAND_ROWS
+from opticornet.datasets.split_names import USUAL_SPLITS
 from opticornet.utils.errors import UserError
 from opticornet.utils.options import option
 
@@ -102,11 +103,11 @@ def _median_step(table: Columns) -> float:
 
 
 def _split_rows(table: Path, labels: list[str]) -> dict[str, np.ndarray]:
-    if unknown := sorted(set(labels) - {*ALL_SPLITS, ""}):
-        raise UserError(f"{table}: split {unknown[0]!r} is unknown; wanted {', '.join(ALL_SPLITS)} or nothing")
-    rows = {name: np.flatnonzero(np.array(labels) == name) for name in ALL_SPLITS}
+    if unknown := sorted(set(labels) - {*USUAL_SPLITS, ""}):
+        raise UserError(f"{table}: split {unknown[0]!r} is unknown; wanted {', '.join(USUAL_SPLITS)} or nothing")
+    rows = {name: np.flatnonzero(np.array(labels) == name) for name in USUAL_SPLITS}
     if not any(map(len, rows.values())):
-        raise UserError(f"{table}: no row is in a split; wanted {', '.join(ALL_SPLITS)} in the column split")
+        raise UserError(f"{table}: no row is in a split; wanted {', '.join(USUAL_SPLITS)} in the column split")
     return {name: chosen for name, chosen in rows.items() if len(chosen)}
 
 
@@ -116,4 +117,4 @@ def _seqnet_rows(count: int) -> dict[str, np.ndarray]:
             f"found {count} frames; seqNet's split is by rows of the {CLEAN_FRAMES} clean frames: give `frame_list` "
             "with the list of their names (nordland_clean_imageNames.txt), or use `source` folders"
         )
-    return {name: np.arange(*NORDLAND_ROWS[name]) for name in ALL_SPLITS}
+    return {name: np.arange(*NORDLAND_ROWS[name]) for name in USUAL_SPLITS}

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from opticornet.datasets.columns import Columns, read_columns
+from opticornet.datasets.prepare.holes import position_jumps
 from opticornet.datasets.prepare.image_folder import absolute, images_of, listed_rows
 from opticornet.datasets.prepare.image_times import image_seconds
 from opticornet.datasets.prepare.oxford_splits import INTERVALS
@@ -23,6 +24,7 @@ from opticornet.utils.errors import UserError
 from opticornet.utils.options import option
 
 REACH_S = 0.5
+MAX_STEP = 5.0  # usual steps between frames, beyond which a sequence ends, as it does where images have no pose
 TRAIN_POSITIVE_M, TRAIN_NEGATIVE_M = 5.0, 20.0
 FIX_SATELLITES = 4
 CORRECT_M = {"v1.0": 10.0, "pnv": 25.0, "all": 25.0}
@@ -129,12 +131,15 @@ def _traverse(
     if spacing and not frame_list and len(kept) > 1:
         steps = np.linalg.norm(np.diff(positions[kept], axis=0), axis=1)
         kept = kept[rows_at_spacing(np.concatenate([[0.0], np.cumsum(steps)]), spacing)]
+    left_out = np.diff(np.cumsum(~known)[kept])
+    jumps = position_jumps(positions[kept], left_out > 0, np.zeros_like(left_out), MAX_STEP)
     chosen = tuple(images[row] for row in kept)
     return PreparedTraverse(
         name=name,
         images=absolute(folder, chosen),
         names=chosen,
         positions={"x": positions[kept, 0], "y": positions[kept, 1]},
+        sequences=np.concatenate([[0], np.cumsum((left_out > 0) | jumps)]),
         timestamps=seconds[kept],
     )
 

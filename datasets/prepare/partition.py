@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.spatial import cKDTree
 
+from opticornet.datasets.split_names import test_split_names
 from opticornet.utils.errors import UserError
 
 PARTS = ("train", "val", "test")
@@ -57,6 +58,44 @@ def partition(
                 "a larger fraction for it, a smaller `gap` or another `seed`"
             )
     return rows
+
+
+def partition_drives(
+    reference: np.ndarray,
+    queries: dict[str, np.ndarray],
+    fractions: Sequence[float],
+    gap: float,
+    generator: np.random.Generator,
+) -> dict[str, tuple[str, tuple[np.ndarray, np.ndarray]]]:
+    """Splits of a reference and one or several query drives: the reference is cut once, for all of them alike.
+
+    Train and val take the first query drive, test every one: ``test`` of one drive, ``test-NAME`` of several.
+
+    Args:
+        reference, fractions, gap, generator: as :func:`partition` takes them.
+        queries: name of each drive to its positions.
+
+    Returns:
+        Split name to query drive and to rows of the reference and of that drive.
+
+    Raises:
+        UserError: as :func:`partition`; a drive that has no frame in its split.
+    """
+    names = list(queries)
+    rows = partition(reference, np.concatenate(list(queries.values())), fractions, gap, generator)
+    ends = dict(zip(names, np.cumsum([len(positions) for positions in queries.values()]), strict=True))
+    wanted = {part: [(part, names[0])] for part in PARTS[:2]} | {"test": list(test_split_names(names).items())}
+    splits = {}
+    for part, (of_reference, of_queries) in rows.items():
+        for split, name in wanted[part]:
+            own = of_queries - (ends[name] - len(queries[name]))
+            own = own[(own >= 0) & (own < len(queries[name]))]
+            if not len(own):
+                raise UserError(
+                    f"the {split} split is left without frames of {name}; leave it out, or try another `seed`"
+                )
+            splits[split] = (name, (of_reference, own))
+    return splits
 
 
 def _stretch_labels(count: int, fractions: np.ndarray, generator: np.random.Generator) -> np.ndarray:

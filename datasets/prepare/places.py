@@ -145,9 +145,9 @@ def track_places(
         recorded = _Recorded.of(track.path, track.columns, track.positions, frozen_fix)
         return recorded.by_row(np.arange(len(images)), "row i for image i")
     times, source = image_times(images, folder, clock, track.seconds)
-    track = track.on_day_of(times).sorted()
-    recorded = _Recorded.of(track.path, track.columns, track.positions, frozen_fix)
-    places = recorded.by_time(track.seconds, times, source, reach_s)
+    seconds, order = track.in_order(times)
+    recorded = _Recorded.of(track.path, track.columns, track.positions[order], frozen_fix)
+    places = recorded.by_time(seconds, times, source, reach_s)
     if not track.no_fix:
         return places
     return replace(

@@ -91,11 +91,12 @@ def _track_of(bag: Bag, topic: str) -> Track | None:
     path = bag.path / chosen[1:]
     if kind == FIX:
         degrees = np.array([(one.content.latitude, one.content.longitude) for one in messages], np.float64)
-        fixed = np.array([one.content.status.status >= 0 for one in messages]) & np.isfinite(degrees).all(axis=1)
-        return Track.of(path, ("lat", "lon"), degrees, seconds, fixed)
+        status = np.array([one.content.status.status for one in messages])
+        degrees[status < 0] = np.nan
+        return Track.of(path, ("lat", "lon"), degrees, seconds, np.asarray(np.isfinite(degrees).all(axis=1)))
     poses = [one.content.pose.pose if kind == POSES[0] else one.content.pose for one in messages]
     metres = np.array([(pose.position.x, pose.position.y, pose.position.z) for pose in poses], np.float64)
-    return Track.of(path, ("x", "y", "z"), metres, seconds, np.isfinite(metres).all(axis=1))
+    return Track.of(path, ("x", "y", "z"), metres, seconds, np.asarray(np.isfinite(metres).all(axis=1)))
 
 
 def _video(path: Path, fps: float | None) -> Recording:

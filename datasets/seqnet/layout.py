@@ -19,13 +19,15 @@ import numpy as np
 
 from opticornet.datasets.arrays import open_descriptors, take_rows
 from opticornet.datasets.seqnet.structs import Struct, read_bounds, read_image_names, read_split_indices, read_struct
+from opticornet.datasets.split_names import USUAL_SPLITS
 from opticornet.datasets.traverse import Dataset, Split, Traverse, Units
 from opticornet.utils.errors import UserError
 from opticornet.utils.mapped import RowMatrix
 
 NORDLAND_ROWS = {"train": (0, 15000), "val": (18200, 21200), "test": (15100, 18100)}
+# seqNet ships the files of three cities.
+PREPARED_INSTEAD = "make a dataset folder from the images: mode prepare, `source` msls"
 OXFORD_REFERENCE, OXFORD_QUERY = "2015-03-17-11-08-44", "2014-12-16-18-44-24"
-ALL_SPLITS = ("train", "val", "test")
 
 
 def nordland(
@@ -45,7 +47,7 @@ def nordland(
             raise UserError(f"{path}: {len(array)} descriptors, but {names_file} names {len(names)} frames")
         traverses.append(_one_sequence(season, array, np.arange(len(array))[:, None], "frames", names, path))
     splits = {}
-    for name in split_names or ALL_SPLITS:
+    for name in split_names or USUAL_SPLITS:
         start, stop = NORDLAND_ROWS[name]
         if short := next((t for t in traverses if len(t) < stop), None):
             raise UserError(
@@ -65,7 +67,7 @@ def oxford(name: str, descriptors: Path, structs: Path, split_names: tuple[str, 
     """
     indices_path = structs / f"{name}_splitInds.npz"
     splits = {}
-    for split_name in split_names or ALL_SPLITS:
+    for split_name in split_names or USUAL_SPLITS:
         struct = read_struct(oxford_struct(name, structs, split_name))
         traverses = []
         for index, (date, names, positions) in enumerate(_sides(struct, (OXFORD_REFERENCE, OXFORD_QUERY))):
@@ -82,16 +84,12 @@ def oxford(name: str, descriptors: Path, structs: Path, split_names: tuple[str, 
 
 
 def msls(
-    train_city: str,
-    val_city: str,
-    descriptors: Path,
-    structs: Path,
-    split_names: tuple[str, ...] | None = None,
+    cities: dict[str, str], descriptors: Path, structs: Path, split_names: tuple[str, ...] | None = None
 ) -> Dataset:
-    """Mapillary Street-Level Sequences: ``train_city`` to train, ``val_city`` for val and test, database and query."""
+    """Mapillary Street-Level Sequences: database and query of one of the ``cities`` per split."""
     splits = {}
-    for split_name in split_names or ALL_SPLITS:
-        city = train_city if split_name == "train" else val_city
+    for split_name in split_names or cities:
+        city = cities[split_name]
         struct = read_struct(msls_struct(city, structs))
         traverses = []
         for role, names, positions in _sides(struct, ("database", "query")):
@@ -140,7 +138,8 @@ def _struct_file(folder: Path, pattern: str) -> Path:
     found = sorted(folder.glob(pattern))
     if len(found) != 1:
         several = f"{len(found)} files match" if found else "no file matches"
-        raise UserError(f"{folder}: {several} {pattern}; wanted seqNet's struct file there (`struct_path`)")
+        otherwise = "" if found or not pattern.startswith("msls_") else f"; of other cities {PREPARED_INSTEAD}"
+        raise UserError(f"{folder}: {several} {pattern}; wanted seqNet's struct file there (`struct_path`){otherwise}")
     return found[0]
 
 

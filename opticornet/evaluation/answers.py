@@ -17,15 +17,17 @@ from opticornet.inference.encode import encode, frames_of
 from opticornet.inference.load import LoadedEncoder, WeightsRecord
 from opticornet.matching.ranking import Ranking
 from opticornet.matching.rerankers.base import Reranker, RerankMaterial, RerankSide
-from opticornet.matching.search import EXACT, Index
+from opticornet.matching.search import EXACT, Index, search_threads
 from opticornet.matching.sequences.base import SequenceMatcher
 from opticornet.matching.sequences.match import MEMORY_BYTES, match, rerank
 from opticornet.matching.sequences.windows import SequenceSet
 from opticornet.utils.array_files import read_npz
+from opticornet.utils.device import cpu_threads
 from opticornet.utils.errors import UserError
 from opticornet.utils.mapped import RowMatrix
 
 KS = (1, 5, 10, 20, 100)
+_WARM_UP = 3  # queries answered before any is timed
 
 
 @dataclass(frozen=True)
@@ -52,10 +54,12 @@ class MatchSettings:
     Attributes:
         matcher: scores two windows.
         memory_bytes: bound on what is held at a time.
+        depth: references per query where all are matched, at least.
     """
 
     matcher: SequenceMatcher
     memory_bytes: int = MEMORY_BYTES
+    depth: int = max(KS)
 
 
 @dataclass(frozen=True)
@@ -143,7 +147,8 @@ def describe(scene: Scene, loaded: LoadedEncoder, *, amp: bool = False, known: D
         scene: whose windows.
         loaded: the encoder.
         amp: encode in bfloat16.
-        known: of the same scene driven the other way; references whose windows are the same are not encoded again.
+        known: of a scene whose references are not encoded again where their windows are the same: another split's, or
+            the same one driven the other way.
     """
     encoder = loaded.encoder.to(scene.device)
     starts, vectors, index = scene.reference.starts, {}, None
@@ -239,7 +244,7 @@ def match_frames(
     """
     seconds = dict(frames.seconds)
     reference, query = frames.windows_of(scene)
-    k = min(max(KS), len(scene.reference))
+    k = min(settings.depth, len(scene.reference))
     step = "search" if candidates is None else "rerank"
 
     find_all, find_some = (
@@ -366,7 +371,8 @@ def rerank_sides(scene: Scene) -> tuple[RerankSide, RerankSide]:
 
 
 def one_at_a_time(queries: int, steps: dict[str, Callable[[int], object]], wanted: int) -> dict[str, np.ndarray]:
-    """Milliseconds of steps that answer the i-th query, for ``wanted`` of the queries, spread along the traverse."""
+    """Milliseconds of steps that answer the i-th query, for ``wanted`` of the queries, spread along the traverse; with
+    one CPU thread, as the times of many vary with what else the machine does."""
     if wanted < 1:
         return {}
     chosen = np.unique(np.linspace(0, queries - 1, min(wanted, queries)).astype(int)).tolist()
@@ -377,9 +383,11 @@ def one_at_a_time(queries: int, steps: dict[str, Callable[[int], object]], wante
         return 1000 * (time.perf_counter() - begun)
 
     times = {}
-    for name, step in steps.items():
-        step(chosen[0])  # the first call pays for set-up
-        times[name] = np.array([milliseconds(step, i) for i in chosen])
+    with cpu_threads(1), search_threads(1):
+        for name, step in steps.items():
+            for i in chosen[:_WARM_UP]:  # the first calls pay for set-up
+                step(i)
+            times[name] = np.array([milliseconds(step, i) for i in chosen])
     return times
 
 

@@ -18,6 +18,7 @@ from opticornet.utils.errors import UserError
 from opticornet.utils.files import atomic_path, write_json, writing
 
 FORMAT = 1
+UNSTEADY = 3.0  # p95 over median of a latency from which on it is marked
 _RENAMED: dict[str, str] = {
     "peak_memory_mb": "peak_memory_mib"
 }  # fields that earlier versions wrote under another name
@@ -57,10 +58,11 @@ class DataRecord:
     query: SideRecord
     dims: int  # D, of the frame descriptors; 0 where the method took images
     units: str  # of positions, radii and errors: "metres" or "frames"
-    positive_radius: float | None  # None: the split has a table of positives
+    positive_radius: float | None  # None: a table of positives decides, or nothing does
     options: dict[str, Any]  # the data options, by flag
     frames: str = "descriptors"  # or "images": what the method took
     descriptor_differences: tuple[str, ...] = ()  # in what made frame descriptors; `other_descriptors` insisted
+    truth: str = ""  # what says which answers are right: "radius", "table" or "none"; "" in earlier versions
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ class ProtocolRecord:
     seed: int
     bootstrap_samples: int
     bootstrap_block: int  # neighbouring counted queries that are drawn together; 0 without intervals
+    chance: float | None = None  # recall@1 of references drawn at random; None where no query is counted
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,11 @@ class Latency:
 
     median: float
     p95: float
+
+    @property
+    def unsteady(self) -> bool:
+        """Whether the slowest queries took so much longer that the median may be another one next time."""
+        return self.p95 > UNSTEADY * self.median
 
 
 @dataclass(frozen=True)
@@ -122,7 +130,36 @@ class TimingRecord:
     latency_queries: int  # queries behind each latency; 0: not measured
     device: str
     processor: str  # name of the GPU, or of the CPU
-    threads: int
+    threads: int  # of the whole steps
+    latency_threads: int = 0  # of the latencies; 0 in earlier versions: as many as of the whole steps
+
+
+@dataclass(frozen=True)
+class AnsweredRecord:
+    """How queries fare by a threshold; what needs ground truth is None without, a share of nothing as well."""
+
+    answered: int
+    refused: int
+    right: int | None = None  # answered, rightly
+    wrong: int | None = None  # answered wrongly, though their place is in the map
+    wrong_without_place: int | None = None  # answered, though their place is not in the map
+    refused_with_place: int | None = None
+    refused_without_place: int | None = None  # rightly
+    precision: float | None = None  # right answers among all answers
+    recall: float | None = None  # right answers among the queries with a place in the map
+    f1: float | None = None
+    rejection_recall: float | None = None  # share of the queries without a place that were refused
+
+
+@dataclass(frozen=True)
+class NoAnswerRecord:
+    """When a query has no answer: where its best distance is above the threshold."""
+
+    threshold: float
+    chosen_on: str  # the split it was chosen on; "" where it was given
+    criterion: str  # "best F1", "precision of at least 0.99" or "given"
+    chosen: AnsweredRecord | None  # how that split's queries fare by it
+    tested: AnsweredRecord  # how those of the tested split fare
 
 
 @dataclass(frozen=True)
@@ -132,21 +169,25 @@ class ResultRecord:
     data: DataRecord
     method: MethodRecord
     protocol: ProtocolRecord
-    recall: dict[str, float]  # "1", "5", ... -> recall@K at the split's radius
+    recall: dict[str, float]  # "1", "5", ... -> recall@K at the split's radius; empty where no query is counted
     recall_interval: dict[str, list[float]]  # 95 % bootstrap, [low, high]
     recall_before_rerank: dict[str, float]  # of the candidates; empty without re-ranking
     recall_exact_index: dict[str, float]  # of exact search, where an approximate index answered; else empty
     recall_at_radius: dict[str, dict[str, float]]  # radius -> K -> recall; empty where a radius counts no query
     counted_at_radius: dict[str, int]  # radius -> queries counted there
-    average_precision: float  # area under precision-recall
-    recall_at_full_precision: float
+    average_precision: float | None  # area under precision-recall; None where no query has a positive
+    recall_at_full_precision: float | None
     timing: TimingRecord
-    peak_memory_mib: float  # of the process, in the computer's memory
+    peak_memory_mib: float  # of the process since the method's work began, in the computer's memory
     options: dict[str, Any]  # every option of the test, by flag
     plugins: list[FileRecord]  # that were loaded, of the test and of the runs it took weights from
     versions: dict[str, str]
     created: str  # local time, ISO 8601
     predictions: str  # file name of the .npz beside the record
+    baseline_memory_mib: float | None = None  # of the process before the method's work, data opened and checked
+    added_memory_mib: float | None = None  # by which the method, not its scoring, raised the peak; of the first split
+    place_auc: float | None = None  # of telling queries with and without a place apart by their best distance
+    no_answer: NoAnswerRecord | None = None  # None: every query is answered
     format: int = FORMAT
 
 

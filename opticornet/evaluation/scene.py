@@ -88,7 +88,7 @@ class Scene:
 
         Raises:
             UserError: a traverse lacks such frames; NaN or infinity in descriptors; image files that do not exist; a
-                sequence too short; no query with a positive; rows that cannot be places.
+                sequence too short; rows that cannot be places.
         """
         require_places(dataset, split)
         reference, query = (fill_frames(side, settings.filling, needs) for side in (split.reference, split.query))
@@ -102,15 +102,14 @@ class Scene:
         references, queries = (settings.of(side, length, filter_length, need_positions) for side in (reference, query))
         listed = None if split.positives is None else split.positives.of(queries.rows).among(references.rows)
         truth = GroundTruth(references.positions, queries.positions, listed)
-        scene = cls(dataset, split, references, queries, truth, device)
-        if not scene.has_positive().any():
-            within = "in its table" if listed is not None else f"within {scene.radius:g} {split.units}"
-            raise UserError(f"no query of split {split.name} of {dataset} has a reference {within}; check the dataset")
-        return scene
+        return cls(dataset, split, references, queries, truth, device)
 
     @property
     def radius(self) -> float:
-        """The split's positive radius; 0, and meaning nothing, where a table decides."""
+        """The split's positive radius; 0, and meaning nothing, where a table decides; below 0, within which nothing
+        lies, where there is no ground truth."""
+        if not self.split.has_truth:
+            return -1.0
         return self.split.positive_radius or 0.0
 
     def in_dims(self, takes: FrameKind) -> int:
@@ -140,11 +139,32 @@ class Scene:
         return reference, query
 
     def has_positive(self) -> np.ndarray:
-        """(M,) bool: queries with a correct reference."""
+        """(M,) bool: queries with a correct reference; none has one where there is no ground truth."""
+        if not self.split.has_truth:
+            return np.zeros(len(self.query), bool)
         return self.truth.has_positive(self.radius)
+
+    def need_positives(self) -> "Scene":
+        """The scene itself, which is to be learned or chosen from.
+
+        Raises:
+            UserError: no query has a correct reference, or none is known.
+        """
+        name, split = self.dataset, self.split
+        if not split.has_truth:
+            raise UserError(
+                f"split {split.name} of {name} has no ground truth, which this needs; give it positive_radius or "
+                "positives (docs/datasets.md)"
+            )
+        if not self.has_positive().any():
+            within = "in its table" if split.positive_radius is None else f"within {self.radius:g} {split.units}"
+            raise UserError(f"no query of split {split.name} of {name} has a reference {within}; check the dataset")
+        return self
 
     def positives(self) -> Positives:
         """The correct references of each query."""
+        if not self.split.has_truth:
+            return Positives.of_lists([[]] * len(self.query))
         if self.truth.listed is not None:
             return self.truth.listed
         return Positives.within(self.query.positions, self.reference.positions, self.radius)

@@ -21,11 +21,15 @@ from opticornet.evaluation.metrics import (
     recall_at_radii,
     recall_intervals,
 )
+from opticornet.evaluation.no_answer import NoAnswer, answered, place_auc
 from opticornet.evaluation.notes import over_jumps
 from opticornet.evaluation.scene import Scene
 from opticornet.matching.ranking import Ranking
 from opticornet.utils.device import peak_memory_mib, processor_name
+from opticornet.utils.files import full_path
 from opticornet.utils.versions import versions
+
+_DRAWN = 16  # random references per query that tell what chance reaches
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class ScoreSettings:
         bootstrap: resamplings behind the intervals; 0: no intervals.
         seed: of the resamplings.
         longest_window: frames that the longest window of the method has: no block of an interval is shorter.
+        ks: the K of recall@K, rising from 1; those above the references are left out.
     """
 
     no_positive: Literal["drop", "count"] = "drop"
@@ -45,10 +50,11 @@ class ScoreSettings:
     bootstrap: int = 1000
     seed: int = 123
     longest_window: int = 1
+    ks: tuple[int, ...] = KS
 
     def counted(self, has_positive: np.ndarray) -> np.ndarray:
-        """(M,) bool, queries with a positive, to (M,) bool, queries that enter a recall."""
-        return has_positive if self.no_positive == "drop" else np.ones_like(has_positive)
+        """(M,) bool, queries with a positive, to (M,) bool, queries that enter a recall: none where none has one."""
+        return has_positive if self.no_positive == "drop" or not has_positive.any() else np.ones_like(has_positive)
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,8 @@ class TestDescription:
         options: every option of the test, by flag.
         plugins: the files that were loaded.
         name: of the record's files, without ending.
+        baseline_memory_mib: of the process before the method's work; None where it was not measured.
+        added_memory_mib: by which that work raised its peak; None where it was not measured.
     """
 
     __test__ = False  # not a test class, whatever pytest makes of its name
@@ -70,11 +78,8 @@ class TestDescription:
     options: dict[str, Any]
     plugins: list[records.FileRecord]
     name: str
-
-
-def recalls_wanted(references: int) -> list[int]:
-    """The K of recall@K that so many references allow."""
-    return [k for k in KS if k <= references]
+    baseline_memory_mib: float | None = None
+    added_memory_mib: float | None = None
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,7 @@ class Judged:
         has_positive: (M,) bool, queries with a correct reference.
         counted: (M,) bool, queries that enter a recall.
         counted_by_radius: (R, M) bool, the same for each of ``radii``.
-        curve: precision and recall of the first answers by their distance.
+        curve: precision and recall of the first answers by their distance; None where no query has a positive.
     """
 
     ks: list[int]
@@ -100,15 +105,19 @@ class Judged:
     has_positive: np.ndarray
     counted: np.ndarray
     counted_by_radius: np.ndarray
-    curve: PrecisionRecall
+    curve: PrecisionRecall | None
 
     @classmethod
     def of(cls, scene: Scene, ranking: Ranking, settings: ScoreSettings) -> "Judged":
         """The references of ``scene`` that ``ranking`` names, judged."""
-        ks, radii, truth = recalls_wanted(len(scene.reference)), settings.radii, scene.truth
+        ks = [k for k in settings.ks if k <= len(scene.reference)]
+        radii, truth = settings.radii, scene.truth
         errors = padded(truth.errors(ranking.indices), max(ks), np.inf)
         correct = truth.within(errors, scene.radius)
         has_positive = scene.has_positive()
+        counted_by_radius = np.zeros((len(radii), len(has_positive)), bool)
+        if scene.split.has_truth:
+            counted_by_radius = np.array([settings.counted(truth.has_positive(radius)) for radius in radii])
         return cls(
             ks=ks,
             radii=radii,
@@ -116,17 +125,21 @@ class Judged:
             correct=correct,
             has_positive=has_positive,
             counted=settings.counted(has_positive),
-            counted_by_radius=np.array([settings.counted(truth.has_positive(radius)) for radius in radii]),
-            curve=precision_recall(ranking.distances[:, 0], correct[:, 0], has_positive),
+            counted_by_radius=counted_by_radius,
+            curve=precision_recall(ranking.distances[:, 0], correct[:, 0], has_positive)
+            if has_positive.any()
+            else None,
         )
 
     @cached_property
     def recall(self) -> dict[str, float]:
-        """K to recall@K at the split's radius."""
+        """K to recall@K at the split's radius; empty where no query is counted."""
         return self.recall_of(self.correct)
 
     def recall_of(self, correct: np.ndarray) -> dict[str, float]:
         """K to recall@K, of other answers (M, C) to the same queries."""
+        if not self.counted.any():
+            return {}
         return {str(k): value for k, value in recall_at(correct, self.counted, self.ks).items()}
 
     @cached_property
@@ -136,10 +149,11 @@ class Judged:
 
 
 def score(
-    scene: Scene, answer: Answer, settings: ScoreSettings, test: TestDescription
+    scene: Scene, answer: Answer, settings: ScoreSettings, test: TestDescription, no_answer: NoAnswer | None = None
 ) -> tuple[records.ResultRecord, dict[str, np.ndarray]]:
     """Everything the result record says, and the arrays behind it."""
     judged = Judged.of(scene, answer.ranking, settings)
+    curve = judged.curve
     block, intervals = bootstrap(scene, settings, judged)
 
     def recall_of(ranking: Ranking | None) -> dict[str, float]:
@@ -152,7 +166,9 @@ def score(
     record = records.ResultRecord(
         data=test.data,
         method=test.method,
-        protocol=protocol_record(judged, settings, block, scene.query.rule_in_words),
+        protocol=protocol_record(
+            judged, settings, block, scene.query.rule_in_words, chance(scene, judged, settings.seed)
+        ),
         recall=judged.recall,
         recall_interval={str(k): list(value) for k, value in intervals.items()},
         recall_before_rerank=recall_of(answer.candidates),
@@ -162,8 +178,8 @@ def score(
             for name, row in zip(names, judged.recall_at_radii, strict=True)
         },
         counted_at_radius={name: int(count) for name, count in zip(names, counts, strict=True)},
-        average_precision=judged.curve.area,
-        recall_at_full_precision=judged.curve.recall_at_full_precision,
+        average_precision=None if curve is None else curve.area,
+        recall_at_full_precision=None if curve is None else curve.recall_at_full_precision,
         timing=timing_record(scene, answer),
         peak_memory_mib=peak_memory_mib(),
         options=test.options,
@@ -171,11 +187,31 @@ def score(
         versions=versions("torch", "numpy", "scipy", "faiss"),
         created=time.strftime("%Y-%m-%dT%H:%M:%S"),
         predictions=f"{test.name}.npz",
+        baseline_memory_mib=test.baseline_memory_mib,
+        added_memory_mib=test.added_memory_mib,
+        place_auc=place_auc(answer.ranking.distances[:, 0], judged.has_positive),
+        no_answer=None if no_answer is None else no_answer.record(tested(scene, judged, answer.ranking, no_answer)),
     )
-    return record, answer_arrays(answer, judged) | scene_arrays(scene)
+    return record, answer_arrays(answer, judged) | no_answer_arrays(answer, no_answer) | scene_arrays(scene)
 
 
-def protocol_record(judged: Judged, settings: ScoreSettings, block: int, window_rule: str) -> records.ProtocolRecord:
+def tested(scene: Scene, judged: Judged, ranking: Ranking, no_answer: NoAnswer) -> records.AnsweredRecord:
+    """How the tested queries fare by a threshold."""
+    refused = no_answer.refuses(ranking.distances[:, 0])
+    return answered(refused, judged.correct[:, 0], judged.has_positive if scene.split.has_truth else None)
+
+
+def chance(scene: Scene, judged: Judged, seed: int) -> float | None:
+    """Recall@1 of references drawn at random: where it is high, a recall says little. None where none is counted."""
+    if not judged.counted.any():
+        return None
+    drawn = np.random.default_rng(seed).integers(len(scene.reference), size=(len(scene.query), _DRAWN))
+    return float(scene.truth.correct(drawn, scene.radius)[judged.counted].mean())
+
+
+def protocol_record(
+    judged: Judged, settings: ScoreSettings, block: int, window_rule: str, by_chance: float | None
+) -> records.ProtocolRecord:
     """How queries were counted; ``block`` of them were drawn together for the intervals."""
     return records.ProtocolRecord(
         no_positive=settings.no_positive,
@@ -187,6 +223,7 @@ def protocol_record(judged: Judged, settings: ScoreSettings, block: int, window_
         seed=settings.seed,
         bootstrap_samples=settings.bootstrap,
         bootstrap_block=block,
+        chance=by_chance,
     )
 
 
@@ -204,14 +241,24 @@ def answer_arrays(answer: Answer, judged: Judged) -> dict[str, np.ndarray]:
         "correct": judged.correct[:, :columns],
         "counted": judged.counted,
         "hasPositive": judged.has_positive,
-        "precision": judged.curve.precision,
-        "recall": judged.curve.recall,
-        "thresholds": judged.curve.thresholds,
     }
     if answer.backwards.any():
         arrays["backwards"] = answer.backwards
+    if judged.curve is not None:
+        arrays |= {name: getattr(judged.curve, name) for name in ("precision", "recall", "thresholds")}
     if answer.candidates is not None:
         arrays["candidates"] = answer.candidates.indices[:, :columns]
+    return arrays
+
+
+def no_answer_arrays(answer: Answer, no_answer: NoAnswer | None) -> dict[str, np.ndarray]:
+    """Which queries have no answer, and how confident the first answers are, where that is known."""
+    if no_answer is None:
+        return {}
+    best = answer.ranking.distances[:, 0]
+    arrays = {"noAnswer": no_answer.refuses(best)}
+    if no_answer.calibration is not None:
+        arrays["confidence"] = no_answer.calibration.of(best)
     return arrays
 
 
@@ -230,6 +277,7 @@ def data_record(
         positive_radius=scene.split.positive_radius,
         options=options,
         frames=takes,
+        truth="none" if not scene.split.has_truth else "radius" if scene.split.positives is None else "table",
         descriptor_differences=differences,
     )
 
@@ -246,6 +294,7 @@ def timing_record(scene: Scene, answer: Answer) -> records.TimingRecord:
         device=str(scene.device),
         processor=processor_name(scene.device),
         threads=torch.get_num_threads(),
+        latency_threads=1,
     )
 
 
@@ -275,7 +324,7 @@ def query_sequences(scene: Scene) -> np.ndarray:
 def bootstrap(scene: Scene, settings: ScoreSettings, judged: Judged) -> tuple[int, dict[int, tuple[float, float]]]:
     """Queries in a block, as the hits at 1 ask for but no fewer than a window has frames, and the intervals by K; 0 and
     none where none are wanted."""
-    if not settings.bootstrap:
+    if not settings.bootstrap or not judged.counted.any():
         return 0, {}
     sequences, counted = query_sequences(scene), judged.counted
     block = block_length(judged.correct[counted, 0], settings.longest_window, sequences[counted])
@@ -299,7 +348,7 @@ def side_record(side: Windows, takes: FrameKind = "descriptors", radius: float =
     traverse, images = side.traverse, takes == "images"
     return records.SideRecord(
         name=traverse.name,
-        source=traverse.images_source if images else traverse.source,
+        source=full_path(traverse.images_source if images else traverse.source),
         frames=len(traverse),
         kept=len(side),
         descriptors=None if images else DescriptorIdentity.beside(traverse),

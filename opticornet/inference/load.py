@@ -17,7 +17,7 @@ from opticornet.models.sequences.base import SequenceEncoder, SequenceEncoderOpt
 from opticornet.utils.checkpoints import BEST, LATEST, build_empty, fit_state, load_checkpoint
 from opticornet.utils.device import physical_memory
 from opticornet.utils.errors import UserError
-from opticornet.utils.files import sha256
+from opticornet.utils.files import full_path, sha256
 from opticornet.utils.mapped import as_tensor
 from opticornet.utils.options import from_flags
 from opticornet.utils.registry import entry
@@ -125,7 +125,7 @@ def load_encoder(
     return LoadedEncoder(
         encoder,
         WeightsRecord(
-            path=str(path),
+            path=full_path(str(path)),
             sha256=sha256(path),
             epoch=int(state.get("epoch", 0)),
             trained_on=str(flags.get("dataset", "unknown")),

@@ -69,10 +69,10 @@ def write_flags(run: Path, flags: dict[str, Any], save_path: str = SAVE_PATH) ->
 
 
 def find_run(resume: str, runs_path: str, save_path: str, argument: str = "resume") -> Path:
-    """A run folder by its path, or the newest run inside a folder of runs.
+    """A run folder by its path or one of its checkpoints', or the newest run inside a folder of runs.
 
     Args:
-        resume: the path; ``NEWEST`` for the newest run of all.
+        resume: the path; ``NEWEST`` for the newest run of all. Which checkpoint it is says :func:`named_checkpoint`.
         runs_path: folder of all runs.
         save_path: folder of the checkpoints inside a run.
         argument: what ``resume`` was given as, for messages.
@@ -86,6 +86,8 @@ def find_run(resume: str, runs_path: str, save_path: str, argument: str = "resum
             raise UserError(f"`{argument}`: no run in {runs_path} yet; train one, or name a run folder")
         return newest
     run = Path(resume)
+    if run.is_file():
+        return _run_of(run, save_path, argument)
     if not run.is_dir():
         raise UserError(f"`{argument}` {resume}: no such folder; runs are in {runs_path}")
     if (run / save_path / FLAGS).is_file():
@@ -94,6 +96,30 @@ def find_run(resume: str, runs_path: str, save_path: str, argument: str = "resum
     if newest is None:
         raise UserError(f"`{argument}` {resume} is not a run: no {save_path}/{FLAGS} in it; runs are in {runs_path}")
     return newest
+
+
+def named_checkpoint(resume: str) -> str:
+    """ "best" or "latest" where ``resume`` is the path of such a checkpoint, else an empty text."""
+    from opticornet.utils.checkpoints import BEST, LATEST  # which imports torch
+
+    return {BEST: "best", LATEST: "latest"}.get(Path(resume).name, "") if Path(resume).is_file() else ""
+
+
+def _run_of(checkpoint: Path, save_path: str, argument: str) -> Path:
+    """The run that a checkpoint belongs to.
+
+    Raises:
+        UserError: it is no checkpoint of a run.
+    """
+    from opticornet.utils.checkpoints import BEST, LATEST
+
+    folder = checkpoint.parent
+    if checkpoint.name in (BEST, LATEST) and (folder / FLAGS).is_file() and folder.name == save_path:
+        return folder.parent
+    raise UserError(
+        f"`{argument}` {checkpoint}: wanted a run folder, or its {save_path}/{BEST} or {save_path}/{LATEST} with "
+        f"{FLAGS} beside it"
+    )
 
 
 def _newest_run(folder: Path, save_path: str) -> Path | None:

@@ -48,7 +48,8 @@ def recalls_of(metrics: Mapping[str, float]) -> dict[int, float]:
 
 
 class EpochHistory:
-    """One line of JSON per epoch in ``epochs.jsonl``; a resumed run drops the epochs that it will repeat.
+    """What training started from and each epoch as a line of JSON in ``epochs.jsonl``; a resumed run drops the epochs
+    that it will repeat.
 
     Args:
         run: run folder.
@@ -60,6 +61,11 @@ class EpochHistory:
         kept = [epoch for epoch in read_epochs(run) if epoch["epoch"] < first_epoch]
         if self.path.is_file():
             write_text(self.path, "".join(json.dumps(epoch) + "\n" for epoch in kept))
+
+    def begin(self, metrics: Mapping[str, float]) -> None:
+        """Write the validation of what training starts from, as epoch -1."""
+        start = {"epoch": -1, "recalls": recalls_of(metrics), "is_best": True}
+        write_text(self.path, json.dumps(start) + "\n")
 
     def add(self, report: EpochReport) -> None:
         """Append an epoch."""
@@ -84,7 +90,7 @@ def _as_json(report: EpochReport) -> dict[str, Any]:
 
 
 def read_epochs(run: Path) -> list[dict[str, Any]]:
-    """The epochs of a run; a last line cut off by a crash is left out."""
+    """The epochs of a run, of which -1 is what it started from; a last line cut off by a crash is left out."""
     try:
         lines = (run / EPOCHS).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -1,8 +1,8 @@
 """The nearest references of a descriptor: exact, or through any faiss index."""
 
 import re
-from collections.abc import Iterable
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 
 import faiss
 import numpy as np
@@ -155,7 +155,8 @@ def _build(reference: np.ndarray, description: str, seed: int, probes: int | Non
     try:
         index = faiss.index_factory(reference.shape[1], description)
         _prepare_inverted_file(index, seed, probes)
-        with _one_thread(description):
+        graph = re.search("HNSW|NSG", description)  # comes out differently when several threads build it
+        with search_threads(1) if graph else nullcontext():
             index.train(reference)
             index.add(reference)
     except RuntimeError as error:
@@ -192,12 +193,11 @@ def _settings(index: faiss.Index) -> dict[str, int]:
 
 
 @contextmanager
-def _one_thread(description: str):
-    """Graph indexes come out differently when several threads build them; build those with one."""
-    threads = faiss.omp_get_max_threads()
-    graph = re.search("HNSW|NSG", description)
+def search_threads(threads: int) -> Iterator[None]:
+    """faiss computes with so many CPU threads inside the block, and with as many as before after it."""
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(threads)
     try:
-        faiss.omp_set_num_threads(1 if graph else threads)
         yield
     finally:
-        faiss.omp_set_num_threads(threads)
+        faiss.omp_set_num_threads(before)

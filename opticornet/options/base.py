@@ -11,13 +11,15 @@ from defaults.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import Field, dataclass, field, replace
+from os.path import exists, isabs
 from pathlib import Path
 from typing import Any, Self
 
 from opticornet.options.config import read_config
 from opticornet.options.plugins import load_plugins
 from opticornet.utils.errors import UserError
-from opticornet.utils.options import check_value, flag_of, option, option_fields
+from opticornet.utils.files import full_path
+from opticornet.utils.options import check_value, flag_of, option, option_fields, recorded_value
 from opticornet.utils.registry import Registry, entry, nearest
 
 
@@ -193,10 +195,12 @@ class Options:
 
     def record(self) -> dict[str, Any]:
         """Flag name (without dashes) to value, ready for JSON: the mode's options and those of the entries in use."""
-        values = {flag_of(f)[2:]: getattr(self, name) for name, f in self.flags().items() if name != "config"}
+        own = {name: f for name, f in self.flags().items() if name != "config"}
+        values = {flag_of(f)[2:]: recorded_value(f, getattr(self, name)) for name, f in own.items()}
         for choice in self.parts():
             part = self.part(choice)
-            values |= {flag_of(f)[2:]: getattr(part, name) for name, f in option_fields(type(part)).items()}
+            fields = option_fields(type(part))
+            values |= {flag_of(f)[2:]: recorded_value(f, getattr(part, name)) for name, f in fields.items()}
         return {flag: list(value) if isinstance(value, tuple) else value for flag, value in values.items()}
 
     def repeatable(self) -> dict[str, Any]:
@@ -228,6 +232,11 @@ class Options:
                     options = options._taken(kind, name, saved, source)
         return options
 
+    @staticmethod
+    def _same_place(mine: str, recorded: str) -> bool:
+        """Whether a given path is the recorded one, or may be where that went: there is nothing at the recorded one."""
+        return full_path(mine) == full_path(recorded) or (isabs(recorded) and not exists(recorded))
+
     def _taken(self, owner: type, name: str, saved: Mapping[str, Any], source: str) -> Self:
         """These options with one taken from saved flags."""
         f = option_fields(owner)[name]
@@ -240,6 +249,8 @@ class Options:
             raise UserError(f"{source} holds {error}; its flags were changed, or are of another version") from error
         own = owner is type(self)
         mine = getattr(self, name) if own else self.chosen.get(name)
+        if f.metadata["path"] is not None and name in self.given and self._same_place(mine, value):
+            return self
         if name in self.given and mine != value:
             raise UserError(
                 f"`{name}` {mine} contradicts `{name}` {value} of the resumed run {source}; "

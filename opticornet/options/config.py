@@ -4,8 +4,6 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import tomlkit
-
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import write_text
 
@@ -43,4 +41,6 @@ def write_config(path: Path, record: dict[str, Any]) -> None:
     Raises:
         UserError: the file cannot be written.
     """
+    import tomlkit
+
     write_text(path, tomlkit.dumps(record))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import Field
 from typing import Any, NoReturn, get_type_hints
 
+from opticornet.datasets.labels import first_repeated
 from opticornet.options.base import Options
 from opticornet.options.config import read_config
 from opticornet.options.modes import MODES
@@ -14,6 +15,9 @@ from opticornet.options.plugins import load_installed, load_plugins
 from opticornet.utils.errors import UserError
 from opticornet.utils.options import check_value, flag_of, is_tuple, option_fields, plain_type
 from opticornet.utils.program import program
+from opticornet.utils.registry import nearest
+
+REPEATABLE = ("--plugin",)  # flags that add to what was given before
 
 
 def parse(arguments: Sequence[str]) -> tuple[str, Options]:
@@ -22,13 +26,14 @@ def parse(arguments: Sequence[str]) -> tuple[str, Options]:
     Raises:
         UserError: an unknown mode or flag, a missing or malformed value.
     """
+    _refuse_repeated(arguments)
     load_installed()
     first = _Parser(prog=program(), add_help=False, allow_abbrev=False)
     first.add_argument("--mode", choices=tuple(MODES))
     first.add_argument("--plugin", action="append", default=[])
     first.add_argument("--config", default="")
     known = first.parse_known_args(arguments)[0]
-    if known.mode is None and {"-h", "--help"} & set(arguments):
+    if not arguments or (known.mode is None and {"-h", "--help"} & set(arguments)):
         print(_overview())
         raise SystemExit(0)
 
@@ -42,9 +47,20 @@ def parse(arguments: Sequence[str]) -> tuple[str, Options]:
     load_plugins([*check_value(options, "plugin", config.get("plugin", ())), *known.plugin])
     given = _own_flags(mode, options, arguments)
     if given is None:  # some belong to what is chosen by name
-        given = vars(_parser(mode, options, with_entries=True).parse_args(arguments))
+        parser = _parser(mode, options, with_entries=True)
+        found, others = parser.parse_known_args(arguments)
+        if others:
+            raise UserError(_unknown(others, mode, parser))
+        given = vars(found)
     given.pop("mode", None)
     return mode, options.of(**given)
+
+
+def _refuse_repeated(arguments: Sequence[str]) -> None:
+    """Raise :class:`UserError` where a flag comes twice: taking the last one would drop the others unseen."""
+    flags = [argument.partition("=")[0] for argument in arguments if argument.startswith("--")]
+    if twice := first_repeated(flag for flag in flags if flag not in REPEATABLE):
+        raise UserError(f"{twice} is given twice; give it once, with all its values where it takes several")
 
 
 def in_flags(message: str, options: type[Options] | None) -> str:
@@ -148,8 +164,8 @@ def _form(fields: dict[str, Field], hints: list[Any]) -> dict[str, Any]:
         form |= {"nargs": "?", "const": first.metadata["const"]}
     if first.name == "plugin":
         return {"help": text, "action": _Appended, "metavar": "FILE"}
-    if is_tuple(hint):
-        form |= {"nargs": "+", "action": _Tuple, "metavar": "X"}
+    if any(map(is_tuple, hints)):
+        form |= {"nargs": "+", "action": _Tuple if all(map(is_tuple, hints)) else _OneOrSeveral, "metavar": "X"}
     return form
 
 
@@ -179,13 +195,47 @@ class _Tuple(argparse.Action):
         setattr(namespace, self.dest, tuple(values))
 
 
+class _OneOrSeveral(argparse.Action):
+    """Where only some of those that have the flag take several values."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        setattr(namespace, self.dest, values[0] if len(values) == 1 else tuple(values))
+
+
 class _Appended(argparse.Action):
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
         setattr(namespace, self.dest, (*getattr(namespace, self.dest, ()), values))
 
 
+def _unknown(others: Sequence[str], mode: str, parser: "_Parser") -> str:
+    """What is wrong with arguments that a mode's parser does not know, and what they may have been meant to be."""
+    flags = [other.partition("=")[0] for other in others if other.startswith("-")]
+    if not flags:
+        return f"unrecognized arguments: {' '.join(others)}; see {parser.prog} --help"
+    flag = flags[0]
+    elsewhere = [
+        other
+        for other, options in MODES.items()
+        if other != mode and flag in {flag_of(f) for f in option_fields(options).values()}
+    ]
+    hint = nearest(flag, [known for known in parser.known_flags() if known.startswith("--")], "--")
+    if elsewhere:
+        hint = f" (it is of --mode {', '.join(elsewhere)})"
+    return f"unrecognized arguments: {' '.join(others)}{hint}; see {parser.prog} --help"
+
+
 class _Parser(argparse.ArgumentParser):
     """Raises :class:`UserError` where argparse would print its usage and exit."""
+
+    def known_flags(self) -> list[str]:
+        return list(self._option_string_actions)
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            names = list(map(str, action.choices))
+            raise argparse.ArgumentError(
+                action, f"invalid choice: {value!r}{nearest(str(value), names)} (choose from {', '.join(names)})"
+            )
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message}; see {self.prog} --help")

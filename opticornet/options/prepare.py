@@ -15,5 +15,11 @@ class PrepareOptions(Options):
     root: str = option("--root", "", "folder the dataset was unpacked to; it is left as it is")
     output: str = option("--output", "", "dataset folder to write")
     name: str = option("--name", "", "the dataset's name; default: the folder's")
+    cut: int = option("--cut", 0, "cut panoramas of 360 degrees into this many views; 0: leave them whole")
+    view_field: float = option("--viewField", 90.0, "with --cut: field of view in degrees")
+    view_pitch: float = option("--viewPitch", 0.0, "with --cut: degrees above the horizon", minimum=-90)
     overwrite: bool = option("--overwrite", False, "replace an output that differs")
     quiet: bool = option("--quiet", False, "print errors only")
+
+    def unused(self) -> dict[str, str]:
+        return {} if self.cut else dict.fromkeys(("view_field", "view_pitch"), "it is for `cut`")

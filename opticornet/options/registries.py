@@ -1,6 +1,7 @@
 """Every registry by the name that a plugin adds to."""
 
 from opticornet.datasets.prepare import SOURCES
+from opticornet.evaluation.answer_files import ANSWER_FORMATS
 from opticornet.learning.losses import LOSSES
 from opticornet.learning.optimizers import OPTIMIZERS
 from opticornet.learning.schedules import SCHEDULES
@@ -19,6 +20,7 @@ REGISTRIES: dict[str, Registry] = {
     "SEQUENCE_MATCHERS": SEQUENCE_MATCHERS,
     "RERANKERS": RERANKERS,
     "SOURCES": SOURCES,
+    "ANSWER_FORMATS": ANSWER_FORMATS,
 }
 
 # What the entries of each derive from: written out, since the bases import what the registries do not need.
@@ -31,4 +33,5 @@ BASES: dict[str, str] = {
     "SEQUENCE_MATCHERS": "opticornet.matching.sequences.base:SequenceMatcher",
     "RERANKERS": "opticornet.matching.rerankers.base:Reranker",
     "SOURCES": "opticornet.datasets.prepare.prepared:Source",
+    "ANSWER_FORMATS": "opticornet.evaluation.answer_files.base:AnswerFormat",
 }

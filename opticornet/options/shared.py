@@ -17,29 +17,37 @@ MATCHED = ("single+seqmatch", "s1+seqmatch")  # methods that match frames instea
 class DataOptions(Options):
     """Which data."""
 
-    dataset: str = option("--dataset", "synthetic", "built-in name, or a folder with a dataset.toml")
-    data_path: str = option("--dataPath", "data", "where the built-in datasets' files are")
+    dataset: str = option(
+        "--dataset",
+        "synthetic",
+        "built-in name, or a folder with a dataset.toml",
+        path=("synthetic", *SEQNET_DATASETS),
+    )
+    data_path: str = option("--dataPath", "data", "where the built-in datasets' files are", path=())
     desc_type: str = option("--descType", "netvlad-pytorch", "frame descriptor: a folder name below descData")
-    struct_path: str = option("--structPath", "structFiles", "where seqNet's ground-truth files are")
+    struct_path: str = option("--structPath", "structFiles", "where seqNet's ground-truth files are", path=())
     msls_train_city: str = option("--msls_trainCity", "melbourne", "MSLS city to train on")
-    msls_val_city: str = option("--msls_valCity", "austin", "MSLS city to validate and test on")
+    msls_val_city: str = option("--msls_valCity", "austin", "MSLS city to validate on")
+    msls_test_city: tuple[str, ...] = option(
+        "--msls_testCity", (), "MSLS city to test on, or several: a split test-CITY each; default: --msls_valCity"
+    )
     seed: int = option("--seed", 123, "seed of every random choice")
 
     def unused(self) -> dict[str, str]:
         reasons: dict[str, str] = {}
         if self.dataset != "msls":
-            reasons |= dict.fromkeys(("msls_train_city", "msls_val_city"), "it is for `dataset` msls")
+            reasons |= dict.fromkeys(("msls_train_city", "msls_val_city", "msls_test_city"), "it is for `dataset` msls")
         if self.dataset not in SEQNET_DATASETS:
             paths = ("data_path", "desc_type", "struct_path")
             reasons |= dict.fromkeys(paths, f"it is for `dataset` {', '.join(SEQNET_DATASETS)}")
         return reasons
 
-    def source(self) -> dict[str, str]:
+    def source(self) -> dict[str, str | tuple[str, ...]]:
         """The arguments of ``opticornet.datasets.catalogue.load_dataset`` besides the name."""
         return {name: getattr(self, name) for name in DATA_FIELDS if name != "dataset"}
 
 
-DATA_FIELDS = ("dataset", "data_path", "desc_type", "struct_path", "msls_train_city", "msls_val_city")
+DATA_FIELDS = ("dataset", "data_path", "desc_type", "struct_path", "msls_train_city", "msls_val_city", "msls_test_city")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +58,10 @@ class RunOptions(DataOptions):
     save_path: str = option("--savePath", SAVE_PATH, "folder of a run's checkpoints, inside the run")
     exp_name: str = option("--expName", "", "ending of the run's and the results' name")
     resume: str = option(
-        "--resume", "", "run to resume, or a folder of runs for its newest; no value: the newest", const=NEWEST
+        "--resume",
+        "",
+        "run to resume (its folder or checkpoint), or a folder of runs for its newest; no value: the newest",
+        const=NEWEST,
     )
     device: str = option("--device", "auto", "where to compute", choices=("auto", "cpu", "cuda"))
     nocuda: bool = option("--nocuda", False, "same as --device cpu")
@@ -130,9 +141,14 @@ class MethodOptions(RunOptions):
         """What names of files call the method."""
         return self.pooling
 
+    @property
+    def name_ending(self) -> str:
+        """What names of files end in."""
+        return self.exp_name
+
     def new_name(self) -> str:
         """For a run or a result that begins now."""
-        return run_name(self.method_name, self.sequence_length, self.exp_name)
+        return run_name(self.method_name, self.sequence_length, self.name_ending)
 
     def check_names(self) -> None:
         """Raise :class:`UserError` where what names a run or a result, or a run's inner folder, is a path, or too

@@ -1,8 +1,11 @@
 """Options of ``--mode test``."""
 
+import math
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal, Self
 
+from opticornet.evaluation.answer_files import ANSWER_FORMATS, SUFFIXES
 from opticornet.matching.rerankers import RERANKERS
 from opticornet.matching.sequences import SEQUENCE_MATCHERS
 from opticornet.options.shared import MATCHED, MethodOptions
@@ -16,7 +19,9 @@ class TestOptions(MethodOptions):
 
     __test__ = False  # not a test class, whatever pytest makes of its name
 
-    split: str = option("--split", "test", "split to score", choices=("train", "val", "test"))
+    splits: tuple[str, ...] = option(
+        "--split", ("test",), "splits to score, a result each; all: every one but train; test: also all test-NAME"
+    )
     ckpt: str = option("--ckpt", "best", "which checkpoint of the run", choices=("best", "latest"))
     index: str = option("--index", "Flat", "faiss index_factory string; Flat is exact")
     nprobe: int = option("--nprobe", 0, "lists of an IVF index that are visited per query; 0: a sixteenth of them")
@@ -35,13 +40,27 @@ class TestOptions(MethodOptions):
         "re-order the candidates by sequence matching, or by local features (extract --local)",
         choices=RERANKERS,
     )
-    top_k: int = option("--topK", 20, "candidates to re-rank", minimum=1)
-    predictions_file: str = option("--predictionsFile", "", "re-rank the predictions of this results file instead")
+    top_k: int = option("--topK", 20, "candidates to re-rank; by default no more than there are references", minimum=1)
+    predictions_file: str = option(
+        "--predictionsFile", "", "re-rank the predictions of this results file instead", path=()
+    )
     no_positive: Literal["drop", "count"] = option(
         "--noPositive", "drop", "queries without a reference in the radius", choices=("drop", "count")
     )
+    recall_at: tuple[int, ...] = option(
+        "--recallAt", (1, 5, 10, 20, 100), "the K of recall@K; 1 is always among them", minimum=1
+    )
     radii: tuple[float, ...] = option("--radii", (1, 5, 10, 20, 40, 100, 200), "radii of the recall table")
     bootstrap: int = option("--bootstrap", 1000, "resamplings for the 95 %% intervals; 0: no intervals")
+    no_answer: str = option(
+        "--noAnswer", "", "no answer above a distance: val chooses it on the val split; or the distance itself"
+    )
+    answer_precision: float = option("--precision", 0.0, "precision that --noAnswer val reaches; 0: the best F1")
+    answers: str = option("--answers", "", "also write the answers to this file; {split} stands for the split")
+    answers_format: str = option(
+        "--answersFormat", "", "format of --answers; default by its ending, .csv or .tum", choices=ANSWER_FORMATS
+    )
+    answers_top_k: int = option("--answersTopK", 20, "answers per query that --answers holds", minimum=1)
     latency_queries: int = option("--latencyQueries", 50, "queries timed one at a time; 0: none")
     results_path: str = option("--resultsPath", "", "folder for predictions (.npz) and result record (.json)")
     extract_only: bool = option("--extractOnly", False, "only write dbDesc, qDesc and gt to --resultsPath")
@@ -52,18 +71,53 @@ class TestOptions(MethodOptions):
     report: str = option("--report", "", "also write a report of this result to this folder")
 
     def __post_init__(self) -> None:
+        if not self.splits:
+            raise UserError("`splits`: wanted the name of a split, or all")
         if not self.radii:
             raise UserError("`radii`: wanted radii of 0 or more")
+        if self.no_answer not in ("", "val") and not math.isfinite(_number_or_nan(self.no_answer)):
+            raise UserError(f"`no_answer` {self.no_answer}: wanted val, or a distance")
+        if self.answer_precision > 1:
+            raise UserError(f"`answer_precision` {self.answer_precision:g}: wanted a share, at most 1")
         if self.reverse and "direction" in self.given and self.direction != "reverse":
             raise UserError(f"`reverse` contradicts `direction` {self.direction}; leave one out")
 
     def completed(self) -> Self:
+        """With the direction that ``reverse`` is short for, and the format that the ending of the answers says."""
         options = super().completed()
-        return replace(options, direction="reverse") if options.reverse else options
+        if options.reverse:
+            options = replace(options, direction="reverse")
+        if not options.answers or options.answers_format:
+            return options
+        suffix = Path(options.answers).suffix.lower()
+        if suffix not in SUFFIXES:
+            raise UserError(
+                f"`answers` {options.answers}: the ending does not say a format; give `answers_format` "
+                f"{', '.join(ANSWER_FORMATS)}"
+            )
+        return replace(options, answers_format=SUFFIXES[suffix])
 
     @property
     def method_name(self) -> str:
         return f"{self.pooling}-{self.rerank}" if self.rerank else self.pooling
+
+    @property
+    def ks(self) -> tuple[int, ...]:
+        """The K of recall@K, rising; 1 is among them, which intervals, curves and reports are of."""
+        return tuple(sorted({1, *self.recall_at}))
+
+    @property
+    def split(self) -> str:
+        """The split, where there is one."""
+        return self.splits[0]
+
+    @property
+    def name_ending(self) -> str:
+        return "_".join(filter(None, (self.exp_name, "" if self.split == "test" else self.split)))
+
+    def for_split(self, name: str) -> Self:
+        """The same test of one of its splits."""
+        return replace(self, splits=(name,))
 
     @property
     def searches(self) -> bool:
@@ -132,19 +186,33 @@ class TestOptions(MethodOptions):
             reasons["top_k"] = "nothing is re-ranked; `rerank` does"
         if "IVF" not in self.index:
             reasons["nprobe"] = f"an index {self.index} has no lists; IVF ones have"
+        if not self.answers:
+            reasons |= dict.fromkeys(("answers_format", "answers_top_k"), "no answers are written; `answers` does")
+        if self.no_answer != "val":
+            reasons["answer_precision"] = "no threshold is chosen; `no_answer` val does"
         if self.extract_only:
             scored = (
-                "rerank",
-                "top_k",
-                "index",
-                "nprobe",
-                "no_positive",
-                "radii",
-                "bootstrap",
-                "latency_queries",
-                "label",
+                *(
+                    "rerank",
+                    "top_k",
+                    "index",
+                    "nprobe",
+                    "no_positive",
+                    "radii",
+                    "bootstrap",
+                    "latency_queries",
+                    "recall_at",
+                ),
+                *("recall_at", "no_answer", "answer_precision", "answers", "answers_format", "answers_top_k", "label"),
             )
             reasons |= dict.fromkeys((*scored, "projector", "report"), "descriptors are written, nothing is scored")
         if not self.resume and not getattr(self.part("rerank") if self.rerank else None, "rerank_resume", ""):
             reasons["ckpt"] = "no weights are loaded"
         return reasons
+
+
+def _number_or_nan(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

@@ -81,9 +81,12 @@ def difference(first: Result, second: Result) -> Difference:
     """Compare the first matches of two results.
 
     Raises:
-        UserError: they counted other queries or by other rules, or the arrays of one are missing.
+        UserError: they counted none, other queries or by other rules, or the arrays of one are missing.
     """
     answers = [result.need_answers("a difference") for result in (first, second)]
+    for result, answer in zip((first, second), answers, strict=True):
+        if not answer.counted.any():
+            raise UserError(f"{result.path} counted no query (no ground truth), so it has no recall to compare")
     if not comparable(first, second):
         raise UserError(
             f"{first.path} and {second.path} followed different protocols, so their queries cannot be paired; "
@@ -134,6 +137,7 @@ def comparable(first: Result, second: Result) -> bool:
         and protocol_key(first) == protocol_key(second)
         and np.array_equal(a.query.rows, b.query.rows)
         and np.array_equal(a.counted, b.counted)
+        and bool(a.counted.any())
     )
 
 

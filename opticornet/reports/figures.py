@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
+from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
 from opticornet.reports import curves
+from opticornet.reports.binned import MANY, Squares, shares_along, stacked_picture
 from opticornet.reports.matrix import SimilarityMatrix, contrast
+from opticornet.reports.no_answer import operating_point
 from opticornet.reports.protocols import Protocol, unit
 from opticornet.reports.results import CLOSE, NO_POSITIVE, RIGHT, WRONG, Answers, Result
 from opticornet.reports.route import Map, Route, failure_text, local_map
@@ -32,6 +34,9 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7
 MARKERS = "os^Dv<>P"
 OUTCOME_COLOURS = {RIGHT: "#2f7ec2", CLOSE: "#e0a100", WRONG: "#d6451b", NO_POSITIVE: "#8a8f98"}
 OUTCOME_LABELS = {RIGHT: "right", CLOSE: "right place in the first 5", WRONG: "wrong", NO_POSITIVE: "no positive"}
+MOST_LINES = 400  # from wrong queries to where they were taken for
+SQUARES = 90  # along a map of many queries
+STRIP_BINS = 700
 _STYLE: "dict[RcKeyType, Any]" = {
     "font.family": "sans-serif",
     "font.size": 9,
@@ -92,13 +97,16 @@ def _marker_indices(ks: np.ndarray) -> list[int]:
 
 
 def precision_recall(results: list[Result], protocols: list[Protocol]) -> Figure:
-    """Precision against recall as the threshold on the best match's distance moves."""
+    """Precision against recall as the threshold on the best match's distance moves; a point where the threshold is
+    above which the method says "no answer"."""
 
     def draw(axes: Axes, result: Result, style: Style) -> None:
         curve = curves.precision_recall(result)
         if curve is not None:
             label = f"{style['label']} (AP {result.get('average_precision', default=float('nan')):.3f})"
             axes.plot(curve.x, curve.y, **style | {"label": label, "marker": None})
+            if (point := operating_point(result)) is not None:
+                axes.plot(*point, **style | {"label": None, "linestyle": "none", "markersize": 6})
 
     figure = _panels(results, protocols, draw, "Recall", "Precision")
     for axes in figure.axes:
@@ -220,19 +228,24 @@ def place_map(result: Result, answers: Answers) -> Figure:
     else:
         axes.plot(*where.reference.T, ".", color="#c8ccd2", markersize=2, zorder=1, label="reference")
         points = where.query
-        off = shown & ((answers.outcome == WRONG) | (answers.outcome == CLOSE))
+        off = np.flatnonzero(shown & ((answers.outcome == WRONG) | (answers.outcome == CLOSE)))
+        off = off[:: -(-len(off) // MOST_LINES) or 1]
         lines = np.stack([where.query[off], where.reference[matched[off]]], axis=1)
         axes.add_collection(
-            LineCollection(list(lines), colors=OUTCOME_COLOURS[WRONG], linewidths=0.4, alpha=0.35, zorder=2)
+            LineCollection(
+                list(lines),
+                colors=OUTCOME_COLOURS[WRONG],
+                linewidths=0.4,
+                zorder=2,
+                alpha=float(np.clip(40 / max(1, len(off)), 0.12, 0.35)),
+            )
         )
         axes.set_aspect("equal", adjustable="datalim")  # fills the canvas, however narrow the route
         axes.set_xlabel("East, metres")
         axes.set_ylabel("North, metres")
-    for what in (NO_POSITIVE, RIGHT, CLOSE, WRONG):
-        chosen = points[answers.outcome == what]
-        if len(chosen):
-            label = f"{OUTCOME_LABELS[what]} ({len(chosen)})"
-            axes.plot(*chosen.T, "o", color=OUTCOME_COLOURS[what], markersize=3, label=label, zorder=3)
+    draw_queries(axes, points, answers, where)
+    if where.kind == "line":
+        axes.invert_yaxis()  # queries down, as on the page and in the matrix
     axes.set_title(_safe_label(f"{result.name}, {result.dataset}"), fontsize=10, loc="left")
     axes.ticklabel_format(useOffset=False, style="plain")
     whole = result.units == "frames"
@@ -240,6 +253,29 @@ def place_map(result: Result, answers: Answers) -> Figure:
     axes.yaxis.set_major_locator(MaxNLocator(9, steps=[1, 2, 2.5, 5, 10], integer=whole))
     figure.legend(fontsize=7.5, loc="outside lower center", ncols=3)
     return figure
+
+
+def draw_queries(axes: Axes, points: np.ndarray, answers: Answers, where: Map) -> None:
+    """Queries at ``points`` (M, 2), NaN for none, as points, or where there are many as squares of shares."""
+    outcome = answers.outcome
+    everything = np.concatenate([points, where.reference]) if where.kind != "line" else points
+    low, high = np.nanmin(everything, axis=0), np.nanmax(everything, axis=0)
+    side = np.maximum(high - low, 1e-9) / SQUARES
+    size = (side[0], side[1]) if where.kind == "line" else (side.max(), side.max())
+    squares = Squares.of(points, outcome, size) if len(points) > MANY else None
+    for what in (NO_POSITIVE, RIGHT, CLOSE, WRONG):
+        chosen = points[outcome == what]
+        if not len(chosen):
+            continue
+        name = OUTCOME_LABELS[what] if answers.has_truth else "no ground truth"
+        label, ink = f"{name} ({len(chosen)})", OUTCOME_COLOURS[what]
+        if squares is None:
+            axes.plot(*chosen.T, "o", color=ink, markersize=3, label=label, zorder=3)
+        else:
+            strength = squares.strength[squares.shares[:, what] > 0]
+            inks = [matplotlib.colors.to_rgba(ink, alpha) for alpha in strength]
+            axes.add_collection(PolyCollection(list(squares.rectangles(what)), facecolors=inks, linewidths=0, zorder=3))
+            axes.plot([], [], "s", color=ink, markersize=4, label=label)
 
 
 def _relative_height(where: Map) -> float:
@@ -273,7 +309,10 @@ def strip(result: Result, answers: Answers, found: Route) -> Figure:
         _safe_label(f"{result.name}, {result.dataset}; longest failure: {failure}", 120), fontsize=9, loc="left"
     )
     colours = matplotlib.colors.ListedColormap([OUTCOME_COLOURS[what] for what in range(4)])
-    bottom.imshow(answers.outcome[None], aspect="auto", cmap=colours, vmin=-0.5, vmax=3.5, interpolation="nearest")
+    count = len(answers)
+    shown = answers.outcome[None] if count <= MANY else stacked_picture(shares_along(answers.outcome, STRIP_BINS), 40)
+    bottom.imshow(shown, aspect="auto", cmap=colours, vmin=-0.5, vmax=3.5, interpolation="nearest",
+                  extent=(-0.5, count - 0.5, 0, 1))  # fmt: skip
     bottom.set_yticks([])
     bottom.grid(False)
     bottom.set_xlabel("Query, in the order driven")
@@ -297,17 +336,23 @@ def matrix(result: Result, answers: Answers, similarity: SimilarityMatrix) -> Fi
     axes.grid(False)
     rows = np.arange(queries)
     known = answers.has_positive & (answers.nearest >= 0)
-    axes.plot(answers.nearest[known], rows[known], ".", color="#00e0a4", markersize=1.5, label="true place")
-    found = answers.predictions[:, 0] >= 0
-    axes.plot(answers.predictions[found, 0], rows[found], "o", markersize=2.2, markerfacecolor="none",
-              markeredgecolor="#ffffff", markeredgewidth=0.5, label="first match")  # fmt: skip
+    apart = 0.5 + 0.012 * references  # windows between a true place and the lines beside it, which hide nothing
+    for side, label in ((-apart, "true place, between the lines"), (apart, "_nolegend_")):
+        axes.vlines(answers.nearest[known] + side, rows[known] - 0.5, rows[known] + 0.5, color="#00e0a4", linewidth=0.9,
+                    label=label)  # fmt: skip
+    found = (answers.predictions[:, 0] >= 0) & (answers.outcome != RIGHT)
+    axes.plot(answers.predictions[found, 0], rows[found], "o", markersize=1.8, markerfacecolor="#ffffff",
+              markeredgecolor="#00000088", markeredgewidth=0.3, label="first match, where wrong")  # fmt: skip
     axes.set_xlabel("Reference window")
     axes.set_ylabel("Query window")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(integer=True))
     figure.colorbar(image, ax=axes, label="Cosine similarity", shrink=0.8)
     axes.set_title(_safe_label(f"{result.name}, {result.dataset}"), fontsize=10, loc="left")
-    legend = axes.legend(fontsize=7.5, loc="upper right", frameon=True, facecolor="#333333", labelcolor="white")
+    axes.set_xlim(-0.5, references - 0.5)
+    legend = figure.legend(
+        fontsize=7.5, loc="outside lower center", ncols=2, frameon=True, facecolor="#3b0f70", labelcolor="white"
+    )
     legend.get_frame().set_linewidth(0)
     return figure
 

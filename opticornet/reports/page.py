@@ -13,16 +13,29 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from opticornet.reports import curves, table
+from opticornet.reports import curves, no_answer, table
 from opticornet.reports.difference import comparable, difference, verdict
 from opticornet.reports.matrix import SimilarityMatrix, contrast
 from opticornet.reports.pictures import FramePictures, matrix_picture, order_of_interest
-from opticornet.reports.protocols import Protocol, unit
+from opticornet.reports.protocols import Protocol, truth_of, unit
 from opticornet.reports.results import OUTCOMES, Answers, Result
 from opticornet.reports.route import failure_text, place_map, route
 
 HERE = Path(__file__).parent
-SCRIPTS = ("core", "chart", "plane", "headline", "table", "curves", "map", "route", "matrix", "atlas", "difference")
+SCRIPTS = (
+    "core",
+    "chart",
+    "plane",
+    "bins",
+    "headline",
+    "table",
+    "curves",
+    "map",
+    "route",
+    "matrix",
+    "atlas",
+    "difference",
+)
 LIBRARIES = ("scripts/vendor/leaflet.js",)
 STYLES = ("scripts/vendor/leaflet.css", "templates/page.css")
 SHOWN_RANKS = 5  # ranked places of a query that the atlas lists
@@ -49,6 +62,7 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    columns = table.shown_columns(results)
     return environment.get_template("page.html").render(
         style=_inlined(STYLES),
         libraries=_inlined(LIBRARIES),
@@ -56,8 +70,8 @@ def render(
         payload=Markup(embedded(payload(results, protocols, matrices, pictures))),
         results=results,
         protocols=protocols,
-        columns=table.COLUMNS,
-        cells=[[_cell(column, results, i, protocols) for column in table.COLUMNS] for i in range(len(results))],
+        columns=columns,
+        cells=[[_cell(column, results, i, protocols) for column in columns] for i in range(len(results))],
         exports=_exports(results, protocols),
         interval_note=table.interval_note(results),
         notes=notes,
@@ -96,7 +110,7 @@ def payload(
         "protocols": [
             {"letter": p.letter, "dataset": p.dataset, "text": p.text, "results": p.results} for p in protocols
         ],
-        "results": [_result(r, m) for r, m in zip(results, matrices, strict=True)],
+        "results": [_result(r, m, table.shown_ks(results)) for r, m in zip(results, matrices, strict=True)],
         "scenes": scenes,
         "differences": [_difference(results, *pair) for pair in pairs if comparable(*(results[i] for i in pair))],
     }
@@ -108,6 +122,8 @@ def scene_key(answers: Answers) -> str:
     for side in (answers.reference, answers.query):
         for array in (side.rows, side.positions, side.names, side.images):
             digest.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())
+    if not answers.placed.all():  # such queries are drawn where they were matched
+        digest.update(np.ascontiguousarray(answers.predictions[:, 0]).tobytes())
     return digest.hexdigest()[:12]
 
 
@@ -126,10 +142,11 @@ def _scene(answers: Answers, pictures: FramePictures | None) -> dict[str, Any]:
             "images": pictures.images[name] if pictures else {},
             "strips": pictures.strips[name] if pictures else {},
         }
-    return {"map": where.kind, "pool": pictures.pool if pictures else [], **sides}
+    unplaced = int((~answers.placed).sum())
+    return {"map": where.kind, "unplaced": unplaced, "pool": pictures.pool if pictures else [], **sides}
 
 
-def _result(result: Result, matrix: SimilarityMatrix | str) -> dict[str, Any]:
+def _result(result: Result, matrix: SimilarityMatrix | str, ks: list[int]) -> dict[str, Any]:
     radius = result.get("data", "positive_radius")
     return {
         "name": result.name,
@@ -139,8 +156,11 @@ def _result(result: Result, matrix: SimilarityMatrix | str) -> dict[str, Any]:
         "radiusText": "" if radius is None else f"{radius:g} {unit(radius, result.units)}",
         "length": result.length,
         "counted": result.get("protocol", "counted"),
-        "recall": {str(k): result.recall(k) for k in table.KS},
-        "interval": {str(k): table.interval(result, k) for k in table.KS},
+        "truth": truth_of(result),
+        "noAnswer": no_answer.facts(result),
+        "operatingPoint": no_answer.operating_point(result),
+        "recall": {str(k): result.recall(k) for k in ks},
+        "interval": {str(k): table.interval(result, k) for k in ks},
         "averagePrecision": result.get("average_precision"),
         "recallAtFullPrecision": result.get("recall_at_full_precision"),
         "latency": curves.latency(result),
@@ -175,6 +195,8 @@ def _answers(result: Result, answers: Answers) -> dict[str, Any]:
         "positives": None if answers.positives is None else answers.positives.ranges(),
         "before": None if answers.candidates is None else answers.candidates[:, 0].tolist(),
         "order": order_of_interest(answers).tolist(),
+        "refused": None if answers.refused is None else answers.refused.tolist(),
+        "confidence": None if answers.confidence is None else numbers(answers.confidence, 3),
         "route": {
             "window": along.window,
             "recall": numbers(along.recall, 3),

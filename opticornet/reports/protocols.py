@@ -38,7 +38,7 @@ def group_by_protocol(results: list[Result]) -> list[Protocol]:
 
 def protocol_key(result: Result) -> tuple[Any, ...]:
     """Equal for results whose numbers may be compared."""
-    data = [result.get("data", key) for key in ("dataset", "split", "units", "positive_radius")]
+    data = [result.get("data", key) for key in ("dataset", "split", "units", "positive_radius")] + [truth_of(result)]
     sides = [result.get("data", side, key) for side in ("reference", "query") for key in ("name", "frames", "kept")]
     counts = [result.get("protocol", key) for key in ("no_positive", "queries", "counted", "window_rule")]
     return (*data, *sides, *counts)
@@ -46,20 +46,29 @@ def protocol_key(result: Result) -> tuple[Any, ...]:
 
 def describe(result: Result) -> str:
     """The protocol in a sentence."""
-    radius = result.get("data", "positive_radius")
-    within = "by the dataset's table" if radius is None else f"within {radius:g} {unit(radius, result.units)}"
     reference, query = (result.get("data", side, "name", default="?") for side in ("reference", "query"))
     queries, counted = (result.get("protocol", key, default="?") for key in ("queries", "counted"))
+    references = f"{result.get('data', 'reference', 'kept', default='?')} references"
+    if truth_of(result) == "none":
+        return f"{query} searched in {reference}, {queries} queries, no ground truth, {references}"
+    radius = result.get("data", "positive_radius")
+    within = "by the dataset's table" if radius is None else f"within {radius:g} {unit(radius, result.units)}"
     text = f"{query} searched in {reference}, correct {within}, {counted} of {queries} queries counted"
     without = result.get("protocol", "without_positive", default=0)
     if without:
         rule = _NO_POSITIVE_RULES[result.get("protocol", "no_positive", default="drop")]
-        text += f" ({without} without a positive {rule})"
+        text += f" ({without} without a positive {rule if counted else 'left out'})"
     usual = RULES_IN_WORDS["centred"]
     rule = result.get("protocol", "window_rule", default=usual)
     if rule != usual:
         text += f", windows {rule}"
-    return f"{text}, {result.get('data', 'reference', 'kept', default='?')} references"
+    return f"{text}, {references}"
+
+
+def truth_of(result: Result) -> str:
+    """What says which answers are right: "radius", "table" or "none"."""
+    kind = result.get("data", "truth", default="")
+    return kind or ("table" if result.get("data", "positive_radius") is None else "radius")
 
 
 def unit(amount: float, units: str) -> str:

@@ -61,6 +61,9 @@ class Answers:
         reference, query: the two sides.
         positives: the correct references of each query, or None where a radius decides.
         query_sequences: (M,) int64 number of each query's sequence, or None where an older record lacks it.
+        has_truth: which answers are right is known.
+        refused: (M,) bool, the method said "no answer", or None where it never does.
+        confidence: (M,) float64 of the first answers, or None where it was not measured.
     """
 
     predictions: np.ndarray
@@ -74,9 +77,17 @@ class Answers:
     query: Side
     positives: Positives | None
     query_sequences: np.ndarray | None = None
+    has_truth: bool = True
+    refused: np.ndarray | None = None
+    confidence: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.predictions)
+
+    @cached_property
+    def placed(self) -> np.ndarray:
+        """(M,) bool: queries whose position is known."""
+        return np.isfinite(self.query.positions).all(axis=1)
 
     @cached_property
     def first_right_rank(self) -> np.ndarray:
@@ -92,7 +103,9 @@ class Answers:
 
     @cached_property
     def nearest(self) -> np.ndarray:
-        """(M,) int64 reference window nearest to the query's place; -1 where a table knows none."""
+        """(M,) int64 reference window nearest to the query's place; -1 where none is known."""
+        if not (self.has_truth and self.placed.all()):
+            return np.full(len(self), -1)
         return GroundTruth(self.reference.positions, self.query.positions, self.positives).nearest_reference
 
 
@@ -233,7 +246,7 @@ def _answers(arrays: dict[str, np.ndarray], record: dict[str, Any], path: Path) 
     queries = len(predictions)
     fits = all(arrays[key].shape == predictions.shape for key in ("distances", "errors", "correct")) and all(
         len(arrays[key]) == queries
-        for key in ("counted", "hasPositive", "queryPositions", "queryRows", "querySequences")
+        for key in ("counted", "hasPositive", "queryPositions", "queryRows", "querySequences", "noAnswer", "confidence")
         if key in arrays
     )
     listed = _positives(arrays)
@@ -255,6 +268,9 @@ def _answers(arrays: dict[str, np.ndarray], record: dict[str, Any], path: Path) 
         query=sides[1],
         positives=listed,
         query_sequences=arrays.get("querySequences"),
+        has_truth=_nested(record, "data", "truth") != "none",
+        refused=arrays.get("noAnswer"),
+        confidence=arrays.get("confidence"),
     ), []
 
 

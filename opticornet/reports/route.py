@@ -26,15 +26,25 @@ class Map:
 def place_map(answers: Answers) -> Map:
     """Coordinates of both sides, ready for street tiles where latitude and longitude are known."""
     reference, query = answers.reference.lat_lon, answers.query.lat_lon
+    if query is None and not answers.placed.any():
+        query = np.full((len(answers), 2), np.nan)
     if reference is None or query is None:
         return local_map(answers)
-    return Map("lat-lon", reference[:, ::-1], query[:, ::-1])
+    return Map("lat-lon", reference[:, ::-1], _drawn_at(answers, reference, query)[:, ::-1])
 
 
 def local_map(answers: Answers) -> Map:
     """Coordinates of both sides as their radii measure them: never "lat-lon"."""
     planar = answers.query.positions.shape[1] >= 2
-    return Map("metres" if planar else "line", *(s.positions[:, :2] for s in (answers.reference, answers.query)))
+    reference, query = (side.positions[:, :2] for side in (answers.reference, answers.query))
+    return Map("metres" if planar else "line", reference, _drawn_at(answers, reference, query))
+
+
+def _drawn_at(answers: Answers, reference: np.ndarray, query: np.ndarray) -> np.ndarray:
+    """(M, P) where queries are drawn: where they were taken, else where they were matched, else nowhere (NaN)."""
+    first = answers.predictions[:, :1]
+    matched = np.where(first >= 0, reference[first[:, 0]], np.nan)
+    return np.where(answers.placed[:, None], query, matched)
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from opticornet.evaluation.answers import KS
+from opticornet.evaluation.records import UNSTEADY
 from opticornet.reports.protocols import Protocol
 from opticornet.reports.results import Result
 
-KS = (1, 5, 10, 20)
+SHOWN_KS = (1, 5, 10, 20)  # of those that a test counts at unless it is told otherwise
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ class Column:
         value: the number; None where a record lacks it.
         text: how it is printed.
         best: max or min, or None where neither is better.
+        optional: shown only where a result has it.
+        mark: put before the number, of a result whose number is to be taken with care.
     """
 
     key: str
@@ -31,6 +35,8 @@ class Column:
     value: Callable[[Result], float | None]
     text: Callable[[float], str]
     best: Callable[[list[float]], float] | None
+    optional: bool = False
+    mark: Callable[[Result], str] = lambda result: ""
 
 
 def _recall(k: int) -> Column:
@@ -44,8 +50,20 @@ def _recall(k: int) -> Column:
     )
 
 
-COLUMNS: tuple[Column, ...] = (
-    *map(_recall, KS),
+def _answered(key: str, heading: str, help: str) -> Column:
+    """A share of how the queries fare by the threshold above which there is no answer."""
+    return Column(
+        f"answered_{key}",
+        heading,
+        help,
+        lambda result: result.get("no_answer", "tested", key),
+        lambda value: f"{100 * value:.1f}",
+        max,
+        optional=True,
+    )
+
+
+COLUMNS: tuple[Column, ...] = (  # behind recall@K
     Column(
         "average_precision",
         "AP",
@@ -62,13 +80,37 @@ COLUMNS: tuple[Column, ...] = (
         lambda value: f"{100 * value:.1f}",
         max,
     ),
+    _answered("precision", "P@T %", "share of right answers among those below the threshold of no answer"),
+    _answered(
+        "recall", "R@T %", "right answers below the threshold of no answer, of the queries with a place in the map"
+    ),
+    _answered("rejection_recall", "Refused %", "share of the queries without a place in the map that have no answer"),
+    Column(
+        "place_auc",
+        "AUC",
+        "chance that a query with a place in the map has a smaller best distance than one without",
+        lambda result: result.get("place_auc"),
+        lambda value: f"{value:.3f}",
+        max,
+        optional=True,
+    ),
     Column(
         "latency_ms",
         "ms/query",
-        "median time of one query at a time, all steps from frame descriptors on",
+        "median time of one query at a time with one thread, all steps from frame descriptors on; ~ where it is "
+        "unsteady: the slowest twentieth took more than three times as long",
         lambda result: result.get("timing", "latency_ms", "total", "median"),
         lambda value: f"{value:.2f}" if value < 10 else f"{value:.0f}",
         min,
+        mark=lambda result: "~" if unsteady(result) else "",
+    ),
+    Column(
+        "added_memory_mib",
+        "+MiB",
+        "memory that the method adds to a process that holds the data",
+        lambda result: result.get("added_memory_mib"),
+        lambda value: f"{value:,.0f}",
+        None,
     ),
     Column(
         "peak_memory_mib",
@@ -87,6 +129,32 @@ COLUMNS: tuple[Column, ...] = (
         None,
     ),
 )
+
+
+def shown_ks(results: list[Result]) -> list[int]:
+    """The K of the recalls in tables: those asked for in one of the tests, else the usual ones."""
+    shown: set[int] = set()
+    for result in results:
+        ks = [int(k) for k in result.record["recall"]]
+        is_usual = ks == [k for k in KS if k <= max(ks, default=0)]
+        shown |= set(SHOWN_KS if is_usual else ks)
+    return sorted(shown)
+
+
+def columns_of(results: list[Result]) -> list[Column]:
+    """All columns of a table of these results."""
+    return [*map(_recall, shown_ks(results)), *COLUMNS]
+
+
+def shown_columns(results: list[Result]) -> list[Column]:
+    """All columns but optional ones that no result has."""
+    return [c for c in columns_of(results) if not c.optional or any(c.value(result) is not None for result in results)]
+
+
+def unsteady(result: Result) -> bool:
+    """Whether the slowest queries took so much longer that the median may be another one next time."""
+    median, p95 = (result.get("timing", "latency_ms", "total", key, default=0.0) for key in ("median", "p95"))
+    return p95 > UNSTEADY * median
 
 
 def parameters(result: Result) -> int:
@@ -119,7 +187,7 @@ def interval_note(results: list[Result]) -> str:
 def cell(column: Column, result: Result) -> str:
     """A value as text; a dash where the record lacks it."""
     value = column.value(result)
-    return "–" if value is None else column.text(value)
+    return "–" if value is None else f"{column.mark(result)}{column.text(value)}"
 
 
 def best_rows(column: Column, results: list[Result], members: tuple[int, ...]) -> set[int]:
@@ -137,7 +205,8 @@ def as_csv(results: list[Result], protocols: list[Protocol]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     head = []
-    for column in COLUMNS:
+    columns = columns_of(results)
+    for column in columns:
         head.append(column.key)
         if column.key.startswith("recall@"):
             head += [f"{column.key}_low", f"{column.key}_high"]
@@ -146,7 +215,7 @@ def as_csv(results: list[Result], protocols: list[Protocol]) -> str:
         for i in protocol.results:
             result = results[i]
             numbers: list[float | None] = []
-            for column in COLUMNS:
+            for column in columns:
                 numbers.append(column.value(result))
                 if column.key.startswith("recall@"):
                     numbers += interval(result, int(column.key.split("@")[1])) or (None, None)
@@ -163,15 +232,15 @@ def _spreadsheet_safe(value: object) -> object:
 
 def as_markdown(results: list[Result], protocols: list[Protocol]) -> str:
     """One table per protocol; best values bold."""
-    blocks = []
+    blocks, columns = [], shown_columns(results)
     for protocol in protocols:
         lines = [f"**{_markdown(protocol.dataset)}**: {_markdown(protocol.text)}", ""]
-        lines.append("| Method | " + " | ".join(column.heading for column in COLUMNS) + " |")
-        lines.append("|---|" + "---:|" * len(COLUMNS))
+        lines.append("| Method | " + " | ".join(column.heading for column in columns) + " |")
+        lines.append("|---|" + "---:|" * len(columns))
         for i in protocol.results:
             cells = [
                 f"**{text}**" if i in best_rows(column, results, protocol.results) else text
-                for column in COLUMNS
+                for column in columns
                 for text in [_with_interval(column, results[i], "–")]
             ]
             lines.append(f"| {_markdown(results[i].name)} | " + " | ".join(cells) + " |")
@@ -181,24 +250,24 @@ def as_markdown(results: list[Result], protocols: list[Protocol]) -> str:
 
 def as_latex(results: list[Result], protocols: list[Protocol]) -> str:
     """One ``table`` per protocol, with booktabs rules; best values bold."""
-    blocks = []
+    blocks, columns = [], shown_columns(results)
     for protocol in protocols:
         rows = []
         for i in protocol.results:
             cells = []
-            for column in COLUMNS:
-                text = _with_interval(column, results[i], "--").replace("–", "--")
+            for column in columns:
+                text = _with_interval(column, results[i], "--").replace("–", "--").replace("~", r"$\sim$")
                 bold = i in best_rows(column, results, protocol.results)
                 cells.append(f"\\textbf{{{text}}}" if bold else text)
             rows.append(f"{_latex(results[i].name)} & " + " & ".join(cells) + r" \\")
-        heads = " & ".join(_latex(column.heading) for column in COLUMNS)
+        heads = " & ".join(_latex(column.heading) for column in columns)
         blocks.append(
             "\n".join(
                 [
                     r"\begin{table}",
                     r"\centering",
                     rf"\caption{{{_latex(protocol.dataset)}: {_latex(protocol.text)}.}}",
-                    rf"\begin{{tabular}}{{l{'r' * len(COLUMNS)}}}",
+                    rf"\begin{{tabular}}{{l{'r' * len(columns)}}}",
                     r"\toprule",
                     rf"Method & {heads} \\",
                     r"\midrule",

@@ -73,6 +73,8 @@ class TrainingLog:
         the right first matches, TensorBoard knows no other.
         """
         step = epoch + 1
+        if epoch < 0:
+            self.history.begin(validation.metrics)
         for name, value in validation.metrics.items():
             self.writer.add_scalar(f"val/{_tag(name)}", value, step)
         if isinstance(validation.shown, Validated):
@@ -188,11 +190,13 @@ def write_result(
     with SummaryWriter(str(folder), filename_suffix=f".{time.time_ns()}") as writer:
         for k, recall in record.recall.items():
             writer.add_scalar(f"{record.data.split}/recall_at_{k}", recall, 0)
-        writer.add_scalar(f"{record.data.split}/average_precision", record.average_precision, 0)
+        if record.average_precision is not None:
+            writer.add_scalar(f"{record.data.split}/average_precision", record.average_precision, 0)
         for step, latency in record.timing.latency_ms.items():
             writer.add_scalar(f"latency_ms/{step}", latency.median, 0)
-        confidence = confidences(arrays["distances"][:, 0])
-        writer.add_pr_curve(f"{record.data.split}/first_match", arrays["correct"][:, 0].astype(np.int64), confidence, 0)
+        if record.recall:
+            confidence, right = confidences(arrays["distances"][:, 0]), arrays["correct"][:, 0].astype(np.int64)
+            writer.add_pr_curve(f"{record.data.split}/first_match", right, confidence, 0)
         writer.add_text("method", record.method.label)
         if sides:
             write_projector(writer, record.data.split, sides, 0, limit)

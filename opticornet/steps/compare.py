@@ -11,17 +11,11 @@ from typing import Any
 
 from opticornet.inference.runs import FLAGS, read_flags
 from opticornet.learning.history import read_epochs
-from opticornet.models.sequences import SEQUENCE_ENCODERS
-from opticornet.options.modes import CompareOptions, TrainOptions
+from opticornet.options.modes import CompareOptions
 from opticornet.options.parsing import in_flags
-from opticornet.reports.difference import as_text, difference
-from opticornet.reports.results import read_results
-from opticornet.utils.checkpoints import BEST, load_checkpoint
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import write_text
 from opticornet.utils.logs import duration
-from opticornet.utils.options import flag_of, option_fields
-from opticornet.utils.registry import entry
 
 # Flags that have a column of their own, or only say where files are and how fast to compute.
 _NOT_COMPARED = {
@@ -48,7 +42,7 @@ class Run:
 
     Attributes:
         path: its folder.
-        flags: its options by flag, without ``init`` where the method has nothing that it would set.
+        flags: its options by flag.
         started: when its ``flags.json`` was written, seconds since 1970.
         epochs: epochs done; None where the run kept no history (seqNet's).
         best_epoch: epochs done at the best validation, 0: the initial weights; None before the first validation.
@@ -75,19 +69,23 @@ def compare(options: CompareOptions) -> None:
     if options.diff:
         if len(options.diff) != 2:
             raise UserError(f"`diff` takes two result records, found {len(options.diff)}")
+        from opticornet.reports.difference import as_text, difference
+        from opticornet.reports.results import read_results
+
         results, failures = read_results(options.diff)
         if failures:
             raise UserError(failures[0])
+        if len(results) != 2:
+            raise UserError(f"`diff` {' '.join(options.diff)}: wanted two result records, found {len(results)}")
         print(as_text(difference(*results)))
         return
     runs, notes = find_runs(options.runs, options.save_path)
     for note in notes:
         print(f"note: {in_flags(note, CompareOptions)}", file=sys.stderr)
     runs = sort_runs(runs, options.sort)
-    rows = table(runs)
-    print(aligned(rows, width=shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
+    print(aligned(table(runs), width=shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
     if options.csv:
-        write_text(options.csv, as_csv(rows))
+        write_text(options.csv, as_csv(runs))
 
 
 def find_runs(paths: tuple[str, ...], save_path: str) -> tuple[list[Run], list[str]]:
@@ -114,33 +112,38 @@ def find_runs(paths: tuple[str, ...], save_path: str) -> tuple[list[Run], list[s
 
 
 def read_run(folder: Path, save_path: str) -> Run:
-    """One run. Where its history has no best epoch (the initial weights were best, or seqNet trained it and kept no
-    history), its best checkpoint holds the recalls.
+    """One run. Where its history has no best epoch (seqNet, which trained it, kept none), its best checkpoint holds the
+    recalls.
 
     Raises:
         UserError: flags or checkpoint cannot be read.
     """
     flags = read_flags(folder, save_path)
-    if flags.get("pooling") in SEQUENCE_ENCODERS:
-        kind = entry(SEQUENCE_ENCODERS, flags["pooling"])
-        foreign = {flag_of(f)[2:] for _, _, other in TrainOptions.entries() for f in option_fields(other).values()}
-        foreign -= {flag_of(f)[2:] for f in option_fields(kind).values()}
-        flags = {flag: value for flag, value in flags.items() if flag not in foreign}
     history = read_epochs(folder)
     best = next((epoch for epoch in reversed(history) if epoch.get("is_best")), None)
     best_epoch, recalls = (best["epoch"] + 1, best["recalls"]) if best else (None, {})
-    if best is None and (folder / save_path / BEST).is_file():
-        state = load_checkpoint(folder / save_path / BEST)
-        best_epoch, recalls = int(state.get("epoch", 0)), dict(state.get("recalls") or {})
+    epochs = [epoch for epoch in history if epoch["epoch"] >= 0]
+    if best is None:
+        best_epoch, recalls = _best_of_checkpoint(folder / save_path)
     return Run(
         folder,
         flags,
         started=(folder / save_path / FLAGS).stat().st_mtime,
-        epochs=len(history) if history or best_epoch is None else None,
+        epochs=len(epochs) if history or best_epoch is None else None,
         best_epoch=best_epoch,
         recalls={int(k): float(value) for k, value in recalls.items()},
-        seconds=sum(float(epoch.get("seconds", 0)) for epoch in history) if history else None,
+        seconds=sum(float(epoch.get("seconds", 0)) for epoch in epochs) if epochs else None,
     )
+
+
+def _best_of_checkpoint(folder: Path) -> tuple[int | None, dict[int, float]]:
+    """The epoch of a run's best checkpoint and its recalls; nothing where there is none yet."""
+    from opticornet.utils.checkpoints import BEST, load_checkpoint  # which imports torch
+
+    if not (folder / BEST).is_file():
+        return None, {}
+    state = load_checkpoint(folder / BEST)
+    return int(state.get("epoch", 0)), dict(state.get("recalls") or {})
 
 
 def sort_runs(runs: list[Run], column: str) -> list[Run]:
@@ -176,17 +179,14 @@ def _order(value: Any) -> tuple[int, float, str]:
 
 def table(runs: list[Run]) -> list[list[str]]:
     """Header and rows: what every run has, then the flags that differ between runs."""
-    names = dict.fromkeys(name for run in runs for name in run.flags if name not in _NOT_COMPARED)
-    differing = [name for name in names if len({str(run.flags.get(name)) for run in runs}) > 1]
-    ks = [k for k in (1, 5, 10, 20) if any(k in run.recalls for run in runs)]
+    differing, ks = differing_flags(runs), recalls_known(runs)
     rows = [["run", "dataset", "method", "best epoch", *(f"R@{k}" for k in ks), "time", *differing]]
     for run in runs:
         best = "-" if run.best_epoch is None else str(run.best_epoch)
-        dataset = str(run.flags.get("dataset", "?"))
         rows.append(
             [
                 run.path.name,
-                Path(dataset).name if os.sep in dataset else dataset,
+                dataset_name(run),
                 str(run.flags.get("pooling", "?")),
                 best if run.epochs is None else f"{best} of {run.epochs}",
                 *(f"{run.recalls[k]:.3f}" if k in run.recalls else "-" for k in ks),
@@ -195,6 +195,23 @@ def table(runs: list[Run]) -> list[list[str]]:
             ]
         )
     return rows
+
+
+def differing_flags(runs: list[Run]) -> list[str]:
+    """Flags, without dashes, that are not the same in all runs."""
+    names = dict.fromkeys(name for run in runs for name in run.flags if name not in _NOT_COMPARED)
+    return [name for name in names if len({str(run.flags.get(name)) for run in runs}) > 1]
+
+
+def recalls_known(runs: list[Run]) -> list[int]:
+    """The K that any run was validated at."""
+    return [k for k in (1, 5, 10, 20) if any(k in run.recalls for run in runs)]
+
+
+def dataset_name(run: Run) -> str:
+    """What a run was trained on, a folder by its last part."""
+    dataset = str(run.flags.get("dataset", "?"))
+    return Path(dataset).name if os.sep in dataset else dataset
 
 
 def _shown(value: Any) -> str:
@@ -216,8 +233,17 @@ def aligned(rows: list[list[str]], width: int | None) -> str:
     return "\n".join(lines)
 
 
-def as_csv(rows: list[list[str]]) -> str:
-    """Rows as CSV."""
+def as_csv(runs: list[Run]) -> str:
+    """:func:`table` for programs: all digits, units in the names of the columns, nothing where nothing is known."""
+    differing, ks = differing_flags(runs), recalls_known(runs)
     out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows(rows)
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(
+        ["run", "dataset", "method", "best_epoch", "epochs", *(f"R@{k}" for k in ks), "seconds", *differing]
+    )
+    for run in runs:
+        known = [run.best_epoch, run.epochs, *(run.recalls.get(k) for k in ks), run.seconds]
+        flags = [run.flags.get(name) for name in differing]
+        row = [run.path.name, dataset_name(run), run.flags.get("pooling"), *known, *flags]
+        writer.writerow([" ".join(map(str, value)) if isinstance(value, list) else value for value in row])
     return out.getvalue()

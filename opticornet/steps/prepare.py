@@ -5,7 +5,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from opticornet.datasets.images.panorama import Cut
 from opticornet.datasets.prepare import SOURCES
+from opticornet.datasets.prepare.panoramas import cut_panoramas
 from opticornet.datasets.prepare.prepared import Prepared, Source, write_prepared
 from opticornet.options.modes import PrepareOptions
 from opticornet.options.parsing import in_flags
@@ -31,6 +33,8 @@ def prepare(options: PrepareOptions) -> Path:
     options.refuse_unused()
     found = _source(options).read(root)
     _check_splits(found)
+    if options.cut:
+        found = cut_panoramas(found, output, Cut(options.cut, options.view_field, options.view_pitch))
     prepared, written = write_prepared(output, options.name or output.resolve().name, found, options.overwrite)
     for note in prepared.notes:
         print(in_flags(note, PrepareOptions), file=sys.stderr)
@@ -58,10 +62,13 @@ def _source(options: PrepareOptions) -> Source:
         UserError: what should name a folder, which names a traverse, is a path.
     """
     source = options.part("source")
-    names = {name: getattr(source, name).rstrip("/") for name in FOLDER_NAMES if name in options.given}
-    for name, folder in names.items():
-        if "/" in folder or folder in ("", ".", ".."):
-            raise UserError(f"`{name}` {getattr(source, name)}: wanted the name of a folder, which names a traverse")
+    names = {}
+    for name in (name for name in FOLDER_NAMES if name in options.given):
+        given = getattr(source, name)
+        folders = tuple(folder.rstrip("/") for folder in (given if isinstance(given, tuple) else (given,)))
+        if wrong := [folder for folder in folders if "/" in folder or folder in ("", ".", "..")]:
+            raise UserError(f"`{name}` {wrong[0]}: wanted the name of a folder, which names a traverse")
+        names[name] = folders if isinstance(given, tuple) else folders[0]
     return replace(source, **names)
 
 

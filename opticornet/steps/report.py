@@ -102,8 +102,9 @@ def write_figures(
     """Write every figure as PNG and SVG; how many."""
     drawn = 0
     with figures.paper_style():
-        for name in ("recall_at_k", "precision_recall", "recall_radius", "recall_latency"):
-            figure = getattr(figures, name)(results, protocols)
+        scored = [p for p in protocols if any(results[i].record["recall"] for i in p.results)]
+        for name in ("recall_at_k", "precision_recall", "recall_radius", "recall_latency") if scored else ():
+            figure = getattr(figures, name)(results, scored)
             if figure is not None:
                 figures.save(figure, folder, name)
                 drawn += 1
@@ -111,10 +112,11 @@ def write_figures(
             if result.answers is None:
                 continue
             figures.save(figures.place_map(result, result.answers), folder, f"map_{number}")
-            figures.save(
-                figures.strip(result, result.answers, route(result, result.answers)), folder, f"route_{number}"
-            )
-            drawn += 2
+            drawn += 1
+            if result.answers.counted.any():
+                strip = figures.strip(result, result.answers, route(result, result.answers))
+                figures.save(strip, folder, f"route_{number}")
+                drawn += 1
             if not isinstance(matrix, str):
                 figures.save(figures.matrix(result, result.answers, matrix), folder, f"matrix_{number}")
                 drawn += 1

@@ -12,7 +12,7 @@ from opticornet.datasets.identity import Comparison, SplitIdentity, of_data, of_
 from opticornet.evaluation.notes import notes as scene_notes
 from opticornet.evaluation.scene import Scene, WindowSettings
 from opticornet.inference.load import build_encoder, frames_taken
-from opticornet.inference.runs import find_run, new_run, read_flags, write_flags
+from opticornet.inference.runs import find_run, named_checkpoint, new_run, read_flags, write_flags
 from opticornet.learning.history import EpochReport, recalls_of
 from opticornet.learning.loop import Loop, LoopSettings, Progress
 from opticornet.learning.optimizers.base import trainable
@@ -27,7 +27,7 @@ from opticornet.utils.checkpoints import LATEST, load_checkpoint, save_checkpoin
 from opticornet.utils.device import choose_device, cpu_threads, seeded
 from opticornet.utils.errors import UserError
 from opticornet.utils.logs import RunLog, duration, write_environment
-from opticornet.utils.program import program
+from opticornet.utils.program import program, refuse_several_processes
 from opticornet.utils.signals import StopRequest
 
 # What may differ between a run and its resumption: where things are and how fast, never what is computed.
@@ -43,9 +43,14 @@ def train(options: TrainOptions) -> Path:
         UserError: bad options or data, or a loss that is not finite.
         Interrupted: SIGINT or SIGTERM came; the run is saved.
     """
+    refuse_several_processes()
     run = None
     if options.resume:
         run = find_run(options.resume, options.runs_path, options.save_path)
+        if named_checkpoint(options.resume) == "best":
+            raise UserError(
+                f"`resume` {options.resume}: a run goes on from its {LATEST}; name that, or the run's folder"
+            )
         shaping = tuple(name for name in options.flags() if name not in FREE)
         kept = tuple(name for name in KEPT if name not in options.given)
         flags = read_flags(run, options.save_path)
@@ -106,7 +111,7 @@ def load_scenes(options: TrainOptions, device: torch.device) -> list[Scene]:
     return [
         Scene.of(
             *(dataset.name, dataset.splits[name], length, filter_length, device, needs), WindowSettings(**settings)
-        )
+        ).need_positives()
         for name in ("train", "val")
     ]
 

@@ -47,6 +47,7 @@ def test_a_sound_split_passes():
     check_split("made", split_of())
     check_split("made", split_of(negative_radius=2.0))  # positives within 2 inclusive, negatives beyond: MSLS
     check_split("made", split_of(positive_radius=None, positives=Positives.of_lists([[]] * 7)))
+    check_split("made", split_of(positive_radius=None))  # no ground truth
 
 
 def of_images(count: int) -> Traverse:
@@ -74,7 +75,7 @@ def test_images_in_the_place_of_descriptors_pass():
         ({"positive_radius": float("inf")}, "positive radius inf metres"),
         ({"negative_radius": -1.0}, "negative radius -1 metres"),
         ({"negative_radius": 1.0}, "negative radius 1 lies below the positive radius 2"),
-        ({"positive_radius": None}, "wanted a positive radius or a table"),
+        ({"positives": np.zeros((7, 2), np.int64)}, "a positive radius and a table of positives"),
     ],
 )
 def test_unsound_splits(changes, message):

@@ -116,8 +116,18 @@ def test_spacing_beyond_the_radius_and_queries_without_positive(tmp_path):
 
 
 def test_no_positive_at_all(tmp_path):
-    report = check(tmp_path, query=drive("b", 25, shift=1e4))
-    assert report.errors == ("test: no query has a positive; check positions, rows and radius",)
+    report = check(tmp_path, query=drive("b", 25, shift=1e4))  # may be asked on purpose: it is answered without recall
+    assert report.errors == ()
+    assert report.warnings == ("test: no query has a positive; check positions, rows and radius",)
+
+
+def test_no_ground_truth(tmp_path):
+    unplaced = replace(drive("b", 25), positions=np.full((25, 2), np.nan))
+    report = check(tmp_path, positive_radius=None, query=unplaced)
+    assert report.errors == ()
+    assert report.warnings == ("test: no ground truth: it can be answered, not scored or trained on",)
+    assert report.splits[0].without_positive is None
+    assert "  test: no ground truth" in render(report)
 
 
 def test_table_of_positives(tmp_path):
@@ -260,3 +270,12 @@ def test_frames_that_take_no_part_are_counted(tmp_path):
         "1 of 25 frames without a position are neither queries nor places",
         "2 of 25 frames unusable; windows that hold one are left out unless `fill_frames` fills them",
     ]
+
+
+def test_images_of_unusable_frames_are_not_missed(tmp_path):
+    Image.new("RGB", (4, 3)).save(tmp_path / "a.png")
+    images = tuple(str(tmp_path / ("a.png" if row else "gone.png")) for row in range(25))
+    query = replace(drive("b", 25, shift=0.5), images=images)
+    missing = check(tmp_path / "all", query=query).splits[0].query.images.missing
+    marked = check(tmp_path / "marked", query=replace(query, usable=np.arange(25) > 0)).splits[0].query.images.missing
+    assert (len(missing), len(marked)) == (1, 0)

@@ -65,3 +65,13 @@ def test_frames_beyond_half_of_a_gpus_free_memory_are_streamed(descriptors, monk
     frames = DescriptorFrames(opened, torch.device("cuda"))
     assert frames.resident is None
     assert_served(frames, rows)
+
+
+def test_few_windows_of_a_long_drive_are_read_without_the_frames_between(descriptors):
+    matrix, rows = descriptors
+    frames = DescriptorFrames(matrix, torch.device("cpu"))
+    starts = np.array([0, 1, 36])
+    held, begins = frames.around(starts, 3)
+    assert len(held) == 7
+    for start, begin in zip(starts.tolist(), begins.tolist(), strict=True):
+        np.testing.assert_array_equal(held[begin : begin + 3], rows[start : start + 3])

@@ -152,3 +152,20 @@ def test_a_cut_keeps_what_is_known_of_its_frames():
     flags = {name: np.arange(6) % 2 == 0 for name in ("scored", "usable", "filled")}
     cut = replace(traverse_of([6]), **flags).cut(1, 4)
     assert [getattr(cut, name).tolist() for name in flags] == [[False, True, False]] * 3
+
+
+@pytest.mark.parametrize("rule", ["centred", "trailing"])
+@pytest.mark.parametrize("seed", range(5))
+def test_windows_hold_their_frame_no_unusable_one_and_stay_in_their_sequence(rule, seed):
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(5, 30, 6).tolist()
+    count = sum(lengths)
+    traverse = replace(traverse_of(lengths), usable=rng.random(count) > 0.05, scored=rng.random(count) > 0.3)
+    windows = Windows.of(traverse, 5, rule=rule)
+    held = windows.starts[:, None] + np.arange(5)
+    assert (held == windows.rows[:, None]).any(axis=1).all()
+    assert traverse.usable[held].all()
+    assert (traverse.bounds[held] == traverse.bounds[windows.rows][:, None]).all()
+    low, high = windows.surroundings.T
+    assert all(traverse.usable[a:b].all() for a, b in zip(low, high, strict=True))
+    assert len(windows) + windows.unusable == traverse.scored.sum()

@@ -71,3 +71,44 @@ def test_the_longest_name_can_be_written(tmp_path):
     assert len(list(tmp_path.glob("*.json"))) == 2
     with pytest.raises(UserError, match="wanted at most 207"):
         opticornet.test(TestOptions.of(pooling="smooth", sequence_length=1, exp_name="a" * 208))
+
+
+@pytest.fixture
+def run(tmp_path):
+    options = TrainOptions.of(pooling="seqnet", out_dims=8, sequence_length=1, w=1, n_epochs=1, quiet=True,
+                              runs_path=str(tmp_path / "runs"))  # fmt: skip
+    return opticornet.train(options)
+
+
+QUICK = {"bootstrap": 0, "latency_queries": 0, "quiet": True}
+
+
+@pytest.mark.parametrize(("name", "checkpoint"), [("model_best.pth.tar", "best"), ("checkpoint.pth.tar", "latest")])
+def test_a_checkpoint_stands_for_its_run_and_itself(run, name, checkpoint):
+    path = run / "checkpoints" / name
+    record = opticornet.test(resume=str(path), rerank="s1+seqmatch", rerank_resume=str(path), **QUICK)
+    assert record.method.weights.path == record.method.rerank_weights.path == str(path)
+    assert opticornet.load(path).weights.path == str(path)
+    other = {"best": "latest", "latest": "best"}[checkpoint]
+    with pytest.raises(UserError, match=rf"`ckpt` {other} contradicts `resume` .*{name}"):
+        opticornet.test(resume=str(path), ckpt=other, **QUICK)
+
+
+def test_each_of_two_runs_may_name_its_checkpoint(run):
+    best, latest = (run / "checkpoints" / name for name in ("model_best.pth.tar", "checkpoint.pth.tar"))
+    record = opticornet.test(resume=str(latest), rerank="s1+seqmatch", rerank_resume=str(best), **QUICK)
+    assert (record.method.weights.path, record.method.rerank_weights.path) == (str(latest), str(best))
+
+
+def test_training_goes_on_from_the_latest_checkpoint_only(run):
+    assert opticornet.train(resume=str(run / "checkpoints" / "checkpoint.pth.tar")) == run
+    with pytest.raises(UserError, match=r"goes on from its checkpoint\.pth\.tar"):
+        opticornet.train(resume=str(run / "checkpoints" / "model_best.pth.tar"))
+
+
+def test_a_file_that_is_no_checkpoint_of_a_run_is_refused(run, tmp_path):
+    stray = tmp_path / "model_best.pth.tar"
+    stray.touch()
+    for path in (stray, run / "checkpoints" / "flags.json", run / "log.txt"):
+        with pytest.raises(UserError, match="wanted a run folder, or its checkpoints/model_best"):
+            opticornet.test(resume=str(path), **QUICK)

@@ -71,7 +71,6 @@ def test_the_file_may_name_the_mode(tmp_path):
         ('mode = ["train"]', "mode ['train']: wanted text"),
         ("plugin = 3", "--plugin 3: wanted several values, each text"),
         ("plugin = [3]", "--plugin 3: wanted text"),
-        ('plugin = "mine.py"', "--plugin 'mine.py': wanted several values, each text"),
         ("seqL = 5\nsequence_length = 6", "--seqL was given twice, by its name and by its flag"),
         ('pooling = "delta-lstm"\nnoLstm = true', "--noLstm changes nothing here: it is an option of --pooling dsdnet"),
     ],

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
@@ -11,8 +12,35 @@ from opticornet.options.parsing import parse
 from opticornet.utils.errors import UserError
 
 
-def test_train_is_the_default_mode_and_defaults_are_the_dataclasses():
-    assert parse([]) == ("train", TrainOptions())
+def test_train_is_the_mode_of_flags_without_one_and_defaults_are_the_dataclasses():
+    assert parse(["--mode", "train"]) == ("train", TrainOptions())
+    assert parse(["--seqL", "5"]) == ("train", TrainOptions.of(sequence_length=5))
+
+
+def test_no_arguments_at_all_show_help(capsys):
+    with pytest.raises(SystemExit) as caught:
+        parse([])
+    assert caught.value.code == 0
+    assert "--mode train" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["--mode", "test", "--seql", "5"], "--seql 5 (did you mean --seqL?); see"),
+        (["--mode", "test", "--polling=single"], "--polling=single (did you mean --pooling?)"),
+        (["--mode", "train", "--marginn", "1"], "did you mean --margin?"),  # of a loss
+        (["--mode", "train", "--topK", "5"], "--topK 5 (it is of --mode test)"),
+        (["--mode", "tran"], "invalid choice: 'tran' (did you mean train?)"),
+        (["--mode", "test", "--pooling", "dsdnt"], "(did you mean dsdnet?)"),
+        (["--xyzzyxyz"], "unrecognized arguments: --xyzzyxyz; see"),
+        (["--mode", "test", "data"], "unrecognized arguments: data; see"),
+    ],
+)
+def test_what_was_probably_meant_is_named(arguments, meant):
+    with pytest.raises(UserError) as caught:
+        parse(arguments)
+    assert meant in str(caught.value)
 
 
 def test_given_flags_are_set_and_remembered():
@@ -64,6 +92,38 @@ def test_help_lists_the_modes_without_heavy_imports(root):
     for mode in MODES:
         assert f"--mode {mode}" in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_flag_takes_several_values_where_the_chosen_one_does():
+    line = ["--mode", "prepare", "--query", "a", "b", "--source"]
+    assert parse([*line, "folders"])[1].part("source").query == ("a", "b")
+    assert parse(["--mode", "prepare", "--source", "folders", "--query", "a"])[1].part("source").query == ("a",)
+    assert parse(["--mode", "prepare", "--source", "vpr-bench", "--query", "a"])[1].part("source").query == "a"
+    with pytest.raises(UserError, match=r"`query` \('a', 'b'\): wanted text"):
+        parse([*line, "vpr-bench"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "flag"),
+    [
+        (["--mode", "train", "--lr", "1", "--lr", "2"], "--lr"),
+        (["--mode", "train", "--lr=1", "--lr", "1"], "--lr"),
+        (["--mode", "prepare", "--source", "msls", "--testCity", "cph", "--testCity", "sf"], "--testCity"),
+        (["--mode", "test", "--amp", "--amp"], "--amp"),
+        (["--mode", "test", "--mode", "train"], "--mode"),
+        (["--config", "a.toml", "--config", "b.toml"], "--config"),
+    ],
+)
+def test_a_flag_that_is_given_twice_is_refused(arguments, flag):
+    with pytest.raises(UserError, match=f"^{flag} is given twice; give it once, with all its values"):
+        parse(arguments)
+
+
+def test_a_plugin_may_be_given_again(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.py").write_text("LOSSES = {}")
+    arguments = ["--mode", "train", "--plugin", str(tmp_path / "a.py"), "--plugin", str(tmp_path / "b.py")]
+    assert [Path(path).name for path in parse(arguments)[1].plugin] == ["a.py", "b.py"]
 
 
 def test_a_flag_that_several_choices_have_takes_what_the_chosen_one_takes():

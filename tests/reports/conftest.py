@@ -8,6 +8,7 @@ import pytest
 
 from opticornet.datasets.positives import Positives
 from opticornet.evaluation import records
+from opticornet.evaluation.no_answer import answered
 from opticornet.evaluation.records import save_result
 
 
@@ -28,6 +29,10 @@ def make_record(
     reranked: bool = False,
     table: bool = False,
     lat_lon: bool = False,
+    truth: bool = True,
+    placed: bool = True,
+    threshold: float | None = None,
+    p95: float | None = None,
 ) -> Path:
     """A record of ``queries`` queries, each taken where the reference of its number was.
 
@@ -49,7 +54,14 @@ def make_record(
     correct = errors <= radius
     has_positive = np.ones(queries, bool)
     has_positive[list(no_positive)] = False
-    recall = {str(k): float(correct[has_positive, :k].any(axis=1).mean()) for k in (1, 5, 10)}
+    if not truth:
+        has_positive[:], correct[:] = False, False
+    if not placed:
+        query_places[:], errors[:] = np.nan, np.nan
+    distances = np.sort(np.random.default_rng(0).random(predictions.shape), axis=1).astype(np.float32)
+    refused = distances[:, 0] > (np.inf if threshold is None else threshold)
+    tested = answered(refused, correct[:, 0], has_positive if truth else None)
+    recall = {str(k): float(correct[has_positive, :k].any(axis=1).mean()) for k in (1, 5, 10)} if truth else {}
     record = records.ResultRecord(
         data=records.DataRecord(
             dataset=dataset,
@@ -58,8 +70,9 @@ def make_record(
             query=records.SideRecord("winter", "made by hand", queries, queries),
             dims=8,
             units="metres" if planar else "frames",
-            positive_radius=None if table else radius,
+            positive_radius=None if table or not truth else radius,
             options={"dataset": "a folder that is gone"},
+            truth="none" if not truth else "table" if table else "radius",
         ),
         method=records.MethodRecord(
             label=label,
@@ -96,14 +109,14 @@ def make_record(
         recall_exact_index={},
         recall_at_radius={"1": recall, "5": recall, "50": recall},
         counted_at_radius=dict.fromkeys(("1", "5", "50"), int(has_positive.sum())),
-        average_precision=0.75,
-        recall_at_full_precision=0.5,
+        average_precision=0.75 if truth else None,
+        recall_at_full_precision=0.5 if truth else None,
         timing=records.TimingRecord(
             encode_reference_s=0.1,
             encode_query_s=0.1,
             search_s=0.1,
             rerank_s=0.0,
-            latency_ms={"total": records.Latency(milliseconds, 2 * milliseconds)},
+            latency_ms={"total": records.Latency(milliseconds, p95 or 2 * milliseconds)},
             latency_queries=20,
             device="cpu",
             processor="a CPU",
@@ -115,8 +128,10 @@ def make_record(
         versions={"python": "3.11"},
         created="2026-01-01T00:00:00",
         predictions=f"{name}.npz",
+        baseline_memory_mib=100.0,
+        added_memory_mib=20.0,
+        no_answer=None if threshold is None else records.NoAnswerRecord(threshold, "val", "best F1", None, tested),
     )
-    distances = np.sort(np.random.default_rng(0).random(predictions.shape), axis=1).astype(np.float32)
     arrays = {
         "preds": predictions,
         "distances": distances,
@@ -128,10 +143,15 @@ def make_record(
         "queryRows": index,
         "referencePositions": places,
         "queryPositions": query_places,
-        "precision": np.array([1.0, 0.8]),
-        "recall": np.array([0.5, 0.8]),
-        "thresholds": np.array([0.1, 0.2]),
     }
+    if truth:
+        arrays |= {
+            "precision": np.array([1.0, 0.8]),
+            "recall": np.array([0.5, 0.8]),
+            "thresholds": np.array([0.1, 0.2]),
+        }
+    if threshold is not None:
+        arrays |= {"noAnswer": refused, "confidence": 1.0 - distances[:, 0]}
     if reranked:
         arrays["candidates"] = np.roll(predictions, 1, axis=1)
     if table:

@@ -256,7 +256,7 @@ def test_matrix_is_drawn_from_the_dataset_as_it_was(page, tmp_path, monkeypatch)
     ))  # fmt: skip
     (path,) = results.glob("*.json")
     driver = page(path)
-    assert _colours(driver, "#matrix canvas") > 30
+    assert _colours(driver, "#matrix canvas") > 5
     assert driver.execute_script("return document.querySelector('#matrix .leaflet-image-layer').naturalWidth") == 30
     _hover_and_click_row(driver, 7, of=30)
     assert "30 queries (down) against 30 references" in _text(driver, "#matrix-caption")[0]
@@ -333,3 +333,55 @@ def test_nothing_is_wider_than_the_screen(page, record, width):
     long = "a method with quite a long name that goes on " * 3
     driver = page(record("a", label=long), record("b", label="x" * 80, dataset="y" * 80), width=width)
     assert driver.execute_script("return document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("planar", [True, False])
+def test_of_many_queries_no_outcome_hides_another(page, record, planar):
+    """Three of five queries are wrong; blue and red share strip and map alike."""
+    wrong = tuple(i for i in range(2500) if i % 5 in (0, 2, 4))
+    driver = page(record("a", queries=2500, candidates=5, wrong=wrong, planar=planar))
+    for selector, least in (("#route-stage canvas", 0.3), ("#map canvas", 0.02)):
+        right, other = driver.execute_async_script(
+            """const [selector, done] = arguments;
+            requestAnimationFrame(() => requestAnimationFrame(() => {
+              const canvas = document.querySelector(selector), context = canvas.getContext("2d");
+              const top = selector.startsWith("#route") ? canvas.height - 25 : 0;
+              const data = context.getImageData(0, top, canvas.width, canvas.height - top).data;
+              let [right, other] = [0, 0];
+              for (let i = 0; i < data.length; i += 4) {
+                if (data[i + 3] < 200) continue;
+                if (data[i + 2] > data[i] + 60) right++;
+                if (data[i] > data[i + 2] + 60) other++;
+              }
+              done([right, other]);
+            }));""",
+            selector,
+        )
+        assert right / (right + other) > least, selector
+        assert other > right * 0.5, selector
+
+
+def test_no_recall_is_shown_where_there_is_none(page, record):
+    driver = page(record("a", truth=False, placed=False, threshold=0.1), record("b", label="scored"))
+    assert driver.get_log("browser") == []
+    _select(driver, "smooth S5")
+    assert _text(driver, ".big") == ["no ground truth"]
+    assert "0.1 (best F1 on val)" in _text(driver, ".facts")[0]
+    assert not driver.find_element("css selector", "#route").is_displayed()
+    assert "stand where they were matched" in _text(driver, "#map-caption")[0]
+    assert _text(driver, "#map-legend button") == ["no ground truth 20"]
+    assert "whether the answer is right is not known" in _text(driver, ".verdict")[0]
+    assert driver.get_log("browser") == []
+
+
+def test_refused_queries_are_told(page, record):
+    driver = page(record(no_positive=(6, 7), threshold=0.0))
+    assert "20 refused" in _text(driver, ".facts")[0]
+    assert "the method says no answer" in _text(driver, ".verdict")[0]
+    assert driver.get_log("browser") == []
+
+
+def _select(driver, name: str) -> None:
+    """Show the result of that name."""
+    (button,) = (b for b in driver.find_elements("css selector", ".rank") if name in b.text)
+    driver.execute_script("arguments[0].click()", button)

@@ -129,5 +129,34 @@ def test_matrix_draws_truth_and_matches(record):
     vectors = np.eye(20, dtype=np.float32)
     figure = figures.matrix(result, result.answers, similarity_matrix(vectors, vectors, 100, "rows"))
     lines = {line.get_label(): line for line in figure.axes[0].lines}
-    assert len(lines["true place"].get_xdata()) == 19
-    assert len(lines["first match"].get_xdata()) == 20
+    assert (
+        len(lines["first match, where wrong"].get_xdata()) == 4
+    )  # 3 wrong, 1 without a right place: no diagonal hidden
+    beside = [np.array(lines.get_segments())[:, 0, 0] for lines in figure.axes[0].collections[:2]]
+    assert [len(x) for x in beside] == [19, 19]
+    known = np.delete(np.arange(20), 9)
+    assert (beside[0] < known - 0.5).all()
+    assert (beside[1] > known + 0.5).all()
+
+
+def test_the_diagonal_falls_on_every_picture(record):
+    """As on the page: queries down, references across."""
+    result = read_result(record(planar=False))
+    vectors = np.eye(20, dtype=np.float32)
+    for figure in (
+        figures.place_map(result, result.answers),
+        figures.matrix(result, result.answers, similarity_matrix(vectors, vectors, 100, "rows")),
+    ):
+        axes = figure.axes[0]
+        assert axes.yaxis_inverted()
+        assert not axes.xaxis_inverted()
+
+
+def test_many_queries_are_shown_by_their_shares(record):
+    result = read_result(record(queries=2000, wrong=tuple(range(0, 2000, 4)), planar=False))
+    figure = figures.strip(result, result.answers, route(result, result.answers))
+    shown = figure.axes[1].images[0].get_array()
+    assert (shown == RIGHT).mean() == pytest.approx(0.75, abs=0.03)
+    assert (shown[-1] == RIGHT).mean() > 0.9  # right ones are stacked from the bottom
+    labels = figures.place_map(result, result.answers).axes[0].get_legend_handles_labels()[1]
+    assert "right (1500)" in labels

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -45,3 +47,12 @@ def test_kind_of_map(record):
     found = place_map(read_result(path).answers)
     assert found.kind == "lat-lon"
     assert found.query[0].tolist() == [10.0, 60.0]  # x, y: longitude first
+
+
+def test_a_query_without_a_position_is_drawn_where_it_was_matched(record):
+    answers = read_result(record(truth=False, placed=False, lat_lon=True)).answers
+    for query in (answers.query, replace(answers.query, lat_lon=None)):
+        where = place_map(replace(answers, query=query))
+        assert where.kind == "lat-lon"
+        assert np.array_equal(where.query, where.reference[answers.predictions[:, 0]])
+    assert (answers.nearest == -1).all()

@@ -1,6 +1,8 @@
 import csv
 import json
 import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -58,18 +60,6 @@ def test_newest_first_with_what_differs(runs):
     ]
 
 
-def test_what_a_method_cannot_start_from_is_not_told(runs):
-    for name, flags in {
-        "a": {"pooling": "delta-lstm", "init": "whitening"},
-        "b": {"pooling": "seqnet", "init": "whitening"},
-        "c": {"pooling": "dsdnet", "init": "random"},
-    }.items():
-        write_json(runs / name / "checkpoints" / "flags.json", flags)
-    found, _ = find_runs(tuple(str(runs / name) for name in "abc"), "checkpoints")
-    head, *rows = table(sort_runs(found, "init"))
-    assert [(row[0], row[head.index("init")]) for row in rows] == [("c", "random"), ("b", "whitening"), ("a", "-")]
-
-
 @pytest.mark.parametrize(
     ("column", "order"),
     [
@@ -109,7 +99,13 @@ def test_csv_and_terminal(runs, tmp_path, capsys):
     assert lines[1].startswith("theirs")
     with path.open() as file:
         rows = list(csv.DictReader(file))
-    assert [row["R@1"] for row in rows] == ["0.625", "0.500", "-"]
+    assert list(rows[0]) == ["run", "dataset", "method", "best_epoch", "epochs", "R@1", "R@5", "seconds", "lr"]
+    assert [row["R@1"] for row in rows] == ["0.625", "0.5", ""]
+    assert [(row["best_epoch"], row["epochs"], row["seconds"]) for row in rows] == [
+        ("7", "", ""),
+        ("1", "2", "120.0"),
+        ("", "0", ""),
+    ]
 
 
 def test_diff_wants_two_records(tmp_path):
@@ -142,6 +138,8 @@ def test_diff_of_two_tests(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "only smooth S5 right" in out
     assert "McNemar, exact binomial" in out
+    assert main(["--mode", "compare", "--diff", records[0], records[0]]) == 2
+    assert "wanted two result records, found 1" in capsys.readouterr().err
 
 
 def test_a_start_that_no_epoch_improved_on_is_the_best(runs):
@@ -151,3 +149,21 @@ def test_a_start_that_no_epoch_improved_on_is_the_best(runs):
     save_checkpoint(state, runs / "theirs" / "checkpoints" / BEST)
     (run,) = (run for run in find_runs((str(runs),), "checkpoints")[0] if run.path.name == "theirs")
     assert (run.best_epoch, run.epochs, run.recalls) == (0, 1, {1: 0.9, 5: 0.95})
+
+
+def test_what_training_started_from_may_be_the_best_and_needs_no_checkpoint(tmp_path):
+    write_json(tmp_path / "run" / "checkpoints" / "flags.json", {"dataset": "synthetic", "pooling": "dsdnet"})
+    history = EpochHistory(tmp_path / "run", 0)
+    history.begin({"recall@1": 0.9, "recall@5": 0.95})
+    history.add(replace(FIRST, is_best=False))
+    (run,) = find_runs((str(tmp_path),), "checkpoints")[0]
+    assert (run.best_epoch, run.epochs, run.recalls, run.seconds) == (0, 1, {1: 0.9, 5: 0.95}, 60.0)
+
+
+def test_it_starts_without_heavy_imports(root, tmp_path):
+    write_json(tmp_path / "run" / "checkpoints" / "flags.json", {"dataset": "synthetic", "pooling": "dsdnet"})
+    EpochHistory(tmp_path / "run", 0).begin({"recall@1": 0.9})
+    code = f"import sys, main; status = main.main(['--mode', 'compare', '--runs', {str(tmp_path)!r}]); print(status)"
+    heavy = "print(sorted({'torch', 'numpy', 'matplotlib'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", f"{code}; {heavy}"], cwd=root, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-2:] == ["0", "[]"], done.stderr

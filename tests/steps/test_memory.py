@@ -26,7 +26,7 @@ def folder(tmp_path_factory):
     lines += [f'[traverses.{name}]\ndescriptors = "{name}.npy"' for name in ("reference", "query")]
     for split, count in (("val", FEW), ("test", MANY)):
         lines.append(f'[splits.{split}]\nreference = "reference"\nquery = "query"\npositive_radius = 1')
-        lines.append(f"reference_rows = [0, {count}]")
+        lines.append(f"reference_rows = [0, {count}]\nrows_are_places = true")
     (folder / "dataset.toml").write_text("\n".join(lines))
     return folder
 

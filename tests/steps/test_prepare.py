@@ -18,6 +18,7 @@ from opticornet.steps.extract import ExtractOptions, extract
 from opticornet.steps.prepare import prepare
 from opticornet.utils.errors import UserError
 from opticornet.utils.options import flag_of, option_fields
+from opticornet.utils.program import program
 
 
 def drives(root, count=30):
@@ -100,7 +101,7 @@ def test_the_command_line(tmp_path, capsys):
     assert (
         "day: 30 frames in 1 sequence\n    position: the number of the image in natural order, there is no" in printed
     )
-    assert f"python main.py --mode extract --dataset '{tmp_path}/data set' --descType hog\n" in printed
+    assert f"{program()} --mode extract --dataset '{tmp_path}/data set' --descType hog\n" in printed
     assert 'name = "mine"' in (tmp_path / "data set" / "dataset.toml").read_text()
     assert main(line) == 0
     assert "finished already, nothing to do" in capsys.readouterr().out

@@ -360,10 +360,10 @@ def test_the_encoding_of_matched_frames_is_timed_too(plain, monkeypatch):
     )
     record = run_test(replace(plain.options("s1seqmatch5"), latency_queries=2))
     assert set(record.timing.latency_ms) == {"encode", "search", "total"}
-    assert encoded == [160, 150, 5, 5, 5]  # both traverses; then the frames of a window, the first unmeasured
+    assert encoded == [160, 150, 5, 5, 5, 5]  # both traverses; then the frames of a window, two of them unmeasured
     encoded.clear()
     record = run_test(replace(plain.options("hvpr_s5_to_s1"), latency_queries=2))
-    assert encoded == [1, 1, 1, 160, 150, 5, 5, 5]
+    assert encoded == [1, 1, 1, 1, 160, 150, 5, 5, 5, 5]
 
 
 def test_an_approximate_index_reports_what_it_lost(plain, capsys):
@@ -403,6 +403,21 @@ def test_recalls_beyond_the_reference_are_left_out_with_a_note(plain, capsys):
     record = run_test(plain.options("single"))
     assert set(record.recall) == {"1", "5", "10", "20"}
     assert "recall@100 left out: there are only 60 references" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("case", ["single", "seqmatch5", "hvpr_s5_to_s1"])
+def test_recalls_are_counted_at_the_k_asked_for(plain, capsys, case):
+    usual = run_test(plain.options(case))
+    record = run_test(plain.options(case, recall_at=(150, 25, 5, 500), top_k=150 if "hvpr" in case else None))
+    assert record.protocol.ks == [1, 5, 25, 150]
+    assert list(record.recall) == ["1", "5", "25", "150"]
+    assert saved(plain, record)["preds"].shape[1] == (150 if "hvpr" in case else 160)
+    if "hvpr" not in case:
+        assert (record.recall["1"], record.recall["5"]) == (usual.recall["1"], usual.recall["5"])
+    assert record.options["recallAt"] == [150, 25, 5, 500]
+    shown = capsys.readouterr()
+    assert "recall@500 left out: there are only 160 references" in shown.err
+    assert "R@1     R@5    R@25   R@150" in shown.out
 
 
 def test_nothing_is_written_unless_asked(plain, monkeypatch, tmp_path):
@@ -492,7 +507,7 @@ def test_what_cannot_work_is_said_before_anything_is_encoded(plain, monkeypatch,
 
 @pytest.mark.parametrize("run", ["elsewhere", "{s5}"])
 def test_the_run_to_re_rank_by_is_looked_at_before_anything_is_encoded(plain, monkeypatch, run):
-    monkeypatch.setattr("opticornet.steps.test.describe", lambda *_: pytest.fail("encoded"))
+    monkeypatch.setattr("opticornet.steps.testing.maps.describe", lambda *_, **__: pytest.fail("encoded"))
     with pytest.raises(UserError, match="`rerank_resume`"):
         run_test(plain.options("smooth5", rerank="s1+seqmatch", rerank_resume=run.format(**plain.runs)))
 

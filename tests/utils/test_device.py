@@ -1,9 +1,19 @@
 """Settings of the device that last for a block."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 
-from opticornet.utils.device import choose_device, cpu_threads, processor_name, seeded
+from opticornet.utils.device import (
+    baseline_memory_mib,
+    choose_device,
+    cpu_threads,
+    peak_memory_mib,
+    processor_name,
+    seeded,
+)
 from opticornet.utils.errors import UserError
 
 
@@ -51,6 +61,17 @@ def test_convolutions_on_a_gpu_keep_all_digits(monkeypatch):
     assert torch.backends.cudnn.allow_tf32
     assert choose_device("auto", nocuda=False) == torch.device("cuda")
     assert not torch.backends.cudnn.allow_tf32
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the system cannot forget a peak")
+def test_a_peak_is_counted_from_the_baseline():
+    once = np.ones(64 << 17)  # 64 MiB
+    del once
+    before = baseline_memory_mib()
+    assert peak_memory_mib() - before < 16
+    again = np.ones(64 << 17)
+    assert 48 < peak_memory_mib() - before < 80
+    del again
 
 
 def test_a_processor_has_a_name():

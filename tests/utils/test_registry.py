@@ -27,3 +27,5 @@ def test_an_unknown_name_is_told_the_nearest_and_all():
         entry({"triplet": int, "quadruplet": str}, "tripet")
     assert str(error.value) == "unknown name 'tripet' (did you mean triplet?); choose one of triplet, quadruplet"
     assert nearest("zzz", ["triplet"]) == ""
+    assert nearest("--seql", ["--seqL", "--lr"], "--") == " (did you mean --seqL?)"
+    assert nearest("--zz", ["--lr"], "--") == ""  # the dashes alone do not make them alike

@@ -1,6 +1,6 @@
 """Positions over time, as one file or folder records them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -57,21 +57,24 @@ class Track:
             raise UserError(f"{path}: position {bad[0] + 1} has no such latitude, longitude: {kept[bad[0]].tolist()}")
         return cls(path, columns, kept, None if seconds is None else seconds[fixed], int(np.sum(~fixed)), time_of_day)
 
-    def on_day_of(self, seconds: np.ndarray) -> "Track":
-        """A track of times of day on the day of other times, the one that has most of them within the track.
+    def in_order(self, images_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The rows by time; times of day on the day that has most of the images within the track.
 
         Args:
-            seconds: (N,) float64 since 1970.
-        """
-        if not self.time_of_day or self.seconds is None:
-            return self
-        track = np.unwrap(self.seconds, period=DAY_S)
-        days = np.floor(np.median(seconds) / DAY_S) + np.array([-1, 0, 1])
-        within = [np.sum((seconds >= track[0] + DAY_S * day) & (seconds <= track[-1] + DAY_S * day)) for day in days]
-        return replace(self, seconds=track + DAY_S * days[int(np.argmax(within))], time_of_day=False)
+            images_s: (N,) float64, when the images were taken.
 
-    def sorted(self) -> "Track":
-        """By time."""
-        assert self.seconds is not None
-        order = np.argsort(self.seconds, kind="stable")
-        return replace(self, positions=self.positions[order], seconds=self.seconds[order])
+        Returns:
+            (M,) float64 rising seconds, and (M,) int64 rows.
+        """
+        assert self.seconds is not None  # a track without times has the images' order
+        seconds = _on_day_of(self.seconds, images_s) if self.time_of_day else self.seconds
+        order = np.argsort(seconds, kind="stable")
+        return seconds[order], order
+
+
+def _on_day_of(seconds: np.ndarray, images_s: np.ndarray) -> np.ndarray:
+    """(M,) times of day, rising over midnight, on the day that has most images within them."""
+    track = np.unwrap(seconds, period=DAY_S)
+    days = np.floor(np.median(images_s) / DAY_S) + np.array([-1, 0, 1])
+    within = [np.sum((images_s >= track[0] + DAY_S * day) & (images_s <= track[-1] + DAY_S * day)) for day in days]
+    return track + DAY_S * days[int(np.argmax(within))]

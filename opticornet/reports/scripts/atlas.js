@@ -31,7 +31,7 @@ function drawAtlas() {
     const { answers } = current();
     for (const { what, label, button } of filters) {
       const count = answers ? answers.outcome.filter((outcome) => outcome === what).length : 0;
-      button.lastChild.data = `${label} ${count}`;
+      button.lastChild.data = `${what === 3 && current().result.truth === "none" ? "No ground truth" : label} ${count}`;
       button.hidden = !count;
     }
     const list = atlasOrder(shown);
@@ -63,10 +63,10 @@ function atlasBody(choice, paint) {
   const right = answers.nearest[i];
   const outcome = OUTCOME_COLOURS[answers.outcome[i]];
   const place = choice.rank ? `Rank ${choice.rank + 1}` : "First match";
-  const found = matched < 0 ? "nothing found" : `${windowName(scene.reference, matched)}, ${away(answers.errors[i][choice.rank], result.units)}, distance ${answers.distances[i][choice.rank]}`;
-  const truth = right < 0 ? "this query has no right place" : windowName(scene.reference, right) + (answers.outcome[i] === 3 ? ", too far to count as right" : "");
+  const found = matched < 0 ? "nothing found" : `${windowName(scene.reference, matched)}${offText(answers.errors[i][choice.rank], result)}, distance ${answers.distances[i][choice.rank]}`;
+  const truth = right < 0 ? (result.truth === "none" ? "not known" : "this query has no right place") : windowName(scene.reference, right) + (answers.outcome[i] === 3 ? ", too far to count as right" : "");
   return [
-    element("p", { class: "verdict" }, element("span", { class: "badge" }, dot(outcome), OUTCOME_TEXT[answers.outcome[i]]), ` · ${verdictText(answers, i)}`),
+    element("p", { class: "verdict" }, element("span", { class: "badge" }, dot(outcome), outcomeText(answers.outcome[i])), ` · ${verdictText(answers, i)}`),
     element("div", { class: "triple" },
       windowPanel("Query", "query", answers.queryStarts[i], scene.query.rows[i], windowName(scene.query, i)),
       windowPanel(place, "reference", answers.referenceStarts[matched], scene.reference.rows[matched], found),
@@ -75,8 +75,19 @@ function atlasBody(choice, paint) {
   ];
 }
 
+/** How far off an answer is; nothing where the query's place is not known. */
+function offText(error, result) {
+  return error === null && result.truth === "none" ? "" : `, ${away(error, result.units)}`;
+}
+
 function verdictText(answers, i) {
+  return placeText(answers, i) + (answers.refused?.[i] ? " · the method says no answer" : "") +
+    (answers.confidence ? ` · confidence ${answers.confidence[i]}` : "");
+}
+
+function placeText(answers, i) {
   const rank = answers.rank[i];
+  if (current().result.truth === "none") return "whether the answer is right is not known";
   if (answers.outcome[i] === 3) return "no reference lies within the radius";
   if (!rank) return `no right place among the first ${answers.ranked}`;
   return rank === 1 ? "the first match is a right place" : `the first right place has rank ${rank}`;
@@ -132,10 +143,11 @@ function rankTable(answers, scene, result, i, choice, paint) {
   const rows = answers.predictions[i].map((place, rank) => {
     if (place < 0) return null;
     const show = element("button", { type: "button", onclick: () => { choice.rank = rank; paint(); } }, windowName(scene.reference, place));
-    const mark = element("span", { class: "badge" }, dot(answers.correct[i][rank] ? "right" : "wrong"), answers.correct[i][rank] ? "right" : "wrong");
+    const verdict = answers.correct[i][rank] ? "right" : "wrong";
+    const mark = result.truth === "none" ? "" : element("span", { class: "badge" }, dot(verdict), verdict);
     return element("tr", { "aria-selected": String(rank === choice.rank) },
       element("td", {}, String(rank + 1)), element("td", {}, show), element("td", {}, String(answers.distances[i][rank])),
-      element("td", {}, away(answers.errors[i][rank], result.units)), element("td", {}, mark));
+      element("td", {}, offText(answers.errors[i][rank], result).replace(", ", "")), element("td", {}, mark));
   });
   const head = ["rank", "reference", "distance", "", ""].map((name) => element("th", { scope: "col" }, name));
   return element("table", { class: "ranks" }, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows.filter(Boolean)));

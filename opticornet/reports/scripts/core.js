@@ -76,6 +76,11 @@ function dot(name) {
   return element("i", { style: { background: `var(--${name})` } });
 }
 
+/** An outcome in words. */
+function outcomeText(what) {
+  return what === 3 && current().result.truth === "none" ? "no ground truth" : OUTCOME_TEXT[what];
+}
+
 function percent(value, digits = 1) {
   return value === null || value === undefined ? "–" : `${(100 * value).toFixed(digits)}\u00a0%`;
 }

@@ -44,6 +44,10 @@ function recallAtK(members) {
 function precisionRecall(members) {
   const series = lines(members, "precision");
   if (!series.length) return null;
+  for (const { result, style } of members.filter(({ result }) => result.operatingPoint)) {
+    const [recall, precision] = result.operatingPoint; // at the threshold above which there is no answer
+    series.push({ name: result.name, style, x: [recall], y: [precision], points: true });
+  }
   const x = { label: "recall", low: 0, high: 1, text: (value) => `recall ${value.toFixed(3)}` };
   return lineChart("Precision against recall", series, { x });
 }

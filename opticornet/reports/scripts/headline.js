@@ -14,6 +14,7 @@ function drawHeadline() {
 
 function headline() {
   const { result, answers } = current();
+  if (!result.counted && result.recall[1] === null) return unscored(result);
   const interval = result.interval[1];
   const within = result.radiusText ? `within ${result.radiusText}` : "as the dataset's table says";
   return [
@@ -26,21 +27,40 @@ function headline() {
   ];
 }
 
+/** What stands where no query was counted: no number that could be taken for a recall. */
+function unscored(result) {
+  const reason = result.truth === "none" ? "the split does not say which references are correct"
+    : `no query has a reference ${result.radiusText ? `within ${result.radiusText}` : "in the dataset's table"}`;
+  return [
+    element("div", { class: "headline-name" }, `${result.name} · ${result.dataset}`),
+    element("p", { class: "big" }, element("span", {}, "no ground truth")),
+    element("p", { class: "headline-text" }, `Queries were answered, but not scored: ${reason}.`),
+    element("dl", { class: "facts" }, ...noAnswerFacts(result), ...timeFacts(result)),
+  ];
+}
+
+function noAnswerFacts(result) {
+  return result.noAnswer.map(([name, text]) => fact(name, text, true));
+}
+
 function facts(result, answers) {
+  const ks = Object.keys(result.recall).filter((k) => k > 1 && result.recall[k] !== null);
   const rows = [
-    ["recall@5", percent(result.recall[5])],
-    ["recall@20", percent(result.recall[20])],
+    ...[...new Set([ks[0], ks.at(-1)])].filter(Boolean).map((k) => [`recall@${k}`, percent(result.recall[k])]),
     ["average precision", result.averagePrecision === null ? "–" : result.averagePrecision.toFixed(3)],
   ];
   const made = rows.map(([name, value]) => fact(name, value));
   if (result.recallBefore !== null) made.push(fact("recall@1 before re-ranking", percent(result.recallBefore), true));
   if (answers) made.push(fact("longest failure", answers.route.text, true));
-  if (result.latency) {
-    const steps = Object.entries(result.latencyParts).filter(([name]) => name !== "total");
-    const parts = steps.map(([name, value]) => `${name} ${milliseconds(value)}`).join(", ");
-    made.push(fact("time per query (median)", `${milliseconds(result.latency[0])}${steps.length > 1 ? ` (${parts})` : ""}`, true));
-  }
-  return made;
+  return [...made, ...noAnswerFacts(result), ...timeFacts(result)];
+}
+
+function timeFacts(result) {
+  const total = result.latencyParts.total;
+  if (!total) return [];
+  const steps = Object.entries(result.latencyParts).filter(([name]) => name !== "total");
+  const parts = steps.map(([name, value]) => `${name} ${milliseconds(value)}`).join(", ");
+  return [fact("time per query (median)", `${milliseconds(total)}${steps.length > 1 ? ` (${parts})` : ""}`, true)];
 }
 
 function fact(name, value, wide = false) {

@@ -1,9 +1,11 @@
 // The similarity matrix with the true places and the matches before and after re-ranking.
 
+const MAGMA = ["#000004", "#1d1147", "#51127c", "#832681", "#b73779", "#e75263", "#fc8961", "#fec488", "#fcfdbf"];
+const BESIDE = 4; // pixels between a true place and the lines beside it
 const MATRIX_COLOURS = { truth: "#00e0a4", match: "#ffffff", before: "#35c3ff" };
 
 function drawMatrix() {
-  const shown = { truth: true, match: true, before: true };
+  const shown = { truth: true, match: true, before: false };
   let view = null;
   const build = () => {
     const { result, answers } = current();
@@ -17,12 +19,13 @@ function drawMatrix() {
       return;
     }
     view = matrixView(result, answers, shown);
-    const layers = [["truth", "true place"], ["match", answers.before ? "first match after re-ranking" : "first match"]];
+    const layers = [["truth", "true place, between the lines"], ["match", `first match${answers.before ? " after re-ranking" : ""}, where wrong`]];
     if (answers.before) layers.push(["before", "first match before re-ranking, where it changed"]);
     for (const [key, label] of layers) {
-      const mark = element("i", { class: key === "truth" ? "" : "ring", style: { background: MATRIX_COLOURS[key], borderColor: MATRIX_COLOURS[key] } });
+      const mark = element("i", { class: "on-dark", style: { background: MATRIX_COLOURS[key] } });
       byId("matrix-legend").append(toggle(label, shown[key], (on) => { shown[key] = on; view.paint(); }, mark));
     }
+    byId("matrix-legend").append(colourBar(result.matrix));
     byId("matrix-tools").append(...planeButtons(view.map));
     byId("matrix-caption").textContent = matrixCaption(result.matrix);
   };
@@ -41,9 +44,11 @@ function matrixCaption({ shape, factor, what, low, high }) {
 
 function matrixView(result, answers, shown) {
   const { shape: [queries, references], factor, picture } = result.matrix;
-  const height = (width) => Math.max(160, Math.min(680, (width * queries) / references));
+  const [beside, below] = [PLOT_INSET[0] + 14, PLOT_INSET[1] + 14];
+  const height = (width) => Math.max(200, Math.min(680, ((width - beside) * queries) / references + below));
   const bounds = [0, 0, references, queries];
-  const map = plane(byId("matrix-stage"), { bounds, crs: rowsDown(), height, label: "Similarity matrix" });
+  const map = plane(byId("matrix-stage"), { bounds, crs: rowsDown(), height, label: "Similarity matrix", inset: PLOT_INSET });
+  plotAxes(map, ["query window", "reference window"], { ruled: false, within: [queries, references] });
   const edge = (pairs) => Math.ceil(pairs / factor) * factor;
   const image = L.imageOverlay(picture, [[0, 0], [edge(queries), edge(references)]]).addTo(map).getElement();
   const isReduced = () => factor * map.options.crs.scale(map.getZoom()) < 1;
@@ -53,10 +58,13 @@ function matrixView(result, answers, shown) {
   const matched = answers.predictions.map(([first]) => first);
   const changed = answers.before?.map((first, i) => (first === matched[i] ? -1 : first)) ?? [];
   const layers = {
-    truth: truePlaces(answers),
-    before: rings(changed, map, MATRIX_COLOURS.before, 4.2),
-    match: rings(matched, map, MATRIX_COLOURS.match, 2.6),
+    truth: L.layerGroup(),
+    before: matchDots(changed, MATRIX_COLOURS.before),
+    match: matchDots(matched.map((first, i) => (answers.outcome[i] === 0 ? -1 : first)), MATRIX_COLOURS.match),
   };
+  const drawTruth = () => layers.truth.clearLayers().addLayer(truePlaces(answers, BESIDE / map.options.crs.scale(map.getZoom())));
+  map.on("zoomend", drawTruth);
+  drawTruth();
   const row = L.polyline([], { color: MATRIX_COLOURS.match, weight: 1, opacity: 0.6, interactive: false }).addTo(map);
   const view = {
     map,
@@ -77,20 +85,21 @@ function matrixView(result, answers, shown) {
   return view;
 }
 
-/** True places: the listed ranges as bars, else the nearest reference of every query that has a positive. */
-function truePlaces(answers) {
+/** Lines beside the true places, `apart` windows away so that nothing hides how similar they are. */
+function truePlaces(answers, apart) {
   const ranges = answers.positives ?? answers.nearest.map((place, i) => [i, place, place]);
-  const bars = ranges.map(([i, from, to]) => {
-    if (from < 0 || answers.outcome[i] === 3) return null;
-    return [[[i, from], [i, to + 1], [i + 1, to + 1], [i + 1, from]]];
-  });
-  const ink = { color: MATRIX_COLOURS.truth, weight: 1, opacity: 0.75, fillOpacity: 0.75 };
-  return L.polygon(bars.filter(Boolean), { ...ink, smoothFactor: 0, interactive: false });
+  const lines = ranges.filter(([i, from]) => from >= 0 && answers.outcome[i] !== 3).flatMap(([i, from, to]) =>
+    [from - apart, to + 1 + apart].map((x) => [[i, x], [i + 1, x]]));
+  return L.polyline(lines, { color: MATRIX_COLOURS.truth, weight: 1.2, smoothFactor: 0, interactive: false });
 }
 
-function rings(matches, map, ink, size) {
-  const radius = Math.max(Math.min(size, map.options.crs.scale(map.getZoom()) * 2), 1.3);
-  const style = { radius, color: ink, weight: 1, fill: false, interactive: false };
+function matchDots(matches, ink) {
+  const style = { radius: 1.8, stroke: true, weight: 0.6, color: "#00000088", fillColor: ink, fillOpacity: 1, interactive: false };
   const found = [...matches.keys()].filter((i) => matches[i] >= 0);
   return L.layerGroup(found.map((i) => L.circleMarker([i + 0.5, matches[i] + 0.5], style)));
+}
+
+function colourBar({ low, high }) {
+  const gradient = element("i", { class: "gradient", style: { background: `linear-gradient(90deg, ${MAGMA.join(", ")})` } });
+  return element("span", { class: "colour-bar" }, `cosine similarity ${low}`, gradient, String(high));
 }

@@ -1,14 +1,16 @@
 // The drive as a strip: recall along it, and each query's outcome.
 
+const STRIP = 26; // pixels of the outcomes' height
+
 function drawRoute() {
   const stage = byId("route-stage");
   const canvas = element("canvas", { role: "img", "aria-label": "Recall along the route" });
   const tip = element("div", { class: "tip", hidden: "" });
-  const height = 92;
+  const height = 70 + STRIP;
   const left = 34;
   const paint = () => {
     const { answers } = current();
-    byId("route").hidden = !answers;
+    byId("route").hidden = !answers || !current().result.counted;
     const width = stage.clientWidth;
     if (!answers || !width) return;
     const ratio = window.devicePixelRatio || 1;
@@ -39,15 +41,16 @@ function drawRoute() {
     const { answers } = current();
     if (!answers) return;
     const { window, text } = answers.route;
+    const outcomes = answers.outcome.length > MANY ? "the shares of the outcomes, stacked" : "each query's outcome";
     byId("route-caption").textContent =
-      `Along the drive: recall@1 over ${window} neighbouring queries, and each query's outcome. Shaded: the longest failure (${text}).`;
+      `Along the drive: recall@1 over ${window} neighbouring queries, and ${outcomes}. Shaded: the longest failure (${text}).`;
   });
 }
 
 function paintRoute(context, answers, left, width, height) {
   const count = answers.outcome.length;
   const x = (i) => left + (i * (width - left)) / count;
-  const bottom = height - 22;
+  const bottom = height - STRIP - 4;
   const y = (value) => bottom - 6 - value * (bottom - 14);
   const [from, to] = answers.route.failure;
   context.fillStyle = colour("wrong");
@@ -71,11 +74,15 @@ function paintRoute(context, answers, left, width, height) {
     pen = value !== null;
   });
   context.stroke();
-  const bar = Math.max(1, (width - left) / count);
-  for (const what of DRAW_ORDER) {
-    context.fillStyle = colour(OUTCOME_COLOURS[what]);
-    answers.outcome.forEach((outcome, i) => outcome === what && context.fillRect(x(i), bottom + 4, bar, 18));
-  }
+  const bins = Math.min(count, Math.floor(width - left));
+  const { a: ratio } = context.getTransform();
+  const edge = (bin) => Math.round((left + (bin * (width - left)) / bins) * ratio) / ratio; // no seams between pixels
+  alongDrive(answers.outcome, bins).forEach((counts, bin) => {
+    for (const [what, from, to] of stacked(counts)) {
+      context.fillStyle = colour(OUTCOME_COLOURS[what]);
+      context.fillRect(edge(bin), height - to * STRIP, edge(bin + 1) - edge(bin), (to - from) * STRIP);
+    }
+  });
   if (state.query !== null) {
     context.fillStyle = colour("ink");
     context.fillRect(x(state.query + 0.5) - 1, 0, 2, height);

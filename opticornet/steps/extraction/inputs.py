@@ -25,10 +25,11 @@ def options_of_traverses(options: ExtractOptions) -> list[ExtractOptions]:
             raise UserError(
                 f"traverse {name} of {folder} names no descriptors to write: give it a key descriptors in dataset.toml"
             )
-        output = inside_folder(folder, traverse.descriptors)
+        root = traverse.root(folder)
+        output = inside_folder(root, traverse.descriptors)
         images = output.with_suffix(".txt")
         if not images.is_file() and names_images(folder, traverse):
-            images = folder / (traverse.images or traverse.frames or "")
+            images = root / (traverse.images or traverse.frames or "")
         elif output.suffix != ".npy" or not images.is_file():
             raise UserError(
                 f"traverse {name} of {folder} has no image list {images.name}: prepare the folder with "

@@ -7,7 +7,7 @@ from opticornet.evaluation.records import DataRecord, FileRecord, MethodRecord
 from opticornet.matching.search import EXACT
 from opticornet.options.modes import TestOptions
 from opticornet.options.plugins import remembered
-from opticornet.utils.files import sha256
+from opticornet.utils.files import full_path, sha256
 from opticornet.utils.options import flag_of, option_fields
 
 
@@ -32,7 +32,7 @@ def method_record(options: TestOptions, answer: Answer, data: DataRecord) -> Met
         index_settings=answer.index_settings,
         direction=options.direction,
         backwards=float(answer.backwards.mean()),
-        predictions=FileRecord(path, sha256(Path(path))) if path else None,
+        predictions=FileRecord(full_path(path), sha256(Path(path))) if path else None,
     )
 
 

@@ -8,7 +8,7 @@ from opticornet.datasets.identity import Comparison, DescriptorIdentity, of_data
 from opticornet.datasets.traverse import FrameKind
 from opticornet.evaluation.scene import Scene
 from opticornet.inference.load import LoadedEncoder, frames_taken
-from opticornet.inference.runs import find_run, read_flags
+from opticornet.inference.runs import find_run, named_checkpoint, read_flags
 from opticornet.matching.search import check_index
 from opticornet.options.loading import load_method
 from opticornet.options.modes import TestOptions
@@ -41,6 +41,10 @@ def resolve(options: TestOptions) -> tuple[TestOptions, Path | None]:
             )
         return options, None
     run = find_run(options.resume, options.runs_path, options.save_path)
+    if checkpoint := named_checkpoint(options.resume):
+        if "ckpt" in options.given and options.ckpt != checkpoint:
+            raise UserError(f"`ckpt` {options.ckpt} contradicts `resume` {options.resume}; leave one out")
+        options = replace(options, ckpt=checkpoint)
     flags = read_flags(run, options.save_path)
     load_remembered(flags.get("plugins", {}), options.plugin, str(run))
     if not wants_weights:
@@ -122,7 +126,8 @@ def load_single_frames(options: TestOptions, scene: Scene, run: Path) -> LoadedE
     Raises:
         UserError: the run has no such encoder, or one that does not fit the data.
     """
-    single = replace(options, sequence_length=1, given=frozenset(), chosen={})
+    checkpoint = named_checkpoint(options.part("rerank").rerank_resume) if options.rerank else ""
+    single = replace(options, sequence_length=1, ckpt=checkpoint or options.ckpt, given=frozenset(), chosen={})
     try:
         single = single.restored(read_flags(run, options.save_path), ("pooling",), str(run))
         return load_method(single, scene, run)

@@ -132,6 +132,23 @@ def test_folders_below_a_traverse_are_sequences_of_their_own(tmp_path):
     assert reference.bounds.tolist() == [[0, 3]] * 3 + [[3, 5]] * 2
 
 
+def test_folders_of_images_that_a_table_lists_or_descriptors_were_extracted_from_are_sequences(tmp_path):
+    folder = make(tmp_path, COLUMN)
+    (folder / "day.csv").write_text("image\nday/a/0.png\nday/a/1.png\nday/b/0.png\n")
+    (folder / "night.csv").write_text("image\nday/a/0.png\nday/b/0.png\nday/a/1.png\n")  # folders that come back
+    split = load_folder(folder).splits["test"]
+    assert split.reference.bounds.tolist() == [[0, 2], [0, 2], [2, 3]]
+    assert split.query.bounds.tolist() == [[0, 3]] * 3
+    (folder / "dataset.toml").write_text(
+        HEAD + "".join(f'[traverses.{name}]\ndescriptors = "{name}.npy"\n' for name in ("day", "night")) + TAIL
+    )
+    for name in ("day", "night"):
+        np.save(folder / f"{name}.npy", np.ones((3, 2), np.float32))
+        record = {"encoder": "hog", "weights": {"kind": "none"}, "rows": 3, "dims": 2}
+        (folder / f"{name}.json").write_text(json.dumps(record | {"names": ["run1/0.png", "run1/1.png", "run2/0.png"]}))
+    assert load_folder(folder).splits["test"].query.bounds.tolist() == [[0, 2], [0, 2], [2, 3]]
+
+
 def test_rows_in_another_order_than_the_images_they_name_are_refused(tmp_path):
     folder = make(tmp_path, 'frames = "{0}.csv"\n' + FOLDER)
     rows = [f"{number}.png,{number}" for number in range(11)]

@@ -114,6 +114,15 @@ def test_latitude_beside_metres_is_refused(tmp_path):
     assert "the same kind of position" in refused(latlon_folder(tmp_path, "x,y", ["1,2"] * 8))
 
 
+def test_splits_of_any_names_share_a_reference_that_they_have_in_common(tmp_path):
+    rain = GOOD[GOOD.index("[splits.test]") :].replace("splits.test", "splits.test-rain")
+    night = rain.replace("rain", "night") + "reference_rows = [0, 5]\n"
+    splits = load_folder(make(tmp_path, GOOD + rain + night)).splits
+    assert list(splits) == ["test", "test-rain", "test-night"]
+    assert splits["test"].reference is splits["test-rain"].reference
+    assert len(splits["test-night"].reference) == 5
+
+
 def test_positives_table_follows_the_cut(tmp_path):
     toml = GOOD.replace("positive_radius = 1", 'positives = "p.csv"')
     toml += "reference_rows = [2, 6]\nquery_rows = [1, 8]\n"
@@ -144,8 +153,9 @@ def test_only_the_files_of_the_wanted_splits_are_opened(tmp_path):
         ('"frames"', '"feet"', "units is 'feet'; wanted"),
         ('units = "frames"', "", "units is None; wanted"),
         ('query = "winter"', 'query = "autumn"', "names traverse 'autumn'; there are summer, winter"),
-        ("splits.test", "splits.tset", "splits.tset is unknown; splits are train, val, test"),
-        ("positive_radius = 1", "", "needs positive_radius or positives, one of the two"),
+        ("splits.test", "splits.all", "a split cannot be called 'all'"),
+        ("splits.test", 'splits."a/b"', "a split cannot be called 'a/b'"),
+        ("positive_radius = 1", 'positive_radius = 1\npositives = "p.csv"', "has positive_radius and positives"),
         ("positive_radius = 1", 'positive_radius = "1"', "splits.test.positive_radius is '1'; wanted a number"),
         ("positive_radius = 1", "positive_radius = true", "is True; wanted a number"),
         ("positive_radius = 1", "positive_radius = 1\nquery_rows = [1]", "wanted two whole numbers [start, stop]"),
@@ -287,9 +297,12 @@ def test_dataset_is_written_as_it_is_read(tmp_path, units, names):
         )
 
     table = Positives.of_lists([[0, 1, 2], [], [4], [0, 1, 4, 5], [], [], []])
+    unplaced = drive("f", 7)
+    unplaced.positions[:] = np.nan
     splits = {
         "train": Split("train", drive("a", 6), drive("b", 7), 2.0, 8.0),
         "test": Split("test", drive("c", 6), drive("d", 7), None, None, table),
+        "val": Split("val", drive("e", 6), unplaced, None),
     }
     write_dataset(tmp_path / "new", Dataset("made", splits))
     read = load_folder(tmp_path / "new")
@@ -318,3 +331,88 @@ def test_columns_of_a_frame_table_that_are_not_wanted(tmp_path):
     assert "ignore_columns is 'weather'; wanted a list of texts" in refused(
         make(tmp_path, ignoring.replace('["Weather"]', '"weather"'))
     )
+
+
+def test_a_query_needs_no_positions_where_nothing_says_what_is_correct(tmp_path):
+    toml = GOOD.replace('"frames"', '"metres"').replace('"summer.npy"', '"summer.npy"\nframes = "summer.csv"')
+    places = "lat,lon\n" + "59.0,10.0\n" * 10
+    folder = make(tmp_path, toml.replace("positive_radius = 1", ""), summer=places)
+    split = load_folder(folder).splits["test"]
+    assert not split.has_truth
+    assert split.query.positions.shape == (8, 3)  # as those of the reference
+    assert np.isnan(split.query.positions).all()
+    (folder / "dataset.toml").write_text(toml, encoding="utf-8")
+    assert "traverse winter has no position columns" in refused(folder)
+    (folder / "dataset.toml").write_text(toml.replace("positive_radius", "negative_radius"), encoding="utf-8")
+    assert load_folder(folder).splits["test"].query.first_row == 0
+
+
+def test_rows_of_a_cut_are_counted_in_the_whole_traverse(tmp_path):
+    split = load_folder(make(tmp_path, GOOD + "reference_rows = [3, 9]")).splits["test"]
+    assert (split.reference.first_row, split.reference.cut(1, 3).first_row) == (3, 4)
+
+
+def test_frames_are_scored_by_a_list_of_names_of_the_traverse_or_of_a_split(tmp_path):
+    names = "name\n" + "\n".join(f"f{row}" for row in range(10))
+    toml = GOOD.replace('"summer.npy"', '"summer.npy"\nframes = "names.csv"\nscore = "some.txt"')
+    folder = make(tmp_path, toml + 'reference_score = "few.txt"\nreference_rows = [1, 9]\n', names=names)
+    (folder / "some.txt").write_text("f1\nf8\n\nf3\n")
+    (folder / "few.txt").write_text("f0\nf3\nf8\n")
+    split = load_folder(folder).splits["test"]
+    assert np.flatnonzero(split.reference.scored).tolist() == [2, 7]  # rows of the cut
+    assert split.query.scored is None
+    (folder / "few.txt").write_text("f3\n8\n")
+    assert refused(folder).endswith("no frame '8'; wanted a row number from 0 to 9, or only frame names")
+
+
+def test_a_mask_beside_the_descriptors_and_a_column_both_mark_frames(tmp_path):
+    toml = GOOD.replace('"summer.npy"', '"summer.npy"\nframes = "usable.csv"')
+    folder = make(tmp_path, toml, usable=column("usable", [0, *9 * [1]]))
+    np.save(folder / "summer.usable.npy", np.arange(10) != 4)
+    split = load_folder(folder).splits["test"]
+    assert np.flatnonzero(~split.reference.usable).tolist() == [0, 4]
+    np.save(folder / "summer.usable.npy", np.ones(9, bool))
+    assert "summer.usable.npy: wanted (10,) bool" in refused(folder)
+
+
+def test_rows_that_are_places_on_drives_of_different_length_are_known(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    assert load_folder(make(tmp_path / "a")).splits["test"].unequal_rows == (10, 8)
+    assert load_folder(make(tmp_path / "b", GOOD + "rows_are_places = true")).splits["test"].unequal_rows is None
+
+
+def test_latitude_and_longitude_are_counted_from_the_first_known_position(tmp_path):
+    rows = ["lat,lon", ",", *[f"50,{6 + row / 1000}" for row in range(9)]]
+    toml = GOOD.replace('"frames"', '"metres"').replace('"summer.npy"', '"summer.npy"\nframes = "gps.csv"')
+    toml = toml.replace('"winter.npy"', '"summer.npy"\nframes = "gps.csv"')
+    positions = load_folder(make(tmp_path, toml, gps="\n".join(rows))).splits["test"].reference.positions
+    assert np.isnan(positions[0]).all()
+    assert np.abs(positions[1]).max() < 1e-6
+    assert positions[2, 0] == pytest.approx(71.7, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("max_step = 0", "traverses.summer.max_step is 0; wanted a number above 0"),
+        ("max_step = inf", "traverses.summer.max_step is inf; wanted a number above 0"),
+        ('score = "no.txt"', "no.txt: no such list of frames to score"),
+    ],
+)
+def test_wrong_keys_of_what_is_scored_and_where_a_drive_jumps(tmp_path, key, message):
+    assert message in refused(make(tmp_path, GOOD.replace('"summer.npy"', f'"summer.npy"\n{key}')))
+
+
+def test_what_is_scored_usable_and_placed_is_written_as_it_is_read(tmp_path):
+    positions = np.arange(6.0)[:, None]
+    positions[2] = np.nan
+    flags = {"scored": np.arange(6) % 2 == 0, "usable": np.arange(6) != 3}
+    drive = Traverse(
+        "a", np.eye(6, dtype=np.float32), positions, "frames", np.tile([0, 6], (6, 1)), source="x", **flags
+    )
+    write_dataset(tmp_path / "set", Dataset("made", {"test": Split("test", drive, drive, 1.0)}))
+    back = load_folder(tmp_path / "set").splits["test"].query
+    np.testing.assert_array_equal(back.positions, positions)
+    for name, values in flags.items():
+        np.testing.assert_array_equal(getattr(back, name), values)

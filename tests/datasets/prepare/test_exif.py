@@ -18,7 +18,7 @@ def fix(lat=(48, 7, 30.0), north="N", lon=(11, 30, 0.0), east="E", **more):
     return {1: north, 2: lat, 3: east, 4: lon} | {int(tag[1:]): value for tag, value in more.items()}
 
 
-@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+@pytest.mark.parametrize("suffix", ["jpg", "JPEG", "webp"])
 def test_time_with_zone_and_position(tmp_path, suffix):
     path = photo(tmp_path / f"a.{suffix}", "2020:09:13 14:26:40", "+02:00", "25", fix(north="S", east="W"))
     found = read_exif([path])

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 
+from opticornet.datasets.folder.reading import load_folder
 from opticornet.datasets.geodesy import local_metres
 from opticornet.datasets.prepare.folders import Folders
+from opticornet.datasets.prepare.prepared import write_prepared
 from opticornet.utils.errors import UserError
 
 
@@ -161,9 +163,9 @@ def test_which_is_the_reference(tmp_path):
         images(tmp_path, name, numbered(60))
     with pytest.raises(UserError, match="it has monday, sunday; give `reference` and `query`"):
         read(tmp_path)
-    assert [t.name for t in read(tmp_path, reference="sunday", query="monday").traverses] == ["sunday", "monday"]
+    assert [t.name for t in read(tmp_path, reference="sunday", query=("monday",)).traverses] == ["sunday", "monday"]
     with pytest.raises(UserError, match=r"tuesday: no such folder of images; .* has monday, sunday"):
-        read(tmp_path, reference="sunday", query="tuesday")
+        read(tmp_path, reference="sunday", query=("tuesday",))
 
 
 @pytest.mark.parametrize(
@@ -378,6 +380,20 @@ def test_folders_in_a_drive_are_sequences_and_those_of_systems_hold_no_frames(tm
         read(tmp_path, reference="none")
 
 
+def test_a_query_without_positions_is_to_be_placed(tmp_path):
+    pair(tmp_path)
+    (tmp_path / "ref.csv").write_text(table("x,y", [(i, i) for i in range(20)]))
+    prepared = read(tmp_path)
+    (split,) = prepared.splits
+    assert (split.name, split.positive_radius, split.positives) == ("test", None, None)
+    assert (len(split.reference_rows), len(split.query_rows)) == (20, 20)
+    reference, query = prepared.traverses
+    assert (list(reference.positions), list(query.positions)) == (["x", "y"], [])
+    assert query.placed == "not known; its split has no ground truth"
+    with pytest.raises(UserError, match="query has no positions, so no radius says what is correct"):
+        read(tmp_path, positive_radius=5.0)
+
+
 def test_sequences_of_rows_that_are_found_by_time(tmp_path):
     rows = [(f"{1_700_000_000 + i}", i, 0, "a" if i < 7 else "b") for i in range(20)]
     for name in ("ref", "query"):
@@ -396,6 +412,10 @@ def test_scored_and_usable_frames_are_kept(tmp_path):
     kept = [i for i in range(20) if i != 5]
     assert traverse.flags["score"].tolist() == [i % 10 == 0 for i in kept]
     assert traverse.flags["usable"].tolist() == [i != 3 for i in kept]
+    write_prepared(tmp_path / "out", "own", read(tmp_path, gap=0, fractions=(0, 0, 1)))
+    reference = load_folder(tmp_path / "out").splits["test"].reference
+    assert reference.scored.tolist() == traverse.flags["score"].tolist()
+    assert reference.usable.tolist() == traverse.flags["usable"].tolist()
 
 
 def test_filling_across_the_180th_meridian(tmp_path):
@@ -413,3 +433,38 @@ def test_a_list_of_frames_beside_a_drive_holds_no_positions(tmp_path):
     assert [len(traverse) for traverse in prepared.traverses] == [10, 10]
     with pytest.raises(UserError, match=r"ref.txt: "):
         read(tmp_path, gap=0)
+
+
+def test_several_query_drives_share_one_cut_of_the_map(tmp_path):
+    for name in ("map", "sun", "rain"):
+        images(tmp_path, name, numbered(60))
+    prepared = read(tmp_path, reference="map", query=("sun", "rain"))
+    assert [traverse.name for traverse in prepared.traverses] == ["map", "sun", "rain"]
+    assert {split.name: split.query for split in prepared.splits} == {
+        "train": "sun",
+        "val": "sun",
+        "test-sun": "sun",
+        "test-rain": "rain",
+    }
+    sun, rain = (split for split in prepared.splits if split.name.startswith("test-"))
+    assert sun.reference_rows.tolist() == rain.reference_rows.tolist() == rain.query_rows.tolist()
+
+
+def test_several_query_drives_are_held_against_the_map_one_by_one(tmp_path):
+    for name, count in (("map", 60), ("sun", 60), ("rain", 59)):
+        images(tmp_path, name, numbered(count))
+    with pytest.raises(UserError, match="map has 60 images, rain 59, and neither has positions"):
+        read(tmp_path, reference="map", query=("sun", "rain"))
+    with pytest.raises(UserError, match="`query` names sun twice; name each drive once"):
+        read(tmp_path, reference="map", query=("sun", "sun"))
+    for name in ("map", "sun"):
+        (tmp_path / f"{name}.csv").write_text(table("name,x,y", [(f"{i}.jpg", i, 0) for i in range(59)]))
+    with pytest.raises(UserError, match="rain has no positions, other query drives have; prepare it alone"):
+        read(tmp_path, reference="map", query=("sun", "rain"))
+
+
+def test_a_list_of_correct_references_is_not_passed_over(tmp_path):
+    pair(tmp_path)
+    (tmp_path / "ground_truth_new.npy").touch()
+    with pytest.raises(UserError, match=r"ground_truth_new\.npy lists correct references, which folders does not read"):
+        read(tmp_path)

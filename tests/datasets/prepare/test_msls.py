@@ -60,7 +60,7 @@ def both(root, **changes):
 
 def test_order_positions_and_sequences(tmp_path):
     both(tmp_path, keys="fbcaed", sequences="tssstt", numbers=(7, 2, 0, 1, 5, 6))
-    prepared = read(tmp_path, test_city="x")
+    prepared = read(tmp_path, test_city=("x",))
     database = prepared.traverses[0]
     # t comes first in the table; in it 5, 6, 7; then s with 0, 1, 2
     assert database.names == ("e", "d", "f", "c", "a", "b")
@@ -75,14 +75,21 @@ def test_order_positions_and_sequences(tmp_path):
 
 def test_missing_frame_numbers(tmp_path):
     both(tmp_path)  # sequence s has frames 0, 1, 2, 4
-    assert read(tmp_path, test_city="x").traverses[0].sequence_numbers().tolist() == [0, 0, 0, 0, 1, 1]
-    assert read(tmp_path, test_city="x", break_gaps=True).traverses[0].sequence_numbers().tolist() == [0, 0, 0, 1, 2, 2]
+    assert read(tmp_path, test_city=("x",)).traverses[0].sequence_numbers().tolist() == [0, 0, 0, 0, 1, 1]
+    assert read(tmp_path, test_city=("x",), break_gaps=True).traverses[0].sequence_numbers().tolist() == [
+        0,
+        0,
+        0,
+        1,
+        2,
+        2,
+    ]
 
 
 def test_a_city_a_split(tmp_path):
     both(tmp_path, city="melbourne")
     both(tmp_path, city="austin")
-    prepared = read(tmp_path, train_city="melbourne", val_city="austin", test_city="austin", negative_radius=25.0)
+    prepared = read(tmp_path, train_city="melbourne", val_city="austin", test_city=("austin",), negative_radius=25.0)
     assert [t.name for t in prepared.traverses] == [
         "melbourne_database",
         "melbourne_query",
@@ -98,7 +105,7 @@ def test_a_city_a_split(tmp_path):
 
 def test_panoramas_and_subtasks(tmp_path):
     both(tmp_path, pano=[False, True, False, False, False, False], subtask=[True, True, True, False, True, False])
-    prepared = read(tmp_path, train_city="x", test_city="x", subtask="day2night")
+    prepared = read(tmp_path, train_city="x", test_city=("x",), subtask="day2night")
     by_name = {t.name: t.names for t in prepared.traverses}
     assert by_name["x_database"] == ("a", "c", "f", "d", "e")  # training takes all subtasks
     assert by_name["x_database_d2n"] == by_name["x_query_d2n"] == ("a", "c", "e")
@@ -111,16 +118,16 @@ def test_subtasks_are_the_columns_of_the_shipped_table():
 
 def test_tables_in_another_order_are_joined_by_key(tmp_path):
     folder, _ = both(tmp_path)
-    expected = read(tmp_path, test_city="x").traverses[0]
+    expected = read(tmp_path, test_city=("x",)).traverses[0]
     lines = (folder / "postprocessed.csv").read_text().splitlines()
     (folder / "postprocessed.csv").write_text("\n".join([lines[0], *lines[:0:-1]]))
-    found = read(tmp_path, test_city="x").traverses[0]
+    found = read(tmp_path, test_city=("x",)).traverses[0]
     assert found.positions["x"].tolist() == expected.positions["x"].tolist()
 
 
 def test_root_may_be_train_val_itself(tmp_path):
     both(tmp_path)
-    assert len(read(tmp_path / "train_val", test_city="x").traverses[0]) == 6
+    assert len(read(tmp_path / "train_val", test_city=("x",)).traverses[0]) == 6
 
 
 @pytest.mark.parametrize("city", ["amman", "austin", "melbourne"])
@@ -156,7 +163,7 @@ def test_seqnets_bounds_order_and_positions(shared, tmp_path, city, monkeypatch)
     monkeypatch.setattr(msls, "images_of", lambda folder: unpacked[folder.parent.name])
     pattern = str(structs / "imageNamesFiles" / "msls_{traverse}_imageNames.txt")
     for frame_list in ("", pattern):
-        prepared = read(tmp_path, test_city=city, frame_list=frame_list)
+        prepared = read(tmp_path, test_city=(city,), frame_list=frame_list)
         for traverse, role, positions in zip(
             prepared.traverses, ("database", "query"), (struct.reference_positions, struct.query_positions), strict=True
         ):
@@ -170,16 +177,46 @@ def test_seqnets_bounds_order_and_positions(shared, tmp_path, city, monkeypatch)
 
 def refused(root, **arguments):
     with pytest.raises(UserError) as error:
-        read(root, **({"test_city": "x"} | arguments))
+        read(root, **({"test_city": ("x",)} | arguments))
     return str(error.value)
 
 
 def test_bad_cities(tmp_path):
     both(tmp_path)
     (tmp_path / "test" / "miami").mkdir(parents=True)
-    assert "give `train_city`" in refused(tmp_path, test_city="")
-    assert "no city 'y' in train_val; found x" in refused(tmp_path, test_city="y")
-    assert "ship without positions" in refused(tmp_path, test_city="miami")
+    assert "give `train_city`" in refused(tmp_path, test_city=())
+    assert "no city 'y' in train_val or test; found x, miami" in refused(tmp_path, test_city=("y",))
+    assert "no positions (postprocessed.csv), with which cities" in refused(tmp_path, test_city=("miami",))
+    assert "split test-x would come twice" in refused(tmp_path, test_city=("x", "x"))
+
+
+def published_since_2026(root, city):
+    """A city of the test set with its positions."""
+    both(root, city=city)
+    (root / "test").mkdir(exist_ok=True)
+    (root / "train_val" / city).rename(root / "test" / city)
+
+
+def test_several_cities_to_test_on_are_splits_of_their_own(tmp_path):
+    both(tmp_path, city="austin")
+    for city in ("cph", "sf"):
+        published_since_2026(tmp_path, city)
+    prepared = read(tmp_path, val_city="austin", test_city=("cph", "sf"))
+    assert [(s.name, s.reference, s.query) for s in prepared.splits] == [
+        ("val", "austin_database", "austin_query"),
+        ("test-cph", "cph_database", "cph_query"),
+        ("test-sf", "sf_database", "sf_query"),
+    ]
+    assert prepared.traverses[-1].images[0] == str(tmp_path / "test" / "sf" / "query" / "images" / "a.jpg")
+
+
+def test_a_city_of_the_test_set_may_lack_the_table_of_panoramas(tmp_path):
+    published_since_2026(tmp_path, "cph")
+    for role in ("database", "query"):
+        (tmp_path / "test" / "cph" / role / "raw.csv").unlink()
+    prepared = read(tmp_path, test_city=("cph",))
+    assert [len(traverse) for traverse in prepared.traverses] == [6, 6]
+    assert prepared.traverses[0].positions["x"].tolist()[:3] == [0.0, 1.5, 3.0]
 
 
 def test_bad_tables(tmp_path):

@@ -251,3 +251,16 @@ def test_seqnets_splits_are_of_its_traverses(tmp_path):
     straight(tmp_path, OXFORD_QUERY)
     message = refused(tmp_path, splits="pnv", reference=OXFORD_REFERENCE, query=OXFORD_QUERY)
     assert "none of its images is in the train part of split pnv" in message
+
+
+def test_images_without_a_pose_end_a_sequence(tmp_path):
+    for name in ("a", "b"):
+        straight(tmp_path, name, seconds=20.0, speed=4.0)
+        table = tmp_path / name / "gps" / "ins.csv"
+        header, *rows = table.read_text().splitlines()
+        table.write_text("\n".join([header, *rows[:80], *rows[120:]]))  # no pose from 8 to 12 s
+    traverse = read(tmp_path, reference="a", query="b", splits="all").traverses[0]
+    (end,) = np.flatnonzero(np.diff(traverse.sequence_numbers()))
+    seconds = traverse.timestamps - START / 1e6
+    assert seconds[end] < 8.5
+    assert seconds[end + 1] > 11.4

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from opticornet.datasets.prepare.partition import partition
+from opticornet.datasets.prepare.partition import partition, partition_drives
 from opticornet.utils.errors import UserError
 
 
@@ -60,3 +60,28 @@ def test_impossible_fractions(fractions):
 def test_nothing_left():
     with pytest.raises(UserError, match=r"train split is left with 0 reference and 0 query frames; .* smaller `gap`"):
         partition(line(10), line(10), (0.4, 0.3, 0.3), 50.0, np.random.default_rng(0))
+
+
+def test_several_query_drives_share_one_cut_of_the_reference():
+    reference = np.arange(100.0)[:, None]
+    queries = {"sun": np.arange(0, 100, 2.0)[:, None], "rain": np.arange(99.0, -1, -1)[:, None] + 0.25}
+    splits = partition_drives(reference, queries, (0.5, 0.2, 0.3), 3, np.random.default_rng(0))
+    assert {split: name for split, (name, _) in splits.items()} == {
+        "train": "sun",
+        "val": "sun",
+        "test-sun": "sun",
+        "test-rain": "rain",
+    }
+    assert np.array_equal(splits["test-sun"][1][0], splits["test-rain"][1][0])
+    for name, (of_reference, of_query) in splits.values():
+        apart = np.abs(queries[name][of_query] - reference[of_reference].T).min(axis=1)
+        assert apart.max() <= 1
+    alone = partition_drives(reference, {"sun": queries["sun"]}, (0.5, 0.2, 0.3), 3, np.random.default_rng(0))
+    assert list(alone) == ["train", "val", "test"]
+
+
+def test_a_query_drive_elsewhere_is_named():
+    reference = np.arange(100.0)[:, None]
+    queries = {"whole": reference, "piece": reference[:3]}
+    with pytest.raises(UserError, match="the test-piece split is left without frames of piece"):
+        partition_drives(reference, queries, (0.0, 0.0, 0.5), 0, np.random.default_rng(3))

@@ -127,3 +127,66 @@ def test_options_of_recordings_without_one(tmp_path, option):
             (tmp_path / name / f"{i}.jpg").touch()
     with pytest.raises(UserError, match=f"`{next(iter(option))}` changes nothing"):
         read(tmp_path, **option)
+
+
+NS = 10**9
+GREY = np.zeros((4, 6), np.uint8)
+
+
+def bag(write_bag, path, kind, **more):
+    """Images at 10 Hz, recorded 0.3 s late; fixes at 1 Hz, of which the first is none."""
+    topics = {
+        "/cam": [(T * NS + i * NS // 10 + 300_000_000, T * NS + i * NS // 10, "mono8", GREY) for i in range(20)],
+        "/gps/fix": [(T * NS + i * NS, T * NS + i * NS, 48 + 1e-4 * i, 11.0, -1 if i < 0 else 0) for i in range(-1, 4)],
+    }
+    return write_bag(path, kind, topics | more)
+
+
+@pytest.mark.parametrize("kind", ["bag", "db3", "mcap"])
+def test_bags_with_images_and_fixes(tmp_path, write_bag, kind):
+    for name in ("ref", "query"):
+        bag(write_bag, tmp_path / name, kind)
+    prepared = read(tmp_path)
+    traverse = prepared.traverses[0]
+    assert traverse.names[1] == f"cam/{T * NS + 400_000_000}"
+    np.testing.assert_allclose(traverse.timestamps - T, 0.1 * np.arange(20), atol=1e-6)
+    np.testing.assert_allclose(traverse.positions["lat"], 48 + 1e-5 * np.arange(20), atol=1e-9)
+    assert prepared.notes[0].endswith("fix has 1 rows that it says are no fix")
+
+
+def test_other_topics_of_positions(tmp_path, write_bag):
+    odometry = [(T * NS + i * NS // 2, T * NS + i * NS // 2, 1.0 * i, 2.0 * i, 0.0) for i in range(5)]
+    for name in ("ref", "query"):
+        bag(write_bag, tmp_path / name, "mcap", **{"/odom": odometry})
+    traverse = read(tmp_path, position_topic="/odom").traverses[0]
+    np.testing.assert_allclose(traverse.positions["y"], 0.4 * np.arange(20), atol=1e-5)
+    with pytest.raises(
+        UserError, match="no topic /imu of NavSatFix or Odometry or PoseStamped; it has /gps/fix, /odom"
+    ):
+        read(tmp_path, position_topic="/imu")
+
+
+def test_several_receivers_have_to_be_told_apart(tmp_path, write_bag):
+    for name in ("ref", "query"):
+        bag(write_bag, tmp_path / name, "bag", **{"/gps2": [(T * NS, T * NS, 48.0, 11.0, 0)]})
+    with pytest.raises(UserError, match="2 topics of NavSatFix: /gps/fix, /gps2; give `position_topic`"):
+        read(tmp_path)
+
+
+def test_a_bag_beside_a_folder_of_images_holds_its_positions(tmp_path, write_bag):
+    for name in ("ref", "query"):
+        bag(write_bag, tmp_path / name, "bag")
+        (tmp_path / name).mkdir()
+        for i in range(20):
+            (tmp_path / name / f"{T * NS + i * NS // 10}.png").touch()
+    traverse = read(tmp_path).traverses[1]
+    np.testing.assert_allclose(traverse.positions["lat"], 48 + 1e-5 * np.arange(20), atol=1e-9)
+
+
+def test_a_file_beside_a_bag_goes_first_and_that_is_said(tmp_path, write_bag):
+    for name in ("ref", "query"):
+        bag(write_bag, tmp_path / name, "bag")
+        write_gpx(tmp_path / f"{name}.gpx")
+    prepared = read(tmp_path)
+    np.testing.assert_allclose(prepared.traverses[0].positions["lat"], 48.0001 + 1e-5 * np.arange(20), atol=1e-9)
+    assert "ref: positions are those of ref.gpx, not those in ref.bag" in prepared.notes

@@ -3,7 +3,7 @@ import shutil
 import numpy as np
 import pytest
 
-from opticornet.datasets.catalogue import load_dataset
+from opticornet.datasets.catalogue import load_dataset, split_names
 from opticornet.datasets.seqnet.structs import read_bounds, read_split_indices, read_struct
 from opticornet.utils.errors import UserError
 
@@ -134,9 +134,25 @@ def test_msls(tmp_path, structs):
     assert (len(amman.reference), len(amman.query)) == (953, 835)
 
 
+def test_msls_cities_to_test_on(tmp_path, structs):
+    for city, counts in (("austin", (4927, 1732)), ("amman", (953, 835))):
+        save(tmp_path, f"msls_{city}_database", counts[0])
+        save(tmp_path, f"msls_{city}_query", counts[1])
+    where = {"data_path": tmp_path, "struct_path": structs}
+    assert split_names("msls", msls_test_city=("amman", "austin")) == ("train", "val", "test-amman", "test-austin")
+    both = load_dataset("msls", splits=("test-amman", "test-austin"), msls_test_city=("amman", "austin"), **where)
+    assert [len(split.query) for split in both.splits.values()] == [835, 1732]
+    (one,) = load_dataset("msls", splits=("test",), msls_test_city=("amman",), **where).splits.values()
+    assert one.reference.name == "amman-database"
+    with pytest.raises(UserError, match="no split 'test'; it has train, val, test-amman, test-austin"):
+        load_dataset("msls", splits=("test",), msls_test_city=("amman", "austin"), **where)
+
+
 def test_msls_city_without_files(tmp_path, structs):
-    with pytest.raises(UserError, match=r"no file matches msls_atlantis_\*\.db; wanted seqNet's struct file"):
+    with pytest.raises(UserError) as caught:
         load_dataset("msls", splits=("test",), struct_path=structs, msls_val_city="atlantis")
+    assert "no file matches msls_atlantis_*.db; wanted seqNet's struct file there" in str(caught.value)
+    assert "make a dataset folder from the images: mode prepare, `source` msls" in str(caught.value)
 
 
 def test_msls_with_a_descriptor_too_few(tmp_path, structs):

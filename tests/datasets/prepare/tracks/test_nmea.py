@@ -38,8 +38,7 @@ def test_sentences_without_a_date_are_put_on_the_day_of_the_images(tmp_path):
     assert track.seconds.tolist() == [86398.5, 86399.5, 0.5]
     midnight = 86400.0 * 17_000
     for images in ([midnight - 1.2, midnight - 0.4], [midnight, midnight + 0.4]):  # before midnight, and behind
-        np.testing.assert_allclose(track.on_day_of(np.array(images)).seconds - midnight, [-1.5, -0.5, 0.5])
-    assert not track.on_day_of(np.array([midnight])).time_of_day
+        np.testing.assert_allclose(track.in_order(np.array(images))[0] - midnight, [-1.5, -0.5, 0.5])
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.log", "a.NMEA"])
