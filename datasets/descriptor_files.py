@@ -234,7 +234,7 @@ class DescriptorFiles:
             return "no readable record beside it says how"
         for key, now in self.identity.items():
             then = saved.get(key)
-            if key == "images" and self._begin_with(then):
+            if key == "images" and isinstance(then, dict) and self._begin_with(then):
                 then = then | {name: now[name] for name in _WHICH}
             if then == now:
                 continue

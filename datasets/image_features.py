@@ -43,9 +43,9 @@ class ImageFeatures:
         self.shape = (len(self._datasets), int(first.size or 0))
         self.ndim = 2
         offsets = [self._offset(name) for name in self._datasets]
+        self._offsets = [offset for offset in offsets if offset is not None]
         self._bytes: np.ndarray | None = None
-        if None not in offsets:
-            self._offsets = offsets
+        if len(self._offsets) == len(offsets):
             self._bytes = np.memmap(path, np.uint8, mode="r")
             self.file.close()
 
@@ -64,7 +64,8 @@ class ImageFeatures:
     def _row(self, row: int) -> np.ndarray:
         if self._bytes is None:
             return np.asarray(self.file[self._datasets[row]]).reshape(-1)
-        start = self._offsets[row]
+        start = self._offsets[row]  # known of every row where there are bytes
+        assert start is not None
         return self._bytes[start : start + self.shape[1] * self.dtype.itemsize].view(self.dtype)
 
     def _offset(self, name: str) -> int | None:

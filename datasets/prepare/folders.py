@@ -74,8 +74,8 @@ class Folders(DriveOptions, Source):
         recordings = recordings_in(root)
         names = _traverse_names(root, self.reference, self.query, tuple(recordings))
         found = [_frames(root, name, recordings.get(name), self) for name in names]
-        others = [recordings[name] for name, (_, recording) in zip(names, found, strict=True) if recording]
-        files = PositionFiles(root, self.ignore_files, (*others, *self._lists(names)))
+        used = [recordings[name] for name, (_, recording) in zip(names, found, strict=True) if recording]
+        files = PositionFiles(root, self.ignore_files, (*used, *self._lists(names)))
         tables = [files.of(name, inside.others) for name, (inside, _) in zip(names, found, strict=True)]
         files.check_rest((*names, *recordings))
         drives = [

@@ -249,7 +249,7 @@ class Options:
             raise UserError(f"{source} holds {error}; its flags were changed, or are of another version") from error
         own = owner is type(self)
         mine = getattr(self, name) if own else self.chosen.get(name)
-        if f.metadata["path"] is not None and name in self.given and self._same_place(mine, value):
+        if f.metadata["path"] is not None and name in self.given and self._same_place(str(mine), value):
             return self
         if name in self.given and mine != value:
             raise UserError(

@@ -45,7 +45,7 @@ def contents(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def extract(images: object, output: object, *more: object) -> tuple:
+def extract(images: object, output: object, *more: object, encoder: str = "hog") -> tuple:
     return (
         "--mode",
         "extract",
@@ -54,7 +54,7 @@ def extract(images: object, output: object, *more: object) -> tuple:
         "--output",
         output,
         "--descType",
-        "hog",
+        encoder,
         "--batchSize",
         2,
         "--threads",
@@ -64,7 +64,7 @@ def extract(images: object, output: object, *more: object) -> tuple:
     )
 
 
-def prepare(root: object, output: object, *more: object) -> tuple:
+def prepare(root: object, output: object, *more: object, query: str = "night") -> tuple:
     return (
         "--mode",
         "prepare",
@@ -77,7 +77,7 @@ def prepare(root: object, output: object, *more: object) -> tuple:
         "--reference",
         "day",
         "--query",
-        "night",
+        query,
         "--fractions",
         0.5,
         0,
@@ -94,8 +94,8 @@ def test_no_images(tmp_path, photos, refused):
     assert "no images in" in refused(*extract(tmp_path / "empty", tmp_path / "out.npy"))
     assert "no images at" in refused(*extract(tmp_path / "nowhere", tmp_path / "out.npy"))
     (photos / "dusk").mkdir()
-    assert "no images in" in refused(*prepare(photos, tmp_path / "data"), "--query", "dusk")
-    assert "no such folder of images; " in refused(*prepare(photos, tmp_path / "data"), "--query", "dawn")
+    assert "no images in" in refused(*prepare(photos, tmp_path / "data", query="dusk"))
+    assert "no such folder of images; " in refused(*prepare(photos, tmp_path / "data", query="dawn"))
     assert not (tmp_path / "out.npy").exists()
     assert not (tmp_path / "data").exists()
 
@@ -136,8 +136,8 @@ def test_a_damaged_image(tmp_path, photos, refused, kept, reason):
 
 def test_images_of_different_sizes(tmp_path, photos, refused):
     Image.new("RGB", (90, 40)).save(photos / "day" / "3.jpg")
-    native = ("--descType", "resnet18", "--weights", "random", "--imageSize", 0, 0)
-    message = refused(*extract(photos, tmp_path / "out.npy", *native))
+    native = ("--weights", "random", "--imageSize", 0, 0)
+    message = refused(*extract(photos, tmp_path / "out.npy", *native, encoder="resnet18"))
     assert "the image day/3.jpg is not 48 x 64 pixels" in message
     assert "--imageSize" in message
 
@@ -162,17 +162,17 @@ def test_a_table_that_does_not_fit_its_images(tmp_path, photos, refused):
 def test_times_that_do_not_overlap(tmp_path, photos, refused):
     for name in ("day", "night"):
         for i in range(6):
-            (photos / name / f"{i}.jpg").rename(photos / name / f"{1000 + i}.jpg")
+            (photos / name / f"{i}.jpg").rename(photos / name / f"{1000 + i}.5.jpg")
         (photos / f"{name}.tum").write_text("".join(f"{5000 + i} {i} 0 0 0 0 0 1\n" for i in range(9)))
     message = refused(*prepare(photos, tmp_path / "data"))
-    assert "timestamps do not overlap: images from 1000.000 to 1005.000 s" in message
+    assert "timestamps do not overlap: images from 1000.500 to 1005.500 s" in message
     assert "from 5000.000 to 5008.000 s" in message
 
 
 def test_an_output_of_another_encoder_or_of_other_images(tmp_path, photos, refused):
     command = extract(photos, tmp_path / "out.npy")
     assert main([str(part) for part in command]) == 0
-    assert "encoder hog, now thumbnail" in refused(*command, "--descType", "thumbnail")
+    assert "encoder hog, now thumbnail" in refused(*extract(photos, tmp_path / "out.npy", encoder="thumbnail"))
     (photos / "day" / "5.jpg").unlink()
     assert "images count 12, now 11" in refused(*command)
     assert main([*(str(part) for part in command), "--overwrite"]) == 0

@@ -19,7 +19,7 @@ def test_the_first_signal_asks_and_the_second_stops_at_once():
 
 
 def test_steps_that_save_nothing_midway_end_in_one_line(monkeypatch, capsys):
-    def interrupted(*_):
+    def interrupted(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("opticornet.steps.report.read_results", interrupted)
