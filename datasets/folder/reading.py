@@ -22,6 +22,7 @@ from opticornet.datasets.images.sources import ImageFiles
 from opticornet.datasets.spacing import cut_at_jumps
 from opticornet.datasets.split_names import check_split_name
 from opticornet.datasets.traverse import Dataset, Split, Traverse, Units
+from opticornet.utils.array_files import map_npy
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import atomic_path, write_text
 from opticornet.utils.mapped import RowMatrix
@@ -466,10 +467,7 @@ class _Reader:
         path = local_features_path(descriptors)
         if path.suffix != ".npy" or not path.is_file():
             return None
-        try:
-            features = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path}: cannot be read as local features ({error}); extract them again") from error
+        features = map_npy(path)
         if features.ndim != 3 or len(features) != count:
             raise UserError(f"{path}: shape {features.shape}; wanted ({count}, R, C), one row per row of {descriptors}")
         return features

@@ -29,7 +29,6 @@ def match(
     k: int,
     *,
     memory_bytes: int = MEMORY_BYTES,
-    reverse: bool = False,
     device: str | torch.device = "cpu",
 ) -> Ranking:
     """The ``k`` reference windows that match each query window best.
@@ -39,7 +38,6 @@ def match(
         reference, query: windows of the same length over frames of the same dimension.
         k: references per query, 1 to ``len(reference)``.
         memory_bytes: bound on what is held besides the frames, the result and its (M, k) int64 keys.
-        reverse: the query was driven the other way: its windows are read backwards.
         device: where the distances are computed.
 
     Returns:
@@ -61,7 +59,7 @@ def match(
         around = _frames_around_positions(reference, windows, strip, margin)
         numbers = torch.from_numpy(windows).to(device)
         for row in range(0, len(query_starts), rows):
-            query_strip = read_strip(query, query_starts[row : row + rows], reverse=reverse, device=device)
+            query_strip = read_strip(query, query_starts[row : row + rows], device=device)
             local = _local_distances(matcher, query_strip, strip, query.length, margin)
             for block in _blocks(query_strip.positions, local):
                 positions = query_strip.positions[block]
@@ -81,7 +79,6 @@ def rerank(
     candidates: np.ndarray,
     *,
     memory_bytes: int = MEMORY_BYTES,
-    reverse: bool = False,
     device: str | torch.device = "cpu",
 ) -> Ranking:
     """Candidates of each query window in the order in which they match; arguments otherwise as :func:`match`.
@@ -104,7 +101,7 @@ def rerank(
         wanted = candidates[start : start + step]  # (c, K)
         windows, place = np.unique(np.maximum(wanted, 0), return_inverse=True)
         place = place.reshape(wanted.shape)
-        query_strip = read_strip(query, query.starts[start : start + step], reverse=reverse, device=device)
+        query_strip = read_strip(query, query.starts[start : start + step], device=device)
         strip = read_strip(reference, reference.starts[windows], margin=margin, device=device)
         local = _local_distances(matcher, query_strip, strip, query.length, margin)
         pairs = torch.from_numpy(query_strip.positions[:, None]), torch.from_numpy(strip.positions[place])
@@ -163,9 +160,9 @@ def _margin(matcher: SequenceMatcher, reference: SequenceSet, query: SequenceSet
 
 def _tile_bytes(query_frames: int, reference_frames: int, dims: int, length: int) -> int:
     """What a tile holds: frames as read, the query's also scaled; distances, prepared, with two intermediate results;
-    scores of a block with what a matcher needs for them (two rows of a path's costs at most), and their keys."""
+    scores of a block with what a matcher needs for them (a path's costs at most), and their keys."""
     pairs = query_frames * reference_frames
-    return 4 * dims * (2 * query_frames + reference_frames) + 16 * pairs + min(pairs, _BLOCK) * (8 * length + 48)
+    return 4 * dims * (2 * query_frames + reference_frames) + 16 * pairs + min(pairs, _BLOCK) * (12 * length + 48)
 
 
 def _tile_shape(
