@@ -154,7 +154,13 @@ def single_frames_of_window(scene: Scene, single: LoadedEncoder, amp: bool) -> C
 def sequence_set(side: Windows, frames: RowMatrix | Tensor, normalise: bool = False) -> SequenceSet:
     """The windows of one side over ``frames``."""
     return SequenceSet(
-        frames, side.starts, side.length, side.surroundings, normalise, backwards=side.backwards
+        frames,
+        side.starts,
+        side.length,
+        side.surroundings,
+        normalise,
+        backwards=side.backwards,
+        anchor=side.anchor,
     ).measured()
 
 
