@@ -77,6 +77,15 @@ def test_scored_frames_are_found_as_in_the_whole_drive(tmp_path, pooling):
     np.testing.assert_allclose(distances[0][TENTH], distances[1], atol=1e-5)
 
 
+@pytest.mark.parametrize("matcher", ["diagonal", "seqslam"])
+def test_trailing_windows_are_re_ranked_by_shorter_ones(tmp_path, matcher):
+    options = {"sequence_length": 10, "windows": "trailing", "rerank": "single+seqmatch", "rerank_length": 4}
+    record = score(write(tmp_path / "drive"), **options, top_k=5, matcher=matcher)
+    assert (
+        record.recall["1"] > record.recall_before_rerank["1"]
+    )  # the first windows, moved inside, hold the same frames
+
+
 def test_trailing_windows_are_recorded_and_make_another_protocol(tmp_path):
     dataset = write(tmp_path / "made")
     results = []

@@ -63,6 +63,7 @@ class MatchedFrames:
                 length=side.length,
                 bounds=side.surroundings,
                 backwards=side.backwards,
+                anchor=side.anchor,
             )
             for frames, side in ((self.reference, scene.reference), (self.query, scene.query))
         )
