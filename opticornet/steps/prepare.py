@@ -6,9 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from opticornet.datasets.images.panorama import Cut
-from opticornet.datasets.prepare import SOURCES
 from opticornet.datasets.prepare.panoramas import cut_panoramas
-from opticornet.datasets.prepare.prepared import Prepared, Source, write_prepared
+from opticornet.datasets.prepare.prepared import Prepared, Source
+from opticornet.datasets.prepare.sources import SOURCES
+from opticornet.datasets.prepare.writing import write_prepared
 from opticornet.options.modes import PrepareOptions
 from opticornet.options.parsing import in_flags
 from opticornet.utils.errors import UserError

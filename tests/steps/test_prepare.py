@@ -10,8 +10,8 @@ from PIL import Image
 from opticornet import api
 from opticornet.cli import main
 from opticornet.datasets.catalogue import load_dataset
-from opticornet.datasets.prepare import SOURCES
 from opticornet.datasets.prepare.prepared import Source
+from opticornet.datasets.prepare.sources import SOURCES
 from opticornet.options.modes import PrepareOptions
 from opticornet.options.parsing import in_flags
 from opticornet.steps.extract import ExtractOptions, extract

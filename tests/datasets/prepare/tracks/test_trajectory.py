@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from opticornet.datasets.prepare.trajectory import Trajectory
+from opticornet.datasets.prepare.tracks.trajectory import Trajectory
 from opticornet.utils.errors import UserError
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from opticornet.datasets.prepare.holes import inside, sequences_of
+from opticornet.datasets.prepare.drives.holes import inside, sequences_of
 
 
 def cut(names, positions=None, kept=None, labels=None, max_hole=0, max_step=5.0):

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from opticornet.datasets.images.found import image_stem
-from opticornet.datasets.prepare.fixes import usual_step
+from opticornet.datasets.prepare.drives.fixes import usual_step
 
 REGULAR_SHARE, REGULAR_SPREAD = 0.9, 0.2
 CLOCK = re.compile(r"(\d{8})?([01]\d|2[0-3])[0-5]\d[0-5]\d", re.ASCII)  # 235959, perhaps behind 20240131

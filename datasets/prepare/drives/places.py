@@ -7,15 +7,15 @@ import numpy as np
 
 from opticornet.datasets.column_names import FRAME_COLUMNS
 from opticornet.datasets.columns import Columns, is_empty, read_known_columns
-from opticornet.datasets.prepare.exif import read_exif
-from opticornet.datasets.prepare.fixes import Fixes, fixes_of
-from opticornet.datasets.prepare.image_rows import check_count, image_rows
-from opticornet.datasets.prepare.image_times import Clock, image_times
-from opticornet.datasets.prepare.times import FASTEST_POSES_S, seconds_of
+from opticornet.datasets.prepare.drives.exif import read_exif
+from opticornet.datasets.prepare.drives.fixes import Fixes, fixes_of
+from opticornet.datasets.prepare.drives.image_rows import check_count, image_rows
+from opticornet.datasets.prepare.drives.image_times import Clock, image_times
 from opticornet.datasets.prepare.tracks import read_track
 from opticornet.datasets.prepare.tracks.recorders import read_recorder
+from opticornet.datasets.prepare.tracks.times import FASTEST_POSES_S, seconds_of
 from opticornet.datasets.prepare.tracks.track import Track
-from opticornet.datasets.prepare.trajectory import Trajectory
+from opticornet.datasets.prepare.tracks.trajectory import Trajectory
 from opticornet.utils.errors import UserError
 from opticornet.utils.text import counted
 
@@ -120,8 +120,8 @@ def read_places(
 
     Args:
         images: N names, relative to ``folder``.
-        reach_s: see :meth:`opticornet.datasets.prepare.trajectory.Trajectory.at`.
-        frozen_fix: see :func:`opticornet.datasets.prepare.fixes.fixes_of`.
+        reach_s: see :meth:`opticornet.datasets.prepare.tracks.trajectory.Trajectory.at`.
+        frozen_fix: see :func:`opticornet.datasets.prepare.drives.fixes.fixes_of`.
         ignore: columns of a table that are not wanted.
         clock: of the images.
 

@@ -11,7 +11,7 @@ from opticornet.datasets.images.bag import bag_frames
 from opticornet.datasets.images.found import FoundImages
 from opticornet.datasets.images.recordings import is_recording
 from opticornet.datasets.images.video import open_video, video_start
-from opticornet.datasets.prepare.image_times import Taken
+from opticornet.datasets.prepare.drives.image_times import Taken
 from opticornet.datasets.prepare.tracks.track import Track
 from opticornet.utils.errors import UserError
 

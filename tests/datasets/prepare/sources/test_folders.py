@@ -3,8 +3,8 @@ import pytest
 
 from opticornet.datasets.folder.reading import load_folder
 from opticornet.datasets.geodesy import local_metres
-from opticornet.datasets.prepare.folders import Folders
-from opticornet.datasets.prepare.prepared import write_prepared
+from opticornet.datasets.prepare.sources.folders import Folders
+from opticornet.datasets.prepare.writing import write_prepared
 from opticornet.utils.errors import UserError
 
 

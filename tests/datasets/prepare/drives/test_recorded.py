@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from opticornet.datasets.images.video import video_start
-from opticornet.datasets.prepare.folders import Folders
+from opticornet.datasets.prepare.sources.folders import Folders
 from opticornet.utils.errors import UserError
 
 T = 1_600_000_000  # 2020-09-13T12:26:40Z

@@ -3,7 +3,7 @@ import csv
 import numpy as np
 import pytest
 
-from opticornet.datasets.prepare.tolerance_table import ToleranceTable
+from opticornet.datasets.prepare.sources.tolerance_table import ToleranceTable
 from opticornet.utils.errors import UserError
 
 

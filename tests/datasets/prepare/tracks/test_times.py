@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from opticornet.datasets.prepare.times import FASTEST_POSES_S, seconds_of, units_of
+from opticornet.datasets.prepare.tracks.times import FASTEST_POSES_S, seconds_of, units_of
 from opticornet.utils.errors import UserError
 
 EPOCH = 1_403_636_579  # seconds since 1970 of a drive

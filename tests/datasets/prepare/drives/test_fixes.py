@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from opticornet.datasets.prepare.fixes import fixes_of
+from opticornet.datasets.prepare.drives.fixes import fixes_of
 
 XY, DEGREES = ("x", "y"), ("lat", "lon")
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from opticornet.datasets.prepare.image_times import Clock, image_seconds, image_times
+from opticornet.datasets.prepare.drives.image_times import Clock, image_seconds, image_times
 from opticornet.utils.errors import UserError
 
 T = 1_403_636_579

@@ -4,8 +4,8 @@ import os
 import numpy as np
 import pytest
 
-from opticornet.datasets.prepare import nordland
-from opticornet.datasets.prepare.nordland import CLEAN_FRAMES, Nordland
+from opticornet.datasets.prepare.sources import nordland
+from opticornet.datasets.prepare.sources.nordland import CLEAN_FRAMES, Nordland
 from opticornet.datasets.seqnet.structs import read_struct
 from opticornet.utils.errors import UserError
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from opticornet.datasets.columns import Columns, read_columns
-from opticornet.datasets.prepare.holes import position_jumps
+from opticornet.datasets.prepare.drives.holes import position_jumps
+from opticornet.datasets.prepare.drives.image_times import image_seconds
 from opticornet.datasets.prepare.image_folder import absolute, images_of, listed_rows
-from opticornet.datasets.prepare.image_times import image_seconds
-from opticornet.datasets.prepare.oxford_splits import INTERVALS
 from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse, Source
-from opticornet.datasets.prepare.times import seconds_of
-from opticornet.datasets.prepare.trajectory import Trajectory
+from opticornet.datasets.prepare.sources.oxford_splits import INTERVALS
+from opticornet.datasets.prepare.tracks.times import seconds_of
+from opticornet.datasets.prepare.tracks.trajectory import Trajectory
 from opticornet.datasets.seqnet.layout import OXFORD_QUERY, OXFORD_REFERENCE
 from opticornet.utils.errors import UserError
 from opticornet.utils.options import option

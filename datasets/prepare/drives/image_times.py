@@ -6,9 +6,9 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from opticornet.datasets.prepare.exif import read_exif
+from opticornet.datasets.prepare.drives.exif import read_exif
 from opticornet.datasets.prepare.image_folder import stem
-from opticornet.datasets.prepare.times import SINCE_1970_S, seconds_of
+from opticornet.datasets.prepare.tracks.times import SINCE_1970_S, seconds_of
 from opticornet.utils.errors import UserError
 
 # What datasets call a list of times, in order or beside names: KITTI, EuRoC, TUM.

@@ -1,6 +1,6 @@
 import pytest
 
-from opticornet.datasets.prepare.position_files import PositionFiles
+from opticornet.datasets.prepare.drives.position_files import PositionFiles
 from opticornet.utils.errors import UserError
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from opticornet.datasets.prepare.exif import read_exif
+from opticornet.datasets.prepare.drives.exif import read_exif
 
 
 def photo(path, taken="", offset="", fraction="", gps=None):

@@ -17,13 +17,13 @@ from opticornet.datasets.bags import is_bag
 from opticornet.datasets.geodesy import local_metres
 from opticornet.datasets.images.found import FoundImages, scan_images
 from opticornet.datasets.labels import first_repeated
-from opticornet.datasets.prepare.drives import Drive, DriveOptions, read_drive
+from opticornet.datasets.prepare.drives.drive import Drive, DriveOptions, read_drive
+from opticornet.datasets.prepare.drives.position_files import PositionFiles
+from opticornet.datasets.prepare.drives.recorded import Recording, read_recording, recordings_in
 from opticornet.datasets.prepare.image_folder import images_in, subfolders
 from opticornet.datasets.prepare.partition import partition_drives
-from opticornet.datasets.prepare.position_files import PositionFiles
 from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse, Source
-from opticornet.datasets.prepare.recorded import Recording, read_recording, recordings_in
-from opticornet.datasets.prepare.tolerance_table import GROUND_TRUTH
+from opticornet.datasets.prepare.sources.tolerance_table import GROUND_TRUTH
 from opticornet.datasets.split_names import test_split_names
 from opticornet.datasets.traverse import Units
 from opticornet.utils.errors import UserError

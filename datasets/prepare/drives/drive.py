@@ -9,13 +9,13 @@ import numpy as np
 from opticornet.datasets.bags import is_bag
 from opticornet.datasets.geodesy import local_metres
 from opticornet.datasets.images.found import FoundImages
-from opticornet.datasets.prepare.holes import Sequences, inside, sequences_of
+from opticornet.datasets.prepare.drives.holes import Sequences, inside, sequences_of
+from opticornet.datasets.prepare.drives.image_times import Clock
+from opticornet.datasets.prepare.drives.places import Places, exif_places, read_places, track_places
+from opticornet.datasets.prepare.drives.recorded import Recording, bag_track
 from opticornet.datasets.prepare.image_folder import absolute, folders_of, listed_rows
-from opticornet.datasets.prepare.image_times import Clock
-from opticornet.datasets.prepare.places import Places, exif_places, read_places, track_places
 from opticornet.datasets.prepare.prepared import PreparedTraverse
-from opticornet.datasets.prepare.recorded import Recording, bag_track
-from opticornet.datasets.prepare.times import SECONDS
+from opticornet.datasets.prepare.tracks.times import SECONDS
 from opticornet.utils.errors import UserError
 from opticornet.utils.options import Choice, option
 from opticornet.utils.text import counted

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from opticornet.datasets.bags import BAG_SUFFIXES
 from opticornet.datasets.images.found import IMAGE_SUFFIXES, OTHER_SUFFIXES, VIDEO_SUFFIXES, is_system_folder
-from opticornet.datasets.prepare.image_times import is_times_file
+from opticornet.datasets.prepare.drives.image_times import is_times_file
 from opticornet.datasets.prepare.tracks import OXTS, SUFFIXES
 from opticornet.utils.errors import UserError
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from opticornet.datasets.prepare import msls
-from opticornet.datasets.prepare.msls import SUBTASKS, Msls
+from opticornet.datasets.prepare.sources import msls
+from opticornet.datasets.prepare.sources.msls import SUBTASKS, Msls
 from opticornet.datasets.seqnet.structs import read_bounds, read_image_names, read_struct
 from opticornet.utils.errors import UserError
 

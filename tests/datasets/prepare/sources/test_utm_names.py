@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from opticornet.datasets.folder.reading import load_folder
-from opticornet.datasets.prepare.prepared import write_prepared
-from opticornet.datasets.prepare.utm_names import UtmNames
+from opticornet.datasets.prepare.sources.utm_names import UtmNames
+from opticornet.datasets.prepare.writing import write_prepared
 from opticornet.utils.errors import UserError
 
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from opticornet.datasets.prepare import oxford
-from opticornet.datasets.prepare.oxford import Oxford, rows_at_spacing
-from opticornet.datasets.prepare.oxford_splits import INTERVALS
+from opticornet.datasets.prepare.sources import oxford
+from opticornet.datasets.prepare.sources.oxford import Oxford, rows_at_spacing
+from opticornet.datasets.prepare.sources.oxford_splits import INTERVALS
 from opticornet.datasets.seqnet.layout import OXFORD_QUERY, OXFORD_REFERENCE
 from opticornet.datasets.seqnet.structs import read_image_names, read_split_indices, read_struct
 from opticornet.utils.errors import UserError
