@@ -112,9 +112,9 @@ def load_dataset(name: str, *, splits: tuple[str, ...] | None = None, **source: 
         source: attributes of :class:`Source`, which has the defaults.
 
     Raises:
-        UserError: unknown name, or anything wrong with the files, in one line. NaN in descriptors is not looked
-            for here (that would read them): see :func:`opticornet.datasets.arrays.check_finite`. Nor is whether image
-            files are there: see :func:`opticornet.datasets.images.frames.check_image_files`.
+        UserError: unknown name, or anything wrong with the files, in one line. NaN in descriptors is not looked for
+            here (that would read them): see :func:`opticornet.datasets.descriptors.arrays.check_finite`. Nor is whether
+            image files are there: see :func:`opticornet.datasets.images.frames.check_image_files`.
     """
     where = Source.of(**source)
     if isinstance(splits, str):

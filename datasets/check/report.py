@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from opticornet.datasets.arrays import iterate_blocks
+from opticornet.datasets.descriptors.arrays import iterate_blocks
 from opticornet.datasets.spacing import Steps
 from opticornet.datasets.traverse import Split, Traverse
 from opticornet.utils.mapped import RowMatrix

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from opticornet.datasets.arrays import open_descriptors, split_key
-from opticornet.datasets.descriptor_files import local_features_path, read_identity, read_usable
+from opticornet.datasets.descriptors.arrays import open_descriptors, split_key
+from opticornet.datasets.descriptors.files import local_features_path, read_identity, read_usable
+from opticornet.datasets.descriptors.image_features import namings_of, open_image_features
 from opticornet.datasets.folder.named_files import frames_of, images_of, inside_folder
 from opticornet.datasets.folder.tables import FrameTable, run_bounds
 from opticornet.datasets.folder.toml import TOML_NAME, FolderEntry, TraverseEntry
-from opticornet.datasets.image_features import namings_of, open_image_features
 from opticornet.datasets.images.found import image_stem
 from opticornet.utils.array_files import map_npy
 from opticornet.utils.errors import UserError

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from opticornet.datasets.identity import DescriptorIdentity
+from opticornet.datasets.descriptors.identity import DescriptorIdentity
 from opticornet.inference.load import WeightsRecord
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import atomic_path, write_json, writing

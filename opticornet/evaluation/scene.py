@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from opticornet.datasets.arrays import check_finite
+from opticornet.datasets.descriptors.arrays import check_finite
 from opticornet.datasets.filling import Filling, fill_frames
 from opticornet.datasets.frames import FrameSource
 from opticornet.datasets.images.frames import check_image_files

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from opticornet.datasets.identity import DescriptorIdentity
+from opticornet.datasets.descriptors.identity import DescriptorIdentity
 from opticornet.datasets.traverse import FrameKind
 from opticornet.datasets.windows import Windows
 from opticornet.evaluation import records

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from opticornet.datasets.identity import SplitIdentity
+from opticornet.datasets.descriptors.identity import SplitIdentity
 from opticornet.datasets.traverse import FrameKind
 from opticornet.datasets.windows import WindowRule, window_starts
 from opticornet.inference.runs import SAVE_PATH, read_flags

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from opticornet.datasets.catalogue import load_dataset
-from opticornet.datasets.identity import DescriptorIdentity
+from opticornet.datasets.descriptors.identity import DescriptorIdentity
 from opticornet.evaluation.answering.matching import matched_frames
 from opticornet.evaluation.answering.search import describe
 from opticornet.evaluation.scene import Scene, WindowSettings

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from opticornet.datasets.catalogue import load_dataset
-from opticornet.datasets.identity import Comparison, SplitIdentity, of_data, of_run
+from opticornet.datasets.descriptors.identity import Comparison, SplitIdentity, of_data, of_run
 from opticornet.evaluation.notes import notes as scene_notes
 from opticornet.evaluation.scene import Scene, WindowSettings
 from opticornet.inference.load import build_encoder, frames_taken

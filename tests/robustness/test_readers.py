@@ -16,13 +16,13 @@ import torch
 from hypothesis import given
 from scipy.io import savemat
 
-from opticornet.datasets.arrays import open_descriptors
 from opticornet.datasets.columns import read_columns
-from opticornet.datasets.descriptor_files import read_identity, read_usable
+from opticornet.datasets.descriptors.arrays import open_descriptors
+from opticornet.datasets.descriptors.files import read_identity, read_usable
+from opticornet.datasets.folder.object_lists import read_object_lists
 from opticornet.datasets.folder.positives import read_positives
 from opticornet.datasets.folder.tables import read_frames
 from opticornet.datasets.folder.toml import read_toml
-from opticornet.datasets.object_lists import read_object_lists
 from opticornet.datasets.prepare.tracks import read_track
 from opticornet.datasets.seqnet.structs import read_bounds, read_image_names, read_split_indices, read_struct
 from opticornet.evaluation.records import load_record

@@ -4,7 +4,7 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from opticornet.datasets.identity import Comparison, DescriptorIdentity, of_data, of_run
+from opticornet.datasets.descriptors.identity import Comparison, DescriptorIdentity, of_data, of_run
 from opticornet.datasets.traverse import FrameKind
 from opticornet.evaluation.scene import Scene
 from opticornet.inference.load import LoadedEncoder, frames_taken

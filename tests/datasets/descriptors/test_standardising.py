@@ -1,7 +1,7 @@
 import numpy as np
 
-from opticornet.datasets import standardising
-from opticornet.datasets.standardising import standardise
+from opticornet.datasets.descriptors import standardising
+from opticornet.datasets.descriptors.standardising import standardise
 
 
 def test_standardise_is_the_plain_formula_in_any_blocks(tmp_path, monkeypatch):

@@ -3,8 +3,8 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
-from opticornet.datasets import descriptor_files
-from opticornet.datasets.descriptor_files import (
+from opticornet.datasets.descriptors import files as descriptor_files
+from opticornet.datasets.descriptors.files import (
     DescriptorFiles,
     Progress,
     read_usable,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from opticornet.datasets.object_lists import read_object_lists
+from opticornet.datasets.folder.object_lists import read_object_lists
 from opticornet.utils.errors import UserError
 
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
-from opticornet.datasets.descriptor_files import read_identity
+from opticornet.datasets.descriptors.files import read_identity
 from opticornet.datasets.traverse import Split, Traverse
 from opticornet.utils.errors import UserError
 

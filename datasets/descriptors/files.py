@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from opticornet.datasets.standardising import standardise
+from opticornet.datasets.descriptors.standardising import standardise
 from opticornet.utils.array_files import map_npy
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import atomic_path, write_json, writing
@@ -175,7 +175,7 @@ class DescriptorFiles:
         """Turn the unfinished files into finished ones; killed anywhere in between, a new run completes it.
 
         ``usable`` (N,) bool is written beside them. With ``standardised`` the descriptors go through
-        :func:`opticornet.datasets.standardising.standardise`; the plain ones stay until that is done.
+        :func:`opticornet.datasets.descriptors.standardising.standardise`; the plain ones stay until that is done.
         """
         ready = unfinished_path(self.output)
         if standardised and ready.exists():

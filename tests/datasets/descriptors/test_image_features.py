@@ -4,8 +4,8 @@ import h5py
 import numpy as np
 import pytest
 
+from opticornet.datasets.descriptors.image_features import namings_of, open_image_features
 from opticornet.datasets.folder.reading import load_folder
-from opticornet.datasets.image_features import namings_of, open_image_features
 from opticornet.utils.errors import UserError
 
 NAMES = ["db/10.jpg", "db/2.jpg", "query/1.jpg"]

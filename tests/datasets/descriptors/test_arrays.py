@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
-from opticornet.datasets.arrays import LazyRows, check_finite, iterate_blocks, open_descriptors, take_rows
+from opticornet.datasets.descriptors.arrays import LazyRows, check_finite, iterate_blocks, open_descriptors, take_rows
 from opticornet.datasets.traverse import Traverse
 from opticornet.utils.errors import UserError
 

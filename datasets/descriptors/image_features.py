@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from opticornet.datasets.arrays import LazyRows
+from opticornet.datasets.descriptors.arrays import LazyRows
 from opticornet.utils.errors import UserError
 from opticornet.utils.mapped import release
 

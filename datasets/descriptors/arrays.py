@@ -26,7 +26,7 @@ from opticornet.utils.mapped import RowMatrix, release
 if TYPE_CHECKING:
     import h5py
 
-    from opticornet.datasets.image_features import ImageFeatures
+    from opticornet.datasets.descriptors.image_features import ImageFeatures
 
 BLOCK_BYTES = 16 << 20
 _KEYED = re.compile(r"(?P<file>.+\.(?:npz|h5|hdf5)):(?P<key>.+)", re.IGNORECASE)
