@@ -12,14 +12,14 @@ Nothing is ever unpickled.
 
 import re
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from opticornet.datasets.traverse import Traverse
+from opticornet.utils.array_files import map_array, map_npy, one_line, read_member, undamaged
 from opticornet.utils.errors import UserError
 from opticornet.utils.mapped import RowMatrix, release
 
@@ -107,10 +107,8 @@ def open_descriptors(location: str | Path) -> np.ndarray | LazyRows:
         raise UserError(f"{path}: descriptor files end in .npy, .npz or .h5; convert this one to .npy")
     if not path.is_file():
         raise UserError(f"{path}: no such descriptor file; check the path")
-    try:
-        array = _open_npy(path) if suffix == ".npy" else _open_member(path, key, _ARCHIVES[suffix])
-    except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{path}: cannot be read ({_one_line(error)}); copy or extract it again") from error
+    with undamaged(path, "copy or extract it again"):
+        array = map_npy(path) if suffix == ".npy" else _open_member(path, key, _ARCHIVES[suffix])
     return _checked_descriptors(array, location)
 
 
@@ -153,11 +151,6 @@ def _bad_rows(block: np.ndarray) -> np.ndarray:
     return suspects[~np.isfinite(block[suspects]).all(axis=1)]
 
 
-def _open_npy(path: Path) -> np.ndarray:
-    with open(path, "rb") as file:
-        return _map_npy(file, path, path.stat().st_size)
-
-
 def _open_member(path: Path, key: str | None, read: "_ReadMember") -> np.ndarray | LazyRows:
     if key is None:
         raise UserError(f'{path} holds several arrays; name one, as "{path.name}:key"')
@@ -174,45 +167,8 @@ def _open_npz(path: Path, key: str) -> np.ndarray:
             file.seek(member.header_offset + 26)  # lengths of name and extra field in the local header
             name_length, extra_length = np.frombuffer(file.read(4), "<u2")
             file.seek(int(name_length) + int(extra_length), 1)
-            return _map_npy(file, path, file.tell() + member.file_size)
-        with archive.open(member) as stream:
-            try:
-                return np.lib.format.read_array(stream, allow_pickle=False)
-            except ValueError as error:
-                raise UserError(f"{path}:{key}: not an array of numbers ({_one_line(error)})") from error
-
-
-def read_npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Shape, Fortran order and dtype of the ``.npy`` data that starts where ``file`` stands; the values come next.
-
-    Raises:
-        ValueError, KeyError, EOFError: no such data, or a version of the format that is not known.
-    """
-    read_header = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }[np.lib.format.read_magic(file)]
-    return read_header(file)
-
-
-def _map_npy(file: IO[bytes], path: Path, end: int) -> np.ndarray:
-    """Map the ``.npy`` data that starts where ``file`` stands and may not reach past byte ``end``."""
-    try:
-        shape, fortran, dtype = read_npy_header(file)
-    except (ValueError, KeyError, EOFError) as error:
-        raise UserError(f"{path}: not a NumPy array file ({_one_line(error)}); write it with np.save") from error
-    if dtype.hasobject:
-        raise UserError(f"{path}: holds pickled Python objects, which are not opened; save a float32 (N, D) array")
-    needed, found = int(np.prod(shape, dtype=object)) * dtype.itemsize, end - file.tell()
-    if found < needed:
-        raise UserError(
-            f"{path}: truncated, shape {shape} {dtype} needs {needed} bytes and {found} are there; "
-            "copy or extract it again"
-        )
-    if not needed:
-        return np.empty(shape, dtype)
-    order: Literal["F", "C"] = "F" if fortran else "C"
-    return np.memmap(path, dtype, mode="r", offset=file.tell(), shape=shape, order=order)
+            return map_array(file, path, file.tell() + member.file_size)
+        return read_member(archive, path, members[key])
 
 
 def _open_h5(path: Path, key: str) -> np.ndarray | LazyRows:
@@ -246,7 +202,7 @@ def _read_h5(dataset: "h5py.Dataset | ImageFeatures", rows: np.ndarray) -> np.nd
         return dataset[unique][inverse]
     except OSError as error:
         raise UserError(
-            f"{dataset.file.filename}: rows {low} to {high} cannot be read ({_one_line(error)}); copy it again"
+            f"{dataset.file.filename}: rows {low} to {high} cannot be read ({one_line(error)}); copy it again"
         ) from error
 
 
@@ -261,7 +217,3 @@ def _checked_descriptors(array: np.ndarray | LazyRows, location: str | Path) -> 
             f"{location}: {found} values; descriptors are float16 or float32: save them again after .astype('float32')"
         )
     return array
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from opticornet.datasets.standardising import standardise
+from opticornet.utils.array_files import map_npy
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import atomic_path, write_json, writing
 
@@ -48,13 +49,10 @@ def read_usable(path: Path, count: int) -> np.ndarray | None:
     beside = usable_path(path)
     if not beside.is_file():
         return None
-    try:
-        usable = np.load(beside, allow_pickle=False)
-    except Exception as error:  # NumPy raises whatever its parsers do on a damaged header
-        raise UserError(f"{beside}: cannot be read ({type(error).__name__}); extract {path.name} again") from error
-    if not isinstance(usable, np.ndarray) or usable.shape != (count,) or usable.dtype != np.bool_:
+    usable = map_npy(beside)
+    if usable.shape != (count,) or usable.dtype != np.bool_:
         raise UserError(f"{beside}: wanted ({count},) bool, one per row of {path.name}; extract it again")
-    return usable
+    return np.array(usable.view(np.uint8) != 0)  # a damaged byte is neither True nor False
 
 
 @dataclass
@@ -264,7 +262,7 @@ def read_identity(path: Path) -> dict[str, Any] | None:
     record = _read_json(path.with_suffix(".json")) if path.suffix == ".npy" else None
     if record is None or not {"encoder", "weights", "rows", "dims"} <= record.keys():
         return None
-    shape = np.load(path, mmap_mode="r", allow_pickle=False).shape
+    shape = map_npy(path).shape
     is_ours = shape == (record["rows"], record["dims"]) and isinstance(record["weights"], dict)
     return record if is_ours and "kind" in record["weights"] else None
 

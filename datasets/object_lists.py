@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from opticornet.utils.array_files import read_header
 from opticornet.utils.errors import UserError
 
 _INTEGERS = {f"{kind}{size}" for kind in "iu" for size in (1, 2, 4, 8)}
@@ -109,9 +110,7 @@ def read_object_lists(path: Path) -> NumberedLists:
 def _rows(content: bytes) -> list[tuple[Any, Any]]:
     """The pairs of each row."""
     file = io.BytesIO(content)
-    version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(file)
+    shape, _, dtype = read_header(file)
     if not dtype.hasobject:
         array = np.load(io.BytesIO(content), allow_pickle=False)
         if array.dtype.kind not in "iu" or array.ndim != 2 or array.shape[1] != 2:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from opticornet.utils.array_files import map_npy
 from opticornet.utils.rows import RowWriter
 
 BLOCK_BYTES = 64 << 20  # of descriptors in memory
@@ -15,7 +16,7 @@ def standardise(path: Path, target: Path, usable: np.ndarray | None = None) -> N
     Rows that are not ``usable`` (N,) take no part and become zeros, as does a dimension that never varies. Mean and
     deviation are float64; memory does not grow with the rows.
     """
-    rows = np.load(path, mmap_mode="r", allow_pickle=False)
+    rows = map_npy(path)
     weights = np.ones(len(rows)) if usable is None else usable.astype(np.float64)
     block = max(1, BLOCK_BYTES // (rows.shape[1] * 8))
     starts = range(0, len(rows), block)

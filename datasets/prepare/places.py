@@ -17,6 +17,7 @@ from opticornet.datasets.prepare.tracks.recorders import read_recorder
 from opticornet.datasets.prepare.tracks.track import Track
 from opticornet.datasets.prepare.trajectory import Trajectory
 from opticornet.utils.errors import UserError
+from opticornet.utils.text import counted
 
 FLAGS = ("score", "usable")
 KNOWN_COLUMNS = tuple(dict.fromkeys((*FRAME_COLUMNS, *FLAGS)))
@@ -240,4 +241,4 @@ def _wrapped(degrees: np.ndarray) -> np.ndarray:
 
 
 def _rows_in_words(fixes: Fixes) -> list[str]:
-    return [f"{count} row{'s' if count > 1 else ''} {reason}" for count, reason in fixes.reasons()]
+    return [f"{counted(count, 'row')} {reason}" for count, reason in fixes.reasons()]

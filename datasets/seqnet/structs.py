@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from opticornet.datasets.arrays import read_npy_header
+from opticornet.datasets.seqnet.matlab import read_matlab_struct
 from opticornet.datasets.traverse import Units
+from opticornet.utils.array_files import read_header
 from opticornet.utils.errors import UserError
 
 
@@ -100,7 +101,7 @@ def read_split_indices(path: Path, key: str) -> tuple[np.ndarray, np.ndarray]:
     """
     try:
         with zipfile.ZipFile(path) as archive, archive.open(f"{key}.npy") as member:
-            shape, _, dtype = read_npy_header(member)
+            shape, _, dtype = read_header(member)
             if not dtype.hasobject:
                 raise UserError(f"{path}:{key}: {dtype} of shape {shape}; wanted two arrays, of reference and query")
             value = _IntegerArrayUnpickler(member, encoding="latin1").load()
@@ -217,14 +218,11 @@ def _rising_rows(path: Path, key: str, rows: Any) -> np.ndarray:
 
 
 def _load_fields(path: Path) -> dict[str, Any]:
-    from scipy.io import loadmat
-
     if not path.is_file():
         raise UserError(f"{path}: no such struct file; check `struct_path`")
     try:
-        struct = loadmat(path, variable_names=["dbStruct"])["dbStruct"][0, 0]
-        return {name: struct[name] for name in struct.dtype.names}
-    except Exception as error:  # loadmat raises a dozen kinds of exception on broken files
+        return read_matlab_struct(path, "dbStruct")
+    except Exception as error:  # sizes, types and text of damaged bytes fail in many ways
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{path}: not a MATLAB v5 file with a struct dbStruct ({reason})") from error
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from zipfile import BadZipFile
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -21,6 +21,7 @@ from opticornet.matching.search import EXACT, Index, search_threads
 from opticornet.matching.sequences.base import SequenceMatcher
 from opticornet.matching.sequences.match import MEMORY_BYTES, match, rerank
 from opticornet.matching.sequences.windows import SequenceSet
+from opticornet.utils.array_files import read_npz
 from opticornet.utils.device import cpu_threads
 from opticornet.utils.errors import UserError
 from opticornet.utils.mapped import RowMatrix
@@ -52,25 +53,63 @@ class MatchSettings:
 
     Attributes:
         matcher: scores two windows.
-        reverse: query windows are read backwards.
         memory_bytes: bound on what is held at a time.
         depth: references per query where all are matched, at least.
     """
 
     matcher: SequenceMatcher
-    reverse: bool = False
     memory_bytes: int = MEMORY_BYTES
     depth: int = max(KS)
 
 
 @dataclass(frozen=True)
 class Described:
-    """Both sides as sequence descriptors, (N, O) and (M, O) float32 unit rows on the CPU."""
+    """Both sides as sequence descriptors.
+
+    Attributes:
+        encoder: what encoded them.
+        starts: (N,) int64 first frame of each reference window.
+        reference, query: (N, O) and (M, O) float32 unit rows on the CPU.
+        seconds: of the steps that this took.
+        index: the references ready to be searched; None before :func:`indexed`.
+    """
 
     encoder: LoadedEncoder
+    starts: np.ndarray
     reference: np.ndarray
     query: np.ndarray
     seconds: dict[str, float]
+    index: Index | None = None
+
+
+@dataclass(frozen=True)
+class MatchedFrames:
+    """The frames of both sides, as they are matched.
+
+    Attributes:
+        reference, query: windows of them.
+        single: what describes single frames; None: they are matched raw.
+        seconds: of the steps that this took.
+    """
+
+    reference: SequenceSet
+    query: SequenceSet
+    single: LoadedEncoder | None
+    seconds: dict[str, float]
+
+    def windows_of(self, scene: Scene) -> tuple[SequenceSet, SequenceSet]:
+        """The windows of a scene over the same frames: reference, query."""
+        reference, query = (
+            replace(
+                frames,
+                starts=side.starts,
+                length=side.length,
+                bounds=side.surroundings,
+                backwards=side.backwards,
+            )
+            for frames, side in ((self.reference, scene.reference), (self.query, scene.query))
+        )
+        return reference, query
 
 
 @dataclass(frozen=True)
@@ -86,12 +125,14 @@ class Answer:
         candidates: the whole ranking before re-ranking.
         exact: the exact ranking, where an approximate index gave ``ranking``.
         index_settings: of an approximate index, see ``opticornet.matching.search.Index``.
+        backwards: (M,) bool, queries whose windows were read backwards.
     """
 
     ranking: Ranking
     out_dims: int
     seconds: dict[str, float]
     alone_ms: dict[str, np.ndarray]
+    backwards: np.ndarray
     weights: WeightsRecord | None = None
     rerank_weights: WeightsRecord | None = None
     candidates: Ranking | None = None
@@ -106,16 +147,35 @@ def describe(scene: Scene, loaded: LoadedEncoder, *, amp: bool = False, known: D
         scene: whose windows.
         loaded: the encoder.
         amp: encode in bfloat16.
-        known: of a scene with the same references, which are not encoded again.
+        known: of a scene whose references are not encoded again where their windows are the same: another split's, or
+            the same one driven the other way.
     """
     encoder = loaded.encoder.to(scene.device)
-    vectors = {} if known is None else {"reference": known.reference}
+    starts, vectors, index = scene.reference.starts, {}, None
+    if known is not None and np.array_equal(known.starts, starts):
+        vectors["reference"], index = known.reference, known.index
     seconds: dict[str, float] = {}
     for name, side in (("reference", scene.reference), ("query", scene.query)):
         if name not in vectors:
             with timed(seconds, f"encode_{name}"):
                 vectors[name] = encode_side(encoder, side, scene.device, amp)
-    return Described(loaded, vectors["reference"], vectors["query"], seconds)
+    return Described(loaded, starts, vectors["reference"], vectors["query"], seconds, index)
+
+
+def indexed(scene: Scene, described: Described, settings: SearchSettings) -> Described:
+    """With the references ready to be searched.
+
+    Raises:
+        UserError: the index does not fit the data.
+    """
+    if described.index is not None:
+        return described
+    seconds = dict(described.seconds)
+    with timed(seconds, "search"), as_user_error(f"`index` {settings.index}"):
+        index = Index(
+            described.reference, settings.index, device=scene.device, seed=settings.seed, probes=settings.probes
+        )
+    return replace(described, index=index, seconds=seconds)
 
 
 def search_descriptors(
@@ -125,20 +185,16 @@ def search_descriptors(
 
     Args:
         scene: what is searched for what.
-        described: both sides.
+        described: both sides, of :func:`indexed`.
         settings: of the search.
         amp: encode the queries that are timed alone in bfloat16, as ``described`` was.
         latency_queries: queries to time one at a time.
-
-    Raises:
-        UserError: the index does not fit the data.
     """
+    index = described.index
+    assert index is not None
     k = min(settings.depth, len(scene.reference))
     seconds = dict(described.seconds)
-    with timed(seconds, "search"), as_user_error(f"`index` {settings.index}"):
-        index = Index(
-            described.reference, settings.index, device=scene.device, seed=settings.seed, probes=settings.probes
-        )
+    with timed(seconds, "search"):
         ranking = index.search(described.query, k)
     exact = None
     if settings.index != EXACT:
@@ -146,16 +202,18 @@ def search_descriptors(
 
     encoder = described.encoder.encoder
     frames = frames_of(scene.query.traverse, encoder, scene.device)
-    starts, length = scene.query.starts, scene.query.length
+    query = scene.query
+    encode_some = partial(encode, length=query.length, backwards=query.backwards, amp=amp)
     steps: dict[str, Callable[[int], object]] = {
-        "encode": lambda i: encode(encoder, frames, starts[i : i + 1], length, amp=amp).cpu(),
+        "encode": lambda i: encode_some(encoder, frames, query.starts[i : i + 1]).cpu(),
         "search": lambda i: index.search(described.query[i : i + 1], k),
     }
     return Answer(
         ranking=ranking,
         out_dims=described.reference.shape[1],
         seconds=seconds,
-        alone_ms=one_at_a_time(len(scene.query), steps, latency_queries),
+        alone_ms=one_at_a_time(len(query), steps, latency_queries),
+        backwards=np.full(len(query), query.backwards),
         weights=described.encoder.weights,
         exact=exact,
         index_settings=index.settings,
@@ -164,8 +222,8 @@ def search_descriptors(
 
 def match_frames(
     scene: Scene,
+    frames: MatchedFrames,
     settings: MatchSettings,
-    single: LoadedEncoder | None = None,
     candidates: np.ndarray | None = None,
     *,
     amp: bool = False,
@@ -175,8 +233,8 @@ def match_frames(
 
     Args:
         scene: what is matched with what.
+        frames: of both sides.
         settings: of the matching.
-        single: describes single frames; None: they are matched raw.
         candidates: window numbers of the reference, -1 for none.
         amp: describe frames in bfloat16.
         latency_queries: queries to time one at a time.
@@ -184,14 +242,13 @@ def match_frames(
     Raises:
         UserError: the memory is too small.
     """
-    seconds: dict[str, float] = {}
-    reference, query = frame_sets(scene, single, seconds, amp=amp)
+    seconds = dict(frames.seconds)
+    reference, query = frames.windows_of(scene)
     k = min(settings.depth, len(scene.reference))
     step = "search" if candidates is None else "rerank"
 
     find_all, find_some = (
-        partial(function, memory_bytes=settings.memory_bytes, reverse=settings.reverse, device=scene.device)
-        for function in (match, rerank)
+        partial(function, memory_bytes=settings.memory_bytes, device=scene.device) for function in (match, rerank)
     )
 
     def find(queries: slice) -> Ranking:
@@ -203,14 +260,15 @@ def match_frames(
     with timed(seconds, step), as_user_error("`match_memory_mib`"):
         ranking = find(slice(None))
     steps: dict[str, Callable[[int], object]] = {step: lambda i: find(slice(i, i + 1))}
-    if single is not None:
-        steps = {"encode": single_frames_of_window(scene, single, amp)} | steps
+    if frames.single is not None:
+        steps = {"encode": single_frames_of_window(scene, frames.single, amp)} | steps
     return Answer(
         ranking=ranking,
         out_dims=0,
         seconds=seconds,
         alone_ms=one_at_a_time(len(scene.query), steps, latency_queries),
-        weights=None if single is None else single.weights,
+        backwards=np.full(len(scene.query), scene.query.backwards),
+        weights=None if frames.single is None else frames.single.weights,
         candidates=None if candidates is None else Ranking(candidates, np.zeros(candidates.shape, np.float32)),
     )
 
@@ -221,7 +279,7 @@ def rerank_answer(
     reranker: Reranker,
     top_k: int,
     settings: MatchSettings,
-    single: LoadedEncoder | None = None,
+    frames: MatchedFrames | None = None,
     *,
     amp: bool = False,
     latency_queries: int = 0,
@@ -234,7 +292,7 @@ def rerank_answer(
         reranker: what re-orders.
         top_k: candidates per query.
         settings: of matching frames, where the re-ranker does.
-        single: describes single frames, where the re-ranker compares such.
+        frames: of both sides, where the re-ranker compares windows of them.
         amp: describe frames in bfloat16.
         latency_queries: queries to time one at a time.
 
@@ -245,13 +303,15 @@ def rerank_answer(
     candidates = answer.ranking.first(top_k)
     scene = scene.with_length(reranker.window_length(scene.query.length), "rerank_length")
     reference, query = rerank_sides(scene)
-    if reranker.compares != "local features":
-        windows = frame_sets(scene, single, seconds, amp=amp)
+    if frames is not None:
+        windows = frames.windows_of(scene)
+        seconds = summed(seconds, frames.seconds)
         reference, query = replace(reference, windows=windows[0]), replace(query, windows=windows[1])
-    material = RerankMaterial(reference, query, settings.matcher, settings.reverse, settings.memory_bytes, scene.device)
+    material = RerankMaterial(reference, query, settings.matcher, settings.memory_bytes, scene.device)
     with timed(seconds, "rerank"), as_user_error("`match_memory_mib`"):
         ranking = reranker.rerank(material, candidates, slice(None))
 
+    single = None if frames is None else frames.single
     describe_frames = None if single is None else single_frames_of_window(scene, single, amp)
 
     def rerank_one(i: int) -> Ranking:
@@ -268,6 +328,37 @@ def rerank_answer(
         rerank_weights=None if single is None else single.weights,
         alone_ms=answer.alone_ms | one_at_a_time(len(scene.query), {"rerank": rerank_one}, latency_queries),
     )
+
+
+def better(forwards: Answer, reverse: Answer) -> Answer:
+    """Of each query the answer whose first reference is nearer: of equally near ones, and where neither found any, the
+    first. Both answer the same queries by the same method, which took the time of both."""
+    backwards = reverse.ranking.distances[:, 0] < forwards.ranking.distances[:, 0]
+
+    def chosen(first: Ranking | None, second: Ranking | None) -> Ranking | None:
+        if first is None or second is None:
+            return None
+        return Ranking(
+            np.where(backwards[:, None], second.indices, first.indices),
+            np.where(backwards[:, None], second.distances, first.distances),
+        )
+
+    ranking = chosen(forwards.ranking, reverse.ranking)
+    assert ranking is not None
+    return replace(
+        forwards,
+        ranking=ranking,
+        candidates=chosen(forwards.candidates, reverse.candidates),
+        exact=chosen(forwards.exact, reverse.exact),
+        seconds=summed(forwards.seconds, reverse.seconds),
+        alone_ms=summed(forwards.alone_ms, reverse.alone_ms),
+        backwards=backwards,
+    )
+
+
+def summed(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    """Keys of either, values of one name added."""
+    return first | {key: first[key] + value if key in first else value for key, value in second.items()}
 
 
 def rerank_sides(scene: Scene) -> tuple[RerankSide, RerankSide]:
@@ -300,22 +391,21 @@ def one_at_a_time(queries: int, steps: dict[str, Callable[[int], object]], wante
     return times
 
 
-def frame_sets(
-    scene: Scene, single: LoadedEncoder | None, seconds: dict[str, float], *, amp: bool = False
-) -> tuple[SequenceSet, SequenceSet]:
-    """The windows of both sides as frames to be matched: raw, or as ``single`` describes them."""
+def matched_frames(scene: Scene, single: LoadedEncoder | None, *, amp: bool = False) -> MatchedFrames:
+    """The frames of both sides as they are matched: raw, or as ``single`` describes them."""
+    seconds: dict[str, float] = {}
     if single is None:
         reference, query = (
             sequence_set(side, side.traverse.need_descriptors(), normalise=True)
             for side in (scene.reference, scene.query)
         )
-        return reference, query
+        return MatchedFrames(reference, query, None, seconds)
     encoder, sets = single.encoder.to(scene.device), []
     for name, side in (("reference", scene.reference), ("query", scene.query)):
         with timed(seconds, f"encode_{name}"):
             frames = frames_of(side.traverse, encoder, scene.device)
             sets.append(sequence_set(side, encode(encoder, frames, np.arange(len(frames)), 1, amp=amp)))
-    return sets[0], sets[1]
+    return MatchedFrames(sets[0], sets[1], single, seconds)
 
 
 def single_frames_of_window(scene: Scene, single: LoadedEncoder, amp: bool) -> Callable[[int], Tensor]:
@@ -332,7 +422,15 @@ def single_frames_of_window(scene: Scene, single: LoadedEncoder, amp: bool) -> C
 
 def sequence_set(side: Windows, frames: RowMatrix | Tensor, normalise: bool = False) -> SequenceSet:
     """The windows of one side over ``frames``."""
-    return SequenceSet(frames, side.starts, side.length, side.surroundings, normalise).measured()
+    return SequenceSet(
+        frames,
+        side.starts,
+        side.length,
+        side.surroundings,
+        normalise,
+        backwards=side.backwards,
+        anchor=side.anchor,
+    ).measured()
 
 
 def read_predictions(path: str | Path, scene: Scene, top_k: int) -> np.ndarray:
@@ -344,9 +442,8 @@ def read_predictions(path: str | Path, scene: Scene, top_k: int) -> np.ndarray:
     if not Path(path).is_file():
         raise UserError(f"`predictions_file` {path}: no such file; a test writes it, a .npz, to `results_path`")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            predictions = file["preds"]
-    except (OSError, ValueError, KeyError, EOFError, TypeError, BadZipFile) as error:
+        predictions = read_npz(Path(path), ("preds",))["preds"]
+    except UserError as error:
         raise UserError(f"`predictions_file` {path}: not a results file with preds ({error})") from error
     integers = predictions.ndim == 2 and predictions.shape[1] and np.issubdtype(predictions.dtype, np.integer)
     if not integers or len(predictions) != len(scene.query):

@@ -242,6 +242,8 @@ def answer_arrays(answer: Answer, judged: Judged) -> dict[str, np.ndarray]:
         "counted": judged.counted,
         "hasPositive": judged.has_positive,
     }
+    if answer.backwards.any():
+        arrays["backwards"] = answer.backwards
     if judged.curve is not None:
         arrays |= {name: getattr(judged.curve, name) for name in ("precision", "recall", "thresholds")}
     if answer.candidates is not None:

@@ -212,7 +212,9 @@ def load_run(run: Path, *, checkpoint: str = "best", save_path: str = SAVE_PATH)
     flags = read_flags(run, save_path)
     method = str(flags.get("pooling"))
     kind = entry(SEQUENCE_ENCODERS, method)
-    options, length = from_flags(kind, flags), int(flags.get("seqL", 0))
+    options, length = from_flags(kind, flags), flags.get("seqL", 0)
+    if type(length) is not int:
+        raise UserError(f"{run} holds seqL {length!r}: wanted a whole number; its flags were changed")
     state = load_checkpoint(run / save_path / (BEST if checkpoint == "best" else LATEST), mapped=True)
     in_dims = state.get("in_dims")
     if in_dims is None:  # seqNet does not write it

@@ -8,6 +8,7 @@ features of the windows' own frames (``--rerank local``).
 
 import sys
 from dataclasses import dataclass, replace
+from functools import partial, reduce
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,11 @@ from opticornet.evaluation.answers import (
     Described,
     MatchSettings,
     SearchSettings,
+    better,
+    describe,
+    indexed,
     match_frames,
+    matched_frames,
     read_predictions,
     rerank_answer,
     rerank_sides,
@@ -177,15 +182,16 @@ def answer_queries(
     options: TestOptions, scene: Scene, encoders: Encoders, maps: SharedMaps
 ) -> tuple[Answer, tuple[EncodedSide, ...]]:
     """Answer every query; with the answers, the descriptors that are shown in the projector."""
+    scenes = [scene, scene.reversed()] if options.direction == "both" else [scene]
     if encoders.searched is None:
-        return matched_answer(options, scene, encoders.single), ()
+        return reduce(better, matched_answers(options, scenes, encoders.single)), ()
     shown: tuple[EncodedSide, ...] = ()
     described = maps.describe(scene, encoders.searched, options.amp)
-    answer = search_answer(options, scene, described)
     if options.projector:
         shown = side_of(scene.reference, described.reference), side_of(scene.query, described.query)
+    answers = search_answers(options, scenes, described)
     del described  # what follows needs its memory
-    return (reranked(options, scene, answer, encoders.single) if options.rerank else answer), shown
+    return reduce(better, reranked(options, scenes, answers, encoders.single) if options.rerank else answers), shown
 
 
 def when_no_answer(options: TestOptions, scene: Scene | None, runs: Runs) -> NoAnswer | None:
@@ -223,6 +229,8 @@ def open_scenes(options: TestOptions, runs: Runs) -> dict[str, Scene]:
     scenes = {}
     for name, split in dataset.splits.items():
         scene = Scene.of(dataset.name, split, length, filter_length, device, needs, settings)
+        if options.direction == "reverse":
+            scene = scene.reversed()
         check_sizes(options, scene)
         if options.answers:
             check_answers(options, scene)
@@ -244,39 +252,55 @@ def say_notes(scene: Scene, quiet: bool) -> None:
         print(f"note: {in_flags(note, TestOptions)}", file=sys.stderr)
 
 
-def search_answer(options: TestOptions, scene: Scene, described: Described) -> Answer:
-    """Answer by search of sequence descriptors."""
+def search_answers(options: TestOptions, scenes: list[Scene], described: Described) -> list[Answer]:
+    """Answer each scene by search of sequence descriptors; ``described`` is the first one."""
     depth = max(*options.ks, options.top_k if options.rerank else 0)
     settings = SearchSettings(options.index, options.nprobe or None, options.seed, depth)
-    return search_descriptors(scene, described, settings, amp=options.amp, latency_queries=options.latency_queries)
+    answers = []
+    for number, scene in enumerate(scenes):
+        if number:
+            described = describe(scene, described.encoder, amp=options.amp, known=described)
+        described = indexed(scene, described, settings)
+        answers.append(
+            search_descriptors(scene, described, settings, amp=options.amp, latency_queries=options.latency_queries)
+        )
+    return answers
 
 
-def reranked(options: TestOptions, scene: Scene, answer: Answer, single: LoadedEncoder | None) -> Answer:
-    """An answer by search, its first candidates in another order."""
-    return rerank_answer(
-        scene,
-        answer,
-        options.part("rerank"),
-        options.top_k,
-        match_settings(options),
-        single,
-        amp=options.amp,
-        latency_queries=options.latency_queries,
-    )
+def reranked(
+    options: TestOptions, scenes: list[Scene], answers: list[Answer], single: LoadedEncoder | None
+) -> list[Answer]:
+    """Answers by search, their first candidates in another order."""
+    reranker, settings = options.part("rerank"), match_settings(options)
+    frames = None
+    if options.matches_frames:
+        frames = matched_frames(scenes[0], single, amp=options.amp)
+    again = []
+    rerank = partial(rerank_answer, amp=options.amp, latency_queries=options.latency_queries)
+    for scene, answer in zip(scenes, answers, strict=True):
+        again.append(rerank(scene, answer, reranker, options.top_k, settings, frames))
+        frames = frames and replace(frames, seconds={})  # they were computed once
+    return again
 
 
-def matched_answer(options: TestOptions, scene: Scene, single: LoadedEncoder | None) -> Answer:
-    """Answer by matching frames: with all references, or with the candidates of a results file."""
+def matched_answers(options: TestOptions, scenes: list[Scene], single: LoadedEncoder | None) -> list[Answer]:
+    """Answer each scene by matching frames: with all references, or with the candidates of a results file."""
     candidates = None
     if options.predictions_file:
-        candidates = read_predictions(options.predictions_file, scene, options.top_k)
-    settings, timed = match_settings(options), options.latency_queries
-    return match_frames(scene, settings, single, candidates, amp=options.amp, latency_queries=timed)
+        candidates = read_predictions(options.predictions_file, scenes[0], options.top_k)
+    match = partial(match_frames, amp=options.amp, latency_queries=options.latency_queries)
+    settings = match_settings(options)
+    frames = matched_frames(scenes[0], single, amp=options.amp)
+    answers = []
+    for scene in scenes:
+        answers.append(match(scene, frames, settings, candidates))
+        frames = replace(frames, seconds={})  # they were computed once
+    return answers
 
 
 def match_settings(options: TestOptions) -> MatchSettings:
     """How the options match frames."""
-    return MatchSettings(options.part("matcher"), options.reverse, options.match_memory_mib << 20, max(options.ks))
+    return MatchSettings(options.part("matcher"), options.match_memory_mib << 20, max(options.ks))
 
 
 def score_settings(options: TestOptions) -> ScoreSettings:
@@ -353,6 +377,9 @@ def check_test_options(options: TestOptions) -> None:
         )
     if options.extract_only and not options.results_path:
         raise UserError("`extract_only` writes to `results_path`; give one")
+    if options.direction == "both" and (options.extract_only or options.projector):
+        argument = "extract_only" if options.extract_only else "projector"
+        raise UserError(f"`{argument}` takes one descriptor per query; choose `direction` forward or reverse")
     for choice in options.parts():
         options.part(choice)  # its own options make sense together
     if options.no_answer == "val":

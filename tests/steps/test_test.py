@@ -394,7 +394,7 @@ def test_reversed_queries_are_found_when_matched_backwards(plain):
     again = {"rerank": "single+seqmatch", "rerank_length": 5, "top_k": 160}  # of all: as the search by frames
     forwards, backwards = (run_test(plain.options("single", reverse=reverse, **again)) for reverse in (False, True))
     assert backwards.recall["1"] > forwards.recall["1"]
-    assert backwards.method.matcher_options["reverse"] is True
+    assert (backwards.method.direction, backwards.method.backwards) == ("reverse", 1)
 
 
 def test_recalls_beyond_the_reference_are_left_out_with_a_note(plain, capsys):

@@ -30,23 +30,23 @@ def method_record(options: TestOptions, answer: Answer, data: DataRecord) -> Met
         rerank_weights=answer.rerank_weights,
         amp=options.amp,
         index_settings=answer.index_settings,
+        direction=options.direction,
+        backwards=float(answer.backwards.mean()),
         predictions=FileRecord(full_path(path), sha256(Path(path))) if path else None,
     )
 
 
 def matcher_options(options: TestOptions) -> dict[str, object]:
-    """Options of the sequence matcher by flag, and whether the queries are matched backwards."""
+    """Options of the sequence matcher by flag."""
     matcher = options.part("matcher")
     own = {flag_of(f)[2:]: getattr(matcher, name) for name, f in option_fields(type(matcher)).items()}
-    return {"reverse": options.reverse} | {
-        flag: list(value) if isinstance(value, tuple) else value for flag, value in own.items()
-    }
+    return {flag: list(value) if isinstance(value, tuple) else value for flag, value in own.items()}
 
 
 def label(options: TestOptions, data: DataRecord) -> str:
     """What the result is called, where it stands alone: as the user said, else how it answers and, in brackets, what
-    its numbers cannot be read without: an approximate index, bfloat16, candidates of a file, frame descriptors of
-    random weights. Beside others it is called by what differs (``opticornet.reports.labels``)."""
+    its numbers cannot be read without: an approximate index, the direction, bfloat16, candidates of a file, frame
+    descriptors of random weights. Beside others it is called by what differs (``opticornet.reports.labels``)."""
     if options.label:
         return options.label
     text = f"{options.pooling} {'S' if options.searches else 'L'}{options.sequence_length}"
@@ -55,10 +55,10 @@ def label(options: TestOptions, data: DataRecord) -> str:
     notes = [f"candidates of {Path(options.predictions_file).name}"] if options.predictions_file else []
     if options.matches_frames and options.matcher != type(options).matcher:
         notes.append(options.matcher)
-    if options.matches_frames and options.reverse:
-        notes.append("reverse")
     if options.index != EXACT and options.searches:
         notes.append(options.index)
+    if options.direction != "forward":
+        notes.append({"reverse": "reverse", "both": "either direction"}[options.direction])
     if options.amp:
         notes.append("bfloat16")
     if data.descriptor_differences:
