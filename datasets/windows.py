@@ -191,6 +191,12 @@ class Windows:
     def __len__(self) -> int:
         return len(self.rows)
 
+    @property
+    def anchor(self) -> int:
+        """Position in a window, as it is read, of the frame that it is of, where it is not moved inside a sequence."""
+        before = _before(self.length, self.rule)
+        return before if self.is_mirrored == self.backwards else self.length - 1 - before
+
     def holds_same(self, other: "Windows") -> bool:
         """Whether the other windows hold the same frames of the same traverse."""
         return (

@@ -18,6 +18,7 @@ from opticornet.datasets.prepare.recorded import Recording, bag_track
 from opticornet.datasets.prepare.times import SECONDS
 from opticornet.utils.errors import UserError
 from opticornet.utils.options import Choice, option
+from opticornet.utils.text import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,4 +214,4 @@ def _ends(sequences: Sequences, options: DriveOptions) -> list[str]:
         (sequences.holes, "hole", f"of more than `max_hole` {options.max_hole} frames"),
         (sequences.jumps, "jump", f"of more than `max_step` {options.max_step:g} usual steps"),
     )
-    return [f"{count} {what}{'s' * (count > 1)} {size} where sequences end" for count, what, size in found if count]
+    return [f"{counted(count, what)} {size} where sequences end" for count, what, size in found if count]

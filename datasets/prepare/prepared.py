@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from opticornet.datasets.folder.positives import write_positives
-from opticornet.datasets.folder.reading import TOML_NAME, FolderEntry, SplitEntry, TraverseEntry, write_toml
 from opticornet.datasets.folder.tables import write_frames
+from opticornet.datasets.folder.toml import TOML_NAME, FolderEntry, SplitEntry, TraverseEntry, write_toml
 from opticornet.datasets.labels import first_repeated
 from opticornet.datasets.positives import Positives
 from opticornet.datasets.traverse import Units

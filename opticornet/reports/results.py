@@ -103,8 +103,9 @@ class Answers:
 
     @cached_property
     def nearest(self) -> np.ndarray:
-        """(M,) int64 reference window nearest to the query's place; -1 where none is known."""
-        if not (self.has_truth and self.placed.all()):
+        """(M,) int64 reference window nearest to the query's place, or the middle one that is listed for it; -1 where
+        none is known."""
+        if not self.has_truth or (self.positives is None and not self.placed.all()):
             return np.full(len(self), -1)
         return GroundTruth(self.reference.positions, self.query.positions, self.positives).nearest_reference
 

@@ -13,6 +13,7 @@ from opticornet.options.modes import PrepareOptions
 from opticornet.options.parsing import in_flags
 from opticornet.utils.errors import UserError
 from opticornet.utils.program import program
+from opticornet.utils.text import counted
 
 FOLDER_NAMES = ("reference", "query", "train_city", "val_city", "test_city")
 
@@ -89,7 +90,7 @@ def _summary(output: Path, found: Prepared, prepared: Prepared, written: bool) -
     lines = [f"{output}: {'written' if written else 'finished already, nothing to do'}"]
     for traverse in found.traverses:
         runs = int(traverse.sequence_numbers()[-1]) + 1
-        lines.append(f"  {traverse.name}: {len(traverse)} frames in {runs} sequence{'s' if runs > 1 else ''}")
+        lines.append(f"  {traverse.name}: {len(traverse)} frames in {counted(runs, 'sequence')}")
         if traverse.placed:
             lines.append(f"    position: {traverse.placed}")
     lines += [

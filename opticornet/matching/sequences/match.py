@@ -105,9 +105,8 @@ def rerank(
         strip = read_strip(reference, reference.starts[windows], margin=margin, device=device)
         local = _local_distances(matcher, query_strip, strip, query.length, margin)
         pairs = torch.from_numpy(query_strip.positions[:, None]), torch.from_numpy(strip.positions[place])
-        around = FramesAround(
-            *(torch.from_numpy(frames).to(device) for frames in reference.frames_around(windows[place]))
-        )
+        before, after = (torch.from_numpy(side).to(device) for side in reference.frames_around(windows[place]))
+        around = FramesAround(before, after, reference.place)
         scores = matcher.score(local[pairs[0].to(device), pairs[1].to(device)], around)  # (c, K)
         numbers = torch.from_numpy(wanted).to(device)
         parts.append(sort_candidates(scores.masked_fill(numbers < 0, torch.inf), numbers))
@@ -126,12 +125,15 @@ def _local_distances(
 
 def _frames_around_positions(reference: SequenceSet, windows: np.ndarray, strip: Strip, margin: int) -> FramesAround:
     """Frames around every position of a strip; none where no window begins."""
-    sides = []
-    for frames in reference.frames_around(windows):
-        side = np.zeros(len(strip.frames) - reference.length - 2 * margin + 1, dtype=np.int64)
+    positions = len(strip.frames) - reference.length - 2 * margin + 1
+
+    def spread(frames: np.ndarray) -> torch.Tensor:
+        side = np.zeros(positions, dtype=np.int64)
         side[strip.positions] = frames
-        sides.append(torch.from_numpy(side).to(strip.frames.device))
-    return FramesAround(*sides)
+        return torch.from_numpy(side).to(strip.frames.device)
+
+    before, after = reference.frames_around(windows)
+    return FramesAround(spread(before), spread(after), reference.place)
 
 
 def _blocks(positions: np.ndarray, local: torch.Tensor) -> Iterator[slice]:
@@ -155,7 +157,9 @@ def _margin(matcher: SequenceMatcher, reference: SequenceSet, query: SequenceSet
             f"reference windows of {reference.length} frames in {reference.frames.shape[1]} dimensions cannot be "
             f"matched with query windows of {query.length} in {query.frames.shape[1]}"
         )
-    return matcher.margin(query.length)
+    if reference.place != query.place:
+        raise ValueError(f"reference windows are of their frame {reference.place}, query windows of {query.place}")
+    return matcher.margin(query.length, query.place)
 
 
 def _tile_bytes(query_frames: int, reference_frames: int, dims: int, length: int) -> int:

@@ -12,7 +12,7 @@ from opticornet.utils.options import option
 
 @dataclass(frozen=True, kw_only=True)
 class Warping(SequenceMatcher):
-    """Smallest mean distance along a path through the centres of both windows, that goes at half to double speed.
+    """Smallest mean distance along a path through the anchors of both windows, that goes at half to double speed.
 
     From one query frame to the next the reference goes on by one frame, by two, or by none, but never by none twice in
     a row: Sakoe and Chiba's slope constraint, in their asymmetric form, in which every query frame counts once. The
@@ -33,15 +33,14 @@ class Warping(SequenceMatcher):
         if self.band is not None and self.band < 0:
             raise ValueError(f"the band must not be negative, found {self.band}")
 
-    def margin(self, length: int) -> int:
-        centre = length // 2
-        reach = max(centre, length - 1 - centre)  # the farther end at double speed, beyond the window's
+    def margin(self, length: int, anchor: int) -> int:
+        reach = max(anchor, length - 1 - anchor)  # the farther end at double speed, beyond the window's
         return reach if self.band is None else min(reach, self.band)
 
     def score(self, local: torch.Tensor, around: FramesAround) -> torch.Tensor:
         length = local.shape[2]
         margin = (local.shape[3] - length) // 2
-        centre = length // 2
+        anchor = around.anchor
 
         def distance(position: int, frame: int) -> torch.Tensor:
             values = local[:, :, position, margin + frame]
@@ -50,21 +49,21 @@ class Warping(SequenceMatcher):
             outside = around.before < -frame if frame < 0 else around.after <= frame - length
             return values.masked_fill(outside, torch.inf)
 
-        go_back, rest_back = self.cheapest(distance, centre, -1, centre)
-        go_on, rest_on = self.cheapest(distance, centre, 1, length - 1 - centre)
-        ways = [go_back + go_on]  # one rest on either side of the centre would be two in a row
+        go_back, rest_back = self.cheapest(distance, anchor, -1, anchor)
+        go_on, rest_on = self.cheapest(distance, anchor, 1, length - 1 - anchor)
+        ways = [go_back + go_on]  # one rest on either side of the anchor would be two in a row
         ways += [go_back + rest_on] if rest_on is not None else []
         ways += [rest_back + go_on] if rest_back is not None else []
-        return least(ways).add_(local[:, :, centre, margin + centre]).div_(length)
+        return least(ways).add_(local[:, :, anchor, margin + anchor]).div_(length)
 
     def cheapest(
-        self, distance: Callable[[int, int], torch.Tensor], centre: int, way: int, steps: int
+        self, distance: Callable[[int, int], torch.Tensor], anchor: int, way: int, steps: int
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Sums of the best paths from the centre outwards, which is not counted itself.
+        """Sums of the best paths from the anchor outwards, which is not counted itself.
 
         Args:
             distance: of a query position and a reference frame, (A, B).
-            centre: where all paths begin.
+            anchor: where all paths begin.
             way: -1 or 1, from one query frame to the next.
             steps: query frames on this way.
 
@@ -73,11 +72,11 @@ class Warping(SequenceMatcher):
             are none.
         """
         reached = self.reached(steps)
-        nothing = torch.zeros_like(distance(centre, centre))
+        nothing = torch.zeros_like(distance(anchor, anchor))
         gone = rested = dict.fromkeys(reached, nothing)  # what is still to pay, after a step that went on or rested
         stay = None
         for step in range(steps, 0, -1):
-            here = {frame: distance(centre + way * step, centre + way * frame) for frame in reached}
+            here = {frame: distance(anchor + way * step, anchor + way * frame) for frame in reached}
             on, off = ({frame: here[frame] + costs[frame] for frame in reached} for costs in (gone, rested))
             reached = self.reached(step - 1)
             rested = {frame: least([on[to] for to in (frame + 1, frame + 2) if to in on]) for frame in reached}

@@ -25,6 +25,7 @@ class SequenceSet:
         normalise: compare frames as if scaled to unit length. Distances of other than unit frames are allowed.
         squared: (N,) float32 squared norms of ``frames`` on a CPU, or None: each use computes what it needs anew.
         backwards: each window is read from its last frame to its first.
+        anchor: position in a window, as read, of the frame that the window is of; None: its middle, ``length // 2``.
     """
 
     frames: RowMatrix | torch.Tensor
@@ -34,6 +35,7 @@ class SequenceSet:
     normalise: bool = False
     squared: torch.Tensor | None = None
     backwards: bool = False
+    anchor: int | None = None
 
     def __post_init__(self):
         if len(self.starts) == 0:
@@ -41,9 +43,16 @@ class SequenceSet:
         first, last = int(self.starts.min()), int(self.starts.max()) + self.length
         if self.length < 1 or first < 0 or last > len(self.frames):
             raise ValueError(f"windows reach over frames {first} to {last} of {len(self.frames)}")
+        if not 0 <= self.place < self.length:
+            raise ValueError(f"the anchor {self.anchor} lies outside of windows of {self.length} frames")
 
     def __len__(self) -> int:
         return len(self.starts)
+
+    @property
+    def place(self) -> int:
+        """``anchor``, a number always."""
+        return self.length // 2 if self.anchor is None else self.anchor
 
     def measured(self) -> "SequenceSet":
         """The same windows with ``squared`` known, for sets that are matched many times."""

@@ -10,12 +10,14 @@ function drawMap() {
   let view = null;
   const build = () => {
     const { answers, scene } = current();
+    const known = answers && [...scene.reference.points, ...scene.query.points].some(([x]) => x !== null);
     view?.map.remove();
     view = null;
     byId("map-legend").replaceChildren();
     byId("map-tools").replaceChildren();
-    if (!answers) {
-      byId("map-stage").replaceChildren(element("p", { class: "empty" }, "No map: the arrays beside this record are missing."));
+    if (!known) {
+      const why = answers ? "no frame has a position" : "the arrays beside this record are missing";
+      byId("map-stage").replaceChildren(element("p", { class: "empty" }, `No map: ${why}.`));
       byId("map-caption").textContent = "";
       return;
     }

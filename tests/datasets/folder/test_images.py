@@ -7,7 +7,9 @@ import pytest
 from PIL import Image
 
 from opticornet.datasets.catalogue import load_dataset
-from opticornet.datasets.folder.reading import TraverseEntry, load_folder, read_toml, write_dataset
+from opticornet.datasets.folder.reading import load_folder
+from opticornet.datasets.folder.toml import TraverseEntry, read_toml
+from opticornet.datasets.folder.writing import write_dataset
 from opticornet.utils.errors import UserError
 
 HEAD = 'name = "tiny"\nunits = "frames"\n'

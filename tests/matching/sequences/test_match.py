@@ -220,7 +220,7 @@ def test_short_windows_warp_too(length):
 
 
 def test_hand_worked_lines():
-    assert SeqSlam(velocities=(0.5, 1.5, 0.5)).lines(5).tolist() == [
+    assert SeqSlam(velocities=(0.5, 1.5, 0.5)).lines(5, 2).tolist() == [
         [-1, 1, 2, 4, 5],  # 1.5: -3 -1.5 0 1.5 3, halves up
         [0, 1, 2, 3, 4],
         [1, 2, 2, 3, 3],
@@ -335,3 +335,15 @@ def test_match_and_rerank_on_cuda(reference, query, case):
     assert_ranked(ranking, scores)
     again = rerank(matcher, reference, query, ranking.indices, device="cuda")
     np.testing.assert_allclose(again.distances, ranking.distances, atol=ATOL)
+
+
+@pytest.mark.parametrize("matcher", [SeqSlam(velocities=(0.5, 1.5, 0.5)), Warping()])
+def test_drives_of_different_speed_meet_where_the_windows_anchor(matcher):
+    frames = np.arange(30.0, dtype=np.float32)[:, None]
+    slow = SequenceSet(np.array([[10.0], [10.5], [11.0], [11.5], [12.0]], np.float32), np.array([0]), 5, anchor=4)
+    trailing = SequenceSet(frames, np.arange(26), 5, anchor=4)
+    assert match(matcher, trailing, slow, 1).indices[0, 0] + 4 == 12  # ends at the query's last frame
+    first, leading = replace(slow, anchor=0), replace(trailing, anchor=0)
+    assert match(matcher, leading, first, 1).indices[0, 0] == 10
+    with pytest.raises(ValueError, match="of their frame 4, query windows of 0"):
+        match(matcher, trailing, first, 1)

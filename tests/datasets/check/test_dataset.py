@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from opticornet.datasets.check import check_dataset, render
-from opticornet.datasets.folder.reading import write_dataset
+from opticornet.datasets.check.dataset import check_dataset
+from opticornet.datasets.check.render import render
+from opticornet.datasets.folder.writing import write_dataset
 from opticornet.datasets.positives import Positives
 from opticornet.datasets.traverse import Dataset, Split, Traverse
 from opticornet.utils.errors import UserError
