@@ -56,8 +56,10 @@ class DriveOptions(Choice):
         "--fillPositions", False, "interpolate missing positions instead of leaving frames out"
     )
     max_hole: int = option("--maxHole", 0, "missing frames in a row that do not end a sequence")
-    max_step: float = option(
-        "--maxStep", 5.0, "usual steps, of position or time, beyond which a sequence ends; 0: none"
+    max_step_ratio: float = option(
+        "--maxStepRatio",
+        5.0,
+        "a step of position or time of more than so many usual ones ends a sequence; 0: none does",
     )
 
     @property
@@ -102,7 +104,9 @@ def read_drive(
     filled = _filled(places, labels) if options.fill_positions else places
     kept = np.flatnonzero(filled.known)
     positions = {column: values[kept] for column, values in filled.positions.items()}
-    sequences = sequences_of(images, kept, labels[kept], _comparable(positions), options.max_hole, options.max_step)
+    sequences = sequences_of(
+        images, kept, labels[kept], _comparable(positions), options.max_hole, options.max_step_ratio
+    )
     chosen = tuple(images[row] for row in kept)
     traverse = PreparedTraverse(
         name=name,
@@ -212,6 +216,6 @@ def _left_out(places: Places, filled: Places) -> list[str]:
 def _ends(sequences: Sequences, options: DriveOptions) -> list[str]:
     found = (
         (sequences.holes, "hole", f"of more than `max_hole` {options.max_hole} frames"),
-        (sequences.jumps, "jump", f"of more than `max_step` {options.max_step:g} usual steps"),
+        (sequences.jumps, "jump", f"of more than `max_step_ratio` {options.max_step_ratio:g} usual steps"),
     )
     return [f"{counted(count, what)} {size} where sequences end" for count, what, size in found if count]

@@ -35,7 +35,7 @@ def sequences_of(
     labels: np.ndarray,
     positions: np.ndarray,
     max_hole: int,
-    max_step: float,
+    max_step_ratio: float,
 ) -> Sequences:
     """Cut a drive where its label changes, at holes and at jumps.
 
@@ -45,16 +45,16 @@ def sequences_of(
         labels: (M,), of the folder or what else names a sequence; they change from one sequence to the next.
         positions: (M, P) in metres or frames.
         max_hole: frames in a row that may be missing inside a sequence.
-        max_step: a step of more than so many usual ones ends a sequence, 0: none does. Steps of numbers and times in
-            names are compared to their median; of positions also to the median of the steps around each.
+        max_step_ratio: a step of more than so many usual ones ends a sequence, 0: none does. Steps of numbers and times
+            in names are compared to their median; of positions also to the median of the steps around each.
     """
     changes = labels[1:] != labels[:-1]
     left_out = np.diff(kept) - 1  # (M - 1,)
     steps = _number_steps([names[row] for row in kept])
-    missing, jumps = _between_numbers(np.where(changes, np.nan, steps), left_out, max_step)
+    missing, jumps = _between_numbers(np.where(changes, np.nan, steps), left_out, max_step_ratio)
     holes = (left_out + missing > max_hole) & ~changes
     unseen = left_out + missing
-    jumps |= position_jumps(positions, changes, unseen, max_step)
+    jumps |= position_jumps(positions, changes, unseen, max_step_ratio)
     jumps &= ~changes & ~holes
     ends = changes | holes | jumps
     return Sequences(np.concatenate([[0], np.cumsum(ends)]), int(holes.sum()), int(jumps.sum()))
@@ -86,7 +86,7 @@ def _number_steps(names: list[str]) -> np.ndarray:
     return np.where(alike, np.diff(values), np.nan)
 
 
-def _between_numbers(steps: np.ndarray, left_out: np.ndarray, max_step: float) -> tuple[np.ndarray, np.ndarray]:
+def _between_numbers(steps: np.ndarray, left_out: np.ndarray, max_step_ratio: float) -> tuple[np.ndarray, np.ndarray]:
     """(M - 1,) how many frames are missing between neighbours beside those left out, and whether the step is a jump.
 
     Where at least :data:`REGULAR_SHARE` of the steps are alike, frames are missing that longer ones pass over.
@@ -98,25 +98,25 @@ def _between_numbers(steps: np.ndarray, left_out: np.ndarray, max_step: float) -
     ratio = np.where(known, steps / np.median(steps[known] / wanted[known]), wanted)
     if np.mean(np.abs(ratio - wanted)[known] <= REGULAR_SPREAD) >= REGULAR_SHARE:
         return np.maximum(np.round(ratio).astype(np.int64) - wanted, 0), none > 0
-    return none, (ratio > max_step * wanted) & (max_step > 0)
+    return none, (ratio > max_step_ratio * wanted) & (max_step_ratio > 0)
 
 
-def position_jumps(positions: np.ndarray, changes: np.ndarray, unseen: np.ndarray, max_step: float) -> np.ndarray:
+def position_jumps(positions: np.ndarray, changes: np.ndarray, unseen: np.ndarray, max_step_ratio: float) -> np.ndarray:
     """(M - 1,) bool: a step per frame that is far above the usual one, and above those around it.
 
     Args:
         positions: (M, P) in metres or frames.
         changes: (M - 1,) bool: where a sequence ends anyway.
         unseen: (M - 1,) how many frames are missing between neighbours.
-        max_step: usual steps; 0: no jumps.
+        max_step_ratio: usual steps; 0: no jumps.
     """
     steps = np.linalg.norm(np.diff(positions, axis=0), axis=1) / (unseen + 1)
-    if not max_step or np.sum(~changes) < AROUND:
+    if not max_step_ratio or np.sum(~changes) < AROUND:
         return np.zeros(len(steps), bool)
     usual = usual_step(steps[~changes])
     padded = np.pad(np.where(changes, usual, steps), AROUND, constant_values=usual)
     around = np.lib.stride_tricks.sliding_window_view(padded, 2 * AROUND + 1)  # (M - 1, 11)
-    return (steps > max_step * np.maximum(np.median(around, axis=1), usual)) & (usual > 0)
+    return (steps > max_step_ratio * np.maximum(np.median(around, axis=1), usual)) & (usual > 0)
 
 
 def _clock_seconds(text: str) -> float:

@@ -24,7 +24,7 @@ from opticornet.utils.errors import UserError
 from opticornet.utils.options import option
 
 REACH_S = 0.5
-MAX_STEP = 5.0  # usual steps between frames, beyond which a sequence ends, as it does where images have no pose
+MAX_STEP_RATIO = 5.0  # usual steps between frames, beyond which a sequence ends, as it does where images have no pose
 TRAIN_POSITIVE_M, TRAIN_NEGATIVE_M = 5.0, 20.0
 FIX_SATELLITES = 4
 CORRECT_M = {"v1.0": 10.0, "pnv": 25.0, "all": 25.0}
@@ -132,7 +132,7 @@ def _traverse(
         steps = np.linalg.norm(np.diff(positions[kept], axis=0), axis=1)
         kept = kept[rows_at_spacing(np.concatenate([[0.0], np.cumsum(steps)]), spacing)]
     left_out = np.diff(np.cumsum(~known)[kept])
-    jumps = position_jumps(positions[kept], left_out > 0, np.zeros_like(left_out), MAX_STEP)
+    jumps = position_jumps(positions[kept], left_out > 0, np.zeros_like(left_out), MAX_STEP_RATIO)
     chosen = tuple(images[row] for row in kept)
     return PreparedTraverse(
         name=name,

@@ -4,11 +4,11 @@ import pytest
 from opticornet.datasets.prepare.drives.holes import inside, sequences_of
 
 
-def cut(names, positions=None, kept=None, labels=None, max_hole=0, max_step=5.0):
+def cut(names, positions=None, kept=None, labels=None, max_hole=0, max_step_ratio=5.0):
     kept = np.arange(len(names)) if kept is None else np.array(kept)
     positions = np.arange(len(names)) * 5.0 if positions is None else np.array(positions, float)
     labels = np.zeros(len(names), int) if labels is None else np.array(labels)
-    return sequences_of(tuple(names), kept, labels[kept], positions[kept][:, None], max_hole, max_step)
+    return sequences_of(tuple(names), kept, labels[kept], positions[kept][:, None], max_hole, max_step_ratio)
 
 
 def starts(sequences):
@@ -50,7 +50,7 @@ def test_missing_times(scale):
 
 def test_times_of_the_day():
     names = [f"20240131_{h:02}{m:02}{s:02}.jpg" for h in (22, 23) for m in (58, 59) for s in range(60)]
-    assert starts(cut(names, max_step=0)) == [120]
+    assert starts(cut(names, max_step_ratio=0)) == [120]
 
 
 def test_keyframes_and_names_without_numbers_have_no_missing_numbers():
@@ -59,7 +59,7 @@ def test_keyframes_and_names_without_numbers_have_no_missing_numbers():
     assert starts(cut([f"{n}.png" for n in numbers])) == []
     numbers[25:] += 100
     assert starts(cut([f"{n}.png" for n in numbers])) == [25]
-    assert starts(cut([f"{n}.png" for n in numbers], max_step=0)) == []
+    assert starts(cut([f"{n}.png" for n in numbers], max_step_ratio=0)) == []
     assert starts(cut([f"{name:x}.png" for name in rng.integers(1 << 40, 1 << 44, 50)])) == []
 
 
@@ -68,8 +68,8 @@ def test_a_jump_in_positions_ends_a_sequence():
     positions[15:] += 45.0  # a step of 50 m among steps of 5
     found = cut([f"{i}x{i}.png" for i in range(40)], positions)
     assert (starts(found), found.jumps) == ([15], 1)
-    assert starts(cut(NUMBERED, positions, max_step=10)) == []
-    assert starts(cut(NUMBERED, positions, max_step=0)) == []
+    assert starts(cut(NUMBERED, positions, max_step_ratio=10)) == []
+    assert starts(cut(NUMBERED, positions, max_step_ratio=0)) == []
 
 
 def test_driving_faster_is_no_jump():
