@@ -12,6 +12,7 @@ from opticornet.datasets.seqnet.matlab import read_matlab_struct
 from opticornet.datasets.traverse import Units
 from opticornet.utils.array_files import read_header
 from opticornet.utils.errors import UserError
+from opticornet.utils.text import read_lines
 
 
 @dataclass(frozen=True)
@@ -149,16 +150,7 @@ def read_image_names(path: Path) -> tuple[str, ...]:
 
 
 def _lines(path: Path) -> list[str]:
-    """Lines of a text file, stripped, without blank ones; at least one."""
-    try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file; check `struct_path`") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as UTF-8 text ({error})") from error
-    if not (lines := [line for line in lines if line]):
-        raise UserError(f"{path}: empty; wanted one line per frame")
-    return lines
+    return read_lines(path, "one line per frame", "check `struct_path`")
 
 
 class _IntegerArrayUnpickler(pickle.Unpickler):

@@ -11,7 +11,7 @@ from opticornet.evaluation.records import UNSTEADY
 from opticornet.reports.protocols import Protocol
 from opticornet.reports.results import Result
 
-SHOWN_KS = (1, 5, 10, 20)  # of those that a test counts at unless it is told otherwise
+SHOWN_KS = (1, 5, 10, 20)  # of those that a test counts at by default
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from opticornet.datasets.bags import is_bag
-from opticornet.datasets.geodesy import local_metres
+from opticornet.datasets.geodesy import local_metres, on_globe, without_jumps
 from opticornet.datasets.images.found import FoundImages
 from opticornet.datasets.prepare.drives.holes import Sequences, inside, sequences_of
 from opticornet.datasets.prepare.drives.image_times import Clock
@@ -100,6 +100,8 @@ def read_drive(
         folder = recording.path
         clock = replace(clock, taken=replace(recording.taken, seconds=recording.taken.seconds[rows]))
     places = _places(folder, images, file, options, clock, recording)
+    if clock.taken is not None and places.seconds is None:
+        places = replace(places, seconds=clock.taken.seconds + (clock.offset_s or 0.0), timed=True)
     labels = _labels(images, places)
     filled = _filled(places, labels) if options.fill_positions else places
     kept = np.flatnonzero(filled.known)
@@ -133,21 +135,7 @@ def _places(
     clock: Clock,
     recording: Recording | None,
 ) -> Places:
-    """Where the images were taken; those of a recording also when."""
-    places = _recorded_places(folder, images, file, options, clock, recording)
-    if clock.taken is None or places.seconds is not None:
-        return places
-    return replace(places, seconds=clock.taken.seconds + (clock.offset_s or 0.0), timed=True)
-
-
-def _recorded_places(
-    folder: Path,
-    images: tuple[str, ...],
-    file: Path | None,
-    options: DriveOptions,
-    clock: Clock,
-    recording: Recording | None,
-) -> Places:
+    """Where the images were taken: by the file, the recording, their EXIF, or else their numbers."""
     track = None if recording is None else recording.track
     if file is not None and is_bag(file):
         track = bag_track(file, options.position_topic)
@@ -191,8 +179,8 @@ def _filled(places: Places, labels: np.ndarray) -> Places:
     positions = {column: interpolated(values) for column, values in places.positions.items()}
     if "lon" in positions:  # a drive may cross the 180th meridian
         east = np.where(known, places.positions["lon"], 0.0)
-        east[known] = np.unwrap(east[known], period=360)
-        positions["lon"] = np.where(missing, (interpolated(east) + 180) % 360 - 180, places.positions["lon"])
+        east[known] = without_jumps(east[known])
+        positions["lon"] = np.where(missing, on_globe(interpolated(east)), places.positions["lon"])
     times = seconds if seconds is None or along is seconds else interpolated(seconds)
     return replace(places, positions=positions, known=known | missing, seconds=times)
 

@@ -10,6 +10,7 @@ from opticornet.datasets.prepare.drives.exif import read_exif
 from opticornet.datasets.prepare.image_folder import stem
 from opticornet.datasets.prepare.tracks.times import SINCE_1970_S, seconds_of
 from opticornet.utils.errors import UserError
+from opticornet.utils.text import read_lines
 
 # What datasets call a list of times, in order or beside names: KITTI, EuRoC, TUM.
 TIMES_FILES = ("times.txt", "timestamps.txt", "data.csv", "rgb.txt", "timestamps.csv", "times.csv")
@@ -206,11 +207,7 @@ def _cells(path: Path) -> tuple[list[list[str]], str]:
     Raises:
         UserError: it cannot be read, or holds no line.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as a list of times ({error})") from error
-    lines = [line.strip() for line in lines if line.strip()]
+    lines = read_lines(path, "one time a line")
     header = [line for line in lines if line.startswith("#")]
     rows = [_split(line) for line in lines if not line.startswith("#")]
     if rows and not any(map(_is_time, rows[0])):  # a header without a mark

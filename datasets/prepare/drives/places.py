@@ -7,6 +7,7 @@ import numpy as np
 
 from opticornet.datasets.column_names import FRAME_COLUMNS
 from opticornet.datasets.columns import Columns, is_empty, read_known_columns
+from opticornet.datasets.geodesy import on_globe, without_jumps
 from opticornet.datasets.prepare.drives.exif import read_exif
 from opticornet.datasets.prepare.drives.fixes import Fixes, fixes_of
 from opticornet.datasets.prepare.drives.image_rows import check_count, image_rows, names_all
@@ -70,10 +71,12 @@ class _Recorded:
     def by_time(self, seconds: np.ndarray, times: np.ndarray, source: str, reach_s: float) -> Places:
         """Interpolated at the images' times (N,), which are from ``source``, in words."""
         real = self.fixes.real
-        on_globe = self.columns == ("lat", "lon")
-        recorded = _unwrapped(self.positions[real]) if on_globe else self.positions[real]
+        recorded, in_degrees = self.positions[real], self.columns == ("lat", "lon")
+        if in_degrees:
+            recorded[:, 1] = without_jumps(recorded[:, 1])
         positions, known = Trajectory.of(self.path, seconds[real], recorded).at(times, reach_s)
-        positions = _wrapped(positions) if on_globe else positions
+        if in_degrees:
+            positions[:, 1] = on_globe(positions[:, 1])
         reasons = [f"{self.path.name} has {reason}" for reason in _rows_in_words(self.fixes)]
         if not known.all():
             reasons.insert(0, f"{np.sum(~known)} not within {reach_s:g} s of a pose of {self.path.name}")
@@ -243,17 +246,6 @@ def _seconds(table: Columns, empty: bool) -> np.ndarray:
     given = [text for text, one in zip(texts, there, strict=True) if one]
     seconds[there] = seconds_of(given, str(table.path), table.unit("timestamp"), FASTEST_POSES_S)
     return seconds
-
-
-def _unwrapped(degrees: np.ndarray) -> np.ndarray:
-    """(M, 2) latitude and longitude, without the jump where a drive crosses the 180th meridian."""
-    return np.stack([degrees[:, 0], np.unwrap(degrees[:, 1], period=360)], axis=1)
-
-
-def _wrapped(degrees: np.ndarray) -> np.ndarray:
-    """Longitudes that left [-180, 180] put back; the others as they are."""
-    lon = degrees[:, 1]
-    return np.stack([degrees[:, 0], np.where(np.abs(lon) > 180, (lon + 180) % 360 - 180, lon)], axis=1)
 
 
 def _rows_in_words(fixes: Fixes) -> list[str]:

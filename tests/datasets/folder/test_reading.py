@@ -300,4 +300,4 @@ def test_latitude_and_longitude_are_counted_from_the_first_known_position(tmp_pa
 
 def test_a_list_of_what_is_scored_that_is_not_there(tmp_path):
     folder = make(tmp_path, GOOD.replace('"summer.npy"', '"summer.npy"\nscore = "no.txt"'))
-    assert "no.txt: no such list of frames to score" in refused(folder)
+    assert "no.txt: no such file; check the path" in refused(folder)

@@ -419,7 +419,7 @@ def test_scored_and_usable_frames_are_kept(tmp_path):
 
 
 def test_filling_across_the_180th_meridian(tmp_path):
-    degrees = [(i, -16.0, (179.999 + 1e-4 * i + 180) % 360 - 180) for i in range(20)]
+    degrees = [(i, -16.0, (179.99905 + 1e-4 * i + 180) % 360 - 180) for i in range(20)]
     pair(tmp_path, tables=table("name,lat,lon", [row for row in degrees if not 8 <= row[0] < 14]))
     lon = read(tmp_path, gap=0, fractions=(0, 0, 1), fill_positions=True).traverses[0].positions["lon"]
     np.testing.assert_allclose(lon, [row[2] for row in degrees], atol=1e-9)
