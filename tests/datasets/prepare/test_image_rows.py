@@ -27,7 +27,7 @@ def test_letters_with_accents_are_one_letter_however_they_are_spelt(tmp_path, fo
 def test_numbers_that_lost_their_zeros(tmp_path):
     images = tuple(f"{number:06d}.png" for number in (7, 8, 12))
     assert rows_of(tmp_path, ["12", "7", "8"], images) == [2, 0, 1]
-    with pytest.raises(UserError, match="1 of 2 rows match no image of .*day, first '9'"):
+    with pytest.raises(UserError, match=r"1 of 2 rows match no image of .*day, first '9'"):
         rows_of(tmp_path, ["12", "9"], images)
     with pytest.raises(UserError, match="2 of 2 rows match no image"):  # "7" may be either
         rows_of(tmp_path, ["7", "8"], ("0007.png", "007.png", "008.png"))
