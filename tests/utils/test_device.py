@@ -17,14 +17,6 @@ from opticornet.utils.device import (
 from opticornet.utils.errors import UserError
 
 
-@pytest.fixture
-def two_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
-
-
 def test_threads_are_as_before_after_the_block(two_threads):
     with cpu_threads(1):
         assert torch.get_num_threads() == 1

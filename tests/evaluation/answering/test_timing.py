@@ -1,18 +1,9 @@
 """How queries are timed."""
 
 import faiss
-import pytest
 import torch
 
 from opticornet.evaluation.answering.timing import one_at_a_time
-
-
-@pytest.fixture
-def two_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
 
 
 def test_single_queries_are_timed_with_one_thread(two_threads):
