@@ -1,12 +1,12 @@
 """CSV tables with a header: columns by name, as text until a reader asks for numbers."""
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from opticornet.datasets.cells import read_cells
 from opticornet.datasets.column_names import FRAME_COLUMNS, POSITION_COLUMNS, column_called, is_not_needed, unit_in
 from opticornet.datasets.labels import first_repeated
 from opticornet.utils.errors import UserError
@@ -123,7 +123,7 @@ def read_columns(path: Path, needed: tuple[str, ...] = ()) -> Columns:
     Raises:
         UserError: no such file, not a table, no rows, a column of ``needed`` is missing, or one comes twice.
     """
-    header, body, lines = _read_cells(path)
+    header, body, lines = read_cells(path)
     if missing := [name for name in needed if name not in header]:
         raise UserError(f"{path}: no column {', '.join(missing)}; it has {', '.join(filter(None, header)) or 'none'}")
     if twice := first_repeated(name for name in header if name):
@@ -135,7 +135,7 @@ def read_known_columns(path: Path, known: tuple[str, ...] = FRAME_COLUMNS, ignor
     """Read a table of one's own: every column is understood, or named as one that is not wanted.
 
     Columns go by the names that :data:`opticornet.datasets.column_names.SYNONYMS` lists, in any case. A column
-    without a name that counts the rows, as some programs write one, is passed over.
+    without a name that is empty or counts the rows, as some programs write one, is passed over.
 
     Args:
         known: our names of the columns that are taken.
@@ -144,14 +144,14 @@ def read_known_columns(path: Path, known: tuple[str, ...] = FRAME_COLUMNS, ignor
     Raises:
         UserError: no such file, not a table, no rows, a column that is not understood, two that mean the same.
     """
-    header, body, lines = _read_cells(path)
+    header, body, lines = read_cells(path)
     ignore = tuple(name.strip().casefold() for name in ignore)
     cells: dict[str, list[str]] = {}
     headers: dict[str, str] = {}
     unknown: list[str] = []
     for title, column in zip(header, body, strict=True):
         name = column_called(title)
-        if title.casefold() in ignore or is_not_needed(title) or (not title and _counts(column)):
+        if title.casefold() in ignore or is_not_needed(title) or (not title and _says_nothing(column)):
             continue
         if name not in known:
             unknown.append(title)
@@ -179,34 +179,9 @@ def _not_understood(path: Path, unknown: Sequence[str], headers: dict[str, str],
     )
 
 
-def _read_cells(path: Path) -> tuple[list[str], list[list[str]], tuple[int, ...]]:
-    """Header, columns, and the line each row ends in; all cells stripped."""
-    rows, lines = [], []
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            for row in reader:
-                if row:
-                    rows.append([cell.strip() for cell in row])
-                    lines.append(reader.line_num)
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such table; check the path, or unpack the dataset again") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: cannot be read as a UTF-8 CSV table ({error})") from error
-    header, *body = rows or [[""]]
-    if len(header) == 1 and (separator := next((mark for mark in ";\t" if mark in header[0]), None)):
-        raise UserError(f"{path}: cells are separated by {separator!r}; wanted commas, and numbers with a point")
-    if not body:
-        raise UserError(f"{path}: no rows; wanted a header and below it one row each")
-    for row, line in zip(body, lines[1:], strict=True):
-        if len(row) != len(header):
-            raise UserError(f"{path}: line {line} has {len(row)} cells, the header has {len(header)}")
-    return header, [list(column) for column in zip(*body, strict=True)], tuple(lines[1:])
-
-
-def _counts(cells: list[str]) -> bool:
-    """Whether cells count the rows, from 0 or 1."""
-    return cells in ([str(row + start) for row in range(len(cells))] for start in (0, 1))
+def _says_nothing(cells: list[str]) -> bool:
+    """Whether cells are empty, as behind a comma at the end of each line, or count the rows, from 0 or 1."""
+    return not any(cells) or cells in ([str(row + start) for row in range(len(cells))] for start in (0, 1))
 
 
 def _number(cell: str) -> float:

@@ -1,5 +1,8 @@
 """The one exception a user is meant to see."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class UserError(Exception):
     """Something the user can put right: bad option, missing file, wrong shape.
@@ -10,3 +13,12 @@ class UserError(Exception):
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.splitlines()))  # whatever a file's own words put into it
+
+
+@contextmanager
+def as_user_error(argument: str) -> Iterator[None]:
+    """Turn a ValueError of the block into a UserError that names the argument it comes from."""
+    try:
+        yield
+    except ValueError as error:
+        raise UserError(f"{argument}: {error}") from error

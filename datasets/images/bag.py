@@ -1,6 +1,7 @@
 """Images in ROS bags: frames named after their topic and the time they were recorded, ``camera/image_raw/<ns>``."""
 
 import os
+import weakref
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -97,6 +98,7 @@ class BagReader:
             self._stack, self._owner = ExitStack(), os.getpid()
             try:
                 bag = self._bag = self._stack.enter_context(open_bag(self._path))
+                weakref.finalize(self, self._stack.close)  # before Python takes its modules down
             except UserError as error:
                 raise BadImageError(str(error)) from error
         self._pass, self._topic = bag.messages(topic, since), topic

@@ -1,6 +1,7 @@
 """The images of one traverse: found in a folder, and chosen by a list."""
 
 import os
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
@@ -55,8 +56,13 @@ def absolute(folder: Path, names: Iterable[str]) -> tuple[str, ...]:
 
 
 def stem(name: str) -> str:
-    """The file name without folders and suffix."""
-    return PurePosixPath(name).stem
+    """The file name without folders and suffix, spelt as :func:`composed` does."""
+    return composed(PurePosixPath(name).stem)
+
+
+def composed(name: str) -> str:
+    """A name in the one spelling (NFC) of letters with accents: some systems write them as two characters."""
+    return unicodedata.normalize("NFC", name)
 
 
 def rows_by_stem(path: Path, images: tuple[str, ...]) -> dict[str, int]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from opticornet.datasets.columns import Columns
 from opticornet.datasets.labels import first_repeated
-from opticornet.datasets.prepare.image_folder import rows_by_stem, stem
+from opticornet.datasets.prepare.image_folder import composed, rows_by_stem, stem
 from opticornet.utils.errors import UserError
 
 
@@ -47,20 +47,34 @@ def image_rows(table: Columns, images: tuple[str, ...], folder: Path) -> tuple[n
     return rows, f"by {table.headers[column]}"
 
 
+def names_all(table: Columns, column: str, images: tuple[str, ...], folder: Path) -> bool:
+    """Whether each row of a column names an image."""
+    return bool((_rows_of(table.path, table[column], images, folder.name) >= 0).all())
+
+
 def _rows_of(path: Path, labels: list[str], images: tuple[str, ...], folder: str) -> np.ndarray:
     """(N,) row of the image that each label names, -1 for none.
 
     All labels name images in one way: by the path below the folder, by one through it, or by the file name with or
-    without suffix.
+    without suffix, or without the zeros that fill up a number.
     """
-    labels = [label.replace("\\", "/") for label in labels]
-    rows = {image: row for row, image in enumerate(images)}
-    ways = (labels, [f"/{label}".rpartition(f"/{folder}/")[2] for label in labels])
+    labels = [composed(label.replace("\\", "/")) for label in labels]
+    rows = {composed(image): row for row, image in enumerate(images)}
+    ways = (labels, [f"/{label}".rpartition(f"/{composed(folder)}/")[2] for label in labels])
     way = next((way for way in ways if any(label in rows for label in way)), None)
     if way is None:
         rows = rows_by_stem(path, images)
-        way = labels if any(label in rows for label in labels) else [stem(label) for label in labels]
-    return np.array([rows.get(label, -1) for label in way])
+        ways = (labels, [stem(label) for label in labels])
+        way = next((way for way in ways if any(label in rows for label in way)), None)
+    if way is None and all(_is_number(name) for name in (*rows, *labels)):
+        by_number = {int(name): row for name, row in rows.items()}
+        if len(by_number) == len(rows):
+            return np.array([by_number.get(int(label), -1) for label in labels])
+    return np.array([rows.get(label, -1) for label in way or labels])
+
+
+def _is_number(name: str) -> bool:
+    return name.isascii() and name.isdecimal()
 
 
 def check_count(path: Path, count: int, images: tuple[str, ...], folder: Path) -> None:

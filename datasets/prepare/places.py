@@ -9,7 +9,7 @@ from opticornet.datasets.column_names import FRAME_COLUMNS
 from opticornet.datasets.columns import Columns, is_empty, read_known_columns
 from opticornet.datasets.prepare.exif import read_exif
 from opticornet.datasets.prepare.fixes import Fixes, fixes_of
-from opticornet.datasets.prepare.image_rows import check_count, image_rows
+from opticornet.datasets.prepare.image_rows import check_count, image_rows, names_all
 from opticornet.datasets.prepare.image_times import Clock, image_times
 from opticornet.datasets.prepare.times import FASTEST_POSES_S, seconds_of
 from opticornet.datasets.prepare.tracks import read_track
@@ -174,6 +174,7 @@ def exif_places(images: tuple[str, ...], folder: Path, frozen_fix: int, clock: C
 def _of_table(
     table: Columns, images: tuple[str, ...], folder: Path, reach_s: float, frozen_fix: int, clock: Clock
 ) -> Places:
+    table = _without_counts(table, images, folder)
     columns = table.position_columns()
     if not columns:
         raise UserError(
@@ -202,6 +203,21 @@ def _of_table(
         seconds=None if seconds is None else np.where(row_of >= 0, seconds[row_of], np.nan),
         ignored=table.ignored,
     )
+
+
+def _without_counts(table: Columns, images: tuple[str, ...], folder: Path) -> Columns:
+    """A table in which a frame number beside another position is what says which image a row is of.
+
+    It is passed over where names or times say so.
+    """
+    if "frame" not in table or not {"x", "lat"} & set(table.cells):
+        return table
+    cells, headers = dict(table.cells), dict(table.headers)
+    numbers, title = cells.pop("frame"), headers.pop("frame")
+    said = {"name", "image"} & set(table.cells)
+    if not said and ("timestamp" not in table or names_all(table, "frame", images, folder)):
+        cells["name"], headers["name"] = numbers, title
+    return replace(table, cells=cells, headers=headers)
 
 
 def _sequences_at(table: Columns, seconds: np.ndarray, times: np.ndarray | None) -> np.ndarray | None:

@@ -9,7 +9,8 @@ import torch
 
 from opticornet.datasets.catalogue import load_dataset
 from opticornet.datasets.identity import DescriptorIdentity
-from opticornet.evaluation.answers import describe, matched_frames
+from opticornet.evaluation.answering.matching import matched_frames
+from opticornet.evaluation.answering.search import describe
 from opticornet.evaluation.scene import Scene, WindowSettings
 from opticornet.inference.load import frames_taken
 from opticornet.options.loading import load_method

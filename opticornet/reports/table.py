@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from opticornet.evaluation.answers import KS
+from opticornet.evaluation.metrics import KS
 from opticornet.evaluation.records import UNSTEADY
 from opticornet.reports.protocols import Protocol
 from opticornet.reports.results import Result

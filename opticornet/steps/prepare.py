@@ -40,7 +40,7 @@ def prepare(options: PrepareOptions) -> Path:
     for note in prepared.notes:
         print(in_flags(note, PrepareOptions), file=sys.stderr)
     if not options.quiet:
-        print(_summary(output, prepared, written))
+        print(_summary(output, found, prepared, written))
     return output
 
 
@@ -85,9 +85,10 @@ def _check_splits(source: Prepared) -> None:
             )
 
 
-def _summary(output: Path, prepared: Prepared, written: bool) -> str:
+def _summary(output: Path, found: Prepared, prepared: Prepared, written: bool) -> str:
+    """The drives as they were found, and the splits as they were written, of parts of drives where rows have gaps."""
     lines = [f"{output}: {'written' if written else 'finished already, nothing to do'}"]
-    for traverse in prepared.traverses:
+    for traverse in found.traverses:
         runs = int(traverse.sequence_numbers()[-1]) + 1
         lines.append(f"  {traverse.name}: {len(traverse)} frames in {counted(runs, 'sequence')}")
         if traverse.placed:

@@ -7,6 +7,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import h5py
@@ -14,16 +15,24 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given
+from PIL import Image
+from PIL.ExifTags import IFD
 from scipy.io import savemat
 
 from opticornet.datasets.arrays import open_descriptors
 from opticornet.datasets.columns import read_columns
 from opticornet.datasets.descriptor_files import read_identity, read_usable
 from opticornet.datasets.folder.positives import read_positives
+from opticornet.datasets.folder.scored import read_scored
 from opticornet.datasets.folder.tables import read_frames
 from opticornet.datasets.folder.toml import read_toml
+from opticornet.datasets.image_features import open_image_features
+from opticornet.datasets.images.decoding import BadImageError, decode
 from opticornet.datasets.object_lists import read_object_lists
+from opticornet.datasets.prepare.exif import read_exif
+from opticornet.datasets.prepare.image_times import image_times
 from opticornet.datasets.prepare.tracks import read_track
+from opticornet.datasets.prepare.tracks.recorders import read_recorder
 from opticornet.datasets.seqnet.structs import read_bounds, read_image_names, read_split_indices, read_struct
 from opticornet.evaluation.records import load_record
 from opticornet.inference.load import load_run
@@ -191,6 +200,55 @@ def poses(folder: Path) -> tuple[Path, Read]:
     return path, lambda: read_track(path)
 
 
+def poses_in_order(folder: Path) -> tuple[Path, Read]:
+    path = folder / "poses.kitti"
+    path.write_text("".join(f"1 0 0 {i} 0 1 0 0 0 0 1 2\n" for i in range(4)))
+    return path, lambda: read_track(path)
+
+
+def recorder_table(folder: Path) -> tuple[Path, Read]:
+    path = folder / "data.csv"
+    head = "#timestamp [ns],p_RS_R_x [m],p_RS_R_y [m],p_RS_R_z [m]\n"
+    path.write_text(head + "".join(f"14036365790{i}0000000,{i},0.5,1\n" for i in range(5)))
+    return path, lambda: read_recorder(path)
+
+
+def times_file(folder: Path) -> tuple[Path, Read]:
+    path = folder / "times.txt"
+    path.write_text("".join(f"{i}.25\n" for i in range(1, 6)))
+    images = tuple(f"{i:06d}.png" for i in range(5))
+    return path, lambda: image_times(images, folder)
+
+
+def photograph(folder: Path) -> tuple[Path, Read]:
+    path = folder / "a.jpg"
+    exif = Image.Exif()
+    exif.get_ifd(IFD.GPSInfo).update({1: "N", 2: (48.0, 7.0, 30.0), 3: "E", 4: (11.0, 30.0, 0.0)})
+    exif.get_ifd(IFD.Exif)[36867] = "2024:01:01 10:00:00"
+    Image.new("RGB", (16, 8), (200, 10, 60)).save(path, exif=exif)
+
+    def read() -> object:
+        with suppress(BadImageError):  # which every reader of images turns into a line that names the image
+            decode(path)
+        return read_exif((str(path),))
+
+    return path, read
+
+
+def score_list(folder: Path) -> tuple[Path, Read]:
+    path = folder / "score.txt"
+    path.write_text("0\n2\n4\n")
+    return path, lambda: read_scored(path, None, 5)
+
+
+def features_per_image(folder: Path) -> tuple[Path, Read]:
+    path = folder / "feats.h5"
+    with h5py.File(path, "w") as file:
+        for i in range(3):
+            file[f"day/{i}.png/global_descriptor"] = ROWS[i]
+    return path, lambda: np.array(open_image_features(path, [[f"day/{i}.png" for i in range(3)]])[0:3])
+
+
 def gpx(folder: Path) -> tuple[Path, Read]:
     path = folder / "drive.gpx"
     points = "".join(f'<trkpt lat="60.{i}" lon="10.5"><time>2024-01-01T00:00:0{i}Z</time></trkpt>' for i in range(4))
@@ -268,7 +326,8 @@ READERS = [
     *(descriptors_npy, descriptors_npz, descriptors_compressed, descriptors_h5, descriptors_h5_chunks, local_features),
     *(arrays_npz, usable, identity, descriptors_of_identity, projection),
     *(frame_table, columns, positives_table, positives_lists, dataset_toml, options_toml),
-    *(struct, split_indices, bounds, image_names, poses, gpx, nmea),
+    *(struct, split_indices, bounds, image_names, poses, poses_in_order, recorder_table, gpx, nmea),
+    *(times_file, photograph, score_list, features_per_image),
     *(checkpoint, checkpoint_of_a_run, flags, epochs, record, result_arrays),
 ]
 

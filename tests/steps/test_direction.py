@@ -153,11 +153,11 @@ def test_of_both_directions_each_query_has_the_better_answer(drives, method):
 
 def test_references_whose_windows_stay_are_encoded_once(drives, monkeypatch):
     encoded = []
-    from opticornet.evaluation import answers
+    from opticornet.evaluation.answering import search
 
-    encode_side = answers.encode_side
+    encode_side = search.encode_side
     monkeypatch.setattr(
-        "opticornet.evaluation.answers.encode_side",
+        "opticornet.evaluation.answering.search.encode_side",
         lambda encoder, side, *more: (encoded.append(side.traverse.name), encode_side(encoder, side, *more))[1],
     )
     record, _ = drives.run("dsdnet", "turned", 10, "both", latency_queries=3)

@@ -146,6 +146,19 @@ def test_frames_left_out_are_said(tmp_path, capsys):
     )
 
 
+def test_a_drive_whose_splits_have_gaps_is_listed_once(tmp_path, capsys):
+    """Views of panoramas lie by direction, so that a stretch of the route is a part of each direction."""
+    for name in ("day", "night"):
+        (tmp_path / "root" / name).mkdir(parents=True)
+        for i in range(30):
+            Image.new("RGB", (16, 8), (8 * i, 0, 0)).save(tmp_path / "root" / name / f"{i}.png")
+    prepare(options(tmp_path / "root", tmp_path / "data", quiet=False, cut=2, gap=1.0))
+    printed = capsys.readouterr().out
+    assert printed.count("position: ") == 2
+    assert "day: 60 frames in 2 sequences\n" in printed
+    assert " queries of night-test in " in printed
+
+
 def test_every_source_is_a_choice_whose_options_become_flags(capsys):
     assert PrepareOptions.flags()["source"].metadata["choices"] is SOURCES
     with pytest.raises(SystemExit):

@@ -1,11 +1,11 @@
 """Tables of recorders, which have many more columns than are wanted: ROS, EuRoC, phones."""
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from opticornet.datasets.cells import read_header
 from opticornet.datasets.column_names import column_called
 from opticornet.datasets.columns import Columns, read_columns
 from opticornet.datasets.prepare.times import FASTEST_POSES_S, seconds_of
@@ -82,7 +82,7 @@ def read_recorder(path: Path) -> Track | None:
     Raises:
         UserError: it cannot be read, or cells that are no numbers.
     """
-    header = _header(path)
+    header = read_header(path)
     titles = {_folded(title): title for title in header}
     recorder = next((one for one in RECORDERS.values() if titles.keys() >= set(one.columns)), None)
     if recorder is None or any(column_called(title) in ("name", "image") for title in header):
@@ -102,15 +102,6 @@ def _seconds(table: Columns, recorder: Recorder, titles: dict[str, str]) -> np.n
         return seconds_of(texts[0], str(table.path), recorder.unit, FASTEST_POSES_S)
     whole, nanoseconds = (table.numbers(titles[name]) for name in recorder.times)
     return whole + 1e-9 * nanoseconds
-
-
-def _header(path: Path) -> list[str]:
-    """The titles of a table's columns; none of what cannot be read, which the reader of other tables will say."""
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            return [title.strip() for title in next(csv.reader(file), [])]
-    except (OSError, UnicodeDecodeError, csv.Error):
-        return []
 
 
 def _folded(title: str) -> str:

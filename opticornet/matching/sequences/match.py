@@ -125,12 +125,15 @@ def _local_distances(
 
 def _frames_around_positions(reference: SequenceSet, windows: np.ndarray, strip: Strip, margin: int) -> FramesAround:
     """Frames around every position of a strip; none where no window begins."""
-    sides = []
-    for frames in reference.frames_around(windows):
-        side = np.zeros(len(strip.frames) - reference.length - 2 * margin + 1, dtype=np.int64)
+    positions = len(strip.frames) - reference.length - 2 * margin + 1
+
+    def spread(frames: np.ndarray) -> torch.Tensor:
+        side = np.zeros(positions, dtype=np.int64)
         side[strip.positions] = frames
-        sides.append(torch.from_numpy(side).to(strip.frames.device))
-    return FramesAround(*sides, reference.place)
+        return torch.from_numpy(side).to(strip.frames.device)
+
+    before, after = reference.frames_around(windows)
+    return FramesAround(spread(before), spread(after), reference.place)
 
 
 def _blocks(positions: np.ndarray, local: torch.Tensor) -> Iterator[slice]:

@@ -1,14 +1,43 @@
-"""What a result record says of a test's options: its label, its method, the files it loaded."""
+"""What the options of a test mean for its record: how queries count, and what it says of the method and the data."""
 
 from pathlib import Path
 
-from opticornet.evaluation.answers import Answer
+from opticornet.evaluation.answering.answer import Answer
+from opticornet.evaluation.judged import ScoreSettings
 from opticornet.evaluation.records import DataRecord, FileRecord, MethodRecord
+from opticornet.evaluation.scene import Scene
+from opticornet.evaluation.scoring import TestDescription, data_record
+from opticornet.inference.load import frames_taken
 from opticornet.matching.search import EXACT
 from opticornet.options.modes import TestOptions
 from opticornet.options.plugins import remembered
+from opticornet.options.shared import DataOptions
 from opticornet.utils.files import full_path, sha256
-from opticornet.utils.options import flag_of, option_fields
+from opticornet.utils.options import flag_of, option_fields, recorded_value
+
+
+def score_settings(options: TestOptions) -> ScoreSettings:
+    """How the options count queries."""
+    longest = options.longest_window
+    return ScoreSettings(options.no_positive, options.radii, options.bootstrap, options.seed, longest, options.ks)
+
+
+def description(
+    options: TestOptions, scene: Scene, answer: Answer, differences: tuple[str, ...] = ()
+) -> TestDescription:
+    """What the record says of the options, and of ``differences`` in what made the frame descriptors."""
+    takes = frames_taken(str(answer.weights.flags.get("pooling")) if answer.weights else options.pooling)
+    data_options = {
+        flag_of(f)[2:]: recorded_value(f, getattr(options, name)) for name, f in DataOptions.flags().items()
+    }
+    data = data_record(scene, takes, data_options, differences)
+    return TestDescription(
+        data=data,
+        method=method_record(options, answer, data),
+        options=options.record(),
+        plugins=plugins_of(options, answer),
+        name=options.new_name(),
+    )
 
 
 def method_record(options: TestOptions, answer: Answer, data: DataRecord) -> MethodRecord:

@@ -14,7 +14,7 @@ from opticornet.options.loading import load_method
 from opticornet.options.modes import TestOptions
 from opticornet.options.plugins import load_remembered
 from opticornet.options.shared import DATA_FIELDS
-from opticornet.utils.errors import UserError
+from opticornet.utils.errors import UserError, as_user_error
 
 
 @dataclass(frozen=True)
@@ -114,10 +114,8 @@ def load_searched(options: TestOptions, scene: Scene, run: Path | None) -> Loade
         UserError: it does not fit the data, or its descriptors do not fit the index.
     """
     loaded = load_method(options, scene, run)
-    try:
+    with as_user_error(f"`index` {options.index}"):
         check_index(options.index, loaded.encoder.encoding_dims(options.sequence_length))
-    except ValueError as error:
-        raise UserError(f"`index` {options.index}: {error}") from error
     return loaded
 
 

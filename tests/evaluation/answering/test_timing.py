@@ -1,10 +1,10 @@
-"""How queries are answered and timed."""
+"""How queries are timed."""
 
 import faiss
 import pytest
 import torch
 
-from opticornet.evaluation.answers import one_at_a_time
+from opticornet.evaluation.answering.timing import one_at_a_time
 
 
 @pytest.fixture
