@@ -4,7 +4,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from opticornet.datasets.catalogue import Source, SourceValue, load_dataset, split_names, struct_files
-from opticornet.datasets.check.judge import Findings, contradictions, judge, judge_overlap
+from opticornet.datasets.check.judge import Findings, contradictions, judge, judge_descriptors, judge_overlap
 from opticornet.datasets.check.report import SplitReport, split_report
 from opticornet.datasets.traverse import Split
 from opticornet.utils.errors import UserError
@@ -37,6 +37,7 @@ def check_dataset(name: str, **source: SourceValue) -> CheckReport:
     for split in splits.values():
         reports.append(split_report(split))
         judge(reports[-1], findings)
+        judge_descriptors(split, findings)
     if "train" in splits:
         for split in splits.values():
             judge_overlap(splits["train"], split, findings)

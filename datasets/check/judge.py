@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from opticornet.datasets.check.report import ImagesReport, SplitReport, TraverseReport, nearest, takes_part
+from opticornet.datasets.identity import Comparison, of_data
 from opticornet.datasets.seqnet.structs import read_struct
 from opticornet.datasets.traverse import Split
 from opticornet.utils.text import counted
@@ -109,6 +110,12 @@ def judge_overlap(train: Split, other: Split, findings: Findings) -> None:
             f"{other.name}: {seen} of {takes_part(other.query, other).sum()} queries lie within the positive radius "
             "of a training frame"
         )
+
+
+def judge_descriptors(split: Split, findings: Findings) -> None:
+    """Frame descriptors of the two drives of a split that were made differently."""
+    for difference in Comparison.of(of_data(split)).differences:
+        findings.errors.append(f"frame descriptors were made differently: {difference}; extract them alike")
 
 
 def contradictions(path: Path) -> list[str]:

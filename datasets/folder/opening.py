@@ -127,14 +127,21 @@ def _check_rows(
 
 
 def _check_same_order(root: Path, entry: TraverseEntry, names: tuple[str, ...], images: tuple[str, ...] | None) -> None:
-    """Whether a frame table whose names are those of the images, or descriptors, lists them in their order."""
+    """Whether a frame table that names images, or those that descriptors were extracted from, has each in its row.
+
+    Names that no image has say nothing, nor do any where images of several folders are called alike.
+    """
     source = entry.images
     if images is None and entry.descriptors is not None:
         images, source = _extracted_names(root, entry), entry.descriptors
     stems, named = ([image_stem(name) for name in of] for of in (images or (), names))
-    if sorted(stems) != sorted(named) or stems == named:
+    known = set(stems)
+    if not len(known) == len(stems) == len(named):
         return
-    row = next(row for row, pair in enumerate(zip(stems, named, strict=True)) if len(set(pair)) > 1)
+    pairs = enumerate(zip(stems, named, strict=True))
+    row = next((row for row, (stem, name) in pairs if name != stem and name in known), None)
+    if row is None:
+        return
     raise UserError(
         f"{root / str(entry.frames)}: names the images of {source} in another order (row {row + 1} is {names[row]!r}, "
         f"image {row + 1} {os.path.basename((images or ())[row])!r}); wanted row i to be frame i, sort the rows"

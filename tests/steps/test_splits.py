@@ -129,7 +129,7 @@ def test_a_notebook_gets_the_records_by_split(folder):
             ["--split", "test", "--answers", "a.csv"],
             "--answers a.csv is of one split; --split names test-rain, test-snow",
         ),
-        (["--split", "all", "--noAnswer", "val"], "the threshold would be chosen on the tested split"),
+        (["--split", "all", "--noAnswer", "val"], "test others: --split test-rain test-snow"),
         (
             ["--split", "test", "--pooling", "single+seqmatch", "--predictionsFile", "p.npz"],
             "--predictionsFile p.npz is of one split; --split names test-rain, test-snow",

@@ -34,7 +34,10 @@ def when_no_answer(options: TestOptions, scene: Scene | None, runs: Runs) -> NoA
 def check_choosing(options: TestOptions) -> None:
     """Raise :class:`UserError` where no threshold can be chosen on the val split."""
     if "val" in options.splits:
-        raise UserError("`no_answer` val: the threshold would be chosen on the tested split; test another one")
+        others = " ".join(name for name in options.splits if name != "val") or "another one"
+        raise UserError(
+            f"`no_answer` val: the threshold would be chosen on the tested split val; test others: `splits` {others}"
+        )
     if options.predictions_file:
         raise UserError(
             f"`no_answer` val: the candidates of {options.predictions_file} are of the tested split only; give the "
