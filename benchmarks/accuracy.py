@@ -188,7 +188,7 @@ def write_dataset(folder: Path, frames: dict, splits: dict[str, list[list[int]]]
     """A dataset folder whose splits are these pieces of the rows, each piece a sequence of its own."""
     import numpy as np
 
-    from opticornet.datasets.folder.reading import FolderEntry, SplitEntry, TraverseEntry, write_toml
+    from opticornet.datasets.folder.toml import FolderEntry, SplitEntry, TraverseEntry, write_toml
 
     folder.mkdir()
     traverses, entries = {}, {}

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from opticornet.datasets import synthetic
-from opticornet.datasets.folder import reading as folder
+from opticornet.datasets.folder.reading import load_folder
+from opticornet.datasets.folder.toml import TOML_NAME, read_toml
 from opticornet.datasets.seqnet import layout as seqnet_layout
 from opticornet.datasets.split_names import USUAL_SPLITS, test_split_names
 from opticornet.datasets.traverse import Dataset, Split
@@ -111,9 +112,9 @@ def load_dataset(name: str, *, splits: tuple[str, ...] | None = None, **source: 
         source: attributes of :class:`Source`, which has the defaults.
 
     Raises:
-        UserError: unknown name, or anything wrong with the files, in one line. NaN in descriptors is not looked
-            for here (that would read them): see :func:`opticornet.datasets.arrays.check_finite`. Nor is whether image
-            files are there: see :func:`opticornet.datasets.images.frames.check_image_files`.
+        UserError: unknown name, or anything wrong with the files, in one line. NaN in descriptors is not looked for
+            here (that would read them): see :func:`opticornet.datasets.descriptors.arrays.check_finite`. Nor is whether
+            image files are there: see :func:`opticornet.datasets.images.frames.check_image_files`.
     """
     where = Source.of(**source)
     if isinstance(splits, str):
@@ -125,7 +126,7 @@ def load_dataset(name: str, *, splits: tuple[str, ...] | None = None, **source: 
         dataset = BUILT_IN[name](where, splits)
     else:
         _require_folder(name)
-        dataset = folder.load_folder(name, splits)
+        dataset = load_folder(name, splits)
     for split in dataset.splits.values():
         check_split(dataset.name, split)
     return dataset
@@ -134,7 +135,7 @@ def load_dataset(name: str, *, splits: tuple[str, ...] | None = None, **source: 
 def _require_folder(name: str) -> None:
     if not Path(name).is_dir():
         raise UserError(
-            f"dataset {name!r} is neither built in ({', '.join(BUILT_IN)}) nor a folder with a {folder.TOML_NAME}; "
+            f"dataset {name!r} is neither built in ({', '.join(BUILT_IN)}) nor a folder with a {TOML_NAME}; "
             "check the name or the path"
         )
 
@@ -146,7 +147,7 @@ def split_names(name: str, **source: SourceValue) -> tuple[str, ...]:
     if name in BUILT_IN:
         return USUAL_SPLITS
     _require_folder(name)
-    return tuple(folder.read_toml(Path(name)).splits)
+    return tuple(read_toml(Path(name)).splits)
 
 
 def struct_files(name: str, splits: tuple[str, ...], source: Source) -> tuple[Path, ...]:

@@ -1,4 +1,4 @@
-"""Latitude and longitude to local metres."""
+"""Latitudes and longitudes: to local metres, and across the 180th meridian."""
 
 import numpy as np
 
@@ -22,3 +22,13 @@ def local_metres(latlon_deg: np.ndarray, origin_deg: np.ndarray) -> np.ndarray:
 
     latitude, longitude = np.asarray(latlon_deg, np.float64).T
     return np.stack(geodetic2enu(latitude, longitude, np.zeros(len(latitude)), *origin_deg, 0.0), axis=1)
+
+
+def without_jumps(longitudes: np.ndarray) -> np.ndarray:
+    """(N,) degrees of a drive that may cross the 180th meridian, as numbers that can be interpolated."""
+    return np.unwrap(longitudes, period=360)
+
+
+def on_globe(longitudes: np.ndarray) -> np.ndarray:
+    """(N,) degrees, those that left [-180, 180] put back; the others as they are."""
+    return np.where(np.abs(longitudes) > 180, (longitudes + 180) % 360 - 180, longitudes)

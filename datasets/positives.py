@@ -105,10 +105,6 @@ class Positives:
         wide = self.of_ranges(np.stack([np.maximum(first - margin, 0), last + margin + 1], axis=1))
         return self.of_pairs(queries[wide.queries], wide.rows, len(self))
 
-    def contains(self, references: np.ndarray) -> np.ndarray:
-        """(M, K) bool: which ``references`` (M, K) are their query's; -1 (nothing found) never is."""
-        return self.distance(references) == 0
-
     def distance(self, references: np.ndarray) -> np.ndarray:
         """(M, K) float64 rows between ``references`` (M, K) and the nearest of their query's own; infinite where that
         has none, and for -1 (nothing found)."""

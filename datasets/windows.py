@@ -72,6 +72,8 @@ class Windows:
         short: what became of sequences shorter than a window.
         unusable: frames that would be in ``rows``, had their windows no unusable frame.
         too_short: frames that would be, were their sequences not shorter than a window.
+        is_mirrored: these are :meth:`mirrored` windows.
+        backwards: each window is read from its last frame to its first.
     """
 
     traverse: Traverse
@@ -82,6 +84,8 @@ class Windows:
     short: ShortSequences = "refuse"
     unusable: int = 0
     too_short: int = 0
+    is_mirrored: bool = False
+    backwards: bool = False
 
     @classmethod
     def of(
@@ -94,6 +98,7 @@ class Windows:
         short: ShortSequences = "refuse",
         need_positions: bool = True,
         longest: int = 0,
+        either_way: bool = False,
     ) -> "Windows":
         """The windows of the frames that take part.
 
@@ -106,6 +111,7 @@ class Windows:
                 (:func:`window_starts`).
             need_positions: leave out frames whose position is not known.
             longest: frames of a longer window that :meth:`with_length` will ask for; 0: none.
+            either_way: :meth:`mirrored` will be asked for: those windows hold no unusable frame either.
 
         Raises:
             UserError: a sequence is shorter than ``length``, or no frame is left.
@@ -129,6 +135,8 @@ class Windows:
             rows, too_short = rows[long], int((~long).sum())
         windows = cls(traverse, longest, rows, rows, rule, short, too_short=too_short)._with_starts(argument)
         usable = windows.usable()
+        if either_way:
+            usable &= windows.mirrored().usable()
         _require(
             usable,
             f"every window of {longest} frames of {traverse.name} holds an unusable one; `fill_frames` fills them",
@@ -159,7 +167,11 @@ class Windows:
                 f"`{argument}` {length} is above the shortest sequence of {traverse.name}, which has {shortest} "
                 f"frames; choose `{argument}` {shortest} or less, or let `short_sequences` drop or shorten such"
             )
-        return replace(self, starts=window_starts(self.rows, bounds, length, self.rule, len(traverse)))
+        if not self.is_mirrored:
+            return replace(self, starts=window_starts(self.rows, bounds, length, self.rule, len(traverse)))
+        ends = bounds.sum(axis=1)  # the frame at i is the one at ends - 1 - i of the sequence the other way
+        starts = ends - length - window_starts(ends - 1 - self.rows, bounds, length, self.rule)
+        return replace(self, starts=np.clip(starts, 0, len(traverse) - length))
 
     def usable(self) -> np.ndarray:
         """(M,) bool: windows without an unusable frame."""
@@ -168,8 +180,22 @@ class Windows:
         unusable = np.concatenate([[0], np.cumsum(~self.traverse.usable)])
         return unusable[self.starts + self.length] == unusable[self.starts]
 
+    def mirrored(self) -> "Windows":
+        """The windows that the same frames would have, were the traverse driven the other way.
+
+        Of a centred window of even length, one frame more lies behind its frame than before it instead of the other way
+        round; a trailing one becomes a leading one. Windows at a sequence's ends stay inside it.
+        """
+        return replace(self, is_mirrored=not self.is_mirrored)._with_starts("sequence_length")
+
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def anchor(self) -> int:
+        """Position in a window, as it is read, of the frame that it is of, where it is not moved inside a sequence."""
+        before = _before(self.length, self.rule)
+        return before if self.is_mirrored == self.backwards else self.length - 1 - before
 
     def holds_same(self, other: "Windows") -> bool:
         """Whether the other windows hold the same frames of the same traverse."""

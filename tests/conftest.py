@@ -57,6 +57,15 @@ def registries_as_before() -> Iterator[None]:
         REGISTRIES[name].update(entries)
 
 
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    """PyTorch computes with two threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
 def _by_formula(key: str, shape: tuple[int, ...], seed: int) -> torch.Tensor:
     z = np.random.RandomState(seed).standard_normal(shape)
     last = key.rsplit(".", 1)[-1]

@@ -48,7 +48,7 @@ def load_checkpoint(path: Path, *, mapped: bool = False) -> dict[str, Any]:
         name = refused_name(error)
         what = f" ({name})" if name else ""
         raise UserError(f"{path} is refused: it holds more than tensors and plain values{what}") from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except Exception as error:  # its readers raise whatever damaged bytes lead to
         reason = re.split(r"\.\s|\n", str(error).strip())[0] or type(error).__name__
         raise UserError(f"{path} is not a readable checkpoint, or it was cut short: {reason}") from error
     if not isinstance(state, dict) or "state_dict" not in state:

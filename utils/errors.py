@@ -1,5 +1,8 @@
 """The one exception a user is meant to see."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class UserError(Exception):
     """Something the user can put right: bad option, missing file, wrong shape.
@@ -7,3 +10,15 @@ class UserError(Exception):
     The message is one line: what was found, what was wanted, what to do. ``main.py`` prints it on stderr and
     exits with status 2; a notebook sees an ordinary exception.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.splitlines()))  # whatever a file's own words put into it
+
+
+@contextmanager
+def as_user_error(argument: str) -> Iterator[None]:
+    """Turn a ValueError of the block into a UserError that names the argument it comes from."""
+    try:
+        yield
+    except ValueError as error:
+        raise UserError(f"{argument}: {error}") from error

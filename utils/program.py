@@ -1,6 +1,7 @@
 """How this program was started, for the commands it asks the user to type."""
 
 import os
+import shlex
 import shutil
 import sys
 from pathlib import Path, PurePath
@@ -12,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]  # of a checkout
 
 def program() -> str:
     """``opticornet`` or ``python -m opticornet`` where it was started so, else ``python main.py``; with the path of
-    Python where the checkout's own environment runs and ``python`` is another one."""
+    Python where a virtual environment's runs and ``python`` is another one."""
     started = PurePath(sys.argv[0])
     if started.parts[-2:] == ("opticornet", "__main__.py"):
         return f"{python()} -m opticornet"
@@ -20,12 +21,13 @@ def program() -> str:
 
 
 def python() -> str:
-    """What to type for this Python, where it is that of the checkout's environment; else ``python``."""
-    environment = ROOT / ".venv"
+    """What to type for this Python: ``python``, unless it is that of a virtual environment which is not activated."""
+    here = Path(sys.prefix, "bin", "python")
     found = shutil.which("python")
-    if Path(sys.prefix) != environment or (found and Path(found).parent == environment / "bin"):
+    activated = os.environ.get("VIRTUAL_ENV") == sys.prefix or (found and Path(found).parent == here.parent)
+    if sys.prefix == sys.base_prefix or activated:
         return "python"
-    return os.path.relpath(environment / "bin" / "python")
+    return os.path.relpath(here) if here.is_relative_to(ROOT) else shlex.quote(str(here))
 
 
 def missing_library(error: Exception) -> str:

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from opticornet.datasets.columns import read_known_columns
+from opticornet.datasets.folder.object_lists import read_object_lists
 from opticornet.datasets.folder.tables import write_frames
-from opticornet.datasets.object_lists import read_object_lists
 from opticornet.datasets.positives import Positives
 from opticornet.utils.errors import UserError
 

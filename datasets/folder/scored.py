@@ -6,6 +6,7 @@ import numpy as np
 
 from opticornet.datasets.labels import first_repeated
 from opticornet.utils.errors import UserError
+from opticornet.utils.text import read_lines
 
 
 def read_scored(path: Path, names: tuple[str, ...] | None, count: int) -> np.ndarray:
@@ -20,15 +21,7 @@ def read_scored(path: Path, names: tuple[str, ...] | None, count: int) -> np.nda
     Raises:
         UserError: no such file, not text, empty, or a line that is no frame or comes twice.
     """
-    try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such list of frames to score; check the path") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as UTF-8 text ({error}); wanted one frame a line") from error
-    labels = [line for line in lines if line]
-    if not labels:
-        raise UserError(f"{path}: empty; wanted a frame name, or a row number, a line")
+    labels = read_lines(path, "a frame name, or a row number, a line")
     rows_of = {name: row for row, name in enumerate(names or ())}
     if not any(label in rows_of for label in labels):
         rows_of = {str(row): row for row in range(count)}

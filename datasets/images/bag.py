@@ -68,6 +68,7 @@ class BagReader:
 
     def __init__(self, path: Path) -> None:
         self._path, self._owner = path, os.getpid()
+        self._stack = ExitStack()
         self._bag: Bag | None = None
         self._pass: Iterator[Message] = iter(())
         self._topic, self._last = "", 0
@@ -94,12 +95,12 @@ class BagReader:
     def _start(self, topic: str, since: int) -> None:
         bag = self._bag
         if bag is None or self._owner != os.getpid():
-            stack, self._owner = ExitStack(), os.getpid()
+            self._stack, self._owner = ExitStack(), os.getpid()
             try:
-                bag = self._bag = stack.enter_context(open_bag(self._path))
+                bag = self._bag = self._stack.enter_context(open_bag(self._path))
+                weakref.finalize(self, self._stack.close)  # before Python takes its modules down
             except UserError as error:
                 raise BadImageError(str(error)) from error
-            weakref.finalize(self, stack.close)  # while there are modules to close it with, also when Python ends
         self._pass, self._topic = bag.messages(topic, since), topic
 
 

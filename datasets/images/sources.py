@@ -15,6 +15,7 @@ from opticornet.datasets.images.recordings import frame_exists, read_image, reco
 from opticornet.datasets.images.video import open_video
 from opticornet.datasets.labels import first_repeated
 from opticornet.utils.errors import UserError
+from opticornet.utils.text import read_lines
 
 
 class ImageSource(Protocol):
@@ -90,13 +91,7 @@ def read_list(path: Path) -> tuple[str, ...]:
     Raises:
         UserError: the list is empty, is not text, repeats a name, or names files that do not exist.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read the list {path}: {error}") from error
-    names = [line.strip() for line in lines if line.strip()]
-    if not names:
-        raise UserError(f"no images in {path}: wanted one file name per line")
+    names = read_lines(path, "one file name per line")
     missing = [name for name in names if not frame_exists(path.parent / name)]
     if missing:
         raise UserError(

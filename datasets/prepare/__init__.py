@@ -1,16 +1,5 @@
-"""Public datasets, or one's own drives, as dataset folders: one file per source, one line here.
+"""Public datasets, or one's own drives, as dataset folders.
 
-A source reads what its authors ship (image names, positions, times, sequences) and says which frames make which
-split; ``prepared.py`` writes it down. No image is opened.
+``sources/`` reads the layouts that datasets have, ``drives/`` what says when and where one's own images were taken, and
+``tracks/`` the formats of where a camera was. All give what ``prepared.py`` describes; ``writing.py`` writes it down.
 """
-
-from opticornet.utils.registry import Registry
-
-SOURCES: Registry = {
-    "nordland": "opticornet.datasets.prepare.nordland:Nordland",
-    "oxford": "opticornet.datasets.prepare.oxford:Oxford",
-    "msls": "opticornet.datasets.prepare.msls:Msls",
-    "folders": "opticornet.datasets.prepare.folders:Folders",
-    "utm-names": "opticornet.datasets.prepare.utm_names:UtmNames",
-    "vpr-bench": "opticornet.datasets.prepare.tolerance_table:ToleranceTable",
-}

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from opticornet.datasets.arrays import open_descriptors, take_rows
+from opticornet.datasets.descriptors.arrays import open_descriptors, take_rows
 from opticornet.datasets.seqnet.structs import Struct, read_bounds, read_image_names, read_split_indices, read_struct
 from opticornet.datasets.split_names import USUAL_SPLITS
 from opticornet.datasets.traverse import Dataset, Split, Traverse, Units

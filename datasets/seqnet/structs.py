@@ -8,9 +8,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from opticornet.datasets.arrays import read_npy_header
+from opticornet.datasets.seqnet.matlab import read_matlab_struct
 from opticornet.datasets.traverse import Units
+from opticornet.utils.array_files import read_header
 from opticornet.utils.errors import UserError
+from opticornet.utils.text import read_lines
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def read_split_indices(path: Path, key: str) -> tuple[np.ndarray, np.ndarray]:
     """
     try:
         with zipfile.ZipFile(path) as archive, archive.open(f"{key}.npy") as member:
-            shape, _, dtype = read_npy_header(member)
+            shape, _, dtype = read_header(member)
             if not dtype.hasobject:
                 raise UserError(f"{path}:{key}: {dtype} of shape {shape}; wanted two arrays, of reference and query")
             value = _IntegerArrayUnpickler(member, encoding="latin1").load()
@@ -148,16 +150,7 @@ def read_image_names(path: Path) -> tuple[str, ...]:
 
 
 def _lines(path: Path) -> list[str]:
-    """Lines of a text file, stripped, without blank ones; at least one."""
-    try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file; check `struct_path`") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as UTF-8 text ({error})") from error
-    if not (lines := [line for line in lines if line]):
-        raise UserError(f"{path}: empty; wanted one line per frame")
-    return lines
+    return read_lines(path, "one line per frame", "check `struct_path`")
 
 
 class _IntegerArrayUnpickler(pickle.Unpickler):
@@ -217,14 +210,11 @@ def _rising_rows(path: Path, key: str, rows: Any) -> np.ndarray:
 
 
 def _load_fields(path: Path) -> dict[str, Any]:
-    from scipy.io import loadmat
-
     if not path.is_file():
         raise UserError(f"{path}: no such struct file; check `struct_path`")
     try:
-        struct = loadmat(path, variable_names=["dbStruct"])["dbStruct"][0, 0]
-        return {name: struct[name] for name in struct.dtype.names}
-    except Exception as error:  # loadmat raises a dozen kinds of exception on broken files
+        return read_matlab_struct(path, "dbStruct")
+    except Exception as error:  # sizes, types and text of damaged bytes fail in many ways
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{path}: not a MATLAB v5 file with a struct dbStruct ({reason})") from error
 

@@ -18,6 +18,7 @@ from torch.nn import functional
 from opticornet.models.images.base import ImageEncoder, Preprocess, ResizingOptions
 from opticornet.utils.errors import UserError
 from opticornet.utils.private_imports import PrivateImports
+from opticornet.utils.text import number_or_text
 
 PREFIX = "hub:"
 
@@ -142,12 +143,7 @@ def _downloaded(repository: str) -> Path:
 def _argument_value(text: str) -> str | int | float | bool:
     if text in ("True", "False"):
         return text == "True"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
+    return number_or_text(text)
 
 
 def state_sha256(model: nn.Module) -> str:

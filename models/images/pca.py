@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from opticornet.utils.array_files import read_npz
 from opticornet.utils.errors import UserError
 from opticornet.utils.extras import needs_extra
 from opticornet.utils.files import atomic_path
@@ -55,12 +56,12 @@ class Projection:
         if not path.is_file():
             raise UserError(f"no projection at {path}: fit one with `pca` and `pca_from`")
         try:
-            with np.load(path, allow_pickle=False) as stored:
-                if str(stored["format"]) != FORMAT:
-                    raise ValueError(f"format {stored['format']}")
-                mean, components = stored["mean"], stored["components"]
-                projection = cls(mean, components, bool(stored["whiten"]), str(stored["fitted_on"]))
-        except Exception as error:  # zipfile, zlib and NumPy each raise their own on damage
+            stored = read_npz(path, ("format", "mean", "components", "whiten", "fitted_on"))
+            if str(stored["format"]) != FORMAT:
+                raise ValueError(f"format {stored['format']}")
+            mean, components = stored["mean"], stored["components"]
+            projection = cls(mean, components, bool(stored["whiten"]), str(stored["fitted_on"]))
+        except (ValueError, UserError) as error:
             raise UserError(f"{path} is not a projection written by `pca`: {error}") from error
         if components.ndim != 2 or mean.shape != components.shape[1:] or not np.isfinite(components).all():
             raise UserError(f"{path} is damaged: mean {mean.shape}, components {components.shape}")

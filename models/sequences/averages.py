@@ -84,6 +84,7 @@ class WeightedSumOptions(SequenceEncoderOptions):
 class SingleOptions(WeightedSumOptions):
     """``single``."""
 
+    sees_order: ClassVar[bool] = False
     encoder = Single
 
 

@@ -24,6 +24,7 @@ class SequenceEncoderOptions(Choice, ABC):
     has_weights: ClassVar[bool] = True  # to be learned
     takes: ClassVar[Literal["descriptors", "images"]] = "descriptors"  # which frames of a traverse
     multiplies: ClassVar[bool] = True  # whether there are matrix products, which bfloat16 would change
+    sees_order: ClassVar[bool] = True  # whether a window driven the other way may be described otherwise
 
     @abstractmethod
     def build(self, in_dims: int, length: int) -> "SequenceEncoder":

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+KS = (1, 5, 10, 20, 100)  # of recall@K, unless others are given
 _DRAWS_AT_ONCE = 1 << 18  # blocks drawn by the bootstrap at once
 _INSIGNIFICANT = 5  # lags in a row that end the search for a longer dependence
 

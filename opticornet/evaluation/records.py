@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from opticornet.datasets.identity import DescriptorIdentity
+from opticornet.datasets.descriptors.identity import DescriptorIdentity
 from opticornet.inference.load import WeightsRecord
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import atomic_path, write_json, writing
@@ -85,6 +85,8 @@ class MethodRecord:
     amp: bool  # matrix products in bfloat16
     index_settings: dict[str, int]  # nlist and nprobe, or efSearch, of an approximate index; else empty
     predictions: FileRecord | None  # the results file whose candidates were re-ordered; None: they were searched
+    direction: str = "forward"  # of the queries: "forward", "reverse" or "both", whichever matched better
+    backwards: float = 0.0  # share of the queries whose windows were read backwards
 
 
 @dataclass(frozen=True)
@@ -235,6 +237,8 @@ def load_record(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} is not a readable result record: {error}") from error
     if not isinstance(record, dict) or "recall" not in record or "format" not in record:
         raise UserError(f"{path} is not a result record: wanted the .json that a test writes to `results_path`")
+    if type(record["format"]) is not int:
+        raise UserError(f"{path} is not a result record: its format is {record['format']!r}, wanted a number")
     if record["format"] > FORMAT:
         raise UserError(f"{path} has format {record['format']}, newer than {FORMAT}; update the program to read it")
     return {_RENAMED.get(str(name), str(name)): value for name, value in record.items()}

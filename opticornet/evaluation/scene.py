@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from opticornet.datasets.arrays import check_finite
+from opticornet.datasets.descriptors.arrays import check_finite
 from opticornet.datasets.filling import Filling, fill_frames
 from opticornet.datasets.frames import FrameSource
 from opticornet.datasets.images.frames import check_image_files
@@ -27,12 +27,14 @@ class WindowSettings:
         rule, short: as :meth:`opticornet.datasets.windows.Windows.of` takes them.
         filling: of unusable frames; "" drops the windows that hold one.
         longest: frames of a longer window of the same frames that will be asked for; 0: none.
+        either_way: :meth:`Scene.reversed` will be asked for.
     """
 
     rule: WindowRule = "centred"
     short: ShortSequences = "refuse"
     filling: Filling = ""
     longest: int = 0
+    either_way: bool = False
 
     def of(self, traverse: Traverse, length: int, filter_length: int, need_positions: bool = True) -> Windows:
         """The windows of a traverse; arguments as for :meth:`Windows.of`."""
@@ -44,6 +46,7 @@ class WindowSettings:
             short=self.short,
             longest=self.longest,
             need_positions=need_positions,
+            either_way=self.either_way,
         )
 
 
@@ -166,6 +169,17 @@ class Scene:
             return self.truth.listed
         return Positives.within(self.query.positions, self.reference.positions, self.radius)
 
+    def reversed(self) -> "Scene":
+        """The same scene for queries that were driven the other way: their windows are read backwards.
+
+        Then centred windows are mirrored, too, to hold the places that they would hold had these been driven as the
+        references. A trailing one cannot be, as nothing is known yet beyond it: the references' are instead.
+        """
+        reference, query = self.reference, replace(self.query, backwards=not self.query.backwards)
+        if query.rule == "centred":
+            return replace(self, query=query.mirrored())
+        return replace(self, reference=reference.mirrored(), query=query)
+
     def with_length(self, length: int, argument: str = "length") -> "Scene":
         """The same frames with windows of another length, which ``argument`` asked for.
 
@@ -190,7 +204,7 @@ def require_places(dataset: str, split: Split) -> None:
 def encode_side(encoder: SequenceEncoder, side: Windows, device: torch.device, amp: bool) -> np.ndarray:
     """The windows of one side as sequence descriptors, (M, O) float32 unit rows on the CPU."""
     frames = frames_of(side.traverse, encoder, device)
-    return encode(encoder, frames, side.starts, side.length, amp=amp).cpu().numpy()
+    return encode(encoder, frames, side.starts, side.length, backwards=side.backwards, amp=amp).cpu().numpy()
 
 
 def side_of(side: Windows, vectors: np.ndarray) -> EncodedSide:

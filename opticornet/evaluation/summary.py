@@ -10,6 +10,8 @@ def summary(record: records.ResultRecord) -> str:
     data, method, protocol = record.data, record.method, record.protocol
     head = f"{method.label} on {data.dataset} ({data.split}): "
     lines = scores(record, head) if protocol.counted else [f"{head}{unscored(data, protocol)}"]
+    if method.direction == "both":
+        lines.append(f"  {method.backwards:.1%} of the queries matched better the other way")
     lines += warnings(data)
     if record.recall_interval:
         low, high = record.recall_interval["1"]

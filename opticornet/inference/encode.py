@@ -29,6 +29,7 @@ def encode(
     starts: np.ndarray,
     length: int,
     *,
+    backwards: bool = False,
     amp: bool = False,
     block: int | None = None,
 ) -> Tensor:
@@ -39,6 +40,7 @@ def encode(
         frames: the traverse.
         starts: (M,) int64.
         length: frames per window, L.
+        backwards: read each window from its last frame to its first.
         amp: compute matrix products in bfloat16.
         block: windows encoded at a time, by default as many as ``frames`` advises; bounds the memory, never changes the
             result beyond rounding.
@@ -58,6 +60,8 @@ def encode(
     for first in range(0, len(starts), block):
         chosen = order[first : first + block]
         rows, begins = frames.around(starts[chosen], length)
+        if backwards:
+            rows, begins = rows.flip(0), len(rows) - length - begins
         with torch.autocast(rows.device.type, torch.bfloat16, enabled=amp):
             vectors = encoder.encode_traverse(rows, begins, length).float()
         if encoded is None:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from opticornet.datasets.identity import SplitIdentity
+from opticornet.datasets.descriptors.identity import SplitIdentity
 from opticornet.datasets.traverse import FrameKind
 from opticornet.datasets.windows import WindowRule, window_starts
 from opticornet.inference.runs import SAVE_PATH, read_flags
@@ -212,7 +212,9 @@ def load_run(run: Path, *, checkpoint: str = "best", save_path: str = SAVE_PATH)
     flags = read_flags(run, save_path)
     method = str(flags.get("pooling"))
     kind = entry(SEQUENCE_ENCODERS, method)
-    options, length = from_flags(kind, flags), int(flags.get("seqL", 0))
+    options, length = from_flags(kind, flags), flags.get("seqL", 0)
+    if type(length) is not int:
+        raise UserError(f"{run} holds seqL {length!r}: wanted a whole number; its flags were changed")
     state = load_checkpoint(run / save_path / (BEST if checkpoint == "best" else LATEST), mapped=True)
     in_dims = state.get("in_dims")
     if in_dims is None:  # seqNet does not write it

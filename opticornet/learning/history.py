@@ -92,7 +92,7 @@ def _as_json(report: EpochReport) -> dict[str, Any]:
 def read_epochs(run: Path) -> list[dict[str, Any]]:
     """The epochs of a run, of which -1 is what it started from; a last line cut off by a crash is left out."""
     try:
-        lines = (run / EPOCHS).read_text(encoding="utf-8").splitlines()
+        lines = (run / EPOCHS).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return []
     epochs = []

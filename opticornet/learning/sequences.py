@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from opticornet.datasets.descriptors.identity import SplitIdentity
 from opticornet.datasets.frames import FrameSource
-from opticornet.datasets.identity import SplitIdentity
 from opticornet.datasets.positives import Positives
 from opticornet.datasets.windows import Windows
 from opticornet.evaluation.metrics import recall_at

@@ -16,6 +16,7 @@ from opticornet.utils.errors import UserError
 from opticornet.utils.options import check_value, flag_of, is_tuple, option_fields, plain_type
 from opticornet.utils.program import program
 from opticornet.utils.registry import nearest
+from opticornet.utils.text import number_or_text
 
 REPEATABLE = ("--plugin",)  # flags that add to what was given before
 
@@ -150,7 +151,7 @@ def _form(fields: dict[str, Field], hints: list[Any]) -> dict[str, Any]:
     text = _help(fields)
     if kinds == {bool}:
         return {"action": "store_true", "help": first.metadata["help"]}
-    form: dict[str, Any] = {"help": text, "type": kinds.pop() if len(kinds) == 1 else _number_or_text}
+    form: dict[str, Any] = {"help": text, "type": kinds.pop() if len(kinds) == 1 else number_or_text}
     names = tuple(
         dict.fromkeys(name for f in fields.values() for name in (*(f.metadata["choices"] or ()), *f.metadata["also"]))
     )
@@ -179,15 +180,6 @@ def _help(fields: dict[str, Field]) -> str:
     if len(names) == 1:
         return next(iter(names))
     return "; ".join(f"{', '.join(those)}: {text}" for text, those in names.items())
-
-
-def _number_or_text(text: str) -> int | float | str:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
 
 
 class _Tuple(argparse.Action):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from opticornet.datasets.prepare import SOURCES
+from opticornet.datasets.prepare.sources import SOURCES
 from opticornet.options.base import Options
 from opticornet.utils.options import option
 

@@ -1,6 +1,6 @@
 """Every registry by the name that a plugin adds to."""
 
-from opticornet.datasets.prepare import SOURCES
+from opticornet.datasets.prepare.sources import SOURCES
 from opticornet.evaluation.answer_files import ANSWER_FORMATS
 from opticornet.learning.losses import LOSSES
 from opticornet.learning.optimizers import OPTIMIZERS

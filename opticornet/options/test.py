@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from opticornet.evaluation.answer_files import ANSWER_FORMATS, SUFFIXES
 from opticornet.matching.rerankers import RERANKERS
@@ -27,7 +27,13 @@ class TestOptions(MethodOptions):
     nprobe: int = option("--nprobe", 0, "lists of an IVF index that are visited per query; 0: a sixteenth of them")
     matcher: str = option("--matcher", "diagonal", "sequence matcher", choices=SEQUENCE_MATCHERS)
     match_memory_mib: int = option("--matchMemory", 1024, "memory that re-ranking may fill, in MiB", minimum=1)
-    reverse: bool = option("--reverse", False, "match query windows backwards: the route driven the other way")
+    direction: Literal["forward", "reverse", "both"] = option(
+        "--direction",
+        "forward",
+        "how the queries' route was driven: as the references', the other way, or whichever matches a query better",
+        choices=("forward", "reverse", "both"),
+    )
+    reverse: bool = option("--reverse", False, "same as --direction reverse")
     rerank: str = option(
         "--rerank",
         "",
@@ -73,10 +79,14 @@ class TestOptions(MethodOptions):
             raise UserError(f"`no_answer` {self.no_answer}: wanted val, or a distance")
         if self.answer_precision > 1:
             raise UserError(f"`answer_precision` {self.answer_precision:g}: wanted a share, at most 1")
+        if self.reverse and "direction" in self.given and self.direction != "reverse":
+            raise UserError(f"`reverse` contradicts `direction` {self.direction}; leave one out")
 
     def completed(self) -> Self:
-        """With the format of the answers that the file's ending says."""
+        """With the direction that ``reverse`` is short for, and the format that the ending of the answers says."""
         options = super().completed()
+        if options.reverse:
+            options = replace(options, direction="reverse")
         if not options.answers or options.answers_format:
             return options
         suffix = Path(options.answers).suffix.lower()
@@ -119,6 +129,9 @@ class TestOptions(MethodOptions):
         """What the re-ranker compares; empty where nothing is re-ranked."""
         return self.part("rerank").compares if self.rerank else ""
 
+    def windowing(self) -> dict[str, Any]:
+        return super().windowing() | {"either_way": self.direction != "forward"}
+
     @property
     def longest_window(self) -> int:
         """Frames of the longest window, of the method or of what re-ranks."""
@@ -133,6 +146,13 @@ class TestOptions(MethodOptions):
     def matches_frames(self) -> bool:
         """Whether frames are matched, for the answer or to re-rank it."""
         return not self.searches or self.compares in ("raw frames", "described frames")
+
+    @property
+    def sees_order(self) -> bool:
+        """Whether windows of several frames are compared, in whose order the direction shows."""
+        if self.matches_frames and (self.rerank_window or self.sequence_length) > 1:
+            return True
+        return self.searches and self.sequence_length > 1 and self.part("pooling").sees_order
 
     @property
     def multiplies(self) -> bool:
@@ -153,9 +173,11 @@ class TestOptions(MethodOptions):
             reasons["extract_only"] = f"it writes sequence descriptors; {self.pooling} has none"
             reasons["projector"] = f"it shows sequence descriptors; {self.pooling} has none"
         if not self.matches_frames:
-            reasons |= dict.fromkeys(("matcher", "reverse"), "no frames are matched")
+            reasons["matcher"] = "no frames are matched"
             if not self.rerank:
                 reasons["match_memory_mib"] = "no frames are matched"
+        if not self.sees_order:
+            reasons |= dict.fromkeys(("direction", "reverse"), "single frames are compared, and they have no direction")
         if not self.multiplies:
             reasons["amp"] = "no encoder computes matrix products"
         if self.searches and not (self.resume or self.results_path):

@@ -282,12 +282,12 @@ def _relative_height(where: Map) -> float:
     """Of a map whose width is 1, between a quarter and one and a half."""
     if where.kind == "line":
         return 1.0
-    width, height = np.ptp(np.concatenate([where.reference, where.query]), axis=0)
+    width, height = np.ptp(where.known, axis=0)
     return float(np.clip(height / width, 0.25, 1.5)) if width else 1.5
 
 
 def _diagonal(where: Map) -> tuple[list[float], list[float]]:
-    low, high = float(where.query.min()), float(where.query.max())
+    low, high = float(np.nanmin(where.query)), float(np.nanmax(where.query))
     return [low, high], [low, high]
 
 

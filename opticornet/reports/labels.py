@@ -30,6 +30,8 @@ _SILENT = {
         "rerankSeqL",
         "topK",
         "matcher",
+        "direction",
+        "reverse",
         "index",
         "nprobe",
         "amp",
@@ -37,7 +39,7 @@ _SILENT = {
         "split",
     ),
 }
-_OF_EVERY_MATCHER = ("reverse", "direction")  # among a matcher's options
+_DIRECTIONS = {"reverse": "reverse", "both": "either direction"}  # of queries; what needs no word is left out
 _NAMES = ("of the test", "of the run", "folder of the run")
 _NOTHING = object()  # equal to no value
 
@@ -155,6 +157,7 @@ def leading(method: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, str
     """How a window became an answer, by what it is."""
     searched = bool(method.get("out_dims"))
     found = {"reranker": str(method.get("rerank") or ""), "precision": "bfloat16" if method.get("amp") else ""}
+    found["direction"] = _DIRECTIONS.get(str(method.get("direction")), "")
     if "sequence_length" in method:
         found["length"] = str(method["sequence_length"])
     if method.get("rerank"):
@@ -162,7 +165,7 @@ def leading(method: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, str
     if matcher := method.get("matcher"):
         found["matcher"] = str(matcher)
         for flag, value in _mapping(method.get("matcher_options")).items():
-            found[flag if flag in _OF_EVERY_MATCHER else f"{matcher} {flag}"] = _said(flag, value)
+            found[f"{matcher} {flag}"] = _said(flag, value)
     if searched:
         index = str(method.get("index") or "Flat")
         found["index"] = "exact search" if index == "Flat" else index

@@ -12,6 +12,7 @@ from opticornet.datasets.windows import window_starts
 from opticornet.evaluation.ground_truth import GroundTruth
 from opticornet.evaluation.records import load_record
 from opticornet.reports.labels import labels
+from opticornet.utils.array_files import read_npz
 from opticornet.utils.errors import UserError
 
 RIGHT, CLOSE, WRONG, NO_POSITIVE = range(4)
@@ -102,8 +103,9 @@ class Answers:
 
     @cached_property
     def nearest(self) -> np.ndarray:
-        """(M,) int64 reference window nearest to the query's place; -1 where none is known."""
-        if not (self.has_truth and self.placed.all()):
+        """(M,) int64 reference window nearest to the query's place, or the middle one that is listed for it; -1 where
+        none is known."""
+        if not self.has_truth or (self.positives is None and not self.placed.all()):
             return np.full(len(self), -1)
         return GroundTruth(self.reference.positions, self.query.positions, self.positives).nearest_reference
 
@@ -228,13 +230,10 @@ def _read_arrays(path: Path, record_path: Path) -> tuple[dict[str, np.ndarray], 
     if not path.is_file():
         path = record_path.with_suffix(".npz")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}, []
-    except (OSError, ValueError, EOFError, KeyError) as error:
-        reason = "is missing" if not path.exists() else f"is not readable ({error})"
+        return read_npz(path), []
+    except UserError as error:
+        reason = "is missing" if not path.exists() else f"is damaged ({error})"
         return {}, [f"{path.name} {reason}: no map, route, matrix or atlas"]
-    except Exception as error:  # zipfile.BadZipFile and zlib.error share no base class
-        return {}, [f"{path.name} is damaged ({error}): no map, route, matrix or atlas"]
 
 
 def _answers(arrays: dict[str, np.ndarray], record: dict[str, Any], path: Path) -> tuple[Answers | None, list[str]]:

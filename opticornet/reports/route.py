@@ -15,12 +15,18 @@ class Map:
     Attributes:
         kind: "lat-lon" (longitude, latitude; degrees), "metres" (x, y) or "line": places have one coordinate only, so
             a query is drawn at its own coordinate and, across, that of the place it was matched to.
-        reference, query: (N, 2) and (M, 2) float64; with "line" (N, 1) and (M, 1).
+        reference, query: (N, 2) and (M, 2) float64, NaN where a place is not known; with "line" (N, 1) and (M, 1).
     """
 
     kind: str
     reference: np.ndarray
     query: np.ndarray
+
+    @property
+    def known(self) -> np.ndarray:
+        """(L, 2) or (L, 1) float64: the places of both sides that are known."""
+        places = np.concatenate([self.reference, self.query])
+        return places[np.isfinite(places).all(axis=1)]
 
 
 def place_map(answers: Answers) -> Map:
@@ -56,7 +62,7 @@ class Route:
         recall: (M,) float64, share of right first matches among the queries with a positive around each one; NaN
             where there are none.
         failure: half-open range of queries of the longest failure; empty where none failed.
-        failure_length: metres between its first and last query; None where positions are not in metres.
+        failure_length: metres along its queries of known position; None where positions are not in metres.
     """
 
     window: int
@@ -76,7 +82,7 @@ def route(result: Result, answers: Answers) -> Route:
     start, stop = longest_failure(answers.outcome, answers.query.rows)
     length = None
     if result.units == "metres":
-        steps = np.diff(answers.query.positions[start:stop], axis=0)
+        steps = np.diff(answers.query.positions[start:stop][answers.placed[start:stop]], axis=0)
         length = float(np.linalg.norm(steps, axis=1).sum())
     return Route(window, recall, (start, stop), length)
 

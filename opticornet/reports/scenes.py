@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from opticornet.datasets.catalogue import load_dataset
-from opticornet.datasets.identity import DescriptorIdentity
-from opticornet.evaluation.answers import describe, frame_sets
+from opticornet.datasets.descriptors.identity import DescriptorIdentity
+from opticornet.evaluation.answering.matching import matched_frames
+from opticornet.evaluation.answering.search import describe
 from opticornet.evaluation.scene import Scene, WindowSettings
 from opticornet.inference.load import frames_taken
 from opticornet.options.loading import load_method
@@ -82,7 +83,7 @@ def recorded_options(result: Result) -> TestOptions:
     )
     options = _with_recorded(options, result.get("data", "options", default={}), tuple(options.flags()))
     options = _with_recorded(
-        options, result.get("options", default={}), ("amp", "windows", "short_sequences", "fill_frames")
+        options, result.get("options", default={}), ("amp", "direction", "windows", "short_sequences", "fill_frames")
     )
     flags = result.get("method", "weights", "flags", default={})
     return _with_recorded(
@@ -108,6 +109,7 @@ def vectors(result: Result, scene: Scene) -> tuple[np.ndarray, np.ndarray, str]:
             run, checkpoint = _weights(result, options)
             options = replace(options, ckpt=checkpoint)
         if options.searches:
+            scene = scene.reversed() if options.direction == "reverse" else scene
             described = describe(scene, load_method(options, scene, run), amp=options.amp)
             return _unit_rows(described.reference), _unit_rows(described.query), "sequence descriptors"
         single = None
@@ -115,10 +117,11 @@ def vectors(result: Result, scene: Scene) -> tuple[np.ndarray, np.ndarray, str]:
             flags = result.get("method", "weights", "flags", default={})
             single_options = replace(_with_recorded(options, flags, ("pooling",)), sequence_length=1)
             single = load_method(single_options, scene, run)
-        sets = frame_sets(scene, single, {}, amp=options.amp)
+        frames = matched_frames(scene, single, amp=options.amp)
     except UserError as error:
         raise Unavailable(f"the descriptors cannot be computed again ({error})") from error
     sides = (scene.reference, scene.query)
+    sets = (frames.reference, frames.query)
     reference, query = (_unit_rows(np.asarray(s.frames)[side.rows]) for s, side in zip(sets, sides, strict=True))
     return reference, query, "descriptors of single frames, which sequence matching adds up along a window"
 

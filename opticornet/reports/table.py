@@ -6,12 +6,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from opticornet.evaluation.answers import KS
+from opticornet.evaluation.metrics import KS
 from opticornet.evaluation.records import UNSTEADY
 from opticornet.reports.protocols import Protocol
 from opticornet.reports.results import Result
 
-SHOWN_KS = (1, 5, 10, 20)  # of those that a test counts at unless it is told otherwise
+SHOWN_KS = (1, 5, 10, 20)  # of those that a test counts at by default
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Step: open a dataset, list what is in it and what is wrong with it."""
 
-from opticornet.datasets.check import check_dataset, render
+from opticornet.datasets.check.dataset import check_dataset
+from opticornet.datasets.check.render import render
 from opticornet.options.modes import CheckOptions
 from opticornet.options.parsing import in_flags
 from opticornet.utils.errors import UserError

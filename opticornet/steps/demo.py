@@ -61,11 +61,15 @@ def write_report(options: DemoOptions, records: Sequence[ResultRecord]) -> str:
 
 
 def table(records: Sequence[ResultRecord]) -> str:
-    """One row per method, one column per recall, and the latency."""
+    """One row per method, one column per recall, and the latency, marked where it is unsteady."""
     names = labels([asdict(record) for record in records], [record.predictions for record in records])
     width = max(map(len, names))
     lines = [f"{'method':<{width}}   R@1   R@5  R@10  ms/query"]
     for name, record in zip(names, records, strict=True):
         recalls = "".join(f" {record.recall[k]:.3f}" if k in record.recall else "     –" for k in ("1", "5", "10"))
-        lines.append(f"{name:<{width}} {recalls}  {record.timing.latency_ms['total'].median:8.2f}")
+        total = record.timing.latency_ms["total"]
+        time_ms = f"{'~' if total.unsteady else ''}{total.median:.2f}"
+        lines.append(f"{name:<{width}} {recalls}  {time_ms:>8}")
+    if any(record.timing.latency_ms["total"].unsteady for record in records):
+        lines.append("~ unsteady: the slowest twentieth took more than three times as long")
     return "\n".join(lines)

@@ -6,13 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from opticornet.datasets.images.panorama import Cut
-from opticornet.datasets.prepare import SOURCES
 from opticornet.datasets.prepare.panoramas import cut_panoramas
-from opticornet.datasets.prepare.prepared import Prepared, Source, write_prepared
+from opticornet.datasets.prepare.prepared import Prepared, Source
+from opticornet.datasets.prepare.sources import SOURCES
+from opticornet.datasets.prepare.writing import write_prepared
 from opticornet.options.modes import PrepareOptions
 from opticornet.options.parsing import in_flags
 from opticornet.utils.errors import UserError
 from opticornet.utils.program import program
+from opticornet.utils.text import counted
 
 FOLDER_NAMES = ("reference", "query", "train_city", "val_city", "test_city")
 
@@ -39,7 +41,7 @@ def prepare(options: PrepareOptions) -> Path:
     for note in prepared.notes:
         print(in_flags(note, PrepareOptions), file=sys.stderr)
     if not options.quiet:
-        print(_summary(output, prepared, written))
+        print(_summary(output, found, prepared, written))
     return output
 
 
@@ -84,11 +86,12 @@ def _check_splits(source: Prepared) -> None:
             )
 
 
-def _summary(output: Path, prepared: Prepared, written: bool) -> str:
+def _summary(output: Path, found: Prepared, prepared: Prepared, written: bool) -> str:
+    """The drives as they were found, and the splits as they were written, of parts of drives where rows have gaps."""
     lines = [f"{output}: {'written' if written else 'finished already, nothing to do'}"]
-    for traverse in prepared.traverses:
+    for traverse in found.traverses:
         runs = int(traverse.sequence_numbers()[-1]) + 1
-        lines.append(f"  {traverse.name}: {len(traverse)} frames in {runs} sequence{'s' if runs > 1 else ''}")
+        lines.append(f"  {traverse.name}: {len(traverse)} frames in {counted(runs, 'sequence')}")
         if traverse.placed:
             lines.append(f"    position: {traverse.placed}")
     lines += [

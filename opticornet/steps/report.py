@@ -9,7 +9,7 @@ from opticornet.reports import table
 from opticornet.reports.matrix import SimilarityMatrix, similarity_matrix
 from opticornet.reports.protocols import Protocol, group_by_protocol
 from opticornet.reports.results import Result, read_results
-from opticornet.reports.route import route
+from opticornet.reports.route import local_map, route
 from opticornet.reports.scenes import Unavailable, reopen, vectors
 from opticornet.utils.errors import UserError
 from opticornet.utils.extras import needs_extra
@@ -111,8 +111,9 @@ def write_figures(
         for number, (result, matrix) in enumerate(zip(results, matrices, strict=True), 1):
             if result.answers is None:
                 continue
-            figures.save(figures.place_map(result, result.answers), folder, f"map_{number}")
-            drawn += 1
+            if len(local_map(result.answers).known):
+                figures.save(figures.place_map(result, result.answers), folder, f"map_{number}")
+                drawn += 1
             if result.answers.counted.any():
                 strip = figures.strip(result, result.answers, route(result, result.answers))
                 figures.save(strip, folder, f"route_{number}")

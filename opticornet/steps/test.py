@@ -8,55 +8,25 @@ features of the windows' own frames (``--rerank local``).
 
 import sys
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-import numpy as np
-
-from opticornet.datasets.catalogue import load_dataset, split_names
+from opticornet.datasets.catalogue import split_names
 from opticornet.datasets.split_names import chosen_splits
-from opticornet.evaluation.answers import (
-    Answer,
-    Described,
-    MatchSettings,
-    SearchSettings,
-    match_frames,
-    read_predictions,
-    rerank_answer,
-    rerank_sides,
-    search_descriptors,
-)
-from opticornet.evaluation.no_answer import NoAnswer, choose_threshold
-from opticornet.evaluation.notes import notes
-from opticornet.evaluation.records import ResultRecord, save_result
-from opticornet.evaluation.scene import Scene, WindowSettings, side_of
-from opticornet.evaluation.scoring import (
-    ScoreSettings,
-    TestDescription,
-    data_record,
-    score,
-)
+from opticornet.evaluation.no_answer import NoAnswer
+from opticornet.evaluation.records import ResultRecord
+from opticornet.evaluation.scene import Scene
+from opticornet.evaluation.scoring import score
 from opticornet.evaluation.summary import splits_table, summary
-from opticornet.evaluation.validated import EncodedSide
-from opticornet.inference.load import LoadedEncoder, frames_taken
-from opticornet.options.modes import ReportOptions, TestOptions
-from opticornet.options.parsing import in_flags
-from opticornet.options.shared import DataOptions
-from opticornet.steps.testing.answer_file import check_answers, write_answers
+from opticornet.options.modes import TestOptions
+from opticornet.steps.testing.answer_file import write_answers
+from opticornet.steps.testing.answering import answer_queries, load_encoders, with_candidates
+from opticornet.steps.testing.check import check_test_options
 from opticornet.steps.testing.maps import SharedMaps
-from opticornet.steps.testing.record import method_record, plugins_of
-from opticornet.steps.testing.runs import (
-    Runs,
-    check_descriptors,
-    find_runs,
-    frames_needed,
-    load_searched,
-    load_single_frames,
-    resolve,
-)
-from opticornet.utils.device import baseline_memory_mib, choose_device, cpu_threads, peak_memory_mib
-from opticornet.utils.errors import UserError
-from opticornet.utils.files import atomic_path, writing
-from opticornet.utils.options import flag_of, recorded_value
+from opticornet.steps.testing.record import description, score_settings
+from opticornet.steps.testing.runs import Runs, check_descriptors, find_runs, resolve
+from opticornet.steps.testing.saving import extract_only, make_folders, save, write_report
+from opticornet.steps.testing.scenes import open_scenes
+from opticornet.steps.testing.threshold import when_no_answer
+from opticornet.utils.device import baseline_memory_mib, cpu_threads, peak_memory_mib
 from opticornet.utils.program import refuse_several_processes
 
 
@@ -85,10 +55,7 @@ def test_splits(options: TestOptions) -> dict[str, ResultRecord]:
     check_test_options(options)
     if options.report:
         import opticornet.steps.report  # noqa: F401 - a missing library is reported before any work is done
-    folders = [options.results_path, options.report, str(Path(options.answers).parent) if options.answers else ""]
-    for folder in filter(None, folders):
-        with writing(folder):  # a folder that cannot be written is reported before any work is done
-            Path(folder).mkdir(parents=True, exist_ok=True)
+    make_folders(options)
     runs = find_runs(options, run)
     with cpu_threads(options.threads):
         records = answer_splits(options, runs)
@@ -157,239 +124,3 @@ def answer_and_score(options: TestOptions, scene: Scene, once: OfAllSplits) -> R
         write_answers(options, scene, answer, once.no_answer)
     del answer  # before TensorBoard takes memory of its own
     return save(options, runs.method or (runs.single if not options.searches else None), record, arrays, shown)
-
-
-@dataclass(frozen=True)
-class Encoders:
-    """What describes windows and single frames; None where nothing does."""
-
-    searched: LoadedEncoder | None
-    single: LoadedEncoder | None
-
-
-def load_encoders(options: TestOptions, scene: Scene, runs: Runs) -> Encoders:
-    """The encoders that the method takes."""
-    single = None if runs.single is None else load_single_frames(options, scene, runs.single)
-    return Encoders(load_searched(options, scene, runs.method) if options.searches else None, single)
-
-
-def answer_queries(
-    options: TestOptions, scene: Scene, encoders: Encoders, maps: SharedMaps
-) -> tuple[Answer, tuple[EncodedSide, ...]]:
-    """Answer every query; with the answers, the descriptors that are shown in the projector."""
-    if encoders.searched is None:
-        return matched_answer(options, scene, encoders.single), ()
-    shown: tuple[EncodedSide, ...] = ()
-    described = maps.describe(scene, encoders.searched, options.amp)
-    answer = search_answer(options, scene, described)
-    if options.projector:
-        shown = side_of(scene.reference, described.reference), side_of(scene.query, described.query)
-    del described  # what follows needs its memory
-    return (reranked(options, scene, answer, encoders.single) if options.rerank else answer), shown
-
-
-def when_no_answer(options: TestOptions, scene: Scene | None, runs: Runs) -> NoAnswer | None:
-    """The threshold above which a query has no answer: given, or chosen on the val split ``scene``, which is answered
-    as the tested one is; None where every query is answered.
-
-    Raises:
-        UserError: none of the thresholds is as wanted, or the val split's descriptors were made otherwise.
-    """
-    if scene is None:
-        return NoAnswer(float(options.no_answer)) if options.no_answer else None
-    options = with_candidates(options, len(scene.reference))
-    encoders = load_encoders(options, scene, runs)
-    check_descriptors(options, scene, runs, encoders.searched, encoders.single)
-    untimed = replace(options, latency_queries=0, projector=0)
-    ranking = answer_queries(untimed, scene, encoders, SharedMaps([scene]))[0].ranking
-    correct = scene.truth.correct(ranking.indices[:, :1], scene.radius)[:, 0]
-    try:
-        return choose_threshold("val", ranking.distances[:, 0], correct, scene.has_positive(), options.answer_precision)
-    except ValueError as error:
-        raise UserError(f"`no_answer` val: {error}") from error
-
-
-def open_scenes(options: TestOptions, runs: Runs) -> dict[str, Scene]:
-    """The splits, cut into windows.
-
-    Raises:
-        UserError: one cannot be opened, or holds less than the options ask for.
-    """
-    device = choose_device(options.device, options.nocuda)
-    dataset = load_dataset(options.dataset, **options.source(), splits=options.splits)
-    needs = frames_needed(options, runs)
-    settings = WindowSettings(**options.windowing())
-    length, filter_length = options.sequence_length, options.filter_length
-    scenes = {}
-    for name, split in dataset.splits.items():
-        scene = Scene.of(dataset.name, split, length, filter_length, device, needs, settings)
-        check_sizes(options, scene)
-        if options.answers:
-            check_answers(options, scene)
-        say_notes(scene, options.quiet)
-        scenes[name] = scene
-    return scenes
-
-
-def with_candidates(options: TestOptions, references: int) -> TestOptions:
-    """The options with no more candidates than there are references, where the user did not say how many."""
-    if "top_k" in options.given:
-        return options
-    return replace(options, top_k=min(options.top_k, references))
-
-
-def say_notes(scene: Scene, quiet: bool) -> None:
-    """What to know of a scene, on standard error."""
-    for note in () if quiet else notes(scene):
-        print(f"note: {in_flags(note, TestOptions)}", file=sys.stderr)
-
-
-def search_answer(options: TestOptions, scene: Scene, described: Described) -> Answer:
-    """Answer by search of sequence descriptors."""
-    depth = max(*options.ks, options.top_k if options.rerank else 0)
-    settings = SearchSettings(options.index, options.nprobe or None, options.seed, depth)
-    return search_descriptors(scene, described, settings, amp=options.amp, latency_queries=options.latency_queries)
-
-
-def reranked(options: TestOptions, scene: Scene, answer: Answer, single: LoadedEncoder | None) -> Answer:
-    """An answer by search, its first candidates in another order."""
-    return rerank_answer(
-        scene,
-        answer,
-        options.part("rerank"),
-        options.top_k,
-        match_settings(options),
-        single,
-        amp=options.amp,
-        latency_queries=options.latency_queries,
-    )
-
-
-def matched_answer(options: TestOptions, scene: Scene, single: LoadedEncoder | None) -> Answer:
-    """Answer by matching frames: with all references, or with the candidates of a results file."""
-    candidates = None
-    if options.predictions_file:
-        candidates = read_predictions(options.predictions_file, scene, options.top_k)
-    settings, timed = match_settings(options), options.latency_queries
-    return match_frames(scene, settings, single, candidates, amp=options.amp, latency_queries=timed)
-
-
-def match_settings(options: TestOptions) -> MatchSettings:
-    """How the options match frames."""
-    return MatchSettings(options.part("matcher"), options.reverse, options.match_memory_mib << 20, max(options.ks))
-
-
-def score_settings(options: TestOptions) -> ScoreSettings:
-    """How the options count queries."""
-    longest = options.longest_window
-    return ScoreSettings(options.no_positive, options.radii, options.bootstrap, options.seed, longest, options.ks)
-
-
-def description(
-    options: TestOptions, scene: Scene, answer: Answer, differences: tuple[str, ...] = ()
-) -> TestDescription:
-    """What the record says of the options, and of ``differences`` in what made the frame descriptors."""
-    takes = frames_taken(str(answer.weights.flags.get("pooling")) if answer.weights else options.pooling)
-    data_options = {
-        flag_of(f)[2:]: recorded_value(f, getattr(options, name)) for name, f in DataOptions.flags().items()
-    }
-    data = data_record(scene, takes, data_options, differences)
-    return TestDescription(
-        data=data,
-        method=method_record(options, answer, data),
-        options=options.record(),
-        plugins=plugins_of(options, answer),
-        name=options.new_name(),
-    )
-
-
-def save(
-    options: TestOptions,
-    run: Path | None,
-    record: ResultRecord,
-    arrays: dict[str, np.ndarray],
-    shown: tuple[EncodedSide, ...],
-) -> ResultRecord:
-    """Write what was asked for: record and arrays, TensorBoard events (to the run, else to the results).
-
-    Returns the record, which knows where its arrays are.
-    """
-    name = Path(record.predictions).stem
-    folder = options.results_path or options.report
-    if folder:
-        path = save_result(record, arrays, Path(folder), name)
-        name = path.stem
-        record = replace(record, predictions=f"{name}.npz")
-        print(f"record: {path}")
-    if run is not None or options.results_path:
-        from opticornet.reports.tensorboard import write_result
-
-        events = run / "tests" / name if run is not None else Path(options.results_path) / name
-        with writing(events):
-            write_result(events, record, arrays, shown, options.projector)
-    return record
-
-
-def write_report(options: TestOptions, records: dict[str, ResultRecord]) -> None:
-    """Write the report of all results."""
-    from opticornet.steps.report import report
-
-    folder = Path(options.results_path or options.report)
-    paths = tuple(str((folder / record.predictions).with_suffix(".json")) for record in records.values())
-    report(ReportOptions.of(results=paths, output=options.report, quiet=options.quiet))
-
-
-def check_test_options(options: TestOptions) -> None:
-    """Raise :class:`UserError` for options that make no sense together, before anything is read."""
-    options.refuse_unused()
-    options.check_names()
-    for name, advice in (("predictions_file", ""), ("answers", "; put {split} into its name")):
-        if (path := getattr(options, name)) and len(options.splits) > 1 and not (advice and "{split}" in path):
-            raise UserError(f"`{name}` {path} is of one split; `splits` names {', '.join(options.splits)}{advice}")
-    if options.pooling == "single" and options.windows == "trailing" and options.sequence_length > 1:
-        raise UserError(
-            "`pooling` single describes the middle frame of a window, which is not the frame that a trailing one ends "
-            "at; choose `sequence_length` 1"
-        )
-    if options.extract_only and not options.results_path:
-        raise UserError("`extract_only` writes to `results_path`; give one")
-    for choice in options.parts():
-        options.part(choice)  # its own options make sense together
-    if options.no_answer == "val":
-        check_choosing(options)
-
-
-def check_choosing(options: TestOptions) -> None:
-    """Raise :class:`UserError` where no threshold can be chosen on the val split."""
-    if "val" in options.splits:
-        raise UserError("`no_answer` val: the threshold would be chosen on the tested split; test another one")
-    if options.predictions_file:
-        raise UserError(
-            f"`no_answer` val: the candidates of {options.predictions_file} are of the tested split only; give the "
-            "distance itself, as the record of the val split has it"
-        )
-    if "val" not in split_names(options.dataset, **options.source()):
-        raise UserError(
-            f"`no_answer` val: {options.dataset} has no val split to choose the threshold on; add one, or give the "
-            "distance itself"
-        )
-
-
-def check_sizes(options: TestOptions, scene: Scene) -> None:
-    """Raise :class:`UserError` where more candidates, longer windows or other features are asked for than there are."""
-    reorders = bool(options.rerank or options.predictions_file)
-    if reorders and "top_k" in options.given and options.top_k > len(scene.reference):
-        raise UserError(f"`top_k` {options.top_k} is above the {len(scene.reference)} references; choose fewer")
-    if options.rerank:
-        scene.with_length(options.rerank_window, "rerank_length")
-        options.part("rerank").check(*rerank_sides(scene))
-
-
-def extract_only(options: TestOptions, scene: Scene, described: Described) -> None:
-    """Write ``dbDesc``, ``qDesc`` and ``gt`` (pairs of query and correct reference window) to ``--resultsPath``."""
-    path = Path(options.results_path) / f"{options.new_name()}.npz"
-    positives = scene.positives()
-    pairs = np.stack([positives.queries, positives.rows], axis=1)  # (E, 2)
-    with atomic_path(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, allow_pickle=False, dbDesc=described.reference, qDesc=described.query, gt=pairs)
-    print(f"descriptors: {path}")

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from opticornet.datasets.catalogue import load_dataset
-from opticornet.datasets.identity import Comparison, SplitIdentity, of_data, of_run
+from opticornet.datasets.descriptors.identity import Comparison, SplitIdentity, of_data, of_run
 from opticornet.evaluation.notes import notes as scene_notes
 from opticornet.evaluation.scene import Scene, WindowSettings
 from opticornet.inference.load import build_encoder, frames_taken
@@ -49,7 +49,7 @@ def train(options: TrainOptions) -> Path:
         run = find_run(options.resume, options.runs_path, options.save_path)
         if named_checkpoint(options.resume) == "best":
             raise UserError(
-                f"`resume` {options.resume}: a run goes on from its {LATEST}; name that, or the run's folder"
+                f"`resume` {options.resume}: a run continues from its {LATEST}; name that, or the run's folder"
             )
         shaping = tuple(name for name in options.flags() if name not in FREE)
         kept = tuple(name for name in KEPT if name not in options.given)

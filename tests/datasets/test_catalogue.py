@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from opticornet.datasets.catalogue import check_split, load_dataset, split_names
-from opticornet.datasets.folder.reading import write_dataset
+from opticornet.datasets.folder.writing import write_dataset
 from opticornet.datasets.positives import Positives
 from opticornet.datasets.traverse import Dataset, Split, Traverse
 from opticornet.utils.errors import UserError

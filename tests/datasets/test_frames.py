@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from opticornet.datasets.arrays import open_descriptors, take_rows
+from opticornet.datasets.descriptors.arrays import open_descriptors, take_rows
 from opticornet.datasets.frames import DescriptorFrames
 
 ROWS = np.random.default_rng(0).standard_normal((40, 3)).astype(np.float32)

@@ -50,6 +50,19 @@ def test_windows_take_only_the_frames_that_pass_the_filter():
     assert windows.positions.ravel().tolist() == [3.0, 4.0, 5.0]
 
 
+@pytest.mark.parametrize(
+    ("length", "starts"), [(3, [0, 0, 1, 1, 4, 4, 5, 6, 7, 7]), (4, [0, 0, 0, 0, 4, 4, 5, 6, 6, 6])]
+)
+def test_mirrored_windows_are_those_of_the_drive_the_other_way(length, starts):
+    """By hand: one of even length has a frame more behind its own frame, not before it."""
+    windows = Windows.of(traverse_of([4, 6]), length).mirrored()
+    assert windows.starts.tolist() == starts
+    turned = Windows.of(traverse_of([6, 4]), length)  # frame i is frame 9 - i here
+    assert windows.starts.tolist() == (10 - length - turned.starts[::-1]).tolist()
+    assert windows.mirrored().starts.tolist() == Windows.of(traverse_of([4, 6]), length).starts.tolist()
+    assert windows.with_length(2).starts.tolist() == Windows.of(traverse_of([4, 6]), 2).mirrored().starts.tolist()
+
+
 def test_length_above_a_sequence_is_refused():
     with pytest.raises(
         UserError, match=r"`sequence_length` 3 is above the shortest sequence of drive, which has 2 frames"

@@ -12,7 +12,7 @@ from opticornet.datasets.images.frames import ImageFrames
 from opticornet.datasets.traverse import Traverse
 from opticornet.inference.encode import encode, frames_of
 from opticornet.models.images.base import Preprocess
-from opticornet.models.sequences.averages import Smooth
+from opticornet.models.sequences.averages import Delta, Smooth
 from opticornet.models.sequences.base import ImageSequenceEncoder
 from opticornet.utils.errors import UserError
 
@@ -53,6 +53,28 @@ def test_a_traverse_of_both_serves_each_encoder_what_it_takes(both, encoder):
     for block in (None, 1, 3):
         found = encode(encoder, frames, starts, 4, block=block)
         torch.testing.assert_close(found, encoder(windows), rtol=0, atol=1e-6)
+
+
+class Ramp(ImageSequenceEncoder):
+    """The colours of a window, weighted by their place in it."""
+
+    def __init__(self) -> None:
+        super().__init__(Preprocess(None), 3)
+
+    def forward(self, windows: Tensor) -> Tensor:
+        self.check(windows)
+        weights = torch.arange(1.0, windows.shape[1] + 1)
+        return normalize((windows.mean((3, 4)) * weights[:, None]).sum(1), dim=1)
+
+
+@pytest.mark.parametrize("encoder", [Delta(5), Ramp()])
+@pytest.mark.parametrize("block", [None, 1, 3])
+def test_windows_are_read_from_their_last_frame_to_their_first(both, encoder, block):
+    frames, starts = frames_of(both, encoder, CPU), np.array([0, 1, 2, 2, 7, 8, 10])
+    found = encode(encoder, frames, starts, 4, backwards=True, block=block)
+    windows = frames.windows(torch.from_numpy(starts), 4)
+    torch.testing.assert_close(found, encoder(windows.flip(1)), rtol=0, atol=1e-6)
+    assert (found - encoder(windows)).abs().max() > 0.01
 
 
 def test_what_a_traverse_lacks_is_said(both):

@@ -100,9 +100,9 @@ def test_each_of_two_runs_may_name_its_checkpoint(run):
     assert (record.method.weights.path, record.method.rerank_weights.path) == (str(latest), str(best))
 
 
-def test_training_goes_on_from_the_latest_checkpoint_only(run):
+def test_training_continues_from_the_latest_checkpoint_only(run):
     assert opticornet.train(resume=str(run / "checkpoints" / "checkpoint.pth.tar")) == run
-    with pytest.raises(UserError, match=r"goes on from its checkpoint\.pth\.tar"):
+    with pytest.raises(UserError, match=r"continues from its checkpoint\.pth\.tar"):
         opticornet.train(resume=str(run / "checkpoints" / "model_best.pth.tar"))
 
 

@@ -33,7 +33,10 @@ MARGIN = "--margin changes nothing here: it is an option of --loss quadruplet or
             "test --pooling single --rerank local --rerankResume x",
             "it is an option of --rerank s1+seqmatch, not",
         ),
-        ("test --pooling single --rerank local --reverse", "--reverse changes nothing here: no frames are matched"),
+        (
+            "test --pooling single --rerank local --reverse",
+            "--reverse changes nothing here: single frames are compared",
+        ),
         ("test --pooling single --amp", "--amp changes nothing here: no encoder computes matrix products"),
         ("test --pooling single+seqmatch --amp", "--amp changes nothing here"),
         ("test --pooling delta --rerank single+seqmatch --amp", "--amp changes nothing here"),

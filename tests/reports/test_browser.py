@@ -262,6 +262,18 @@ def test_matrix_is_drawn_from_the_dataset_as_it_was(page, tmp_path, monkeypatch)
     assert "30 queries (down) against 30 references" in _text(driver, "#matrix-caption")[0]
     assert "first match before re-ranking, where it changed" in _text(driver, "#matrix-legend button")
     assert len(_text(driver, "#atlas canvas.strip")) == 3
+    down, across = (driver.find_element("css selector", f"#matrix .axes .{name}").rect for name in ("down", "across"))
+    assert down["y"] + down["height"] == pytest.approx(across["y"], abs=1)  # neither hides numbers of the other
+
+    toml = (folder / "dataset.toml").read_text()
+    (folder / "dataset.toml").write_text(toml.replace("positive_radius = 1", ""))
+    run_test(TestOptions.of(
+        dataset=str(folder), pooling="smooth", sequence_length=3, results_path=str(tmp_path / "answers"), device="cpu",
+        quiet=True,
+    ))  # fmt: skip
+    driver = page(*(tmp_path / "answers").glob("*.json"))
+    assert _text(driver, "#matrix-legend button") == ["first match"]
+    (folder / "dataset.toml").write_text(toml)
 
     for name in ("summer", "winter"):
         np.save(folder / f"{name}.npy", np.load(folder / f"{name}.npy")[:20])
@@ -371,7 +383,12 @@ def test_no_recall_is_shown_where_there_is_none(page, record):
     assert "stand where they were matched" in _text(driver, "#map-caption")[0]
     assert _text(driver, "#map-legend button") == ["no ground truth 20"]
     assert "whether the answer is right is not known" in _text(driver, ".verdict")[0]
+    assert _text(driver, "#atlas-order") == ["in the order driven"]
+    _select(driver, "scored")
+    assert _text(driver, "#atlas-order") == ["worst first"]
     assert driver.get_log("browser") == []
+    driver = page(record("a", truth=False))
+    assert _text(driver, "#charts > *") == ["No curves: no query is counted."]
 
 
 def test_refused_queries_are_told(page, record):

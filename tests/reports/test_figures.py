@@ -8,7 +8,7 @@ from opticornet.reports import figures
 from opticornet.reports.matrix import similarity_matrix
 from opticornet.reports.protocols import group_by_protocol
 from opticornet.reports.results import CLOSE, RIGHT, read_result, read_results
-from opticornet.reports.route import route
+from opticornet.reports.route import local_map, route
 
 
 @pytest.fixture
@@ -160,3 +160,15 @@ def test_many_queries_are_shown_by_their_shares(record):
     assert (shown[-1] == RIGHT).mean() > 0.9  # right ones are stacked from the bottom
     labels = figures.place_map(result, result.answers).axes[0].get_legend_handles_labels()[1]
     assert "right (1500)" in labels
+
+
+@pytest.mark.parametrize("planar", [True, False])
+def test_a_map_leaves_out_places_that_are_not_known(record, planar):
+    """A table of positives scores frames of unknown position too."""
+    result = read_result(record(planar=planar, table=True, wrong=(3,)))
+    for side in (result.answers.reference, result.answers.query):
+        side.positions[6:9] = np.nan
+    figure = figures.place_map(result, result.answers)
+    assert figure.get_figheight() == pytest.approx(5.6, abs=0.01)
+    low, high = figure.axes[0].get_xlim()
+    assert high - low < 1.5 * np.ptp(local_map(result.answers).known[:, 0])

@@ -12,7 +12,7 @@ from opticornet.reports.table import as_latex
 def record(pooling="dsdnet", length=5, *, searched=True, dataset="route", run=None, options=(), **method):
     """A test's record: ``run`` is the flags of its run, ``options`` those of the test."""
     own = {"pooling": pooling, "sequence_length": length, "out_dims": 64 if searched else 0, "amp": False}
-    own |= {"index": "Flat"} if searched else {"matcher": "diagonal", "matcher_options": {"reverse": False}}
+    own |= {"index": "Flat"} if searched else {"matcher": "diagonal", "matcher_options": {}}
     if run is not None:
         own["weights"] = {"path": f"data/runs/{run.pop('name', 'run')}/checkpoints/model_best.pth.tar", "flags": run}
     return {"data": {"dataset": dataset, "split": "test"}, "method": own | method, "options": dict(options)}
@@ -27,14 +27,15 @@ def called(*records):
 
 
 def test_matchers_and_directions_tell_results_apart():
-    reverse = matched(matcher_options={"reverse": True})
-    seqslam = matched(matcher="seqslam", matcher_options={"reverse": False, "speeds": [0.8, 1.2]})
-    dtw = matched(matcher="dtw", matcher_options={"reverse": False})
-    assert called(matched(), seqslam, dtw, reverse) == [
+    reverse, both = (matched(direction=direction) for direction in ("reverse", "both"))
+    seqslam = matched(matcher="seqslam", matcher_options={"speeds": [0.8, 1.2]})
+    dtw = matched(matcher="dtw", matcher_options={})
+    assert called(matched(), seqslam, dtw, reverse, both) == [
         "single+seqmatch (diagonal)",
         "single+seqmatch (seqslam)",
         "single+seqmatch (dtw)",
-        "single+seqmatch (diagonal; reverse)",
+        "single+seqmatch (reverse; diagonal)",
+        "single+seqmatch (either direction; diagonal)",
     ]
 
 

@@ -56,3 +56,18 @@ def test_a_query_without_a_position_is_drawn_where_it_was_matched(record):
         assert where.kind == "lat-lon"
         assert np.array_equal(where.query, where.reference[answers.predictions[:, 0]])
     assert (answers.nearest == -1).all()
+
+
+def test_listed_places_are_known_where_positions_are_not(record):
+    answers = read_result(record(table=True, placed=False)).answers
+    assert answers.nearest.tolist() == list(range(20))
+
+
+def test_a_failure_is_as_long_as_its_known_places_are_apart(record):
+    result = read_result(record(table=True, wrong=(3, 4, 5)))
+    result.answers.query.positions[4] = np.nan
+    found = route(result, result.answers)
+    assert found.failure_length == pytest.approx(2 * 100 * np.sin(2 * np.pi / 20))
+    result.answers.query.positions[:] = np.nan
+    del result.answers.__dict__["placed"]
+    assert failure_text(route(result, result.answers), result.answers.outcome, "metres") == "3 queries in a row"

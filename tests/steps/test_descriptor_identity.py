@@ -204,6 +204,13 @@ def test_two_drives_described_by_two_encoders_are_not_compared(dataset, capsys, 
     assert "thumbnail for night (query of test)" in capsys.readouterr().err
 
 
+def test_check_finds_two_drives_described_by_two_encoders(dataset, capsys):
+    assert main(["--mode", "check", "--dataset", str(dataset("hog", "thumbnail"))]) == 2
+    found = [line for line in capsys.readouterr().out.splitlines() if "made differently" in line]
+    assert len(found) == 3
+    assert "encoder hog for day (reference of train), thumbnail for night (query of train)" in found[0]
+
+
 def test_the_run_that_re_ranks_has_to_fit_too(dataset, tmp_path, capsys):
     hog, thumbnail = dataset("hog"), dataset("thumbnail")
     run, other = run_of(hog, tmp_path / "runs"), run_of(thumbnail, tmp_path / "others")

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import nn
 
 import opticornet.models.images.build
-from opticornet.datasets.descriptor_files import usable_path
+from opticornet.datasets.descriptors.files import usable_path
 from opticornet.datasets.images.decoding import decode
 from opticornet.models.images.base import ImageEncoder, ImageEncoderOptions, Preprocess, WeightsRecord
 from opticornet.steps.extract import ExtractOptions, extract

@@ -63,9 +63,9 @@ class Folder:
     def run(self, mode: str, *line: object) -> int:
         return main(["--mode", mode, "--dataset", str(self.path), *map(str, line)])
 
-    def train(self, *line: object) -> int:
+    def train(self, *line: object, length: int = 3) -> int:
         return self.run(
-            "train", "--seqL", 3, "--outDims", 6, "--batchSize", 8, "--lr", 0.01, "--runsPath", self.path / "runs",
+            "train", "--seqL", length, "--outDims", 6, "--batchSize", 8, "--lr", 0.01, "--runsPath", self.path / "runs",
             *QUICK, *line,
         )  # fmt: skip
 
@@ -169,7 +169,7 @@ def test_descriptors_are_asked_for_where_a_method_needs_them(folder, tiny, error
 
 
 def test_single_images_encoded_by_a_trained_run_are_matched(folder, tiny):
-    assert folder.train("--pooling", tiny, "--nEpochs", 1, "--seqL", 1) == 0
+    assert folder.train("--pooling", tiny, "--nEpochs", 1, length=1) == 0
     results = folder.path / "results"
     line = ("--pooling", "s1+seqmatch", "--resume", folder.trained, "--seqL", 3, "--resultsPath", results)
     assert folder.run("test", *line, *PLAIN, *QUICK) == 0

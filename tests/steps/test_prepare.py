@@ -10,8 +10,8 @@ from PIL import Image
 from opticornet import api
 from opticornet.cli import main
 from opticornet.datasets.catalogue import load_dataset
-from opticornet.datasets.prepare import SOURCES
 from opticornet.datasets.prepare.prepared import Source
+from opticornet.datasets.prepare.sources import SOURCES
 from opticornet.options.modes import PrepareOptions
 from opticornet.options.parsing import in_flags
 from opticornet.steps.extract import ExtractOptions, extract
@@ -144,6 +144,19 @@ def test_frames_left_out_are_said(tmp_path, capsys):
         "day: 29 frames in 2 sequences\n    position: frame of day.csv, by name; 29 of 30 images have one"
         in printed.out
     )
+
+
+def test_a_drive_whose_splits_have_gaps_is_listed_once(tmp_path, capsys):
+    """Views of panoramas lie by direction, so that a stretch of the route is a part of each direction."""
+    for name in ("day", "night"):
+        (tmp_path / "root" / name).mkdir(parents=True)
+        for i in range(30):
+            Image.new("RGB", (16, 8), (8 * i, 0, 0)).save(tmp_path / "root" / name / f"{i}.png")
+    prepare(options(tmp_path / "root", tmp_path / "data", quiet=False, cut=2, gap=1.0))
+    printed = capsys.readouterr().out
+    assert printed.count("position: ") == 2
+    assert "day: 60 frames in 2 sequences\n" in printed
+    assert " queries of night-test in " in printed
 
 
 def test_every_source_is_a_choice_whose_options_become_flags(capsys):

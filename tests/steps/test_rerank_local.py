@@ -90,7 +90,7 @@ def test_what_cannot_be_re_ranked(folder, capsys):
     assert "night-local.npy: shape (3, 6, 8); wanted (12, R, C)" in capsys.readouterr().err
     (folder / "night-local.npy").write_bytes(b"nothing")
     assert run(folder, "--seqL", "1", "--topK", "9") == 2
-    assert "night-local.npy: cannot be read as local features" in capsys.readouterr().err
+    assert "night-local.npy: not a NumPy array file" in capsys.readouterr().err
     (folder / "night-local.npy").unlink()
     assert run(folder, "--seqL", "1", "--topK", "9") == 2
     error = capsys.readouterr().err

@@ -7,11 +7,11 @@ import pytest
 
 import opticornet
 from opticornet.cli import main
-from opticornet.evaluation import answers
+from opticornet.evaluation.answering import search
 from opticornet.options.modes import TestOptions
-from opticornet.steps import test as steps
 from opticornet.steps.test import test as run_test
 from opticornet.steps.test import test_splits as run_splits
+from opticornet.steps.testing import threshold
 from opticornet.utils.errors import UserError
 
 DRIVES = {"rain": 0.1, "snow": 3.0}  # how much noise a query drive has
@@ -72,9 +72,9 @@ def test_each_split_is_answered_as_alone(folder):
 
 def test_a_map_that_splits_share_is_encoded_once(folder, monkeypatch):
     encoded = []
-    plain = answers.encode_side
+    plain = search.encode_side
     monkeypatch.setattr(
-        answers, "encode_side", lambda *given: encoded.append((given[1].traverse.name, len(given[1]))) or plain(*given)
+        search, "encode_side", lambda *given: encoded.append((given[1].traverse.name, len(given[1]))) or plain(*given)
     )
     found = run_splits(options(folder, split=("test-rain", "val", "test-snow")))
     assert encoded == [("map", 40), ("rain", 40), ("map", 20), ("rain", 10), ("snow", 40)]
@@ -90,8 +90,8 @@ def test_matched_frames_and_descriptors_alone_are_of_several_splits_too(folder):
 
 def test_a_threshold_is_chosen_once_for_all_splits(folder, monkeypatch):
     chosen = []
-    plain = steps.choose_threshold
-    monkeypatch.setattr(steps, "choose_threshold", lambda *given: chosen.append(1) or plain(*given))
+    plain = threshold.choose_threshold
+    monkeypatch.setattr(threshold, "choose_threshold", lambda *given: chosen.append(1) or plain(*given))
     found = run_splits(options(folder, split="test", no_answer="val"))
     assert len(chosen) == 1
     assert found["test-rain"].no_answer.threshold == found["test-snow"].no_answer.threshold
@@ -129,7 +129,7 @@ def test_a_notebook_gets_the_records_by_split(folder):
             ["--split", "test", "--answers", "a.csv"],
             "--answers a.csv is of one split; --split names test-rain, test-snow",
         ),
-        (["--split", "all", "--noAnswer", "val"], "the threshold would be chosen on the tested split"),
+        (["--split", "all", "--noAnswer", "val"], "test others: --split test-rain test-snow"),
         (
             ["--split", "test", "--pooling", "single+seqmatch", "--predictionsFile", "p.npz"],
             "--predictionsFile p.npz is of one split; --split names test-rain, test-snow",
@@ -144,6 +144,6 @@ def test_splits_that_cannot_be_meant_are_one_line(folder, capsys, arguments, mes
 
 def test_a_split_that_cannot_be_opened_is_found_before_anything_is_encoded(folder, monkeypatch):
     np.save(folder / "snow.npy", np.full((40, 16), np.nan, np.float32))
-    monkeypatch.setattr(answers, "encode_side", lambda *_: pytest.fail("encoded"))
+    monkeypatch.setattr(search, "encode_side", lambda *_: pytest.fail("encoded"))
     with pytest.raises(UserError, match="NaN or infinity in 40 of 40"):
         run_splits(options(folder, split="test"))

@@ -351,13 +351,13 @@ def test_blocks_are_at_least_the_longest_window(plain):
 
 def test_the_encoding_of_matched_frames_is_timed_too(plain, monkeypatch):
     encoded = []
-    monkeypatch.setattr(
-        "opticornet.evaluation.answers.encode",
-        lambda encoder, frames, starts, *rest, **more: (
-            encoded.append(len(starts)),
-            encode(encoder, frames, starts, *rest, **more),
-        )[1],
-    )
+
+    def counting(encoder, frames, starts, *rest, **more):
+        encoded.append(len(starts))
+        return encode(encoder, frames, starts, *rest, **more)
+
+    for room in ("matching", "search"):
+        monkeypatch.setattr(f"opticornet.evaluation.answering.{room}.encode", counting)
     record = run_test(replace(plain.options("s1seqmatch5"), latency_queries=2))
     assert set(record.timing.latency_ms) == {"encode", "search", "total"}
     assert encoded == [160, 150, 5, 5, 5, 5]  # both traverses; then the frames of a window, two of them unmeasured
@@ -394,7 +394,7 @@ def test_reversed_queries_are_found_when_matched_backwards(plain):
     again = {"rerank": "single+seqmatch", "rerank_length": 5, "top_k": 160}  # of all: as the search by frames
     forwards, backwards = (run_test(plain.options("single", reverse=reverse, **again)) for reverse in (False, True))
     assert backwards.recall["1"] > forwards.recall["1"]
-    assert backwards.method.matcher_options["reverse"] is True
+    assert (backwards.method.direction, backwards.method.backwards) == ("reverse", 1)
 
 
 def test_recalls_beyond_the_reference_are_left_out_with_a_note(plain, capsys):
@@ -500,7 +500,7 @@ def test_bad_options_are_one_line_and_exit_status_2(plain, capsys, arguments, me
     ],
 )
 def test_what_cannot_work_is_said_before_anything_is_encoded(plain, monkeypatch, options, message):
-    monkeypatch.setattr("opticornet.evaluation.answers.encode_side", lambda *_: pytest.fail("encoded"))
+    monkeypatch.setattr("opticornet.evaluation.answering.search.encode_side", lambda *_: pytest.fail("encoded"))
     with pytest.raises(UserError, match=message):
         run_test(plain.options("single", **options))
 

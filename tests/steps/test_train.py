@@ -15,7 +15,7 @@ import torch
 from torch.nn.functional import dropout
 
 from opticornet.cli import main
-from opticornet.datasets.folder.reading import FolderEntry, SplitEntry, TraverseEntry, write_toml
+from opticornet.datasets.folder.toml import FolderEntry, SplitEntry, TraverseEntry, write_toml
 from opticornet.learning.history import read_epochs
 from opticornet.learning.loop import Loop
 from opticornet.models.sequences.seqnet import SeqNet

@@ -77,6 +77,15 @@ def test_scored_frames_are_found_as_in_the_whole_drive(tmp_path, pooling):
     np.testing.assert_allclose(distances[0][TENTH], distances[1], atol=1e-5)
 
 
+@pytest.mark.parametrize("matcher", ["diagonal", "seqslam"])
+def test_trailing_windows_are_re_ranked_by_shorter_ones(tmp_path, matcher):
+    options = {"sequence_length": 10, "windows": "trailing", "rerank": "single+seqmatch", "rerank_length": 4}
+    record = score(write(tmp_path / "drive"), **options, top_k=5, matcher=matcher)
+    assert (
+        record.recall["1"] > record.recall_before_rerank["1"]
+    )  # the first windows, moved inside, hold the same frames
+
+
 def test_trailing_windows_are_recorded_and_make_another_protocol(tmp_path):
     dataset = write(tmp_path / "made")
     results = []
@@ -111,6 +120,20 @@ def test_a_run_is_tested_with_the_windows_it_was_trained_with(tmp_path, capsys):
     assert run_test(TestOptions.of(**options)).protocol.window_rule.startswith("ending at the frame")
     centred = run_test(TestOptions.of(**options, windows="centred"))
     assert centred.protocol.window_rule.startswith("centred")
+
+
+def test_a_run_is_tested_with_the_frames_filled_and_sequences_dropped_that_it_was_trained_with(tmp_path):
+    usable = {"usable": (np.arange(FRAMES) % 50 != 7).astype(int), "sequence": (np.arange(FRAMES) < 2).astype(int)}
+    split = '[splits.{0}]\nreference = "reference"\nquery = "query"\npositive_radius = 5\nnegative_radius = 25'
+    splits = "\n".join(split.format(name) for name in ("train", "val"))
+    dataset = write(tmp_path / "made", split=splits, query_columns=usable)
+    quick = {"sequence_length": 3, "pooling": "seqnet", "w": 3, "out_dims": 8, "quiet": True, "device": "cpu"}
+    settings = {"fill_frames": "previous", "short_sequences": "drop"}
+    run = run_train(TrainOptions.of(dataset=dataset, **quick, **settings, n_epochs=1, runs_path=str(tmp_path / "runs")))
+    record = run_test(TestOptions.of(resume=str(run), bootstrap=0, latency_queries=0, device="cpu"))
+    assert (record.data.query.filled, record.data.query.kept) == (6, FRAMES - 2)
+    with pytest.raises(UserError, match="shortest sequence of query"):
+        run_test(TestOptions.of(resume=str(run), short_sequences="refuse", device="cpu"))
 
 
 def test_training_takes_anchors_and_positives_from_scored_frames(tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from opticornet.cli import main
-from opticornet.datasets.folder.reading import FolderEntry, SplitEntry, TraverseEntry, write_toml
+from opticornet.datasets.folder.toml import FolderEntry, SplitEntry, TraverseEntry, write_toml
 from opticornet.options.modes import TestOptions
 from opticornet.reports.results import read_result
 from opticornet.reports.scenes import reopen, vectors

@@ -1,6 +1,5 @@
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -21,15 +20,20 @@ STARTED = [
 @pytest.mark.parametrize(("argument", "name"), STARTED)
 def test_the_program_is_named_as_it_was_started(monkeypatch, argument, name):
     monkeypatch.setattr(sys, "argv", [argument])
-    monkeypatch.setattr(module, "ROOT", Path("elsewhere"))
+    monkeypatch.setattr(sys, "prefix", sys.base_prefix)
     assert program() == name
 
 
 def test_commands_to_type_work_where_python_is_another_one(monkeypatch, tmp_path):
     monkeypatch.setattr(module, "ROOT", tmp_path)
-    monkeypatch.setattr(sys, "prefix", str(tmp_path / ".venv"))
     monkeypatch.setattr(sys, "argv", ["main.py"])
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "prefix", "/some/where else")
+    assert program() == "'/some/where else/bin/python' main.py"
+    monkeypatch.setenv("VIRTUAL_ENV", "/some/where else")  # activated
+    assert program() == "python main.py"
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / ".venv"))
     assert program() == ".venv/bin/python main.py"
     bin_folder = tmp_path / ".venv" / "bin"
     bin_folder.mkdir(parents=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from opticornet.datasets.prepare.times import seconds_of
+from opticornet.datasets.prepare.tracks.times import seconds_of
 from opticornet.datasets.prepare.tracks.track import Track
 from opticornet.utils.errors import UserError
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from opticornet.datasets.prepare.times import FASTEST_POSES_S, SECONDS, units_of
+from opticornet.datasets.prepare.tracks.times import FASTEST_POSES_S, SECONDS, units_of
 from opticornet.datasets.prepare.tracks.track import Track
 from opticornet.utils.errors import UserError
 

@@ -8,7 +8,7 @@ import numpy as np
 from opticornet.datasets.cells import read_header
 from opticornet.datasets.column_names import column_called
 from opticornet.datasets.columns import Columns, read_columns
-from opticornet.datasets.prepare.times import FASTEST_POSES_S, seconds_of
+from opticornet.datasets.prepare.tracks.times import FASTEST_POSES_S, seconds_of
 from opticornet.datasets.prepare.tracks.track import Track
 
 

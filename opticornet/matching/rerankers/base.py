@@ -37,7 +37,6 @@ class RerankMaterial:
     Attributes:
         reference, query: the two traverses.
         matcher: scores windows of frames.
-        reverse: the query was driven the other way.
         memory_bytes: bound on what may be held at a time.
         device: where to compute.
     """
@@ -45,7 +44,6 @@ class RerankMaterial:
     reference: RerankSide
     query: RerankSide
     matcher: SequenceMatcher
-    reverse: bool
     memory_bytes: int
     device: torch.device
 

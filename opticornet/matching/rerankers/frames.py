@@ -29,7 +29,6 @@ class RawFrames(Reranker):
             query.some(queries),
             candidates.indices,
             memory_bytes=material.memory_bytes,
-            reverse=material.reverse,
             device=material.device,
         )
 

@@ -10,11 +10,18 @@ from opticornet.utils.options import Choice
 
 @dataclass(frozen=True)
 class FramesAround:
-    """Frames that a reference window's own sequence still has ``before`` and ``after`` it: int64 of any shape that
-    broadcasts against the scores."""
+    """What a matcher that looks beyond the windows has to know of them.
+
+    Attributes:
+        before, after: frames that a reference window's own sequence still has on either side of it: int64 of any shape
+            that broadcasts against the scores.
+        anchor: position, in both windows, of the frames that they are of: the middle of centred windows, the end of
+            trailing ones. Drives of different speeds meet there.
+    """
 
     before: torch.Tensor
     after: torch.Tensor
+    anchor: int
 
 
 class SequenceMatcher(Choice, ABC):
@@ -24,7 +31,7 @@ class SequenceMatcher(Choice, ABC):
     a matcher in ``SEQUENCE_MATCHERS``.
     """
 
-    def margin(self, length: int) -> int:
+    def margin(self, length: int, anchor: int) -> int:
         """Reference frames that :meth:`score` and :meth:`prepare` need on either side of a window of ``length``."""
         return 0
 

@@ -29,7 +29,6 @@ def match(
     k: int,
     *,
     memory_bytes: int = MEMORY_BYTES,
-    reverse: bool = False,
     device: str | torch.device = "cpu",
 ) -> Ranking:
     """The ``k`` reference windows that match each query window best.
@@ -39,7 +38,6 @@ def match(
         reference, query: windows of the same length over frames of the same dimension.
         k: references per query, 1 to ``len(reference)``.
         memory_bytes: bound on what is held besides the frames, the result and its (M, k) int64 keys.
-        reverse: the query was driven the other way: its windows are read backwards.
         device: where the distances are computed.
 
     Returns:
@@ -61,7 +59,7 @@ def match(
         around = _frames_around_positions(reference, windows, strip, margin)
         numbers = torch.from_numpy(windows).to(device)
         for row in range(0, len(query_starts), rows):
-            query_strip = read_strip(query, query_starts[row : row + rows], reverse=reverse, device=device)
+            query_strip = read_strip(query, query_starts[row : row + rows], device=device)
             local = _local_distances(matcher, query_strip, strip, query.length, margin)
             for block in _blocks(query_strip.positions, local):
                 positions = query_strip.positions[block]
@@ -81,7 +79,6 @@ def rerank(
     candidates: np.ndarray,
     *,
     memory_bytes: int = MEMORY_BYTES,
-    reverse: bool = False,
     device: str | torch.device = "cpu",
 ) -> Ranking:
     """Candidates of each query window in the order in which they match; arguments otherwise as :func:`match`.
@@ -104,13 +101,12 @@ def rerank(
         wanted = candidates[start : start + step]  # (c, K)
         windows, place = np.unique(np.maximum(wanted, 0), return_inverse=True)
         place = place.reshape(wanted.shape)
-        query_strip = read_strip(query, query.starts[start : start + step], reverse=reverse, device=device)
+        query_strip = read_strip(query, query.starts[start : start + step], device=device)
         strip = read_strip(reference, reference.starts[windows], margin=margin, device=device)
         local = _local_distances(matcher, query_strip, strip, query.length, margin)
         pairs = torch.from_numpy(query_strip.positions[:, None]), torch.from_numpy(strip.positions[place])
-        around = FramesAround(
-            *(torch.from_numpy(frames).to(device) for frames in reference.frames_around(windows[place]))
-        )
+        before, after = (torch.from_numpy(side).to(device) for side in reference.frames_around(windows[place]))
+        around = FramesAround(before, after, reference.place)
         scores = matcher.score(local[pairs[0].to(device), pairs[1].to(device)], around)  # (c, K)
         numbers = torch.from_numpy(wanted).to(device)
         parts.append(sort_candidates(scores.masked_fill(numbers < 0, torch.inf), numbers))
@@ -129,12 +125,15 @@ def _local_distances(
 
 def _frames_around_positions(reference: SequenceSet, windows: np.ndarray, strip: Strip, margin: int) -> FramesAround:
     """Frames around every position of a strip; none where no window begins."""
-    sides = []
-    for frames in reference.frames_around(windows):
-        side = np.zeros(len(strip.frames) - reference.length - 2 * margin + 1, dtype=np.int64)
+    positions = len(strip.frames) - reference.length - 2 * margin + 1
+
+    def spread(frames: np.ndarray) -> torch.Tensor:
+        side = np.zeros(positions, dtype=np.int64)
         side[strip.positions] = frames
-        sides.append(torch.from_numpy(side).to(strip.frames.device))
-    return FramesAround(*sides)
+        return torch.from_numpy(side).to(strip.frames.device)
+
+    before, after = reference.frames_around(windows)
+    return FramesAround(spread(before), spread(after), reference.place)
 
 
 def _blocks(positions: np.ndarray, local: torch.Tensor) -> Iterator[slice]:
@@ -158,14 +157,16 @@ def _margin(matcher: SequenceMatcher, reference: SequenceSet, query: SequenceSet
             f"reference windows of {reference.length} frames in {reference.frames.shape[1]} dimensions cannot be "
             f"matched with query windows of {query.length} in {query.frames.shape[1]}"
         )
-    return matcher.margin(query.length)
+    if reference.place != query.place:
+        raise ValueError(f"reference windows are of their frame {reference.place}, query windows of {query.place}")
+    return matcher.margin(query.length, query.place)
 
 
 def _tile_bytes(query_frames: int, reference_frames: int, dims: int, length: int) -> int:
     """What a tile holds: frames as read, the query's also scaled; distances, prepared, with two intermediate results;
-    scores of a block with what a matcher needs for them (two rows of a path's costs at most), and their keys."""
+    scores of a block with what a matcher needs for them (a path's costs at most), and their keys."""
     pairs = query_frames * reference_frames
-    return 4 * dims * (2 * query_frames + reference_frames) + 16 * pairs + min(pairs, _BLOCK) * (8 * length + 48)
+    return 4 * dims * (2 * query_frames + reference_frames) + 16 * pairs + min(pairs, _BLOCK) * (12 * length + 48)
 
 
 def _tile_shape(

@@ -15,12 +15,12 @@ _SMALLEST_DEVIATION = 1e-6
 
 @dataclass(frozen=True, kw_only=True)
 class SeqSlam(SequenceMatcher):
-    """Smallest mean distance along straight lines through the centres of both windows.
+    """Smallest mean distance along straight lines through the anchors of both windows.
 
     At velocity v, position t of the query window meets reference frame ``round(v * (t - c)) + c`` counted from the
-    reference window's first frame, with c = L // 2 (halves are rounded up). Lines faster than 1 reach beyond the
-    reference window; one that would leave the reference's own sequence is not considered. Velocity 1 alone is
-    ``Diagonal``.
+    reference window's first frame, with c the anchor, L // 2 of centred windows (halves are rounded up). Lines faster
+    than 1 reach beyond the reference window; one that would leave the reference's own sequence is not considered.
+    Velocity 1 alone is ``Diagonal``.
 
     Attributes:
         velocities: slowest, fastest and step: lines of ``slowest, slowest + step, ..., fastest`` are tried.
@@ -50,14 +50,13 @@ class SeqSlam(SequenceMatcher):
         count = int(np.floor((fastest - slowest) / step + 1e-9)) + 1
         return slowest + step * np.arange(count)
 
-    def lines(self, length: int) -> np.ndarray:
+    def lines(self, length: int, anchor: int) -> np.ndarray:
         """(V', L) int64 distinct lines: the reference frame that meets each query position."""
-        centre = length // 2
-        steps = self.speeds()[:, None] * (np.arange(length) - centre)  # (V, L)
-        return np.unique(np.floor(steps + 0.5 + 1e-9).astype(np.int64) + centre, axis=0)
+        steps = self.speeds()[:, None] * (np.arange(length) - anchor)  # (V, L)
+        return np.unique(np.floor(steps + 0.5 + 1e-9).astype(np.int64) + anchor, axis=0)
 
-    def margin(self, length: int) -> int:
-        lines = self.lines(length)
+    def margin(self, length: int, anchor: int) -> int:
+        lines = self.lines(length, anchor)
         return max(0, -int(lines.min()), int(lines.max()) - length + 1) + self.contrast_window // 2
 
     def prepare(self, distances: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
@@ -67,7 +66,7 @@ class SeqSlam(SequenceMatcher):
         length = local.shape[2]
         margin = (local.shape[3] - length) // 2
         best = torch.full(local.shape[:2], torch.inf, device=local.device)
-        for line in self.lines(length):
+        for line in self.lines(length, around.anchor):
             total = local[:, :, 0, margin + line[0]].clone()
             for position in range(1, length):
                 total += local[:, :, position, margin + line[position]]

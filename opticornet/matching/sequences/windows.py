@@ -24,6 +24,8 @@ class SequenceSet:
             None: all frames. Only matchers that look beyond the window need it.
         normalise: compare frames as if scaled to unit length. Distances of other than unit frames are allowed.
         squared: (N,) float32 squared norms of ``frames`` on a CPU, or None: each use computes what it needs anew.
+        backwards: each window is read from its last frame to its first.
+        anchor: position in a window, as read, of the frame that the window is of; None: its middle, ``length // 2``.
     """
 
     frames: RowMatrix | torch.Tensor
@@ -32,6 +34,8 @@ class SequenceSet:
     bounds: np.ndarray | None = None
     normalise: bool = False
     squared: torch.Tensor | None = None
+    backwards: bool = False
+    anchor: int | None = None
 
     def __post_init__(self):
         if len(self.starts) == 0:
@@ -39,9 +43,16 @@ class SequenceSet:
         first, last = int(self.starts.min()), int(self.starts.max()) + self.length
         if self.length < 1 or first < 0 or last > len(self.frames):
             raise ValueError(f"windows reach over frames {first} to {last} of {len(self.frames)}")
+        if not 0 <= self.place < self.length:
+            raise ValueError(f"the anchor {self.anchor} lies outside of windows of {self.length} frames")
 
     def __len__(self) -> int:
         return len(self.starts)
+
+    @property
+    def place(self) -> int:
+        """``anchor``, a number always."""
+        return self.length // 2 if self.anchor is None else self.anchor
 
     def measured(self) -> "SequenceSet":
         """The same windows with ``squared`` known, for sets that are matched many times."""
@@ -58,12 +69,11 @@ class SequenceSet:
         return replace(self, starts=self.starts[rows], bounds=bounds)
 
     def frames_around(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Frames of its own sequence before and after each of the ``windows`` (any shape of window numbers)."""
+        """Frames of its own sequence before and after, as read, each of the ``windows`` (window numbers, any shape)."""
         starts = self.starts[windows]
-        if self.bounds is None:
-            return starts, len(self.frames) - starts - self.length
-        bounds = self.bounds[windows]
-        return starts - bounds[..., 0], bounds[..., 1] - starts - self.length
+        bounds = np.array([0, len(self.frames)]) if self.bounds is None else self.bounds[windows]
+        before, after = starts - bounds[..., 0], bounds[..., 1] - starts - self.length
+        return (after, before) if self.backwards else (before, after)
 
 
 @dataclass(frozen=True)
@@ -90,13 +100,12 @@ def read_strip(
     starts: np.ndarray,
     *,
     margin: int = 0,
-    reverse: bool = False,
     device: str | torch.device = "cpu",
 ) -> Strip:
     """Read the frames of the windows that begin at ``starts`` (S,), and ``margin`` frames either side of each.
 
-    Whatever the gaps between windows, the frames of one window are neighbours in the strip. With ``reverse`` the
-    strip, and so each window, runs backwards.
+    Whatever the gaps between windows, the frames of one window are neighbours in the strip. Where windows are read
+    backwards, so runs the strip.
     """
     wanted = starts[:, None] + np.arange(-margin, sequences.length + margin)
     numbers = np.unique(wanted)  # (b,)
@@ -109,7 +118,7 @@ def read_strip(
     else:
         squared = sequences.squared[torch.from_numpy(rows)].to(device)
     real = torch.from_numpy((numbers >= 0) & (numbers < total)).to(device)
-    if reverse:
+    if sequences.backwards:
         frames, squared, real = frames.flip(0), squared.flip(0), real.flip(0)
         positions = len(numbers) - positions - wanted.shape[1]
     scale = None

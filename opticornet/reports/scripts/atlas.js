@@ -36,6 +36,7 @@ function drawAtlas() {
     }
     const list = atlasOrder(shown);
     const at = list.indexOf(state.query);
+    byId("atlas-order").textContent = current().result.truth === "none" ? "in the order driven" : "worst first";
     byId("atlas-place").textContent = at < 0 ? `${list.length} queries` : `${at + 1} of ${list.length}`;
     byId("atlas-previous").disabled = at <= 0;
     byId("atlas-next").disabled = at === list.length - 1;

@@ -3,16 +3,18 @@
 function drawCharts() {
   for (const protocol of DATA.protocols) {
     const members = protocol.results.map((i, place) => ({ result: DATA.results[i], style: seriesStyle(place) }));
+    const charts = [recallAtK(members), precisionRecall(members), recallAtRadius(members), recallLatency(members)];
+    if (!charts.some(Boolean)) continue; // no query is counted
     const several = DATA.protocols.length > 1;
     if (several) byId("charts").append(element("p", { class: "group" }, `${protocol.letter} · ${protocol.dataset}`));
     const legend = element("div", { class: "series legend" });
-    const charts = [recallAtK(members), precisionRecall(members), recallAtRadius(members), recallLatency(members)];
     for (const { result, style } of members) {
       const mark = element("i", { class: style.again ? "line again" : "line", style: { color: style.colour } });
       legend.append(toggle(result.name, true, (on) => showSeries(charts, result.name, on), mark));
     }
     byId("charts").append(legend, ...charts.filter(Boolean));
   }
+  if (!byId("charts").children.length) byId("charts").append(element("p", { class: "empty" }, "No curves: no query is counted."));
 }
 
 function showSeries(charts, name, on) {

@@ -10,12 +10,14 @@ function drawMap() {
   let view = null;
   const build = () => {
     const { answers, scene } = current();
+    const known = answers && [...scene.reference.points, ...scene.query.points].some(([x]) => x !== null);
     view?.map.remove();
     view = null;
     byId("map-legend").replaceChildren();
     byId("map-tools").replaceChildren();
-    if (!answers) {
-      byId("map-stage").replaceChildren(element("p", { class: "empty" }, "No map: the arrays beside this record are missing."));
+    if (!known) {
+      const why = answers ? "no frame has a position" : "the arrays beside this record are missing";
+      byId("map-stage").replaceChildren(element("p", { class: "empty" }, `No map: ${why}.`));
       byId("map-caption").textContent = "";
       return;
     }
@@ -195,6 +197,7 @@ function plotAxes(map, [downName, acrossName], { ruled = true, within = [Infinit
   const edge = element("div", { class: "axes" });
   map.getContainer().append(edge);
   const place = (property, pixels, more) => ({ style: { [property]: `${pixels}px` }, ...more });
+  const beside = { class: "down", style: { width: `${PLOT_INSET[0]}px`, bottom: `${PLOT_INSET[1]}px` } };
   const paint = () => {
     const { x: width, y: tall } = map.getSize();
     const corners = [[PLOT_INSET[0], 10], [width - 10, tall - PLOT_INSET[1]]];
@@ -208,7 +211,7 @@ function plotAxes(map, [downName, acrossName], { ruled = true, within = [Infinit
     edge.replaceChildren(
       element("div", place("height", PLOT_INSET[1], { class: "across" }), element("b", {}, acrossName),
         ...across.map((x) => element("span", place("left", map.latLngToContainerPoint([0, x]).x), String(x)))),
-      element("div", place("width", PLOT_INSET[0], { class: "down" }), element("b", {}, downName),
+      element("div", beside, element("b", {}, downName),
         ...down.map((y) => element("span", place("top", map.latLngToContainerPoint([y, 0]).y), String(y)))));
   };
   map.on("move zoomend resize", paint);

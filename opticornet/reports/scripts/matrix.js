@@ -19,7 +19,9 @@ function drawMatrix() {
       return;
     }
     view = matrixView(result, answers, shown);
-    const layers = [["truth", "true place, between the lines"], ["match", `first match${answers.before ? " after re-ranking" : ""}, where wrong`]];
+    const isTrue = result.truth !== "none";
+    const layers = [["match", `first match${answers.before ? " after re-ranking" : ""}${isTrue ? ", where wrong" : ""}`]];
+    if (isTrue) layers.unshift(["truth", "true place, between the lines"]);
     if (answers.before) layers.push(["before", "first match before re-ranking, where it changed"]);
     for (const [key, label] of layers) {
       const mark = element("i", { class: "on-dark", style: { background: MATRIX_COLOURS[key] } });

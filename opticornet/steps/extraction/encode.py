@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from opticornet.datasets.descriptor_files import Progress
+from opticornet.datasets.descriptors.files import Progress
 from opticornet.datasets.images.batches import NO_CONTRAST, ImageBatch, UnusableImage, image_batches
 from opticornet.models.images.base import ImageEncoder
 from opticornet.models.images.pca import Projector

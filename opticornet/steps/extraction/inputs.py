@@ -4,7 +4,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from opticornet.datasets.folder.reading import inside_folder, names_images, read_toml, table_images
+from opticornet.datasets.folder.named_files import inside_folder, names_images, table_images
+from opticornet.datasets.folder.toml import read_toml
 from opticornet.datasets.images.found import scan_images
 from opticornet.datasets.images.levels import Levels, checked_levels, find_levels
 from opticornet.datasets.images.sources import ImageSource, open_images

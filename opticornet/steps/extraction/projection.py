@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from opticornet.datasets.arrays import open_descriptors, take_rows
-from opticornet.datasets.descriptor_files import read_usable
+from opticornet.datasets.descriptors.arrays import open_descriptors, take_rows
+from opticornet.datasets.descriptors.files import read_usable
 from opticornet.datasets.images.levels import Levels, with_levels
 from opticornet.datasets.images.sources import open_images
 from opticornet.models.images.base import ImageEncoder

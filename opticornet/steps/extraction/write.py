@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 from tqdm import tqdm
 
-from opticornet.datasets.descriptor_files import DescriptorFiles, Progress, unfinished_path
+from opticornet.datasets.descriptors.files import DescriptorFiles, Progress, unfinished_path
 from opticornet.datasets.images.batches import NO_CONTRAST, ImageBatch
 from opticornet.options.modes import ExtractOptions
 from opticornet.steps.extraction.encode import described_batches

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from opticornet.evaluation.answer_sheet import AnswerSheet, SheetSide
-from opticornet.evaluation.answers import Answer
+from opticornet.evaluation.answering.answer import Answer
 from opticornet.evaluation.no_answer import NoAnswer
 from opticornet.evaluation.scene import Scene
 from opticornet.options.modes import TestOptions

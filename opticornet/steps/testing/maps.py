@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 from opticornet.datasets.windows import Windows
-from opticornet.evaluation.answers import Described, describe
+from opticornet.evaluation.answering.search import Described, describe
 from opticornet.evaluation.scene import Scene
 from opticornet.inference.load import LoadedEncoder
 

@@ -1,14 +1,43 @@
-"""What a result record says of a test's options: its label, its method, the files it loaded."""
+"""What the options of a test mean for its record: how queries count, and what it says of the method and the data."""
 
 from pathlib import Path
 
-from opticornet.evaluation.answers import Answer
+from opticornet.evaluation.answering.answer import Answer
+from opticornet.evaluation.judged import ScoreSettings
 from opticornet.evaluation.records import DataRecord, FileRecord, MethodRecord
+from opticornet.evaluation.scene import Scene
+from opticornet.evaluation.scoring import TestDescription, data_record
+from opticornet.inference.load import frames_taken
 from opticornet.matching.search import EXACT
 from opticornet.options.modes import TestOptions
 from opticornet.options.plugins import remembered
+from opticornet.options.shared import DataOptions
 from opticornet.utils.files import full_path, sha256
-from opticornet.utils.options import flag_of, option_fields
+from opticornet.utils.options import flag_of, option_fields, recorded_value
+
+
+def score_settings(options: TestOptions) -> ScoreSettings:
+    """How the options count queries."""
+    longest = options.longest_window
+    return ScoreSettings(options.no_positive, options.radii, options.bootstrap, options.seed, longest, options.ks)
+
+
+def description(
+    options: TestOptions, scene: Scene, answer: Answer, differences: tuple[str, ...] = ()
+) -> TestDescription:
+    """What the record says of the options, and of ``differences`` in what made the frame descriptors."""
+    takes = frames_taken(str(answer.weights.flags.get("pooling")) if answer.weights else options.pooling)
+    data_options = {
+        flag_of(f)[2:]: recorded_value(f, getattr(options, name)) for name, f in DataOptions.flags().items()
+    }
+    data = data_record(scene, takes, data_options, differences)
+    return TestDescription(
+        data=data,
+        method=method_record(options, answer, data),
+        options=options.record(),
+        plugins=plugins_of(options, answer),
+        name=options.new_name(),
+    )
 
 
 def method_record(options: TestOptions, answer: Answer, data: DataRecord) -> MethodRecord:
@@ -30,23 +59,23 @@ def method_record(options: TestOptions, answer: Answer, data: DataRecord) -> Met
         rerank_weights=answer.rerank_weights,
         amp=options.amp,
         index_settings=answer.index_settings,
+        direction=options.direction,
+        backwards=float(answer.backwards.mean()),
         predictions=FileRecord(full_path(path), sha256(Path(path))) if path else None,
     )
 
 
 def matcher_options(options: TestOptions) -> dict[str, object]:
-    """Options of the sequence matcher by flag, and whether the queries are matched backwards."""
+    """Options of the sequence matcher by flag."""
     matcher = options.part("matcher")
     own = {flag_of(f)[2:]: getattr(matcher, name) for name, f in option_fields(type(matcher)).items()}
-    return {"reverse": options.reverse} | {
-        flag: list(value) if isinstance(value, tuple) else value for flag, value in own.items()
-    }
+    return {flag: list(value) if isinstance(value, tuple) else value for flag, value in own.items()}
 
 
 def label(options: TestOptions, data: DataRecord) -> str:
     """What the result is called, where it stands alone: as the user said, else how it answers and, in brackets, what
-    its numbers cannot be read without: an approximate index, bfloat16, candidates of a file, frame descriptors of
-    random weights. Beside others it is called by what differs (``opticornet.reports.labels``)."""
+    its numbers cannot be read without: an approximate index, the direction, bfloat16, candidates of a file, frame
+    descriptors of random weights. Beside others it is called by what differs (``opticornet.reports.labels``)."""
     if options.label:
         return options.label
     text = f"{options.pooling} {'S' if options.searches else 'L'}{options.sequence_length}"
@@ -55,10 +84,10 @@ def label(options: TestOptions, data: DataRecord) -> str:
     notes = [f"candidates of {Path(options.predictions_file).name}"] if options.predictions_file else []
     if options.matches_frames and options.matcher != type(options).matcher:
         notes.append(options.matcher)
-    if options.matches_frames and options.reverse:
-        notes.append("reverse")
     if options.index != EXACT and options.searches:
         notes.append(options.index)
+    if options.direction != "forward":
+        notes.append({"reverse": "reverse", "both": "either direction"}[options.direction])
     if options.amp:
         notes.append("bfloat16")
     if data.descriptor_differences:

@@ -4,7 +4,7 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from opticornet.datasets.identity import Comparison, DescriptorIdentity, of_data, of_run
+from opticornet.datasets.descriptors.identity import Comparison, DescriptorIdentity, of_data, of_run
 from opticornet.datasets.traverse import FrameKind
 from opticornet.evaluation.scene import Scene
 from opticornet.inference.load import LoadedEncoder, frames_taken
@@ -14,7 +14,7 @@ from opticornet.options.loading import load_method
 from opticornet.options.modes import TestOptions
 from opticornet.options.plugins import load_remembered
 from opticornet.options.shared import DATA_FIELDS
-from opticornet.utils.errors import UserError
+from opticornet.utils.errors import UserError, as_user_error
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,9 @@ def resolve(options: TestOptions) -> tuple[TestOptions, Path | None]:
     load_remembered(flags.get("plugins", {}), options.plugin, str(run))
     if not wants_weights:
         raise UserError(f"`pooling` {options.pooling} has no weights, so `resume` {run} contradicts it; leave one out")
-    decided = ("pooling",) if options.pooling != "s1+seqmatch" else ()
-    followed = DATA_FIELDS if options.pooling == "s1+seqmatch" else (*DATA_FIELDS, "sequence_length", "windows")
+    decided, followed = (), (*DATA_FIELDS, "fill_frames")
+    if options.pooling != "s1+seqmatch":  # whose run describes single frames: it knows nothing of windows
+        decided, followed = ("pooling",), (*followed, "sequence_length", "windows", "short_sequences")
     return options.restored(flags, (*decided, *(name for name in followed if name not in options.given)), str(run)), run
 
 
@@ -113,10 +114,8 @@ def load_searched(options: TestOptions, scene: Scene, run: Path | None) -> Loade
         UserError: it does not fit the data, or its descriptors do not fit the index.
     """
     loaded = load_method(options, scene, run)
-    try:
+    with as_user_error(f"`index` {options.index}"):
         check_index(options.index, loaded.encoder.encoding_dims(options.sequence_length))
-    except ValueError as error:
-        raise UserError(f"`index` {options.index}: {error}") from error
     return loaded
 
 

@@ -7,7 +7,9 @@ import pytest
 from PIL import Image
 
 from opticornet.datasets.catalogue import load_dataset
-from opticornet.datasets.folder.reading import TraverseEntry, load_folder, read_toml, write_dataset
+from opticornet.datasets.folder.reading import load_folder
+from opticornet.datasets.folder.toml import TraverseEntry, read_toml
+from opticornet.datasets.folder.writing import write_dataset
 from opticornet.utils.errors import UserError
 
 HEAD = 'name = "tiny"\nunits = "frames"\n'
@@ -160,6 +162,15 @@ def test_rows_in_another_order_than_the_images_they_name_are_refused(tmp_path):
         r"night.csv: names the images of night in another order (row 3 is '10.png', image 3 '2.png'); wanted row i"
     )
     assert message in refused(folder)
+    (folder / "night.csv").write_text("\n".join(["filename,frame", "none.png,0", *sorted(rows)[1:]]) + "\n")
+    assert message in refused(folder)  # one name that no image has excuses none of the others
+
+
+def test_names_that_are_no_images_say_nothing_of_the_order(tmp_path):
+    folder = make(tmp_path, 'frames = "{0}.csv"\n' + FOLDER)
+    for name in ("day", "night"):
+        (folder / f"{name}.csv").write_text("\n".join(["name,frame", *(f"place {row},{row}" for row in range(11))]))
+    assert load_folder(folder).splits["test"].query.names[3] == "place 3"
 
 
 def test_rows_in_another_order_than_the_descriptors_they_name_are_refused(tmp_path):

@@ -4,18 +4,8 @@ import tomllib
 import numpy as np
 import pytest
 
-from opticornet.datasets.folder.reading import (
-    FolderEntry,
-    SplitEntry,
-    TraverseEntry,
-    format_toml,
-    load_folder,
-    read_toml,
-    write_dataset,
-    write_toml,
-)
-from opticornet.datasets.positives import Positives
-from opticornet.datasets.traverse import Dataset, Split, Traverse
+from opticornet.datasets.folder.reading import load_folder
+from opticornet.datasets.folder.toml import format_toml, read_toml
 from opticornet.utils.errors import UserError
 
 GOOD = """
@@ -145,48 +135,18 @@ def test_only_the_files_of_the_wanted_splits_are_opened(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('name = "tiny"', 'nmae = "tiny"', "unknown key 'nmae' at the top; keys are name, units, traverses, splits"),
-        ("positive_radius", "positive_raduis", "unknown key 'positive_raduis' in splits.test; keys are reference"),
-        ('descriptors = "summer.npy"', 'path = "summer.npy"', "unknown key 'path' in traverses.summer"),
-        ('descriptors = "summer.npy"', "", "traverses.summer has no key 'descriptors'"),
-        ('query = "winter"', "", "splits.test has no key 'query'"),
-        ('"frames"', '"feet"', "units is 'feet'; wanted"),
-        ('units = "frames"', "", "units is None; wanted"),
-        ('query = "winter"', 'query = "autumn"', "names traverse 'autumn'; there are summer, winter"),
-        ("splits.test", "splits.all", "a split cannot be called 'all'"),
-        ("splits.test", 'splits."a/b"', "a split cannot be called 'a/b'"),
-        ("positive_radius = 1", 'positive_radius = 1\npositives = "p.csv"', "has positive_radius and positives"),
-        ("positive_radius = 1", 'positive_radius = "1"', "splits.test.positive_radius is '1'; wanted a number"),
-        ("positive_radius = 1", "positive_radius = true", "is True; wanted a number"),
-        ("positive_radius = 1", "positive_radius = 1\nquery_rows = [1]", "wanted two whole numbers [start, stop]"),
-        ("positive_radius = 1", "positive_radius = 1\nquery_rows = [0.5, 3]", "wanted two whole numbers"),
         ("positive_radius = 1", "positive_radius = 1\nquery_rows = [3, 3]", "query_rows = [3, 3] leaves nothing"),
         ("positive_radius = 1", "positive_radius = 1\nquery_rows = [0, 9]", "beyond the 8 frames of winter"),
         ("positive_radius = 1", "positive_radius = 1\nquery_rows = [-1, 3]", "query_rows = [-1, 3]"),
         ('"frames"', '"metres"', "units are metres, but traverse summer has no position columns"),
-        ("[traverses.summer]", "[traverses.summer", "cannot be read as TOML"),
         ('"summer.npy"', '"../summer.npy"', "'../summer.npy' leaves the folder"),
         ('"summer.npy"', '"/summer.npy"', "'/summer.npy' leaves the folder"),
         ('"summer.npy"', '"nowhere.npy"', "nowhere.npy: no such descriptor file"),
     ],
 )
-def test_wrong_toml_is_named(tmp_path, old, new, message):
+def test_what_a_toml_names_but_is_not_there(tmp_path, old, new, message):
     assert old in GOOD
     assert message in refused(make(tmp_path, GOOD.replace(old, new)))
-
-
-@pytest.mark.parametrize("toml", ['units = "frames"\n', 'units = "frames"\ntraverses = 3\n'])
-def test_toml_without_tables(tmp_path, toml):
-    assert "no traverses; wanted at least one [traverses.NAME]" in refused(make(tmp_path, toml))
-
-
-def test_empty_folder(tmp_path):
-    assert "an empty folder; a dataset folder holds a dataset.toml" in refused(tmp_path)
-
-
-def test_folder_without_toml(tmp_path):
-    (tmp_path / "a.txt").write_text("hello")
-    assert "no dataset.toml" in refused(tmp_path)
 
 
 def test_symbolic_link_out_of_the_folder(tmp_path):
@@ -265,60 +225,6 @@ def test_keyed_descriptor_files(tmp_path):
     assert load_folder(folder).splits["test"].reference.source.endswith("both.npz:summer")
 
 
-def test_toml_is_written_as_it_is_read(tmp_path):
-    entry = FolderEntry(
-        name='a "quoted" \\ name\twith\ntricks é',
-        units="metres",
-        traverses={"with space.dot": TraverseEntry("a.npz:key", "a.csv"), "b": TraverseEntry("b.npy")},
-        splits={
-            "train": SplitEntry("b", "with space.dot", (0, 5), (1, 4), 2.5, 10.0),
-            "test": SplitEntry("b", "b", positives="p.csv"),
-        },
-    )
-    assert tomllib.loads(format_toml(entry))["name"] == entry.name
-    write_toml(tmp_path, entry)
-    assert read_toml(tmp_path) == entry
-
-
-@pytest.mark.parametrize("names", [True, False])
-@pytest.mark.parametrize("units", ["metres", "frames"])
-def test_dataset_is_written_as_it_is_read(tmp_path, units, names):
-    rng = np.random.default_rng(0)
-
-    def drive(name: str, count: int) -> Traverse:
-        return Traverse(
-            name=name,
-            descriptors=rng.standard_normal((count, 3)).astype(np.float16),
-            positions=rng.standard_normal((count, 2 if units == "metres" else 1)),
-            units=units,
-            bounds=np.repeat([[0, 4], [4, count]], [4, count - 4], axis=0),
-            names=tuple(f"{name}-{row}" for row in range(count)) if names else None,
-            timestamps=rng.standard_normal(count),
-        )
-
-    table = Positives.of_lists([[0, 1, 2], [], [4], [0, 1, 4, 5], [], [], []])
-    unplaced = drive("f", 7)
-    unplaced.positions[:] = np.nan
-    splits = {
-        "train": Split("train", drive("a", 6), drive("b", 7), 2.0, 8.0),
-        "test": Split("test", drive("c", 6), drive("d", 7), None, None, table),
-        "val": Split("val", drive("e", 6), unplaced, None),
-    }
-    write_dataset(tmp_path / "new", Dataset("made", splits))
-    read = load_folder(tmp_path / "new")
-    assert read.name == "made"
-    for name, split in splits.items():
-        back = read.splits[name]
-        assert (back.positive_radius, back.negative_radius) == (split.positive_radius, split.negative_radius)
-        for one, other in ((split.reference, back.reference), (split.query, back.query)):
-            for field in ("descriptors", "positions", "bounds", "timestamps"):
-                np.testing.assert_array_equal(getattr(one, field), getattr(other, field))
-            assert one.names == other.names
-    assert read.splits["test"].positives.ranges() == table.ranges()
-    with pytest.raises(UserError, match="holds a dataset already"):
-        write_dataset(tmp_path / "new", read)
-
-
 def test_columns_of_a_frame_table_that_are_not_wanted(tmp_path):
     frames = "Frame_Number,weather\n" + "\n".join(f"{i},rain" for i in range(10)) + "\n"
     toml = GOOD.replace('"summer.npy"', '"summer.npy"\nframes = "summer.csv"')
@@ -392,32 +298,6 @@ def test_latitude_and_longitude_are_counted_from_the_first_known_position(tmp_pa
     assert positions[2, 0] == pytest.approx(71.7, abs=0.1)
 
 
-@pytest.mark.parametrize(
-    ("key", "message"),
-    [
-        ("max_step = 0", "traverses.summer.max_step is 0; wanted a number above 0"),
-        ("max_step = inf", "traverses.summer.max_step is inf; wanted a number above 0"),
-        ('score = "no.txt"', "no.txt: no such list of frames to score"),
-    ],
-)
-def test_wrong_keys_of_what_is_scored_and_where_a_drive_jumps(tmp_path, key, message):
-    assert message in refused(make(tmp_path, GOOD.replace('"summer.npy"', f'"summer.npy"\n{key}')))
-
-
-def test_what_is_scored_usable_and_placed_is_written_as_it_is_read(tmp_path):
-    positions = np.arange(6.0)[:, None]
-    positions[2] = np.nan
-    flags = {"scored": np.arange(6) % 2 == 0, "usable": np.arange(6) != 3}
-    drive = Traverse(
-        "a", np.eye(6, dtype=np.float32), positions, "frames", np.tile([0, 6], (6, 1)), source="x", **flags
-    )
-    write_dataset(tmp_path / "set", Dataset("made", {"test": Split("test", drive, drive, 1.0)}))
-    back = load_folder(tmp_path / "set").splits["test"].query
-    np.testing.assert_array_equal(back.positions, positions)
-    for name, values in flags.items():
-        np.testing.assert_array_equal(getattr(back, name), values)
-
-
-def test_a_toml_with_the_mark_that_editors_put_before_utf_8(tmp_path):
-    (tmp_path / "dataset.toml").write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
-    assert read_toml(tmp_path).name == "tiny"
+def test_a_list_of_what_is_scored_that_is_not_there(tmp_path):
+    folder = make(tmp_path, GOOD.replace('"summer.npy"', '"summer.npy"\nscore = "no.txt"'))
+    assert "no.txt: no such file; check the path" in refused(folder)

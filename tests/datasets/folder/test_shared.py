@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from opticornet.cli import main
-from opticornet.datasets.folder.reading import load_folder, read_toml, write_toml
+from opticornet.datasets.folder.reading import load_folder
+from opticornet.datasets.folder.toml import read_toml, write_toml
 from opticornet.utils.errors import UserError
 
 TOML = """

@@ -56,7 +56,7 @@ def test_list_keeps_its_order_and_its_folder(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "no images in .*list.txt: wanted one file name per line"),
+        ("", "list.txt: empty; wanted one file name per line"),
         ("1.png\n2.png\n3.png\n", "names 2 file\\(s\\) that do not exist, first '2.png'"),
         ("1.png\n1.png\n", "names '1.png' more than once"),
     ],

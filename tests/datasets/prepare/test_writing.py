@@ -5,10 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from opticornet.datasets.folder.reading import load_folder, read_toml
+from opticornet.datasets.folder.reading import load_folder
+from opticornet.datasets.folder.toml import read_toml
 from opticornet.datasets.images.sources import read_list
 from opticornet.datasets.positives import Positives
-from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse, write_prepared
+from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse
+from opticornet.datasets.prepare.writing import write_prepared
 from opticornet.utils.errors import UserError
 
 

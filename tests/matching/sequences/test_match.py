@@ -1,5 +1,8 @@
 """Sequence matchers against plain loops over queries, references and positions."""
 
+from dataclasses import replace
+from itertools import pairwise, product
+
 import numpy as np
 import pytest
 import torch
@@ -80,16 +83,21 @@ def contrast_seqslam_score(distances, frames, start, bounds):
     return seqslam_score(distances, frames, start, bounds)
 
 
+def paths(length: int, band: int) -> np.ndarray:
+    """(P, L) every path through the centre, step by step: by 0, 1 or 2 frames, never by 0 twice in a row."""
+    steps = np.array([s for s in product((0, 1, 2), repeat=length - 1) if (0, 0) not in pairwise(s)], np.int64)
+    frames = np.cumsum(np.pad(steps, ((0, 0), (1, 0))), axis=1)
+    frames += length // 2 - frames[:, length // 2, None]
+    return frames[(np.abs(frames - np.arange(length)) <= band).all(axis=1)]
+
+
+PATHS = {band: paths(LENGTH, band) for band in (1, LENGTH)}
+
+
 def warping_score(distances, frames, start, bounds, band=LENGTH):
-    length = len(frames)
-    cost = np.full((length + 1, length + 1), np.inf)
-    cost[0, 0] = 0
-    for t, frame in enumerate(frames):
-        for u in range(length):
-            if abs(t - u) <= band:
-                d = distances[frame, start + u]
-                cost[t + 1, u + 1] = min(cost[t, u] + 2 * d, cost[t, u + 1] + d, cost[t + 1, u] + d)
-    return cost[length, length] / (2 * length)
+    places = start + PATHS[band]
+    places = places[(places[:, 0] >= bounds[0]) & (places[:, -1] < bounds[1])]
+    return distances[frames, places].mean(axis=1).min()
 
 
 def banded_score(distances, frames, start, bounds):
@@ -120,11 +128,11 @@ def test_match_is_the_plain_loop(reference, query, case, reverse):
     matcher, score = CASES[case]
     scores = loop(score, query, reference, reverse)
     assert np.isfinite(scores).all()
-    assert_ranked(match(matcher, reference, query, len(reference), reverse=reverse), scores)
-    assert_ranked(match(matcher, reference, query, 7, reverse=reverse), scores)
+    assert_ranked(match(matcher, reference, replace(query, backwards=reverse), len(reference)), scores)
+    assert_ranked(match(matcher, reference, replace(query, backwards=reverse), 7), scores)
 
 
-@pytest.mark.parametrize("memory_bytes", [30_000, 200_000])
+@pytest.mark.parametrize("memory_bytes", [32_000, 200_000])
 @pytest.mark.parametrize("case", CASES)
 def test_tiles_change_nothing(reference, query, case, memory_bytes):
     matcher, _ = CASES[case]
@@ -143,7 +151,7 @@ def test_candidates_get_the_scores_of_the_full_match(reference, query, case, mem
     generator = np.random.default_rng(2)
     candidates = np.array([generator.permutation(len(reference))[:5] for _ in range(len(query))])
     candidates[3, 2:] = -1
-    ranking = rerank(matcher, reference, query, candidates, memory_bytes=memory_bytes, reverse=reverse)
+    ranking = rerank(matcher, reference, replace(query, backwards=reverse), candidates, memory_bytes=memory_bytes)
     assert np.array_equal(np.sort(ranking.indices, axis=1), np.sort(candidates, axis=1))
     scores = np.take_along_axis(loop(score, query, reference, reverse), ranking.indices, axis=1)
     np.testing.assert_allclose(ranking.distances, np.where(ranking.indices < 0, np.inf, scores), atol=ATOL)
@@ -179,15 +187,40 @@ def test_hand_worked_diagonal():
 
 
 def test_hand_worked_warping():
-    # query 0 0 5 on reference 0 5 5: the path (0,0) (1,0) (2,1) (2,2) meets equal frames only
-    frames = [np.array([[0.0], [0], [5]], dtype=np.float32), np.array([[0.0], [5], [5]], dtype=np.float32)]
-    query, reference = (SequenceSet(rows, np.array([0]), 3) for rows in frames)
-    assert match(Warping(), reference, query, 1).distances.tolist() == [[0.0]]
-    assert match(Warping(band=0), reference, query, 1).distances[0, 0] == pytest.approx(5 / 3)
+    frames = np.array([0.0, 1, 2, 3, 4, 5, 6, 7, 8], dtype=np.float32)[:, None]
+    reference = SequenceSet(frames, np.array([2]), 5)  # frames 2 to 6, the centre is 4
+
+    def score(matcher, *query):
+        rows = np.array(query, dtype=np.float32)[:, None]
+        return match(matcher, reference, SequenceSet(rows, np.array([0]), 5), 1).distances[0, 0]
+
+    assert score(Warping(), 3, 3, 4, 4, 5) == 0  # half speed: 3 3 4 4 5
+    assert score(Warping(), 0, 2, 4, 6, 8) == 0  # double speed, beyond the window's ends
+    assert score(Warping(), 2, 4, 4, 5, 7) == 0  # changing speed
+    assert score(Warping(band=0), 0, 2, 4, 6, 8) == pytest.approx((2 + 1 + 0 + 1 + 2) / 5)
+    assert score(Warping(), 4, 4, 4, 4, 4) == pytest.approx((1 + 0 + 0 + 1 + 1) / 5)  # no two rests in a row: 3 4 4 5 5
+
+
+def test_warping_stays_inside_its_own_sequence():
+    frames = np.array([0.0, 1, 2, 3, 4, 5, 6, 7, 8], dtype=np.float32)[:, None]
+    query = SequenceSet(frames[::2].copy(), np.array([0]), 5)
+    free, bound = (SequenceSet(frames, np.array([2]), 5, np.array([bounds])) for bounds in ([0, 9], [1, 9]))
+    assert match(Warping(), free, query, 1).distances[0, 0] == 0
+    assert match(Warping(), bound, query, 1).distances[0, 0] == pytest.approx(1 / 5)  # 1 instead of 0
+
+
+@pytest.mark.parametrize("length", [1, 2, 3])
+def test_short_windows_warp_too(length):
+    reference, query = drive(0, REFERENCE_BOUNDS, length), drive(1, QUERY_BOUNDS, length)
+    steps = paths(length, length)
+    scores = loop(lambda d, f, start, bounds: np.min([
+        d[f, start + path].mean() for path in steps if start + path[0] >= bounds[0] and start + path[-1] < bounds[1]
+    ]), query, reference)  # fmt: skip
+    assert_ranked(match(Warping(), reference, query, 20), scores)
 
 
 def test_hand_worked_lines():
-    assert SeqSlam(velocities=(0.5, 1.5, 0.5)).lines(5).tolist() == [
+    assert SeqSlam(velocities=(0.5, 1.5, 0.5)).lines(5, 2).tolist() == [
         [-1, 1, 2, 4, 5],  # 1.5: -3 -1.5 0 1.5 3, halves up
         [0, 1, 2, 3, 4],
         [1, 2, 2, 3, 3],
@@ -214,9 +247,9 @@ def test_seqslam_at_velocity_one_is_the_diagonal(reference, query):
 
 
 def test_reverse_finds_a_route_driven_the_other_way(reference):
-    backwards = SequenceSet(reference.frames[::-1].copy(), np.arange(70 - LENGTH + 1), LENGTH)
+    backwards = SequenceSet(reference.frames[::-1].copy(), np.arange(70 - LENGTH + 1), LENGTH, backwards=True)
     forwards = SequenceSet(reference.frames, np.arange(70 - LENGTH + 1), LENGTH)
-    ranking = match(Diagonal(), forwards, backwards, 1, reverse=True)
+    ranking = match(Diagonal(), forwards, backwards, 1)
     assert np.array_equal(ranking.indices[:, 0], np.arange(70 - LENGTH, -1, -1))
     assert not ranking.distances.any()
 
@@ -226,6 +259,23 @@ def test_slower_drive_is_found_by_velocity_and_by_warping(reference):
     straight = match(Diagonal(), reference, slow, 1).distances[0, 0]
     for matcher in (SeqSlam(velocities=(0.5, 1.2, 0.1)), Warping()):
         assert match(matcher, reference, slow, 1).distances[0, 0] < straight / 2
+
+
+@pytest.mark.parametrize("speed", [0.5, 2])
+def test_warping_wins_at_half_and_double_speed(shared, speed):
+    """Real Nordland descriptors: winter frames doubled, or every second one, searched in summer; within one frame."""
+    summer, winter = (np.load(shared / "data" / "nordland-1k" / f"{name}.npy")[:400] for name in ("summer", "winter"))
+    places = np.repeat(np.arange(400), 2) if speed == 0.5 else np.arange(0, 400, 2)
+    recall = {}
+    for name, matcher, length in (("single", Diagonal(), 1), ("diagonal", Diagonal(), 10), ("dtw", Warping(), 10)):
+        sides = []
+        for frames in (summer, winter[places]):
+            bounds = np.tile([0, len(frames)], (len(frames), 1))
+            starts = window_starts(np.arange(len(frames)), bounds, length)
+            sides.append(SequenceSet(frames, starts, length, bounds, normalise=True))
+        found = match(matcher, *sides, 1).indices[:, 0]
+        recall[name] = float((np.abs(found - places) <= 1).mean())
+    assert recall["dtw"] > 1.5 * max(recall["single"], recall["diagonal"])
 
 
 def test_shared_windows_rank_by_index(reference, query):
@@ -285,3 +335,15 @@ def test_match_and_rerank_on_cuda(reference, query, case):
     assert_ranked(ranking, scores)
     again = rerank(matcher, reference, query, ranking.indices, device="cuda")
     np.testing.assert_allclose(again.distances, ranking.distances, atol=ATOL)
+
+
+@pytest.mark.parametrize("matcher", [SeqSlam(velocities=(0.5, 1.5, 0.5)), Warping()])
+def test_drives_of_different_speed_meet_where_the_windows_anchor(matcher):
+    frames = np.arange(30.0, dtype=np.float32)[:, None]
+    slow = SequenceSet(np.array([[10.0], [10.5], [11.0], [11.5], [12.0]], np.float32), np.array([0]), 5, anchor=4)
+    trailing = SequenceSet(frames, np.arange(26), 5, anchor=4)
+    assert match(matcher, trailing, slow, 1).indices[0, 0] + 4 == 12  # ends at the query's last frame
+    first, leading = replace(slow, anchor=0), replace(trailing, anchor=0)
+    assert match(matcher, leading, first, 1).indices[0, 0] == 10
+    with pytest.raises(ValueError, match="of their frame 4, query windows of 0"):
+        match(matcher, trailing, first, 1)

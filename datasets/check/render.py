@@ -1,0 +1,61 @@
+"""The report of a check as text."""
+
+from opticornet.datasets.check.dataset import CheckReport
+from opticornet.datasets.check.report import TraverseReport
+from opticornet.utils.text import counted
+
+
+def render(report: CheckReport) -> list[str]:
+    """The report as lines of text."""
+    lines = [f"dataset {report.name}"]
+    for split in report.splits:
+        radii = [
+            f"{what} radius {radius:g} {split.units}"
+            for what, radius in (("positive", split.positive_radius), ("negative", split.negative_radius))
+            if radius is not None
+        ]
+        truth = "positives from a table" if split.without_positive is not None else "no ground truth"
+        lines.append(f"  {split.name}: {', '.join(radii) or truth}")
+        for side in (split.reference, split.query):
+            lines += _side_lines(side, split.units)
+        if split.without_positive is not None:
+            lines.append(f"    queries without a positive: {split.without_positive} of {split.queries}")
+        lines.append(f"    reference and query are the same data: {'yes' if split.same_data else 'no'}")
+    lines += [f"warning: {warning}" for warning in report.warnings]
+    lines += [f"error: {error}" for error in report.errors]
+    lines.append(f"errors: {len(report.errors)}, warnings: {len(report.warnings)}")
+    return lines
+
+
+def _side_lines(side: TraverseReport, units: str) -> list[str]:
+    spacing = "none"
+    if side.spacing:
+        spacing = "median {1:.4g} (p5 {0:.4g}, p95 {2:.4g}) {units}".format(*side.spacing, units=units)
+    lengths = counted(side.longest, "frame")
+    if side.shortest < side.longest:
+        lengths = f"{side.shortest} to {lengths}"
+    what = "images only" if side.norms is None else f"{side.dims}-D {side.dtype}"
+    lines = [f"    {side.role} {side.name}: {counted(side.frames, 'frame')}, {what}, {side.source}"]
+    if side.norms is None:
+        lines.append(f"      no descriptors: methods that take images work; for all others, {side.undescribed}")
+    else:
+        low, median, high = side.norms
+        lines.append(
+            f"      norms {low:.4g} to {high:.4g}, median {median:.4g}; "
+            f"rows with NaN or infinity: {side.non_finite_rows}; all-zero rows: {side.zero_rows}"
+        )
+    if side.images is not None:
+        images = side.images
+        sizes = ", ".join(f"{size} ({count})" for size, count in images.sizes.items()) or "unknown"
+        sampled = sum(images.sizes.values()) + len(images.bad)
+        lines.append(
+            f"      images: {len(images.missing)} missing; of {sampled} sampled {len(images.bad)} cannot be decoded, "
+            f"sizes {sizes}"
+        )
+    lines += [
+        f"      spacing {spacing}; duplicate positions: {side.duplicate_positions}",
+        f"      sequences: {side.sequences}, of {lengths}",
+        f"      scored: {side.scored} of {side.frames} frames; without a position: {side.without_position}; unusable: "
+        f"{side.unusable}",
+    ]
+    return lines

@@ -1,0 +1,216 @@
+"""What is in the splits of a dataset."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from opticornet.datasets.descriptors.arrays import iterate_blocks
+from opticornet.datasets.spacing import Steps
+from opticornet.datasets.traverse import Split, Traverse
+from opticornet.utils.mapped import RowMatrix
+
+SAMPLED_IMAGES = 16  # of each traverse that are decoded
+
+
+@dataclass(frozen=True)
+class ImagesReport:
+    """The images of a traverse.
+
+    Attributes:
+        source: the folder or table that names them.
+        missing: paths that are no files.
+        sizes: "width x height" of those decoded, :data:`SAMPLED_IMAGES` spread over the traverse, to how many have it.
+        bad: path and fault of those that cannot be decoded.
+    """
+
+    source: str
+    missing: tuple[str, ...]
+    sizes: dict[str, int]
+    bad: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class TraverseReport:
+    """One side of a split.
+
+    Attributes:
+        role: "reference" or "query"; name, source, frames: of the traverse.
+        dims, dtype: of the descriptors; None where there are none.
+        undescribed: why there are no descriptors and what to do; empty where there are.
+        images: of its images; None where it names none.
+        norms: least, median and greatest length of the finite descriptors; None without.
+        non_finite_rows, zero_rows: how many descriptors hold NaN or infinity; how many are all zero.
+        first_bad_row: the first of either kind, None where all are sound.
+        duplicate_positions: frames whose position an earlier frame has, exactly.
+        spacing: 5th percentile, median and 95th percentile of the distance between neighbours in a sequence; None
+            where no sequence has two frames.
+        jumps, largest_jump: neighbours in a sequence that are far apart
+            (:meth:`opticornet.datasets.spacing.Steps.jumps`), and the largest such step in words.
+        scored, without_position, unusable: frames that are to be queries or places, that are nowhere, and that no
+            window may hold. Numbers of descriptors above are of the others.
+        sequences, shortest, longest: how many sequences, and frames in the shortest and the longest.
+    """
+
+    role: str
+    name: str
+    source: str
+    frames: int
+    dims: int | None
+    dtype: str | None
+    undescribed: str
+    images: ImagesReport | None
+    norms: tuple[float, float, float] | None
+    non_finite_rows: int
+    zero_rows: int
+    first_bad_row: int | None
+    duplicate_positions: int
+    spacing: tuple[float, float, float] | None
+    jumps: int
+    largest_jump: str
+    scored: int
+    without_position: int
+    unusable: int
+    sequences: int
+    shortest: int
+    longest: int
+
+
+@dataclass(frozen=True)
+class SplitReport:
+    """One split. ``queries``: frames that are. ``without_positive``: those that have no correct reference; None where
+    the split has no ground truth. ``same_data``: the reference and the query descriptors (without any: their images)
+    are equal, every one."""
+
+    name: str
+    units: str
+    positive_radius: float | None
+    negative_radius: float | None
+    reference: TraverseReport
+    query: TraverseReport
+    queries: int
+    without_positive: int | None
+    same_data: bool
+    unequal_rows: tuple[int, int] | None
+
+
+def split_report(split: Split) -> SplitReport:
+    return SplitReport(
+        name=split.name,
+        units=split.units,
+        positive_radius=split.positive_radius,
+        negative_radius=split.negative_radius,
+        reference=_traverse_report("reference", split.reference, split),
+        query=_traverse_report("query", split.query, split),
+        queries=int(takes_part(split.query, split).sum()),
+        without_positive=_queries_without_positive(split),
+        same_data=_same_data(split.reference, split.query),
+        unequal_rows=split.unequal_rows,
+    )
+
+
+def _traverse_report(role: str, traverse: Traverse, split: Split) -> TraverseReport:
+    descriptors = traverse.descriptors
+    norms, usable = _norms(descriptors), traverse.is_usable
+    norms = norms[usable[: len(norms)]]
+    finite = np.isfinite(norms)
+    bad = np.flatnonzero(usable)[: len(norms)][~finite | (norms == 0)]
+    sound = norms[finite] if finite.any() else np.full(1, np.nan)
+    bounds = traverse.bounds
+    steps = Steps.of(traverse)
+    jumps = steps.jumps(split.positive_radius or 0)
+    spacing: tuple[float, float, float] | None = None
+    if len(steps):
+        low, middle, high = np.percentile(steps.per_frame, (5, 50, 95)).tolist()
+        spacing = (low, middle, high)
+    known = traverse.positions[traverse.placed]
+    lengths = np.diff(np.unique(bounds, axis=0), axis=1)
+    return TraverseReport(
+        role=role,
+        name=traverse.name,
+        source=traverse.source,
+        frames=len(traverse),
+        dims=None if descriptors is None else traverse.dims,
+        dtype=None if descriptors is None else str(descriptors.dtype),
+        undescribed=traverse.undescribed,
+        images=_images_report(traverse),
+        norms=None if descriptors is None else (float(sound.min()), float(np.median(sound)), float(sound.max())),
+        non_finite_rows=int((~finite).sum()),
+        zero_rows=int((norms == 0).sum()),
+        first_bad_row=int(bad[0]) if len(bad) else None,
+        duplicate_positions=len(known) - len(np.unique(known, axis=0)),
+        spacing=spacing,
+        jumps=len(jumps),
+        largest_jump=jumps.largest() if len(jumps) else "",
+        scored=int(traverse.is_scored.sum()),
+        without_position=len(traverse) - len(known),
+        unusable=int((~usable).sum()),
+        sequences=len(lengths),
+        shortest=int(lengths.min()),
+        longest=int(lengths.max()),
+    )
+
+
+def _norms(descriptors: RowMatrix | None) -> np.ndarray:
+    """(N,) lengths; (0,) without descriptors."""
+    if descriptors is None:
+        return np.empty(0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.concatenate([np.linalg.norm(block, axis=1) for _, block in iterate_blocks(descriptors)])
+
+
+def _images_report(traverse: Traverse) -> ImagesReport | None:
+    """Which images of usable frames are there, and what some of them are."""
+    if traverse.images is None:
+        return None
+    from opticornet.datasets.images.decoding import BadImageError, without_warnings
+    from opticornet.datasets.images.frames import missing_images
+    from opticornet.datasets.images.recordings import read_image
+
+    images = [path for path, usable in zip(traverse.images, traverse.is_usable.tolist(), strict=True) if usable]
+    missing = missing_images(images)
+    gone = set(missing)
+    there = [path for path in images if path not in gone]
+    sizes: dict[str, int] = {}
+    bad = []
+    chosen = np.unique(np.linspace(0, len(there) - 1, min(len(there), SAMPLED_IMAGES)).astype(int)).tolist()
+    with without_warnings():
+        for path in (there[number] for number in chosen):
+            try:
+                height, width = read_image(Path(path)).shape[:2]
+            except BadImageError as error:
+                bad.append((path, str(error)))
+                continue
+            size = f"{width} x {height}"
+            sizes[size] = sizes.get(size, 0) + 1
+    return ImagesReport(traverse.images_source, tuple(missing), sizes, tuple(bad))
+
+
+def _queries_without_positive(split: Split) -> int | None:
+    if not split.has_truth:
+        return None
+    if split.positives is not None:
+        return int((split.positives.counts[split.query.is_scored] == 0).sum())
+    return int((nearest(split, split) > split.positive_radius).sum())
+
+
+def takes_part(traverse: Traverse, split: Split) -> np.ndarray:
+    """(N,) bool: frames that are queries or places."""
+    return traverse.is_scored & (True if split.positive_radius is None else traverse.placed)
+
+
+def nearest(places: Split, queries: Split) -> np.ndarray:
+    """(Q,) distance of each query to the nearest place, of another split perhaps."""
+    from scipy.spatial import cKDTree
+
+    reference, query = (side.positions[side.placed & side.is_scored] for side in (places.reference, queries.query))
+    return cKDTree(reference).query(query)[0]
+
+
+def _same_data(reference: Traverse, query: Traverse) -> bool:
+    if reference.descriptors is None or query.descriptors is None:
+        return reference.images is not None and reference.images == query.images
+    if (len(reference), reference.dims) != (len(query), query.dims):
+        return False
+    pairs = zip(iterate_blocks(reference.descriptors), iterate_blocks(query.descriptors), strict=True)
+    return all(np.array_equal(one, other, equal_nan=True) for (_, one), (_, other) in pairs)

@@ -1,0 +1,284 @@
+"""A descriptor file, the record beside it, and what there is of both while a run is unfinished.
+
+``summer.npy`` (N, D) comes with ``summer.json``: the run's identity (everything a descriptor depends on), versions, and
+the names of the N images in order. Where some images say nothing of their place, their rows are zeros and
+``summer.usable.npy`` (N,) bool is False there. Until all rows are there they are in ``summer.npy.part``, and
+``summer.json.part`` says how many of them are certain.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from opticornet.datasets.descriptors.standardising import standardise
+from opticornet.utils.array_files import map_npy
+from opticornet.utils.errors import UserError
+from opticornet.utils.files import atomic_path, write_json, writing
+
+_WHICH = {"count", "sha256"}  # images they were
+
+
+def unfinished_path(path: Path) -> Path:
+    """Where the content of ``path`` is written until it is complete."""
+    return path.with_name(f"{path.name}.part")
+
+
+def local_features_path(path: Path) -> Path:
+    """Where the local features that belong to the descriptors ``path`` are."""
+    return path.with_name(f"{path.stem}-local{path.suffix}")
+
+
+def usable_path(path: Path) -> Path:
+    """Where it is said which rows of the descriptors ``path`` can be used; no such file: all of them."""
+    return path.with_name(f"{path.stem}.usable.npy")
+
+
+def read_usable(path: Path, count: int) -> np.ndarray | None:
+    """Which of the ``count`` rows of the descriptors ``path`` can be used: (N,) bool, or None for all of them.
+
+    Raises:
+        UserError: the file that says so is damaged, or belongs to another number of rows.
+    """
+    beside = usable_path(path)
+    if not beside.is_file():
+        return None
+    usable = map_npy(beside)
+    if usable.shape != (count,) or usable.dtype != np.bool_:
+        raise UserError(f"{beside}: wanted ({count},) bool, one per row of {path.name}; extract it again")
+    return np.array(usable.view(np.uint8) != 0)  # a damaged byte is neither True nor False
+
+
+@dataclass
+class Progress:
+    """How far a run has come.
+
+    Attributes:
+        images: rows written; one per image looked at.
+        unusable: ``row``, ``name`` and ``reason`` of each image that says nothing of its place.
+        shape: of a prepared image; all have the same.
+    """
+
+    images: int = 0
+    unusable: list[dict[str, Any]] = field(default_factory=list)
+    shape: list[int] | None = None
+
+    @property
+    def usable(self) -> np.ndarray | None:
+        """(images,) bool; None where all are."""
+        if not self.unusable:
+            return None
+        usable = np.ones(self.images, np.bool_)
+        usable[[image["row"] for image in self.unusable]] = False
+        return usable
+
+    def keep(self, images: int) -> None:
+        """Go back to where so many images were looked at."""
+        self.images = images
+        self.unusable = [image for image in self.unusable if image["row"] < images]
+
+
+@dataclass(frozen=True)
+class DescriptorFiles:
+    """The files of one extraction.
+
+    Attributes:
+        output: the descriptors, ``.npy``.
+        identity: everything they depend on, in JSON's types; its ``images`` have a ``count`` and a ``sha256``.
+        digest_of_first: the ``sha256`` that the first so many images would have; None where that cannot be told.
+        overwrite: whether what another run left there may go.
+        with_local: whether local features are written too.
+    """
+
+    output: Path
+    identity: dict[str, Any]
+    overwrite: bool = False
+    with_local: bool = False
+    digest_of_first: Callable[[int], str | None] = lambda count: None
+
+    @property
+    def record(self) -> Path:
+        return self.output.with_suffix(".json")
+
+    @property
+    def local(self) -> Path:
+        return local_features_path(self.output)
+
+    @property
+    def arrays(self) -> tuple[Path, ...]:
+        return (self.output, self.local) if self.with_local else (self.output,)
+
+    def is_finished(self) -> bool:
+        """Whether exactly these descriptors are there already; not where images were appended since.
+
+        Raises:
+            UserError: something else is there, and may not be overwritten.
+        """
+        if self.overwrite:
+            return False
+        if not self.output.exists() and not self.local.exists():
+            if self.record.exists() and "encoder" not in (_read_json(self.record) or {}):
+                raise UserError(
+                    f"{self.record} exists and is no record of descriptors: choose another `output`, or "
+                    "give `overwrite` to replace it"
+                )
+            return False
+        record = _read_json(self.record) or {}
+        if difference := self._difference(record):
+            raise UserError(
+                f"{self.output} exists and was made otherwise ({difference}): choose another `output`, or "
+                "give `overwrite` to replace it"
+            )
+        if not all(path.exists() for path in self.arrays):
+            return False  # killed while publishing
+        if record["images"] != self.identity["images"] and self._begin_with(record["images"]):
+            return False
+        self._clear()
+        return True
+
+    def read_progress(self) -> Progress:
+        """How far an earlier run of the same identity came, also one of the first images; 0 images if there was none.
+
+        Raises:
+            UserError: an unfinished run of something else is there, and may not be overwritten; finished rows to go on
+                from are standardised.
+        """
+        path = unfinished_path(self.record)
+        if not path.exists():
+            return Progress() if self.overwrite or not self.output.exists() else self._reopened()
+        saved = _read_json(path) or {}
+        try:
+            progress = Progress(**saved["progress"])
+        except (KeyError, TypeError):
+            progress = Progress()
+        difference = self._difference(saved.get("identity"))
+        if not difference:
+            return progress
+        if self.overwrite or progress.images == 0:
+            return Progress()
+        raise UserError(
+            f"{self.output} was started otherwise and never finished ({difference}): choose another "
+            "`output`, or give `overwrite` to start again"
+        )
+
+    def save_progress(self, progress: Progress) -> None:
+        """Call after the rows are on the disk."""
+        write_json(unfinished_path(self.record), {"identity": self.identity, "progress": asdict(progress)})
+
+    def publish(self, details: dict[str, Any], *, usable: np.ndarray | None = None, standardised: bool = False) -> None:
+        """Turn the unfinished files into finished ones; killed anywhere in between, a new run completes it.
+
+        ``usable`` (N,) bool is written beside them. With ``standardised`` the descriptors go through
+        :func:`opticornet.datasets.descriptors.standardising.standardise`; the plain ones stay until that is done.
+        """
+        ready = unfinished_path(self.output)
+        if standardised and ready.exists():
+            ready = unfinished_path(ready)
+            standardise(unfinished_path(self.output), ready, usable)
+        with writing(self.output):
+            if ready.exists():  # never a new record beside old rows
+                self.output.unlink(missing_ok=True)
+            if not self.with_local or unfinished_path(self.local).exists():
+                self.local.unlink(missing_ok=True)
+            self._write_usable(usable)
+            write_json(self.record, self.identity | details)
+            if self.with_local and unfinished_path(self.local).exists():
+                os.replace(unfinished_path(self.local), self.local)
+            if ready.exists():
+                os.replace(ready, self.output)
+            self._clear()
+
+    def _reopened(self) -> Progress:
+        """The rows of finished descriptors of the first images, copied to where the others are appended."""
+        record = read_identity(self.output) or {}
+        images = record.get("images", {}).get("count")
+        if self.identity["standardise"] != "none":
+            raise UserError(
+                f"{self.output} is standardised over {images} images and there are {self.identity['images']['count']} "
+                "now, which changes every row: give `overwrite` to extract all again"
+            )
+        if record.get("rows") != images:
+            raise UserError(
+                f"{self.output} does not hold one row for each of the {images} images of its record: give `overwrite` "
+                "to extract all again"
+            )
+        for path in self.arrays:
+            with writing(unfinished_path(path)):
+                shutil.copyfile(path, unfinished_path(path))
+        return Progress(record["rows"], record.get("unusable", []), record.get("shape"))
+
+    def _write_usable(self, usable: np.ndarray | None) -> None:
+        path = usable_path(self.output)
+        if usable is None:
+            path.unlink(missing_ok=True)
+            return
+        with atomic_path(path) as temporary, open(temporary, "wb") as file:
+            np.save(file, usable)
+
+    def _clear(self) -> None:
+        """Remove what is left of a run that was killed after its last file was in place."""
+        for path in (unfinished_path(self.output), *self.arrays, self.record):
+            if unfinished_path(path).exists():
+                with suppress(OSError):  # the folder may be read-only, and nothing needs these
+                    unfinished_path(path).unlink()
+
+    def _difference(self, saved: dict[str, Any] | None) -> str:
+        """In words, the first thing in which a saved identity differs from this one; empty if none."""
+        if not saved:
+            return "no readable record beside it says how"
+        for key, now in self.identity.items():
+            then = saved.get(key)
+            if key == "images" and isinstance(then, dict) and self._begin_with(then):
+                then = then | {name: now[name] for name in _WHICH}
+            if then == now:
+                continue
+            if key == "images" and isinstance(then, dict) and any(then.get(name) != now[name] for name in _WHICH):
+                return _other_images(then.get("count"), now["count"])
+            if isinstance(then, dict) and isinstance(now, dict):
+                inner = next((k for k in now if then.get(k) != now[k]), None)
+                if inner is not None:
+                    advice = "; `levels` keeps a range" if inner == "range" else ""
+                    return f"{key} {inner} {then.get(inner)}, now {now[inner]}{advice}"
+            return f"{key} {then}, now {now}"
+        return ""
+
+    def _begin_with(self, images: Any) -> bool:
+        """Whether the images of a saved identity are the first of these."""
+        if not isinstance(images, dict) or not images.keys() >= _WHICH or not isinstance(images["count"], int):
+            return False
+        fewer = 0 < images["count"] < self.identity["images"]["count"]
+        return fewer and self.digest_of_first(images["count"]) == images["sha256"]
+
+
+def _other_images(then: Any, now: int) -> str:
+    if then == now:
+        return f"some of the {now} images were changed, renamed or put in another order since"
+    more = f", of which the first {then} are not the same" if isinstance(then, int) and now > then else ""
+    return f"of {then} images, now there are {now}{more}"
+
+
+def read_identity(path: Path) -> dict[str, Any] | None:
+    """The identity of finished descriptors, as the record beside them has it.
+
+    None where there is no record, or one of other descriptors (by their shape).
+    """
+    record = _read_json(path.with_suffix(".json")) if path.suffix == ".npy" else None
+    if record is None or not {"encoder", "weights", "rows", "dims"} <= record.keys():
+        return None
+    shape = map_npy(path).shape
+    is_ours = shape == (record["rows"], record["dims"]) and isinstance(record["weights"], dict)
+    return record if is_ours and "kind" in record["weights"] else None
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None

@@ -1,0 +1,72 @@
+"""A whole dataset written as a folder."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from opticornet.datasets.folder.positives import write_positives
+from opticornet.datasets.folder.tables import write_frames
+from opticornet.datasets.folder.toml import TOML_NAME, FolderEntry, SplitEntry, TraverseEntry, write_toml
+from opticornet.datasets.traverse import Dataset, Traverse
+from opticornet.utils.errors import UserError
+from opticornet.utils.files import atomic_path
+
+
+def write_dataset(folder: str | Path, dataset: Dataset) -> None:
+    """Write a whole dataset as a folder: descriptors, frames, positives, and last of all ``dataset.toml``.
+
+    Every split gets files of its own (``test-query.npy``), holding just its rows. Descriptors are copied in blocks;
+    images stay where they are.
+
+    Raises:
+        UserError: the folder holds a dataset already, or cannot be written.
+    """
+    folder = Path(folder)
+    if (folder / TOML_NAME).exists():
+        raise UserError(f"{folder} holds a dataset already; choose another folder")
+    traverses, splits = {}, {}
+    for name, split in dataset.splits.items():
+        for role, traverse in (("reference", split.reference), ("query", split.query)):
+            traverses[f"{name}-{role}"] = _write_traverse(folder, f"{name}-{role}", traverse)
+        positives = None
+        if split.positives is not None:
+            positives = f"{name}-positives.csv"
+            write_positives(folder / positives, split.positives, split.query.names, split.reference.names)
+        splits[name] = SplitEntry(
+            reference=f"{name}-reference",
+            query=f"{name}-query",
+            positive_radius=split.positive_radius,
+            negative_radius=split.negative_radius,
+            positives=positives,
+        )
+    units = next(iter(dataset.splits.values())).units
+    write_toml(folder, FolderEntry(dataset.name, units, traverses, splits))
+
+
+def _write_traverse(folder: Path, name: str, traverse: Traverse) -> TraverseEntry:
+    descriptors = traverse.descriptors
+    if descriptors is not None:
+        with atomic_path(folder / f"{name}.npy") as temporary:
+            copy = np.lib.format.open_memmap(temporary, "w+", descriptors.dtype, (len(traverse), traverse.dims))
+            step = max(1, (16 << 20) // (4 * traverse.dims))
+            for start in range(0, len(traverse), step):
+                copy[start : start + step] = descriptors[start : start + step]
+            copy.flush()
+    position_names = ("frame",) if traverse.units == "frames" else ("x", "y", "z")
+    columns: dict[str, Any] = {}
+    if traverse.names:
+        columns["name"] = traverse.names
+    for column, values in zip(position_names, traverse.positions.T.tolist(), strict=False):
+        columns[column] = ["" if np.isnan(value) else value for value in values]
+    columns["sequence"] = np.unique(traverse.bounds[:, 0], return_inverse=True)[1].tolist()
+    if traverse.timestamps is not None:
+        columns["timestamp"] = traverse.timestamps.tolist()
+    if traverse.images:
+        columns["image"] = [os.path.abspath(image) for image in traverse.images]
+    for column, flags in (("score", traverse.scored), ("usable", traverse.usable)):
+        if flags is not None:
+            columns[column] = flags.astype(int).tolist()
+    write_frames(folder / f"{name}.csv", columns)
+    return TraverseEntry(None if descriptors is None else f"{name}.npy", f"{name}.csv")

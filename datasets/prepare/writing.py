@@ -1,0 +1,160 @@
+"""How a prepared dataset becomes a dataset folder."""
+
+import filecmp
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from opticornet.datasets.folder.positives import write_positives
+from opticornet.datasets.folder.tables import write_frames
+from opticornet.datasets.folder.toml import TOML_NAME, FolderEntry, SplitEntry, TraverseEntry, write_toml
+from opticornet.datasets.labels import first_repeated
+from opticornet.datasets.prepare.prepared import Prepared, PreparedTraverse
+from opticornet.utils.errors import UserError
+from opticornet.utils.files import write_text, writing
+
+
+def write_prepared(folder: Path, name: str, prepared: Prepared, overwrite: bool = False) -> tuple[Prepared, bool]:
+    """Write ``dataset.toml``, and for each traverse the frame table ``T.csv`` and the image list ``T.txt``.
+
+    Rows of table, list and descriptors (``T.npy``, to be extracted) agree. An image path is relative to the folder
+    if it lies in it and absolute otherwise. Where the rows of a split have gaps, its traverses are written as
+    traverses of their own (``T-test``), whose sequences end at the gaps. Everything is written aside first, and
+    ``dataset.toml`` is put in place last.
+
+    Returns:
+        What was written, traverses cut as above, with a note for descriptors of other images that lie there; and
+        whether anything had to be written.
+
+    Raises:
+        UserError: a file of the folder would change and ``overwrite`` is not given; the folder cannot be written.
+    """
+    prepared = _on_contiguous_rows(prepared)
+    if twice := first_repeated(traverse.name for traverse in prepared.traverses):
+        raise UserError(f"two traverses would be called {twice}; rename a folder of images")
+    for traverse in prepared.traverses:
+        _check_traverse(traverse)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        staging = tempfile.TemporaryDirectory(prefix=".prepare-", dir=folder)
+    with staging, writing(folder):
+        _write_files(Path(staging.name), folder, name, prepared)
+        files = sorted(os.listdir(staging.name), key=lambda file: file == TOML_NAME)
+        changed = [file for file in files if not _same_content(Path(staging.name, file), folder / file)]
+        existing = [file for file in changed if (folder / file).exists()]
+        if existing and not overwrite:
+            raise UserError(
+                f"{folder / existing[0]} exists and would change: choose another `output`, or give `overwrite` to "
+                "replace it"
+            )
+        stale = tuple(
+            f"{folder / name}.npy: {_to_be_extracted(folder / f'{name}.txt', Path(staging.name, f'{name}.txt'))}"
+            for name in (traverse.name for traverse in prepared.traverses)
+            if f"{name}.txt" in existing and (folder / f"{name}.npy").exists()
+        )
+        for file in changed:
+            os.replace(Path(staging.name, file), folder / file)
+    return replace(prepared, notes=prepared.notes + stale), bool(changed)
+
+
+def _to_be_extracted(before: Path, now: Path) -> str:
+    """What the descriptors of a list of images need, which is replaced by another."""
+    if now.read_bytes().startswith(before.read_bytes()):
+        return "images were added to those that it was extracted from; extract again, which adds theirs"
+    return "extracted from other images than it now belongs to; extract with `overwrite`"
+
+
+def _same_content(one: Path, other: Path) -> bool:
+    return other.is_file() and filecmp.cmp(one, other, shallow=False)
+
+
+def _check_traverse(traverse: PreparedTraverse) -> None:
+    """What the file formats cannot hold."""
+    if not len(traverse):
+        raise UserError(f"traverse {traverse.name}: no frames are left")
+    if twice := first_repeated(traverse.names):
+        raise UserError(f"traverse {traverse.name}: the frame {twice} comes twice; names tell frames apart")
+    for text in (*traverse.images, *traverse.names):
+        if text.encode(errors="ignore").decode().strip().splitlines() != [text]:
+            raise UserError(
+                f"{text!r}: begins or ends with a blank, holds a line break or is not UTF-8; rename the image or folder"
+            )
+
+
+def _write_files(staging: Path, folder: Path, name: str, prepared: Prepared) -> None:
+    inside = os.path.abspath(folder) + os.sep
+    for traverse in prepared.traverses:
+        images = [image.removeprefix(inside) for image in traverse.images]
+        columns: dict[str, Sequence[Any]] = {"name": traverse.names}
+        columns |= {column: values.tolist() for column, values in traverse.positions.items()}
+        columns["sequence"] = traverse.sequence_numbers().tolist()
+        if traverse.timestamps is not None:
+            columns["timestamp"] = traverse.timestamps.tolist()
+        columns |= {column: values.astype(int).tolist() for column, values in traverse.flags.items()}
+        write_frames(staging / f"{traverse.name}.csv", columns | {"image": images})
+        write_text(staging / f"{traverse.name}.txt", "\n".join(images) + "\n")
+    names = {traverse.name: traverse.names for traverse in prepared.traverses}
+    for split in prepared.splits:
+        if split.positives is not None:
+            query, reference = names[split.query], names[split.reference]
+            write_positives(staging / f"{split.name}-positives.csv", split.positives, query, reference)
+    write_toml(staging, _folder_entry(name, prepared))
+
+
+def _folder_entry(name: str, prepared: Prepared) -> FolderEntry:
+    count = {traverse.name: len(traverse) for traverse in prepared.traverses}
+
+    def range_of(rows: np.ndarray, traverse: str) -> tuple[int, int] | None:
+        return None if len(rows) == count[traverse] else (int(rows[0]), int(rows[-1]) + 1)
+
+    return FolderEntry(
+        name=name,
+        units=prepared.units,
+        traverses={traverse: TraverseEntry(f"{traverse}.npy", f"{traverse}.csv") for traverse in count},
+        splits={
+            split.name: SplitEntry(
+                reference=split.reference,
+                query=split.query,
+                reference_rows=range_of(split.reference_rows, split.reference),
+                query_rows=range_of(split.query_rows, split.query),
+                positive_radius=split.positive_radius,
+                negative_radius=split.negative_radius,
+                positives=None if split.positives is None else f"{split.name}-positives.csv",
+            )
+            for split in prepared.splits
+        },
+    )
+
+
+def _on_contiguous_rows(prepared: Prepared) -> Prepared:
+    """The same splits, each on contiguous rows: a traverse of which some split takes scattered rows is cut up."""
+    whole = {traverse.name: traverse for traverse in prepared.traverses}
+    scattered = {
+        name
+        for split in prepared.splits
+        for name, rows in ((split.reference, split.reference_rows), (split.query, split.query_rows))
+        if (np.diff(rows) != 1).any()
+    }
+    cuts: dict[tuple[str, bytes], PreparedTraverse] = {}
+
+    def cut_up(name: str, rows: np.ndarray, split: str) -> tuple[str, np.ndarray]:
+        if name not in scattered:
+            return name, rows
+        # Splits on the same rows (seqNet's val and test) share one cut and its descriptors.
+        cut = cuts.setdefault((name, rows.tobytes()), whole[name].take(rows, f"{name}-{split}"))
+        return cut.name, cut.all_rows
+
+    splits = []
+    for split in prepared.splits:
+        reference, reference_rows = cut_up(split.reference, split.reference_rows, split.name)
+        query, query_rows = cut_up(split.query, split.query_rows, split.name)
+        splits.append(
+            replace(split, reference=reference, query=query, reference_rows=reference_rows, query_rows=query_rows)
+        )
+    kept = tuple(traverse for traverse in prepared.traverses if traverse.name not in scattered)
+    return replace(prepared, traverses=kept + tuple(cuts.values()), splits=tuple(splits))

@@ -1,0 +1,63 @@
+"""What a method answers: ranked references of every query."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from opticornet.evaluation.answering.timing import summed
+from opticornet.inference.load import WeightsRecord
+from opticornet.matching.ranking import Ranking
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Ranked references of every query, and how they were found.
+
+    Attributes:
+        ranking: (M, K) window numbers of the reference and their distances.
+        out_dims: of the searched descriptor, 0 where frames were matched.
+        seconds: of the steps.
+        alone_ms: step to milliseconds of some queries, answered one at a time.
+        weights, rerank_weights: what was loaded.
+        candidates: the whole ranking before re-ranking.
+        exact: the exact ranking, where an approximate index gave ``ranking``.
+        index_settings: of an approximate index, see ``opticornet.matching.search.Index``.
+        backwards: (M,) bool, queries whose windows were read backwards.
+    """
+
+    ranking: Ranking
+    out_dims: int
+    seconds: dict[str, float]
+    alone_ms: dict[str, np.ndarray]
+    backwards: np.ndarray
+    weights: WeightsRecord | None = None
+    rerank_weights: WeightsRecord | None = None
+    candidates: Ranking | None = None
+    exact: Ranking | None = None
+    index_settings: dict[str, int] = field(default_factory=dict)
+
+
+def better(forwards: Answer, reverse: Answer) -> Answer:
+    """Of each query the answer whose first reference is nearer: of equally near ones, and where neither found any, the
+    first. Both answer the same queries by the same method, which took the time of both."""
+    backwards = reverse.ranking.distances[:, 0] < forwards.ranking.distances[:, 0]
+
+    def chosen(first: Ranking | None, second: Ranking | None) -> Ranking | None:
+        if first is None or second is None:
+            return None
+        return Ranking(
+            np.where(backwards[:, None], second.indices, first.indices),
+            np.where(backwards[:, None], second.distances, first.distances),
+        )
+
+    ranking = chosen(forwards.ranking, reverse.ranking)
+    assert ranking is not None
+    return replace(
+        forwards,
+        ranking=ranking,
+        candidates=chosen(forwards.candidates, reverse.candidates),
+        exact=chosen(forwards.exact, reverse.exact),
+        seconds=summed(forwards.seconds, reverse.seconds),
+        alone_ms=summed(forwards.alone_ms, reverse.alone_ms),
+        backwards=backwards,
+    )

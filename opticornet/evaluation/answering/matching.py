@@ -1,0 +1,191 @@
+"""Answers by matching the frames of windows."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from opticornet.datasets.windows import Windows
+from opticornet.evaluation.answering.answer import Answer
+from opticornet.evaluation.answering.timing import one_at_a_time, timed
+from opticornet.evaluation.metrics import KS
+from opticornet.evaluation.scene import Scene
+from opticornet.inference.encode import encode, frames_of
+from opticornet.inference.load import LoadedEncoder
+from opticornet.matching.ranking import Ranking
+from opticornet.matching.sequences.base import SequenceMatcher
+from opticornet.matching.sequences.match import MEMORY_BYTES, match, rerank
+from opticornet.matching.sequences.windows import SequenceSet
+from opticornet.utils.array_files import read_npz
+from opticornet.utils.errors import UserError, as_user_error
+from opticornet.utils.mapped import RowMatrix
+
+
+@dataclass(frozen=True)
+class MatchSettings:
+    """How frames are matched.
+
+    Attributes:
+        matcher: scores two windows.
+        memory_bytes: bound on what is held at a time.
+        depth: references per query where all are matched, at least.
+    """
+
+    matcher: SequenceMatcher
+    memory_bytes: int = MEMORY_BYTES
+    depth: int = max(KS)
+
+
+@dataclass(frozen=True)
+class MatchedFrames:
+    """The frames of both sides, as they are matched.
+
+    Attributes:
+        reference, query: windows of them.
+        single: what describes single frames; None: they are matched raw.
+        seconds: of the steps that this took.
+    """
+
+    reference: SequenceSet
+    query: SequenceSet
+    single: LoadedEncoder | None
+    seconds: dict[str, float]
+
+    def windows_of(self, scene: Scene) -> tuple[SequenceSet, SequenceSet]:
+        """The windows of a scene over the same frames: reference, query."""
+        reference, query = (
+            replace(
+                frames,
+                starts=side.starts,
+                length=side.length,
+                bounds=side.surroundings,
+                backwards=side.backwards,
+                anchor=side.anchor,
+            )
+            for frames, side in ((self.reference, scene.reference), (self.query, scene.query))
+        )
+        return reference, query
+
+
+def matched_frames(scene: Scene, single: LoadedEncoder | None, *, amp: bool = False) -> MatchedFrames:
+    """The frames of both sides as they are matched: raw, or as ``single`` describes them."""
+    seconds: dict[str, float] = {}
+    if single is None:
+        reference, query = (
+            sequence_set(side, side.traverse.need_descriptors(), normalise=True)
+            for side in (scene.reference, scene.query)
+        )
+        return MatchedFrames(reference, query, None, seconds)
+    encoder, sets = single.encoder.to(scene.device), []
+    for name, side in (("reference", scene.reference), ("query", scene.query)):
+        with timed(seconds, f"encode_{name}"):
+            frames = frames_of(side.traverse, encoder, scene.device)
+            sets.append(sequence_set(side, encode(encoder, frames, np.arange(len(frames)), 1, amp=amp)))
+    return MatchedFrames(sets[0], sets[1], single, seconds)
+
+
+def match_frames(
+    scene: Scene,
+    frames: MatchedFrames,
+    settings: MatchSettings,
+    candidates: np.ndarray | None = None,
+    *,
+    amp: bool = False,
+    latency_queries: int = 0,
+) -> Answer:
+    """Answer by matching the frames of windows: against all references, or only ``candidates`` (M, K).
+
+    Args:
+        scene: what is matched with what.
+        frames: of both sides.
+        settings: of the matching.
+        candidates: window numbers of the reference, -1 for none.
+        amp: describe frames in bfloat16.
+        latency_queries: queries to time one at a time.
+
+    Raises:
+        UserError: the memory is too small.
+    """
+    seconds = dict(frames.seconds)
+    reference, query = frames.windows_of(scene)
+    k = min(settings.depth, len(scene.reference))
+    step = "search" if candidates is None else "rerank"
+
+    find_all, find_some = (
+        partial(function, memory_bytes=settings.memory_bytes, device=scene.device) for function in (match, rerank)
+    )
+
+    def find(queries: slice) -> Ranking:
+        some = query.some(queries)
+        if candidates is None:
+            return find_all(settings.matcher, reference, some, k)
+        return find_some(settings.matcher, reference, some, candidates[queries])
+
+    with timed(seconds, step), as_user_error("`match_memory_mib`"):
+        ranking = find(slice(None))
+    steps: dict[str, Callable[[int], object]] = {step: lambda i: find(slice(i, i + 1))}
+    if frames.single is not None:
+        steps = {"encode": single_frames_of_window(scene, frames.single, amp)} | steps
+    return Answer(
+        ranking=ranking,
+        out_dims=0,
+        seconds=seconds,
+        alone_ms=one_at_a_time(len(scene.query), steps, latency_queries),
+        backwards=np.full(len(scene.query), scene.query.backwards),
+        weights=None if frames.single is None else frames.single.weights,
+        candidates=None if candidates is None else Ranking(candidates, np.zeros(candidates.shape, np.float32)),
+    )
+
+
+def single_frames_of_window(scene: Scene, single: LoadedEncoder, amp: bool) -> Callable[[int], Tensor]:
+    """Describes all frames of the i-th query window, (L, O), which is what a robot has to compute per query."""
+    encoder = single.encoder.to(scene.device)
+    frames = frames_of(scene.query.traverse, encoder, scene.device)
+
+    def describe_frames(i: int) -> Tensor:
+        rows = scene.query.starts[i] + np.arange(scene.query.length)
+        return encode(encoder, frames, rows, 1, amp=amp).cpu()
+
+    return describe_frames
+
+
+def sequence_set(side: Windows, frames: RowMatrix | Tensor, normalise: bool = False) -> SequenceSet:
+    """The windows of one side over ``frames``."""
+    return SequenceSet(
+        frames,
+        side.starts,
+        side.length,
+        side.surroundings,
+        normalise,
+        backwards=side.backwards,
+        anchor=side.anchor,
+    ).measured()
+
+
+def read_predictions(path: str | Path, scene: Scene, top_k: int) -> np.ndarray:
+    """The first ``top_k`` predictions of a results file: (M, K) int64.
+
+    Raises:
+        UserError: not a results file, or one of other data.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"`predictions_file` {path}: no such file; a test writes it, a .npz, to `results_path`")
+    try:
+        predictions = read_npz(Path(path), ("preds",))["preds"]
+    except UserError as error:
+        raise UserError(f"`predictions_file` {path}: not a results file with preds ({error})") from error
+    integers = predictions.ndim == 2 and predictions.shape[1] and np.issubdtype(predictions.dtype, np.integer)
+    if not integers or len(predictions) != len(scene.query):
+        raise UserError(
+            f"`predictions_file` {path} holds preds of shape {predictions.shape} {predictions.dtype}, wanted integers "
+            f"for {len(scene.query)} queries; it was made on another split, or with another `filter_length`"
+        )
+    if predictions.max() >= len(scene.reference) or predictions.min() < -1:
+        raise UserError(
+            f"`predictions_file` {path} names references {predictions.min()} to {predictions.max()}, but there are "
+            f"{len(scene.reference)}; it was made on other data"
+        )
+    return predictions[:, :top_k].astype(np.int64)

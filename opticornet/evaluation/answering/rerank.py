@@ -1,0 +1,77 @@
+"""Answers whose first candidates are put in another order."""
+
+from dataclasses import replace
+
+from opticornet.evaluation.answering.answer import Answer
+from opticornet.evaluation.answering.matching import MatchedFrames, MatchSettings, single_frames_of_window
+from opticornet.evaluation.answering.timing import one_at_a_time, summed, timed
+from opticornet.evaluation.scene import Scene
+from opticornet.matching.ranking import Ranking
+from opticornet.matching.rerankers.base import Reranker, RerankMaterial, RerankSide
+from opticornet.utils.errors import as_user_error
+
+
+def rerank_answer(
+    scene: Scene,
+    answer: Answer,
+    reranker: Reranker,
+    top_k: int,
+    settings: MatchSettings,
+    frames: MatchedFrames | None = None,
+    *,
+    amp: bool = False,
+    latency_queries: int = 0,
+) -> Answer:
+    """Re-order the first ``top_k`` of an answer; what lay behind them is dropped.
+
+    Args:
+        scene: what was searched for what.
+        answer: by search.
+        reranker: what re-orders.
+        top_k: candidates per query.
+        settings: of matching frames, where the re-ranker does.
+        frames: of both sides, where the re-ranker compares windows of them.
+        amp: describe frames in bfloat16.
+        latency_queries: queries to time one at a time.
+
+    Raises:
+        UserError: the traverses lack what is compared, or the memory is too small.
+    """
+    seconds = dict(answer.seconds)
+    candidates = answer.ranking.first(top_k)
+    scene = scene.with_length(reranker.window_length(scene.query.length), "rerank_length")
+    reference, query = rerank_sides(scene)
+    if frames is not None:
+        windows = frames.windows_of(scene)
+        seconds = summed(seconds, frames.seconds)
+        reference, query = replace(reference, windows=windows[0]), replace(query, windows=windows[1])
+    material = RerankMaterial(reference, query, settings.matcher, settings.memory_bytes, scene.device)
+    with timed(seconds, "rerank"), as_user_error("`match_memory_mib`"):
+        ranking = reranker.rerank(material, candidates, slice(None))
+
+    single = None if frames is None else frames.single
+    describe_frames = None if single is None else single_frames_of_window(scene, single, amp)
+
+    def rerank_one(i: int) -> Ranking:
+        if describe_frames is not None:
+            describe_frames(i)
+        one = slice(i, i + 1)
+        return reranker.rerank(material, Ranking(candidates.indices[one], candidates.distances[one]), one)
+
+    return replace(
+        answer,
+        ranking=ranking,
+        candidates=answer.ranking,
+        seconds=seconds,
+        rerank_weights=None if single is None else single.weights,
+        alone_ms=answer.alone_ms | one_at_a_time(len(scene.query), {"rerank": rerank_one}, latency_queries),
+    )
+
+
+def rerank_sides(scene: Scene) -> tuple[RerankSide, RerankSide]:
+    """Reference and query as a re-ranker sees them, without windows of frames."""
+    reference, query = (
+        RerankSide(side.traverse.source or side.traverse.name, side.rows, None, side.traverse.local_features)
+        for side in (scene.reference, scene.query)
+    )
+    return reference, query

@@ -1,0 +1,103 @@
+"""How the options of a test answer queries."""
+
+from dataclasses import dataclass, replace
+from functools import partial, reduce
+
+from opticornet.evaluation.answering.answer import Answer, better
+from opticornet.evaluation.answering.matching import MatchSettings, match_frames, matched_frames, read_predictions
+from opticornet.evaluation.answering.rerank import rerank_answer
+from opticornet.evaluation.answering.search import Described, SearchSettings, describe, indexed, search_descriptors
+from opticornet.evaluation.scene import Scene, side_of
+from opticornet.evaluation.validated import EncodedSide
+from opticornet.inference.load import LoadedEncoder
+from opticornet.options.modes import TestOptions
+from opticornet.steps.testing.maps import SharedMaps
+from opticornet.steps.testing.runs import Runs, load_searched, load_single_frames
+
+
+@dataclass(frozen=True)
+class Encoders:
+    """What describes windows and single frames; None where nothing does."""
+
+    searched: LoadedEncoder | None
+    single: LoadedEncoder | None
+
+
+def load_encoders(options: TestOptions, scene: Scene, runs: Runs) -> Encoders:
+    """The encoders that the method takes."""
+    single = None if runs.single is None else load_single_frames(options, scene, runs.single)
+    return Encoders(load_searched(options, scene, runs.method) if options.searches else None, single)
+
+
+def with_candidates(options: TestOptions, references: int) -> TestOptions:
+    """The options with no more candidates than there are references, where the user did not say how many."""
+    if "top_k" in options.given:
+        return options
+    return replace(options, top_k=min(options.top_k, references))
+
+
+def answer_queries(
+    options: TestOptions, scene: Scene, encoders: Encoders, maps: SharedMaps
+) -> tuple[Answer, tuple[EncodedSide, ...]]:
+    """Answer every query; with the answers, the descriptors that are shown in the projector."""
+    scenes = [scene, scene.reversed()] if options.direction == "both" else [scene]
+    if encoders.searched is None:
+        return reduce(better, matched_answers(options, scenes, encoders.single)), ()
+    shown: tuple[EncodedSide, ...] = ()
+    described = maps.describe(scene, encoders.searched, options.amp)
+    if options.projector:
+        shown = side_of(scene.reference, described.reference), side_of(scene.query, described.query)
+    answers = search_answers(options, scenes, described)
+    del described  # what follows needs its memory
+    return reduce(better, reranked(options, scenes, answers, encoders.single) if options.rerank else answers), shown
+
+
+def search_answers(options: TestOptions, scenes: list[Scene], described: Described) -> list[Answer]:
+    """Answer each scene by search of sequence descriptors; ``described`` is the first one."""
+    depth = max(*options.ks, options.top_k if options.rerank else 0)
+    settings = SearchSettings(options.index, options.nprobe or None, options.seed, depth)
+    answers = []
+    for number, scene in enumerate(scenes):
+        if number:
+            described = describe(scene, described.encoder, amp=options.amp, known=described)
+        described = indexed(scene, described, settings)
+        answers.append(
+            search_descriptors(scene, described, settings, amp=options.amp, latency_queries=options.latency_queries)
+        )
+    return answers
+
+
+def reranked(
+    options: TestOptions, scenes: list[Scene], answers: list[Answer], single: LoadedEncoder | None
+) -> list[Answer]:
+    """Answers by search, their first candidates in another order."""
+    reranker, settings = options.part("rerank"), match_settings(options)
+    frames = None
+    if options.matches_frames:
+        frames = matched_frames(scenes[0], single, amp=options.amp)
+    again = []
+    rerank = partial(rerank_answer, amp=options.amp, latency_queries=options.latency_queries)
+    for scene, answer in zip(scenes, answers, strict=True):
+        again.append(rerank(scene, answer, reranker, options.top_k, settings, frames))
+        frames = frames and replace(frames, seconds={})  # they were computed once
+    return again
+
+
+def matched_answers(options: TestOptions, scenes: list[Scene], single: LoadedEncoder | None) -> list[Answer]:
+    """Answer each scene by matching frames: with all references, or with the candidates of a results file."""
+    candidates = None
+    if options.predictions_file:
+        candidates = read_predictions(options.predictions_file, scenes[0], options.top_k)
+    match = partial(match_frames, amp=options.amp, latency_queries=options.latency_queries)
+    settings = match_settings(options)
+    frames = matched_frames(scenes[0], single, amp=options.amp)
+    answers = []
+    for scene in scenes:
+        answers.append(match(scene, frames, settings, candidates))
+        frames = replace(frames, seconds={})  # they were computed once
+    return answers
+
+
+def match_settings(options: TestOptions) -> MatchSettings:
+    """How the options match frames."""
+    return MatchSettings(options.part("matcher"), options.match_memory_mib << 20, max(options.ks))
