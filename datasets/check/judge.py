@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from opticornet.datasets.check.report import ImagesReport, SplitReport, TraverseReport, nearest, takes_part
-from opticornet.datasets.identity import Comparison, of_data
+from opticornet.datasets.descriptors.identity import Comparison, of_data
 from opticornet.datasets.seqnet.structs import read_struct
 from opticornet.datasets.traverse import Split
 from opticornet.utils.text import counted

@@ -49,7 +49,8 @@ def resolve(options: TestOptions) -> tuple[TestOptions, Path | None]:
     load_remembered(flags.get("plugins", {}), options.plugin, str(run))
     if not wants_weights:
         raise UserError(f"`pooling` {options.pooling} has no weights, so `resume` {run} contradicts it; leave one out")
-    decided, followed = (), (*DATA_FIELDS, "fill_frames")
+    decided: tuple[str, ...] = ()
+    followed: tuple[str, ...] = (*DATA_FIELDS, "fill_frames")
     if options.pooling != "s1+seqmatch":  # whose run describes single frames: it knows nothing of windows
         decided, followed = ("pooling",), (*followed, "sequence_length", "windows", "short_sequences")
     return options.restored(flags, (*decided, *(name for name in followed if name not in options.given)), str(run)), run
