@@ -84,8 +84,8 @@ class Folders(DriveOptions, Source):
         ]
         self._check_used(drives, [recording.path for _, recording in found if recording is not None], tables)
         self._check_ignored(drives)
-        first, *queries = (drive.traverse for drive in drives)
-        notes = tuple(note for drive in drives for note in drive.notes)
+        (first, *queries), flattened = _without_some_heights([drive.traverse for drive in drives])
+        notes = (*(note for drive in drives for note in drive.notes), *flattened)
         unplaced = [
             query
             for query, table in zip(queries, tables[1:], strict=True)
@@ -163,6 +163,19 @@ class Folders(DriveOptions, Source):
                 raise UserError(
                     "`time_unit` changes nothing: no positions are found by the images' times; leave it out"
                 )
+
+
+def _without_some_heights(drives: list[PreparedTraverse]) -> tuple[list[PreparedTraverse], list[str]]:
+    """The drives, without heights where only some have them, and notes that say so."""
+    flat = [one.name for one in drives if {"x", "y"} == one.positions.keys()]
+    high = [one.name for one in drives if {"x", "y", "z"} == one.positions.keys()]
+    if not flat or not high:
+        return drives, []
+    level = [
+        replace(one, positions={"x": one.positions["x"], "y": one.positions["y"]}) if one.name in high else one
+        for one in drives
+    ]
+    return level, [f"{name}: z is left out, as {flat[0]} has x, y only" for name in high]
 
 
 def _check_alike(root: Path, first: PreparedTraverse, second: PreparedTraverse, fileless: tuple[bool, bool]) -> None:

@@ -221,6 +221,14 @@ def test_positions_of_the_query_only(tmp_path):
         read(tmp_path)
 
 
+def test_heights_of_one_drive_are_left_out(tmp_path):
+    pair(tmp_path, tables=table("x,y", [(i, i) for i in range(20)]))
+    (tmp_path / "query.csv").write_text(table("x,y,z", [(i, i, 7) for i in range(20)]))
+    found = read(tmp_path, gap=0)
+    assert [tuple(one.positions) for one in found.traverses] == [("x", "y"), ("x", "y")]
+    assert "query: z is left out, as ref has x, y only" in found.notes
+
+
 def test_positions_that_contradict(tmp_path):
     pair(tmp_path, tables=table("x,y", [(i, i) for i in range(20)]))
     (tmp_path / "query.csv").write_text(table("lat,lon", [(i, i) for i in range(20)]))
