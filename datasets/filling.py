@@ -9,7 +9,7 @@ from opticornet.datasets.traverse import FrameKind, Traverse
 from opticornet.utils.errors import UserError
 from opticornet.utils.mapped import RowMatrix, release
 
-Filling = Literal["", "previous", "interpolate"]
+Filling = Literal["none", "previous", "interpolate"]
 
 
 class BlendedRows:
@@ -64,7 +64,7 @@ def fill_frames(traverse: Traverse, filling: Filling, needs: frozenset[FrameKind
         traverse: whose ``usable`` says which frames those are.
         filling: "previous": the usable frame before in the same sequence (before the first one, that), which makes the
             frame usable; "interpolate": so do descriptors between the usable frames before and after, by the distance
-            in rows; "": nothing does.
+            in rows; "none": nothing does.
         needs: the kinds of frames that will be read.
 
     Returns:
@@ -94,8 +94,8 @@ def fill_frames(traverse: Traverse, filling: Filling, needs: frozenset[FrameKind
         traverse,
         descriptors=None if descriptors is None else BlendedRows(descriptors, low, high, weight),
         images=traverse.images and tuple(traverse.images[row] for row in low.tolist()),
-        usable=usable | fillable if filling else usable,
-        filled=fillable & ~usable if filling else None,
+        usable=usable if filling == "none" else usable | fillable,
+        filled=None if filling == "none" else fillable & ~usable,
     )
 
 

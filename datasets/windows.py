@@ -162,6 +162,11 @@ class Windows:
         """With the ``starts`` of the windows."""
         traverse, length, bounds = self.traverse, self.length, self.traverse.bounds[self.rows]
         shortest = len(traverse) if self.short == "shorten" else int(np.diff(bounds, axis=1).min())
+        if shortest < length and self.short == "shorten":
+            raise UserError(
+                f"`{argument}` {length} is above the {shortest} frames of all of {traverse.name}; choose `{argument}` "
+                f"{shortest} or less"
+            )
         if shortest < length:
             raise UserError(
                 f"`{argument}` {length} is above the shortest sequence of {traverse.name}, which has {shortest} "

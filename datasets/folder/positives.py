@@ -10,6 +10,7 @@ from opticornet.datasets.folder.object_lists import read_object_lists
 from opticornet.datasets.folder.tables import write_frames
 from opticornet.datasets.positives import Positives
 from opticornet.utils.errors import UserError
+from opticornet.utils.text import counted
 
 # What a row may say beside the query: a range with both its ends, or one reference.
 LAYOUTS = (("query", "first", "last"), ("query", "reference"))
@@ -72,8 +73,8 @@ def _read_lists(path: Path, queries: int, references: int) -> Positives:
     for role, rows, count in (("query", table.numbers, queries), ("reference", listed.rows, references)):
         if (wrong := np.flatnonzero((rows < 0) | (rows >= count))).size:
             raise UserError(
-                f"{path}: {len(wrong)} entries name no {role} frame, first {rows[wrong[0]]}; wanted rows from 0 to "
-                f"{count - 1}"
+                f"{path}: no {role} frame {rows[wrong[0]]}, the first of {counted(len(wrong), 'such row')}; wanted rows "
+                f"from 0 to {count - 1}"
             )
     return Positives.of_pairs(table.numbers[listed.queries], listed.rows, queries)
 

@@ -32,7 +32,7 @@ class WindowSettings:
 
     rule: WindowRule = "centred"
     short: ShortSequences = "refuse"
-    filling: Filling = ""
+    filling: Filling = "none"
     longest: int = 0
     either_way: bool = False
 

@@ -90,11 +90,11 @@ class MethodOptions(RunOptions):
         "sequences shorter than windows: refuse, drop, or compute as seqNet, whose windows reach over their ends",
         choices=("refuse", "drop", "shorten"),
     )
-    fill_frames: str = option(
+    fill_frames: Literal["none", "previous", "interpolate"] = option(
         "--fillFrames",
-        "",
-        "fill unusable frames from their neighbours; without it windows that hold one are dropped",
-        choices=("previous", "interpolate"),
+        "none",
+        "fill unusable frames from their neighbours; none: windows that hold one are dropped",
+        choices=("none", "previous", "interpolate"),
     )
     amp: bool = option("--amp", False, "bfloat16 matrix products")
     other_descriptors: bool = option(

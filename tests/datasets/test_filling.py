@@ -55,7 +55,7 @@ def test_unusable_frames_of_a_sequence_without_others_stay_so():
 
 
 def test_without_filling_a_usable_frame_stands_in_and_none_becomes_usable():
-    left = fill_frames(drive([1, 0, 1]), "", DESCRIPTORS)
+    left = fill_frames(drive([1, 0, 1]), "none", DESCRIPTORS)
     assert left.usable.tolist() == [True, False, True]
     assert left.filled is None
     assert first_numbers(left) == [0, 0, 2]

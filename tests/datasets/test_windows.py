@@ -140,7 +140,7 @@ def test_short_sequences_reach_over_their_ends_as_seqnets_on_request():
             "every window of 3 frames of drive holds an unusable",
         ),
         (traverse_of([2, 2]), {"short": "drop"}, "no sequence of drive has 3 frames"),
-        (traverse_of([2]), {"short": "shorten"}, "`sequence_length` 3 is above the shortest sequence of drive"),
+        (traverse_of([2]), {"short": "shorten"}, "`sequence_length` 3 is above the 2 frames of all of drive"),
     ],
 )
 def test_windows_that_no_frame_has_are_refused(traverse, options, message):
