@@ -72,9 +72,9 @@ def _read_lists(path: Path, queries: int, references: int) -> Positives:
     listed = Positives.of_lists(table.lists)
     for role, rows, count in (("query", table.numbers, queries), ("reference", listed.rows, references)):
         if (wrong := np.flatnonzero((rows < 0) | (rows >= count))).size:
+            wrong_rows = counted(len(wrong), "such row")
             raise UserError(
-                f"{path}: no {role} frame {rows[wrong[0]]}, the first of {counted(len(wrong), 'such row')}; wanted rows "
-                f"from 0 to {count - 1}"
+                f"{path}: no {role} frame {rows[wrong[0]]}, the first of {wrong_rows}; wanted rows from 0 to {count - 1}"
             )
     return Positives.of_pairs(table.numbers[listed.queries], listed.rows, queries)
 
