@@ -74,7 +74,7 @@ def _read_lists(path: Path, queries: int, references: int) -> Positives:
         if (wrong := np.flatnonzero((rows < 0) | (rows >= count))).size:
             wrong_rows = counted(len(wrong), "such row")
             raise UserError(
-                f"{path}: no {role} frame {rows[wrong[0]]}, the first of {wrong_rows}; wanted rows from 0 to {count - 1}"
+                f"{path}: no {role} frame {rows[wrong[0]]}, the first of {wrong_rows}; wanted 0 to {count - 1}"
             )
     return Positives.of_pairs(table.numbers[listed.queries], listed.rows, queries)
 

@@ -72,9 +72,9 @@ def test_lists_of_a_npy_by_row_number_whatever_the_names(tmp_path):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ([3, [0]], "no query frame 3, the first of 1 such row; wanted rows from 0 to 2"),
+        ([3, [0]], "no query frame 3, the first of 1 such row; wanted 0 to 2"),
         ([-1, [0]], "no query frame -1"),
-        ([0, [0, 5, 9]], "no reference frame 5, the first of 2 such rows; wanted rows from 0 to 4"),
+        ([0, [0, 5, 9]], "no reference frame 5, the first of 2 such rows; wanted 0 to 4"),
         ([0, [-2]], "no reference frame -2"),
     ],
 )
