@@ -9,15 +9,19 @@ from pathlib import Path, PurePath
 from opticornet.utils.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]  # of a checkout
+DOORS = ("main.py", "train.py", "test.py")
 
 
 def program() -> str:
-    """``opticornet`` or ``python -m opticornet`` where it was started so, else ``python main.py``; with the path of
-    Python where a virtual environment's runs and ``python`` is another one."""
+    """``opticornet`` or ``python -m opticornet`` where it was started so, else ``python main.py``, as it was found; with
+    the path of Python where a virtual environment's runs and ``python`` is another one."""
     started = PurePath(sys.argv[0])
     if started.parts[-2:] == ("opticornet", "__main__.py"):
         return f"{python()} -m opticornet"
-    return "opticornet" if started.stem == "opticornet" else f"{python()} main.py"
+    if started.stem == "opticornet":
+        return "opticornet"
+    door = started.with_name("main.py") if started.name in DOORS else "main.py"
+    return f"{python()} {shlex.quote(str(door))}"
 
 
 def python() -> str:

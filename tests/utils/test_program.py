@@ -10,7 +10,8 @@ from opticornet.utils.program import missing_library, program, refuse_several_pr
 
 STARTED = [
     ("main.py", "python main.py"),
-    ("/a/train.py", "python main.py"),
+    ("/a/train.py", "python /a/main.py"),
+    ("../code/main.py", "python ../code/main.py"),
     ("", "python main.py"),  # from a notebook or python -c
     ("/usr/bin/opticornet", "opticornet"),
     ("/usr/lib/python3/site-packages/opticornet/__main__.py", "python -m opticornet"),
