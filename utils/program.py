@@ -13,8 +13,10 @@ DOORS = ("main.py", "train.py", "test.py")
 
 
 def program() -> str:
-    """``opticornet`` or ``python -m opticornet`` where it was started so, else ``python main.py``, as it was found; with
-    the path of Python where a virtual environment's runs and ``python`` is another one."""
+    """What was typed to start it: ``opticornet``, ``python -m opticornet`` or ``python main.py``, as it was found.
+
+    Python goes by its path where a virtual environment's runs and ``python`` is another one.
+    """
     started = PurePath(sys.argv[0])
     if started.parts[-2:] == ("opticornet", "__main__.py"):
         return f"{python()} -m opticornet"
