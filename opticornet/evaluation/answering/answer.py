@@ -41,7 +41,7 @@ ROUNDING = 1e-4  # of a distance in float32, where most of two unit vectors canc
 
 
 def better(forwards: Answer, reverse: Answer) -> Answer:
-    """Of each query the answer whose first reference is nearer: forwards where they differ by rounding alone, or neither
+    """Of each query the answer whose first reference is nearer: forwards where they differ by rounding alone, or none
     found any. Both answer the same queries by the same method, which took the time of both."""
     first_distances, second_distances = (one.ranking.distances[:, 0] for one in (forwards, reverse))
     as_near = np.isclose(first_distances, second_distances, rtol=ROUNDING, atol=1e-6)
