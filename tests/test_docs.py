@@ -201,6 +201,7 @@ def test_the_commands_of_opticornets_own_page_run(user_folder, shared, capsys):
             trained.rename(trained.with_name("Jun03_15-22-44_l10_w5"))
 
 
+@pytest.mark.slow
 def test_the_demo_ends_with_a_table_of_every_method(user_folder, capsys, monkeypatch):
     monkeypatch.setattr(records, "UNSTEADY", 0.0)
     assert main(["--mode", "demo"]) == 0

@@ -57,6 +57,7 @@ def without_links(root: Path, folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["repository", "relative", "unpacked"])
 def test_a_trained_encoder_from_another_folder(root, run, tmp_path, where):
     for name in FOLDERS:

@@ -104,6 +104,7 @@ def test_a_split_without_ground_truth_has_a_line_without_recalls(folder, capsys)
     assert capsys.readouterr().out.splitlines()[-1].split() == ["test-new", "40", "0", "40", *"-----"]
 
 
+@pytest.mark.slow
 def test_one_report_shows_all_splits(folder):
     pytest.importorskip("jinja2")
     run_splits(options(folder, split="test", report=str(folder / "report"), quiet=True))

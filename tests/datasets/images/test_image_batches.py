@@ -117,6 +117,7 @@ IMAGE_ENCODERS = {"twice": TwiceOptions}
 """
 
 
+@pytest.mark.slow
 def test_processes_that_start_anew_cannot_decode_for_plugins_and_notebooks(root, tmp_path):
     script, plugin = tmp_path / "script.py", tmp_path / "twice.py"
     script.write_text(SPAWNED)
@@ -127,6 +128,7 @@ def test_processes_that_start_anew_cannot_decode_for_plugins_and_notebooks(root,
     assert done.stdout.splitlines() == ["[True, True, False, False, False]", "False"], done.stderr
 
 
+@pytest.mark.slow
 def test_an_encoder_of_a_plugin_is_extracted_where_processes_start_anew(root, tmp_path):
     (tmp_path / "images").mkdir()
     for i in range(3):
