@@ -146,14 +146,11 @@ def place_auc(distances: np.ndarray, has_positive: np.ndarray) -> float | None:
         distances: (M,) of each query's first answer.
         has_positive: (M,) bool.
     """
-    from scipy.stats import rankdata
-
-    without = ~has_positive
-    if not (has_positive.any() and without.any()):
+    placed, without = np.sort(distances[has_positive]), distances[~has_positive]
+    if not (len(placed) and len(without)):
         return None
-    count = int(without.sum())
-    ranks = rankdata(distances)[without].sum()
-    return float((ranks - count * (count + 1) / 2) / (count * has_positive.sum()))
+    smaller, no_larger = (np.searchsorted(placed, without, side=side) for side in ("left", "right"))
+    return float((smaller + no_larger).mean() / (2 * len(placed)))
 
 
 def _share(part: float, whole: float) -> float | None:
