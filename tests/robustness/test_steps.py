@@ -44,6 +44,14 @@ def dataset(tmp_path):
 QUICK = ("--pooling", "smooth", "--seqL", "3", "--bootstrap", "0", "--latencyQueries", "0", "--device", "cpu")
 
 
+def ends_in_one_line_or_right(command: list[str], capsys) -> None:
+    capsys.readouterr()
+    status = main(command)
+    error = capsys.readouterr().err
+    assert status in (0, 2)
+    assert status != 2 or error.count("error:") == 1
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     "line", [("--mode", "check"), ("--mode", "test", "--split", "val", *QUICK), ("--mode", "test", *QUICK)]
@@ -59,11 +67,7 @@ def test_a_damaged_dataset_is_one_line_or_right(dataset, damaged, capsys, line, 
     def check(bytes_):
         path.unlink()
         path.write_bytes(bytes_)
-        capsys.readouterr()
-        status = main(command)
-        error = capsys.readouterr().err
-        assert status in (0, 2)
-        assert status != 2 or error.count("error:") == 1
+        ends_in_one_line_or_right(command, capsys)
 
     check()
 
@@ -91,10 +95,6 @@ def test_a_damaged_result_is_one_line_or_right(dataset, damaged, capsys, suffix)
     @given(damaged(content))
     def check(bytes_):
         changed.write_bytes(bytes_)
-        capsys.readouterr()
-        status = main(command)
-        error = capsys.readouterr().err
-        assert status in (0, 2)
-        assert status != 2 or error.count("error:") == 1
+        ends_in_one_line_or_right(command, capsys)
 
     check()

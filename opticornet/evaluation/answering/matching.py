@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -57,14 +58,7 @@ class MatchedFrames:
     def windows_of(self, scene: Scene) -> tuple[SequenceSet, SequenceSet]:
         """The windows of a scene over the same frames: reference, query."""
         reference, query = (
-            replace(
-                frames,
-                starts=side.starts,
-                length=side.length,
-                bounds=side.surroundings,
-                backwards=side.backwards,
-                anchor=side.anchor,
-            )
+            replace(frames, **windows_over_frames(side))
             for frames, side in ((self.reference, scene.reference), (self.query, scene.query))
         )
         return reference, query
@@ -154,15 +148,18 @@ def single_frames_of_window(scene: Scene, single: LoadedEncoder, amp: bool) -> C
 
 def sequence_set(side: Windows, frames: RowMatrix | Tensor, normalise: bool = False) -> SequenceSet:
     """The windows of one side over ``frames``."""
-    return SequenceSet(
-        frames,
-        side.starts,
-        side.length,
-        side.surroundings,
-        normalise,
-        backwards=side.backwards,
-        anchor=side.anchor,
-    ).measured()
+    return SequenceSet(frames, **windows_over_frames(side), normalise=normalise).measured()
+
+
+def windows_over_frames(side: Windows) -> dict[str, Any]:
+    """What a ``SequenceSet`` says of the windows of one side, whatever their frames."""
+    return {
+        "starts": side.starts,
+        "length": side.length,
+        "bounds": side.surroundings,
+        "backwards": side.backwards,
+        "anchor": side.anchor,
+    }
 
 
 def read_predictions(path: str | Path, scene: Scene, top_k: int) -> np.ndarray:
