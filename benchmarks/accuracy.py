@@ -60,7 +60,7 @@ TRAINED = [
     Row("seqnet S1 + seqmatch L5", MATCH | {"sequence_length": 5}, s1=S1 | {"pooling": "seqnet"}),
     Row("seqnet HVPR S5 to S1 (5)", hvpr(5), s5=S5 | {"pooling": "seqnet"}, s1=S1 | {"pooling": "seqnet"}),
     Row("seqnet S5, random weights, lr 1e-3", {}, s5=S5 | RANDOM | {"pooling": "seqnet"}),
-    Row("delta-lstm L5, random weights, lr 1e-3", {}, s5={"sequence_length": 5, "pooling": "delta-lstm"} | RANDOM),
+    Row("delta-lstm L5, random weights, lr 1e-3", {}, s5={"sequence_length": 5, "pooling": "delta-lstm", "lr": 1e-3}),
     Row("dsdnet S1", {}, s1=S1),
     Row("dsdnet S5", {}, s5=S5),
     Row("dsdnet S1 + seqmatch L5", MATCH | {"sequence_length": 5}, s1=S1),
