@@ -18,8 +18,21 @@ FrameKind = Literal["descriptors", "images"]
 
 
 @dataclass(frozen=True)
+class Drive:
+    """The rows ``[start, stop)`` of a traverse that one drive gave.
+
+    Attributes:
+        name: what the user calls it ("summer").
+    """
+
+    name: str
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
 class Traverse:
-    """Frames of one drive, in order: their descriptors, their images, or both.
+    """Frames of one drive, in order, or of several, one after the other: their descriptors, their images, or both.
 
     Attributes:
         name: what the user calls it ("summer").
@@ -40,6 +53,7 @@ class Traverse:
         lat_lon: (N, 2) float64 degrees, where positions were made from them; or None.
         images_source: the folder of the images or the table that lists them, for messages and records.
         first_row: row of the first frame in the traverse that this one was cut from.
+        joined: the drives that it was joined from; empty: it is one drive.
         undescribed: why there are no descriptors and what to do, for messages; empty where there are.
         scored: (N,) bool, frames that are queries or places; windows see the others too. None: all.
         usable: (N,) bool, False where a frame is damaged or shows nothing: no window may hold it. None: all.
@@ -64,6 +78,7 @@ class Traverse:
     usable: np.ndarray | None = None
     filled: np.ndarray | None = None
     first_row: int = 0
+    joined: tuple[Drive, ...] = ()
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -72,6 +87,11 @@ class Traverse:
     def dims(self) -> int:
         """D, the length of a frame descriptor; raises as :meth:`need_descriptors` does."""
         return self.need_descriptors().shape[1]
+
+    @property
+    def drives(self) -> tuple[Drive, ...]:
+        """The drives it consists of, in the order of its rows."""
+        return self.joined or (Drive(self.name, 0, len(self)),)
 
     @property
     def placed(self) -> np.ndarray:
