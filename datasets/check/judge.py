@@ -71,7 +71,7 @@ def _judge_side(split: SplitReport, side: TraverseReport, findings: Findings) ->
 
 def _judge_truth(split: SplitReport, findings: Findings) -> None:
     if split.unequal_rows:
-        found = " and ".join(map(str, split.unequal_rows))
+        found = " and ".join(str(frames) for _, frames in split.unequal_rows)
         findings.warnings.append(
             f"{split.name}: rows are taken as places, but the drives have {found} frames, so that row i of one "
             f"need not be row i of the other; give positions, or, where it is, rows_are_places = true in "

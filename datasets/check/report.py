@@ -91,7 +91,7 @@ class SplitReport:
     queries: int
     without_positive: int | None
     same_data: bool
-    unequal_rows: tuple[int, int] | None
+    unequal_rows: tuple[tuple[str, int], tuple[str, int]] | None
 
 
 def split_report(split: Split) -> SplitReport:

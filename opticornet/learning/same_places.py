@@ -88,13 +88,13 @@ class _Block:
 def _blocks(scene: Scene) -> Iterator[_Block]:
     """The pairs of every two drives; those that have none in common give an empty one."""
     query, reference = scene.query, scene.reference
-    nearest = [_nearest_in(scene.truth, some, scene.radius) for some in _by_drive(reference)]  # R times (M,)
+    nearest = [_nearest_in(scene.truth, some, scene.radius) for some in reference.by_drive]  # R times (M,)
     stacked = np.stack(nearest, axis=1)  # (M, R)
     seen = (stacked >= 0).any(axis=1)
     first = np.where(seen, stacked[np.arange(len(stacked)), (stacked >= 0).argmax(axis=1)], -1)  # (M,)
     places = np.arange(len(query)) if len(query.traverse.drives) == 1 else first
 
-    for drive in _by_drive(query):
+    for drive in query.by_drive:
         queries = np.arange(len(query))[drive]
         for references in nearest:
             pairs = queries[references[queries] >= 0]
@@ -105,7 +105,7 @@ def _blocks(scene: Scene) -> Iterator[_Block]:
         pairs = pairs[np.sort(distinct)]  # several queries have the same two
         yield _block((reference, one[pairs]), (reference, other[pairs]), places[pairs])
     swapped = _swapped(scene.truth)
-    for drive, other_drive in combinations(_by_drive(query), 2):
+    for drive, other_drive in combinations(query.by_drive, 2):
         queries = np.arange(len(query))[drive]
         queries = queries[seen[queries]]
         others = _nearest_in(swapped, other_drive, scene.radius)[first[queries]]
@@ -116,12 +116,6 @@ def _blocks(scene: Scene) -> Iterator[_Block]:
 def _block(one: tuple[Windows, np.ndarray], other: tuple[Windows, np.ndarray], places: np.ndarray) -> _Block:
     """Pairs of some windows (P,) of either."""
     return _Block((one[0].traverse, other[0].traverse), (one[0].rows[one[1]], other[0].rows[other[1]]), places)
-
-
-def _by_drive(windows: Windows) -> list[slice]:
-    """Which windows are of each drive of a traverse."""
-    ends = [np.searchsorted(windows.rows, (drive.start, drive.stop)).tolist() for drive in windows.traverse.drives]
-    return [slice(*end) for end in ends]
 
 
 def _nearest_in(truth: GroundTruth, references: slice, radius: float) -> np.ndarray:
