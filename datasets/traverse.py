@@ -235,6 +235,11 @@ class Split:
         return self.reference.units
 
     @property
+    def sides(self) -> tuple[Traverse, Traverse]:
+        """Reference and query."""
+        return self.reference, self.query
+
+    @property
     def has_truth(self) -> bool:
         """Whether the split says what is correct; otherwise it can be answered, but neither scored nor trained on."""
         return self.positive_radius is not None or self.positives is not None

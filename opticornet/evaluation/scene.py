@@ -212,4 +212,7 @@ def side_of(side: Windows, vectors: np.ndarray) -> EncodedSide:
     names, images = (
         values and tuple(values[row] for row in side.rows) for values in (side.traverse.names, side.traverse.images)
     )
-    return EncodedSide(side.traverse.name, vectors, side.positions, names, images)
+    drives = tuple(part.traverse.name for part in side.parts for _ in range(len(part)))
+    return EncodedSide(
+        side.traverse.name, vectors, side.positions, names, images, drives if side.traverse.joined else None
+    )

@@ -138,13 +138,13 @@ def test_rows_are_places_only_where_all_drives_have_equally_many(tmp_path):
         ('reference = ["summer", 3]', "splits.test.reference is ['summer', 3]; wanted text, or a list of"),
         ('reference = ["summer", "summer"]', "splits.test.reference names 'summer' twice; name each drive once"),
         ('reference = ["summer", "autumn"]', "splits.test names traverse 'autumn'; there are flat, seen, summer"),
-        ('reference = "summer"\nreference_rows = [[0, 2], [1, 3]]', "reference_rows is given for 2 drives, and reference"),
+        ('reference = "summer"\nreference_rows = [[0, 2], [1, 3]]', "reference_rows is given for 2 drives, and refer"),
         ('reference = ["summer", "fall"]\nreference_rows = [[0, 2], [1]]', "reference_rows is [1]; wanted two whole"),
         ('reference = ["summer", "fall"]\nreference_rows = []', "reference_rows is []; wanted two whole numbers"),
-        ('reference = ["summer", "fall"]\nreference_rows = [8, 11]', "leaves nothing or goes beyond the 10 frames of sum"),
-        ('reference = ["summer", "fall"]\nreference_score = ["a.txt"]\nquery_score = ["a", "b"]', "query_score is given"),
+        ('reference = ["summer", "fall"]\nreference_rows = [8, 11]', "leaves nothing or goes beyond the 10 frames"),
+        ('reference = ["summer", "fall"]\nquery_score = ["a.txt", "b.txt"]', "query_score is given for 2 drives"),
         ('reference = ["summer", "flat"]', "splits.test: summer has 3-D descriptors and flat 2-D"),
-        ('reference = ["summer", "seen"]', "summer descriptors only; give all drives descriptors or all of them images"),
+        ('reference = ["summer", "seen"]', "summer descriptors only; give all drives descriptors or all of them"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_a_split(tmp_path, split, message):
