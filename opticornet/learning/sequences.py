@@ -173,8 +173,7 @@ class SequenceTask(LearningTask[MinedTuples]):
         """Prepare the encoder from frames of the same places, where the settings say so."""
         if self.settings.start_from_places:
             try:
-                places = same_places(self.scene)
-                self.module.initialise(places.queries, places.references)
+                self.module.initialise(same_places(self.scene).pairs())
             except ValueError as error:
                 raise UserError(f"`init` whitening: {error}; use `init` random") from error
 
