@@ -91,8 +91,22 @@ def score(
         added_memory_mib=test.added_memory_mib,
         place_auc=place_auc(answer.ranking.distances[:, 0], judged.has_positive),
         no_answer=None if no_answer is None else no_answer.record(tested(scene, judged, answer.ranking, no_answer)),
+        **per_drive(scene.query, judged),
     )
     return record, answer_arrays(answer, judged) | no_answer_arrays(answer, no_answer) | scene_arrays(scene)
+
+
+def per_drive(queries: Windows, judged: Judged) -> dict[str, dict[str, Any]]:
+    """Recalls and counts of each of several query drives; a drive of which nothing is counted has no recalls."""
+    if len(queries.by_drive) < 2:
+        return {}
+    names = [drive.name for drive in queries.traverse.drives]
+    recalls = [judged.recall_among(some) for some in queries.by_drive]
+    counts = [int(judged.counted[some].sum()) for some in queries.by_drive]
+    return {
+        "recall_per_drive": dict(zip(names, recalls, strict=True)),
+        "counted_per_drive": dict(zip(names, counts, strict=True)),
+    }
 
 
 def tested(scene: Scene, judged: Judged, ranking: Ranking, no_answer: NoAnswer) -> records.AnsweredRecord:
@@ -165,17 +179,31 @@ def latencies(alone_ms: dict[str, np.ndarray]) -> dict[str, records.Latency]:
 
 
 def side_record(side: Windows, takes: FrameKind = "descriptors", radius: float = 0.0) -> records.SideRecord:
-    """One traverse in the record, of which the method took such frames; ``radius``: of what is correct."""
-    traverse, images = side.traverse, takes == "images"
+    """One side in the record, of which the method took such frames; ``radius``: of what is correct."""
+    traverse = side.traverse
+    drives = tuple(drive_record(part, takes) for part in side.parts)
     return records.SideRecord(
         name=traverse.name,
-        source=full_path(traverse.images_source if images else traverse.source),
+        source=", ".join(drive.source for drive in drives),
         frames=len(traverse),
         kept=len(side),
-        descriptors=None if images else DescriptorIdentity.beside(traverse),
+        descriptors=next((drive.descriptors for drive in drives if drive.descriptors is not None), None),
         scored=int(traverse.is_scored.sum()),
         without_position=int((~traverse.placed).sum()),
         unusable=int((~traverse.is_usable).sum()),
         filled=0 if traverse.filled is None else int(traverse.filled.sum()),
-        over_jumps=over_jumps(side, radius)[0],
+        over_jumps=sum(over_jumps(part, radius)[0] for part in side.parts),
+        drives=drives if len(drives) > 1 else (),
+    )
+
+
+def drive_record(drive: Windows, takes: FrameKind) -> records.DriveRecord:
+    """One drive of a side in the record."""
+    traverse, images = drive.traverse, takes == "images"
+    return records.DriveRecord(
+        name=traverse.name,
+        source=full_path(traverse.images_source if images else traverse.source),
+        frames=len(traverse),
+        kept=len(drive),
+        descriptors=None if images else DescriptorIdentity.beside(traverse),
     )
