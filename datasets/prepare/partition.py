@@ -111,13 +111,15 @@ def partition_drives(
     splits = {}
     for split, part, names in splits_of_drives(tuple(found), tuple(queries)):
         rows = rows_of(part)
-        sides = tuple({name: rows[name] for name in side if name in rows} for side in (references, names))
-        if not sides[1]:
+        of_references, of_queries = (
+            {name: rows[name] for name in side if name in rows} for side in (references, names)
+        )
+        if not of_queries:
             raise UserError(
                 f"the {split} split is left without frames of {' and '.join(names)}; leave it out, or try another "
                 "`seed`"
             )
-        splits[split] = sides
+        splits[split] = (of_references, of_queries)
     return splits
 
 

@@ -116,11 +116,15 @@ class Folders(DriveOptions, Source):
             origin = places[references[0].name][0]
             places = {name: local_metres(degrees, origin) for name, degrees in places.items()}
         gap = negative if self.gap is None else self.gap
-        sides = ({one.name: places[one.name] for one in side} for side in (references, queries))
-        rows = partition_drives(*sides, self.fractions, gap, np.random.default_rng(self.seed))
+        first, others = ({one.name: places[one.name] for one in side} for side in (references, queries))
+        rows = partition_drives(first, others, self.fractions, gap, np.random.default_rng(self.seed))
         splits = (
-            PreparedSplit(split, *map(_drive_rows, pair), positive, negative if split == "train" else None)
-            for split, pair in rows.items()
+            PreparedSplit(
+                *(split, _drive_rows(of_references), _drive_rows(of_queries)),
+                positive_radius=positive,
+                negative_radius=negative if split == "train" else None,
+            )
+            for split, (of_references, of_queries) in rows.items()
         )
         return Prepared(units, drives, tuple(splits), notes)
 
