@@ -53,10 +53,8 @@ class _Reader:
         references = self._side(entry, "reference", origin)
         unplaced = None if has_truth else references[0].positions.shape[1]
         queries = self._side(entry, "query", origin, unplaced)
-        reference_rows, query_rows = (
-            self._rows(name, f"{role}_rows", entry.rows(role), drives)
-            for role, drives in (("reference", references), ("query", queries))
-        )
+        reference_rows = self._rows(name, "reference_rows", entry.rows("reference"), references)
+        query_rows = self._rows(name, "query_rows", entry.rows("query"), queries)
         return Split(
             name=name,
             reference=self._references.setdefault(
@@ -154,7 +152,7 @@ class _Reader:
             return None
         by_rows = [drive for drive in drives if self._open(drive.name).frames.positions is None]
         other = next((drive for drive in by_rows if len(drive) != len(by_rows[0])), None)
-        return other and ((by_rows[0].name, len(by_rows[0])), (other.name, len(other)))
+        return None if other is None else ((by_rows[0].name, len(by_rows[0])), (other.name, len(other)))
 
     def _scored(self, traverse: Traverse, score: str | None) -> Traverse:
         """With only the frames scored that the list ``score`` names and that were before."""

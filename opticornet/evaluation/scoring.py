@@ -91,22 +91,16 @@ def score(
         added_memory_mib=test.added_memory_mib,
         place_auc=place_auc(answer.ranking.distances[:, 0], judged.has_positive),
         no_answer=None if no_answer is None else no_answer.record(tested(scene, judged, answer.ranking, no_answer)),
-        **per_drive(scene.query, judged),
+        recall_per_drive={name: judged.recall_among(some) for name, some in query_drives(scene).items()},
+        counted_per_drive={name: int(judged.counted[some].sum()) for name, some in query_drives(scene).items()},
     )
     return record, answer_arrays(answer, judged) | no_answer_arrays(answer, no_answer) | scene_arrays(scene)
 
 
-def per_drive(queries: Windows, judged: Judged) -> dict[str, dict[str, Any]]:
-    """Recalls and counts of each of several query drives; a drive of which nothing is counted has no recalls."""
-    if len(queries.by_drive) < 2:
-        return {}
-    names = [drive.name for drive in queries.traverse.drives]
-    recalls = [judged.recall_among(some) for some in queries.by_drive]
-    counts = [int(judged.counted[some].sum()) for some in queries.by_drive]
-    return {
-        "recall_per_drive": dict(zip(names, recalls, strict=True)),
-        "counted_per_drive": dict(zip(names, counts, strict=True)),
-    }
+def query_drives(scene: Scene) -> dict[str, slice]:
+    """Which queries are of each of several drives; nothing where there is one."""
+    drives, of_each = scene.query.traverse.drives, scene.query.by_drive
+    return {drive.name: some for drive, some in zip(drives, of_each, strict=True)} if len(drives) > 1 else {}
 
 
 def tested(scene: Scene, judged: Judged, ranking: Ranking, no_answer: NoAnswer) -> records.AnsweredRecord:

@@ -101,8 +101,7 @@ def _blocks(scene: Scene) -> Iterator[_Block]:
     query, reference = scene.query, scene.reference
     nearest = [_nearest_in(scene.truth, some, scene.radius) for some in reference.by_drive]  # R times (M,)
     stacked = np.stack(nearest, axis=1)  # (M, R)
-    seen = (stacked >= 0).any(axis=1)
-    first = np.where(seen, stacked[np.arange(len(stacked)), (stacked >= 0).argmax(axis=1)], -1)  # (M,)
+    first = stacked[np.arange(len(stacked)), (stacked >= 0).argmax(axis=1)]  # (M,), -1 where none is correct
     places = np.arange(len(query)) if len(query.traverse.drives) == 1 else first
 
     for drive in query.by_drive:
@@ -118,7 +117,7 @@ def _blocks(scene: Scene) -> Iterator[_Block]:
     swapped = _swapped(scene.truth)
     for drive, other_drive in combinations(query.by_drive, 2):
         queries = np.arange(len(query))[drive]
-        queries = queries[seen[queries]]
+        queries = queries[first[queries] >= 0]
         others = _nearest_in(swapped, other_drive, scene.radius)[first[queries]]
         queries, others = queries[others >= 0], others[others >= 0]
         yield _block((query, queries), (query, others), places[queries])

@@ -200,3 +200,23 @@ def test_training_on_several_drives_finds_what_one_of_them_alone_cannot(tmp_path
     raw = run_test(options(tmp_path, **data | {"pooling": "smooth"}))
     assert trained.recall["1"] > raw.recall["1"] + 0.2
     assert set(trained.recall_per_drive) == {"x", "y"}
+
+
+def test_the_report_says_drives_beside_places_and_recalls_of_each(folder):
+    run_test(options(folder, report=str(folder / "report")))
+    page = (folder / "report" / "index.html").read_text()
+    payload = json.loads(re.search(r'id="payload">(.*?)</script>', page)[1])
+    (scene,) = payload["scenes"].values()
+    assert scene["reference"]["drives"] == ["summer"] * 6 + ["fall"] * 6
+    assert scene["query"]["drives"] == ["rain"] * 5 + ["snow"] * 5
+    drives = re.search(r'<section id="drives">.*?</section>', page, re.DOTALL)[0]
+    rows = [re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", row) for row in drives.split("<tr>")[2:]]
+    assert [row[1:4] for row in rows] == [["rain", "5", "100.0"], ["snow", "5", "80.0"]]
+    assert all(text in page for text in ("drives.​summer.​kept", "drives.​snow.​source"))
+
+
+def test_a_report_of_one_drive_has_no_table_of_drives(folder):
+    run_test(options(folder, split="test-plain", report=str(folder / "report")))
+    page = (folder / "report" / "index.html").read_text()
+    assert '<section id="drives">' not in page
+    assert '"drives":null' in page
