@@ -5,11 +5,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from opticornet.datasets.adapting.statistics import STEP, Statistics, Sums, sums_before_each_step
+from opticornet.datasets.adapting.statistics import PIECE, Statistics, Sums, walk
 from opticornet.utils.mapped import RowMatrix, release
 
 BEGIN_FRAMES = 50  # frames that what a running mean begins from counts for
-_BLOCK = 1024  # rows adapted at a time, in float64
+STEP = 128  # rows between two sums that are kept
 
 
 class RunningMean:
@@ -33,8 +33,8 @@ class RunningMean:
 class DriveRows(Protocol):
     """How the rows of one drive are adapted."""
 
-    def read(self, rows: RowMatrix, wanted: np.ndarray) -> np.ndarray:
-        """Some of the drive's ``rows`` (N, D), adapted: (M,) ascending row numbers to (M, D) float32."""
+    def read(self, rows: RowMatrix, wanted: np.ndarray, adapted: np.ndarray) -> None:
+        """Write some of the drive's ``rows`` (N, D), whose numbers (M,) never fall, into ``adapted`` (M, D) float32."""
         ...
 
 
@@ -44,8 +44,10 @@ class ByOwnMean:
     def __init__(self, statistics: Statistics) -> None:
         self.statistics = statistics
 
-    def read(self, rows: RowMatrix, wanted: np.ndarray) -> np.ndarray:
-        return self.statistics.adapt(np.asarray(rows[wanted]))
+    def read(self, rows: RowMatrix, wanted: np.ndarray, adapted: np.ndarray) -> None:
+        size = max(1, PIECE // rows.shape[1])
+        for start in range(0, len(wanted), size):
+            adapted[start : start + size] = self.statistics.adapt(np.asarray(rows[wanted[start : start + size]]))
 
 
 class ByRunningMean:
@@ -61,17 +63,20 @@ class ByRunningMean:
 
     def __init__(self, rows: RowMatrix, enters: np.ndarray, begin: Statistics, frames: int = BEGIN_FRAMES) -> None:
         self._enters, self._begin, self._frames = enters, begin, frames
-        self._before = list(sums_before_each_step(rows, enters, begin.variance is not None))
+        self._before = [Sums.empty(rows.shape[1], begin.variance is not None)]
+        for start, frames, after in walk(rows, enters, self._before[0], STEP):
+            if (start + len(frames)) % STEP == 0:
+                self._before.append(after[-1])
 
-    def read(self, rows: RowMatrix, wanted: np.ndarray) -> np.ndarray:
-        adapted = np.empty((len(wanted), rows.shape[1]), np.float32)
-        steps, first = np.unique(wanted // STEP, return_index=True)
-        for step, part in zip(steps.tolist(), np.split(np.arange(len(wanted)), first[1:]), strict=True):
-            start, stop = step * STEP, int(wanted[part[-1]]) + 1
-            block, chosen = np.asarray(rows[start:stop]), wanted[part] - start
-            sums = self._before[step].after_each(block, self._enters[start:stop])[chosen]
-            adapted[part] = sums.statistics(self._begin, self._frames).adapt(block[chosen])
-        return adapted
+    def read(self, rows: RowMatrix, wanted: np.ndarray, adapted: np.ndarray) -> None:
+        steps, edges = np.unique(wanted // STEP, return_index=True)
+        for step, low, high in zip(steps.tolist(), edges, [*edges[1:], len(wanted)], strict=True):
+            first, stop = step * STEP, int(wanted[high - 1]) + 1
+            for start, frames, after in walk(rows[first:stop], self._enters[first:stop], self._before[step], STEP):
+                begin, end = np.searchsorted(wanted[low:high], [first + start, first + start + len(frames)]) + low
+                if begin < end:
+                    chosen = wanted[begin:end] - first - start
+                    adapted[begin:end] = after[chosen].statistics(self._begin, self._frames).adapt(frames[chosen])
 
 
 class AdaptedRows:
@@ -109,13 +114,12 @@ class AdaptedRows:
         return values if dtype is None else values.astype(dtype, copy=False)
 
     def _read(self, rows: np.ndarray) -> np.ndarray:
+        if (np.diff(rows) < 0).any():
+            distinct, place = np.unique(rows, return_inverse=True)
+            return self._read(distinct)[place]
         values = np.empty((len(rows), self.shape[1]), np.float32)
-        order = np.argsort(rows, kind="stable")
-        edges = np.searchsorted(rows[order], [*self._starts, len(self._base)])
+        edges = np.searchsorted(rows, [*self._starts, len(self._base)])
         for drive, start, low, high in zip(self._drives, self._starts, edges[:-1], edges[1:], strict=True):
-            own = self._base[start:]
-            for first in range(int(low), int(high), _BLOCK):
-                part = order[first : min(first + _BLOCK, int(high))]
-                values[part] = drive.read(own, rows[part] - start)
-                release(own)
+            drive.read(self._base[start:], rows[low:high] - start, values[low:high])
+        release(self._base)
         return values

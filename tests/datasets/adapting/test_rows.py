@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from opticornet.datasets.adapting.rows import AdaptedRows, ByOwnMean, ByRunningMean, RunningMean
-from opticornet.datasets.adapting.statistics import STEP, Statistics, statistics_of
+from opticornet.datasets.adapting.rows import STEP, AdaptedRows, ByOwnMean, ByRunningMean, RunningMean
+from opticornet.datasets.adapting.statistics import Statistics, statistics_of
 from opticornet.datasets.frames import DescriptorFrames
 
 FRAMES, DIMS = 3 * STEP + 17, 5
