@@ -10,7 +10,7 @@ import torch
 from opticornet.utils.mapped import RowMatrix, release
 
 PIECE = 1 << 16  # numbers worked on at a time: they stay in a processor's cache
-FLOOR = 0.2  # of the root mean square deviation, added to each dimension's: one that hardly varies stays small
+FLOOR = 0.1  # of the root mean square deviation, added to each dimension's: one that hardly varies stays small
 
 
 @dataclass(frozen=True)

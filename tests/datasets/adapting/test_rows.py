@@ -41,11 +41,11 @@ def test_a_running_mean_by_hand():
 
 
 def test_a_running_deviation_by_hand():
-    """Of one dimension the floor is a fifth of its own deviation."""
+    """Of one dimension the floor is a tenth of its own deviation."""
     mean = RunningMean(Statistics(np.array([0.0]), np.array([4.0]), np.int64(9)), frames=2)
-    assert mean.add(np.array([3.0], np.float32)) == np.float32((3 - 1) / (1.2 * np.sqrt(8 / 3)))
+    assert mean.add(np.array([3.0], np.float32)) == np.float32((3 - 1) / (1.1 * np.sqrt(8 / 3)))
     variance = (2 * 4 + (3 - 5) ** 2 + (7 - 5) ** 2) / 4  # around the frames' own mean
-    assert mean.add(np.array([7.0], np.float32)) == np.float32((7 - 2.5) / (1.2 * np.sqrt(variance)))
+    assert mean.add(np.array([7.0], np.float32)) == np.float32((7 - 2.5) / (1.1 * np.sqrt(variance)))
 
 
 @pytest.mark.parametrize("scale", [False, True])
@@ -79,7 +79,7 @@ def test_an_own_mean_does_not_depend_on_the_blocks_either(tmp_path):
 def test_scaled_frames_have_the_spread_of_the_formula():
     rows = drive().astype(np.float64)
     deviation = rows.std(axis=0)
-    expected = (rows - rows.mean(axis=0)) / (deviation + 0.2 * np.sqrt(np.square(deviation).mean()))
+    expected = (rows - rows.mean(axis=0)) / (deviation + 0.1 * np.sqrt(np.square(deviation).mean()))
     np.testing.assert_allclose(np.asarray(own(drive(), scale=True)), expected, rtol=1e-4, atol=1e-5)
 
 
