@@ -61,6 +61,27 @@ class SideRecord:
 
 
 @dataclass(frozen=True)
+class AdaptationRecord:
+    """How each traverse's frame descriptors were centred: the map's by their own mean."""
+
+    by: str  # of queries: "running", the mean of the frames so far; "traverse", of the whole drive: it looks ahead
+    scale: bool  # also divided by the standard deviation
+    begun_from: str  # of "running": "queries of train" or "the map's mean"; else ""
+    begun_with: int  # frames that it counts for; 0 of "traverse"
+
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether later frames shaped a query's."""
+        return self.by == "traverse"
+
+    @property
+    def label(self) -> str:
+        """What the label of a result says of it."""
+        text = "adapted, scaled" if self.scale else "adapted"
+        return f"{text}, looking ahead" if self.looks_ahead else text
+
+
+@dataclass(frozen=True)
 class DataRecord:
     """What was searched for what."""
 
@@ -74,6 +95,7 @@ class DataRecord:
     options: dict[str, Any]  # the data options, by flag
     frames: str = "descriptors"  # or "images": what the method took
     descriptor_differences: tuple[str, ...] = ()  # in what made frame descriptors; `other_descriptors` insisted
+    adaptation: AdaptationRecord | None = None  # None: frame descriptors as they are
     truth: str = ""  # what says which answers are right: "radius", "table" or "none"; "" in earlier versions
 
 

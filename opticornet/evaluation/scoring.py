@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from opticornet.datasets.adapting.adaptation import Adaptation
+from opticornet.datasets.adapting.rows import BEGIN_FRAMES
 from opticornet.datasets.descriptors.identity import DescriptorIdentity
 from opticornet.datasets.traverse import FrameKind
 from opticornet.datasets.windows import Windows
@@ -144,7 +146,16 @@ def data_record(
         frames=takes,
         truth="none" if not scene.split.has_truth else "radius" if scene.split.positives is None else "table",
         descriptor_differences=differences,
+        adaptation=adaptation_record(scene.adaptation),
     )
+
+
+def adaptation_record(adaptation: Adaptation) -> records.AdaptationRecord | None:
+    """How frames were adapted; None where they were not."""
+    if adaptation.by == "none":
+        return None
+    begun_with = BEGIN_FRAMES if adaptation.by == "running" else 0
+    return records.AdaptationRecord(adaptation.by, adaptation.scale, adaptation.begun_from, begun_with)
 
 
 def timing_record(scene: Scene, answer: Answer) -> records.TimingRecord:

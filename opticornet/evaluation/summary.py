@@ -12,6 +12,8 @@ def summary(record: records.ResultRecord) -> str:
     lines = scores(record, head) if protocol.counted else [f"{head}{unscored(data, protocol)}"]
     if method.direction == "both":
         lines.append(f"  {method.backwards:.1%} of the queries matched better the other way")
+    if data.adaptation is not None:
+        lines.append(f"  {adaptation_text(data.adaptation)}")
     lines += warnings(data)
     if record.recall_interval:
         low, high = record.recall_interval["1"]
@@ -71,6 +73,17 @@ def unscored(data: records.DataRecord, protocol: records.ProtocolRecord) -> str:
         return f"{answers}; no ground truth, so no recall"
     within = "in the split's table" if data.positive_radius is None else f"within {data.positive_radius:g} {data.units}"
     return f"{answers}; no query has a reference {within}, so no recall"
+
+
+def adaptation_text(adaptation: records.AdaptationRecord) -> str:
+    """How frames were adapted, in words."""
+    done = "centred and scaled" if adaptation.scale else "centred"
+    if adaptation.looks_ahead:
+        return f"frames {done} by their whole traverse, of queries too, which looks ahead: no robot could"
+    return (
+        f"frames {done}: the map's by all of them, a query's by those up to it, begun from {adaptation.begun_from} as "
+        f"{adaptation.begun_with} frames"
+    )
 
 
 def answered_text(no_answer: records.NoAnswerRecord) -> str:

@@ -271,12 +271,15 @@ class SequenceTask(LearningTask[MinedTuples]):
         return Validation(score, {recall_name(k): recall for k, recall in self.recalls.items()}, shown)
 
     def state(self) -> dict[str, Any]:
-        """What seqNet's checkpoints hold beside the weights, and where mining stands."""
+        """What seqNet's checkpoints hold beside the weights, where mining stands, and what a running mean of frames to
+        come begins from."""
+        begin = self.validation.adaptation.begin
         return {
             "in_dims": self.module.in_dims,
             "recalls": dict(self.recalls),
             "parallel": False,
             "descriptors": self.descriptors.saved(),
+            "adaptation": begin and begin.saved(),
             "mining": self.mining.state(),
             "remembered": self.remembered,
             "generator": self.generator.get_state(),
