@@ -19,7 +19,9 @@ from opticornet.utils.options import flag_of, option_fields, recorded_value
 def score_settings(options: TestOptions) -> ScoreSettings:
     """How the options count queries."""
     longest = options.longest_window
-    return ScoreSettings(options.no_positive, options.radii, options.bootstrap, options.seed, longest, options.ks)
+    return ScoreSettings(
+        options.no_positive, options.radii, options.bootstrap, options.seed, longest, options.ks, options.equal_windows
+    )
 
 
 def description(

@@ -25,10 +25,11 @@ def when_no_answer(options: TestOptions, scene: Scene | None, runs: Runs) -> NoA
     encoders = load_encoders(options, scene, runs)
     check_descriptors(options, scene, runs, encoders.searched, encoders.single)
     untimed = replace(options, latency_queries=0, projector=0)
-    ranking = answer_queries(untimed, scene, encoders, SharedMaps([scene]))[0].ranking
-    correct = scene.truth.correct(ranking.indices[:, :1], scene.radius)[:, 0]
+    answer, _ = answer_queries(untimed, scene, encoders, SharedMaps([scene]))
+    first = answer.ranking.first(1)
+    correct = scene.truth.within(answer.equal.errors(scene.truth, first.indices), scene.radius)[:, 0]
     with as_user_error("`no_answer` val"):
-        return choose_threshold("val", ranking.distances[:, 0], correct, scene.has_positive(), options.answer_precision)
+        return choose_threshold("val", first.distances[:, 0], correct, scene.has_positive(), options.answer_precision)
 
 
 def check_choosing(options: TestOptions) -> None:
