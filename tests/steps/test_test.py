@@ -90,7 +90,7 @@ class Golden:
         if run:
             given["resume"] = self.runs[run]
         if given.get("rerank"):
-            given["rerank_resume"] = self.runs["s1"]
+            given |= {"rerank_resume": self.runs["s1"], "rerank_weight": "0"}
         quick = {"bootstrap": 0, "latency_queries": 0, "device": "cpu"}
         if given["sequence_length"] > 1 and not more.get("extract_only"):
             quick["equal_windows"] = "each"  # SeqNet's

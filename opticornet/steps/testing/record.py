@@ -1,10 +1,11 @@
 """What the options of a test mean for its record: how queries count, and what it says of the method and the data."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from opticornet.evaluation.answering.answer import Answer
 from opticornet.evaluation.judged import ScoreSettings
-from opticornet.evaluation.records import DataRecord, FileRecord, MethodRecord
+from opticornet.evaluation.records import DataRecord, FileRecord, MethodRecord, RerankWeightRecord
 from opticornet.evaluation.scene import Scene
 from opticornet.evaluation.scoring import TestDescription, data_record
 from opticornet.inference.load import frames_taken
@@ -25,9 +26,14 @@ def score_settings(options: TestOptions) -> ScoreSettings:
 
 
 def description(
-    options: TestOptions, scene: Scene, answer: Answer, differences: tuple[str, ...] = ()
+    options: TestOptions,
+    scene: Scene,
+    answer: Answer,
+    differences: tuple[str, ...] = (),
+    weight: RerankWeightRecord | None = None,
 ) -> TestDescription:
-    """What the record says of the options, and of ``differences`` in what made the frame descriptors."""
+    """What the record says of the options, of ``differences`` in what made the frame descriptors, and of the
+    ``weight`` of the searched distance."""
     takes = frames_taken(str(answer.weights.flags.get("pooling")) if answer.weights else options.pooling)
     data_options = {
         flag_of(f)[2:]: recorded_value(f, getattr(options, name)) for name, f in DataOptions.flags().items()
@@ -35,7 +41,7 @@ def description(
     data = data_record(scene, takes, data_options, differences)
     return TestDescription(
         data=data,
-        method=method_record(options, answer, data),
+        method=replace(method_record(options, answer, data), rerank_weight=weight),
         options=options.record(),
         plugins=plugins_of(options, answer),
         name=options.new_name(),
