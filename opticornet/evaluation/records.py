@@ -100,6 +100,16 @@ class DataRecord:
 
 
 @dataclass(frozen=True)
+class RerankWeightRecord:
+    """The weight of the searched distance in a re-ranked one, and how it was chosen."""
+
+    weight: float  # 0, the second stage alone (SeqNet's), to 1, the first alone
+    chosen_on: str = ""  # the split it was chosen on; "" where it was given, or could not be chosen
+    criterion: str = "given"  # or what it was chosen for, or why it could not be
+    measured: dict[str, float] = field(default_factory=dict)  # weight -> the criterion there: both stages, the best
+
+
+@dataclass(frozen=True)
 class MethodRecord:
     """How a window became an answer."""
 
@@ -120,6 +130,7 @@ class MethodRecord:
     index_settings: dict[str, int]  # nlist and nprobe, or efSearch, of an approximate index; else empty
     predictions: FileRecord | None  # the results file whose candidates were re-ordered; None: they were searched
     direction: str = "forward"  # of the queries: "forward", "reverse" or "both", whichever matched better
+    rerank_weight: RerankWeightRecord | None = None  # None: no searched distance takes part in the order
     backwards: float = 0.0  # share of the queries whose windows were read backwards
 
 
@@ -137,6 +148,7 @@ class ProtocolRecord:
     bootstrap_samples: int
     bootstrap_block: int  # neighbouring counted queries that are drawn together; 0 without intervals
     chance: float | None = None  # recall@1 of references drawn at random; None where no query is counted
+    equal_windows: str = "each"  # references with the same window: "one" answer, or "each" (in earlier versions)
 
 
 @dataclass(frozen=True)

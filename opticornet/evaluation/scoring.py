@@ -54,14 +54,16 @@ def score(
     scene: Scene, answer: Answer, settings: ScoreSettings, test: TestDescription, no_answer: NoAnswer | None = None
 ) -> tuple[records.ResultRecord, dict[str, np.ndarray]]:
     """Everything the result record says, and the arrays behind it."""
-    judged = Judged.of(scene, answer.ranking, settings)
+    judged = Judged.of(scene, answer.ranking, answer.equal, settings)
     curve = judged.curve
     block, intervals = bootstrap(scene, settings, judged)
 
     def recall_of(ranking: Ranking | None) -> dict[str, float]:
         if ranking is None:
             return {}
-        return judged.recall_of(padded(scene.truth.correct(ranking.indices, scene.radius), max(judged.ks), False))
+        found = answer.searched_equal.distinct(ranking).indices
+        errors = answer.searched_equal.errors(scene.truth, found)
+        return judged.recall_of(padded(scene.truth.within(errors, scene.radius), max(judged.ks), False))
 
     names = [f"{radius:g}" for radius in judged.radii]
     counts = judged.counted_by_radius.sum(axis=1)
@@ -69,7 +71,7 @@ def score(
         data=test.data,
         method=test.method,
         protocol=protocol_record(
-            judged, settings, block, scene.query.rule_in_words, chance(scene, judged, settings.seed)
+            judged, settings, block, scene.query.rule_in_words, chance(scene, judged, answer.equal, settings.seed)
         ),
         recall=judged.recall,
         recall_interval={str(k): list(value) for k, value in intervals.items()},
@@ -126,6 +128,7 @@ def protocol_record(
         bootstrap_samples=settings.bootstrap,
         bootstrap_block=block,
         chance=by_chance,
+        equal_windows=settings.equal_windows,
     )
 
 

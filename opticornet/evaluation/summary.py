@@ -32,6 +32,8 @@ def summary(record: records.ResultRecord) -> str:
         lines.append(f"  {answered_text(record.no_answer)}")
     if record.recall_before_rerank:
         lines.append(f"  before re-ranking: R@1 {record.recall_before_rerank['1']:.3f}")
+    if method.rerank_weight is not None and method.rerank_weight.criterion != "given":
+        lines.append(f"  {weight_text(method.rerank_weight)}")
     if record.recall_exact_index:
         lost = record.recall_exact_index["1"] - (record.recall_before_rerank or record.recall)["1"]
         lines.append(f"  index {method.index}: R@1 {lost:+.3f} lost against exact search")
@@ -98,6 +100,12 @@ def answered_text(no_answer: records.NoAnswerRecord) -> str:
     text += f"; without: {tested.refused_without_place} refused, {tested.wrong_without_place} answered"
     shares = {"precision": tested.precision, "recall": tested.recall, "rejection recall": tested.rejection_recall}
     return text + "".join(f", {name} {value:.3f}" for name, value in shares.items() if value is not None)
+
+
+def weight_text(weight: records.RerankWeightRecord) -> str:
+    """How much the searched distance weighs, and why so much."""
+    text = f"weight of the searched distance {weight.weight:g} ({weight.criterion}"
+    return f"{text} on {weight.chosen_on})" if weight.chosen_on else f"{text})"
 
 
 def memory_text(record: records.ResultRecord) -> str:

@@ -102,6 +102,7 @@ def make_record(
             seed=1,
             bootstrap_samples=100,
             bootstrap_block=4,
+            equal_windows="one",
         ),
         recall=recall,
         recall_interval={k: [max(0.0, value - 0.1), min(1.0, value + 0.1)] for k, value in recall.items()},

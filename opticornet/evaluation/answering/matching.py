@@ -12,6 +12,7 @@ from torch import Tensor
 from opticornet.datasets.windows import Windows
 from opticornet.evaluation.answering.answer import Answer
 from opticornet.evaluation.answering.timing import one_at_a_time, timed
+from opticornet.evaluation.equal_windows import EqualWindows
 from opticornet.evaluation.metrics import KS
 from opticornet.evaluation.scene import Scene
 from opticornet.inference.encode import encode, frames_of
@@ -85,6 +86,7 @@ def match_frames(
     scene: Scene,
     frames: MatchedFrames,
     settings: MatchSettings,
+    equal: EqualWindows,
     candidates: np.ndarray | None = None,
     *,
     amp: bool = False,
@@ -96,6 +98,7 @@ def match_frames(
         scene: what is matched with what.
         frames: of both sides.
         settings: of the matching.
+        equal: references that are one answer.
         candidates: window numbers of the reference, -1 for none.
         amp: describe frames in bfloat16.
         latency_queries: queries to time one at a time.
@@ -105,7 +108,7 @@ def match_frames(
     """
     seconds = dict(frames.seconds)
     reference, query = frames.windows_of(scene)
-    k = min(settings.depth, len(scene.reference))
+    k = equal.depth(settings.depth)
     step = "search" if candidates is None else "rerank"
 
     find_all, find_some = (
@@ -124,7 +127,9 @@ def match_frames(
     if frames.single is not None:
         steps = {"encode": single_frames_of_window(scene, frames.single, amp)} | steps
     return Answer(
-        ranking=ranking,
+        ranking=equal.distinct(ranking, settings.depth if candidates is None else None),
+        equal=equal,
+        searched_equal=equal,
         out_dims=0,
         seconds=seconds,
         alone_ms=one_at_a_time(len(scene.query), steps, latency_queries),
