@@ -24,11 +24,23 @@ def frames_at_pace(rows: np.ndarray, bounds: np.ndarray, steps: np.ndarray, anch
     Returns:
         (B, L) int64 rows of the drive, within ``bounds``; each window holds its own row.
     """
-    steps = np.broadcast_to(steps, (len(rows), np.shape(steps)[-1]))
-    travelled = np.pad(np.cumsum(steps, axis=1, dtype=np.float64), ((0, 0), (1, 0)))  # (B, L), from the first frame
+    travelled = _travelled(rows, steps)
     own = _own_positions(rows, bounds, travelled, anchor)
     from_own = travelled - np.take_along_axis(travelled, own[:, None], axis=1)  # (B, L)
     return np.clip(rows[:, None] + _rounded(from_own), bounds[:, :1], bounds[:, 1:] - 1)
+
+
+def own_positions(rows: np.ndarray, bounds: np.ndarray, steps: np.ndarray, anchor: int) -> np.ndarray:
+    """Where each window holds its own frame: of the positions at which the least of it lies outside of its bounds, the
+    nearest to ``anchor``.
+
+    Args:
+        rows, bounds, steps, anchor: as :func:`frames_at_pace` takes them.
+
+    Returns:
+        (B,) int64.
+    """
+    return _own_positions(rows, bounds, _travelled(rows, steps), anchor)
 
 
 def steady(speeds: np.ndarray, length: int) -> np.ndarray:
@@ -56,13 +68,17 @@ def with_repeated_frames(steps: np.ndarray, share: float, generator: np.random.G
 
 
 def _own_positions(rows: np.ndarray, bounds: np.ndarray, travelled: np.ndarray, anchor: int) -> np.ndarray:
-    """(B,) int64 position of each window's own frame: of those at which the fewest frames of the route lie outside of
-    ``bounds``, the nearest to ``anchor``."""
     first = rows[:, None] + _rounded(travelled.min(axis=1, keepdims=True) - travelled)  # (B, L), by own position
     last = rows[:, None] + _rounded(travelled.max(axis=1, keepdims=True) - travelled)
     outside = np.maximum(bounds[:, :1] - first, 0) + np.maximum(last - bounds[:, 1:] + 1, 0)
     length = travelled.shape[1]
     return np.argmin(outside * length + np.abs(np.arange(length) - anchor), axis=1)
+
+
+def _travelled(rows: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """(B, L) float64 frames between each window's first frame and each of its frames."""
+    steps = np.broadcast_to(steps, (len(rows), np.shape(steps)[-1]))
+    return np.pad(np.cumsum(steps, axis=1, dtype=np.float64), ((0, 0), (1, 0)))
 
 
 def _rounded(places: np.ndarray) -> np.ndarray:
