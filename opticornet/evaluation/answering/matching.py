@@ -75,19 +75,19 @@ def matched_frames(
     seconds: dict[str, float] = {}
     encoder = None if single is None else single.encoder.to(scene.device)
 
-    def matched(name: str, side: Windows, known_traverse: Traverse | None, frames: SequenceSet | None) -> SequenceSet:
-        if frames is not None and side.traverse is known_traverse:
-            return frames
+    def matched(name: str, side: Windows) -> SequenceSet:
         if encoder is None:
             return sequence_set(side, side.traverse.need_descriptors(), normalise=True)
         with timed(seconds, f"encode_{name}"):
             source = frames_of(side.traverse, encoder, scene.device)
             return sequence_set(side, encode(encoder, source, np.arange(len(source)), 1, amp=amp))
 
-    traverses = known.traverses if known else (None, None)
-    reference = matched("reference", scene.reference, traverses[0], known and known.reference)
-    query = matched("query", scene.query, traverses[1], known and known.query)
-    return MatchedFrames(reference, query, (scene.reference.traverse, scene.query.traverse), single, seconds)
+    traverses = scene.reference.traverse, scene.query.traverse
+    reference = (
+        known.reference if known and known.traverses[0] is traverses[0] else matched("reference", scene.reference)
+    )
+    query = known.query if known and known.traverses[1] is traverses[1] else matched("query", scene.query)
+    return MatchedFrames(reference, query, traverses, single, seconds)
 
 
 def match_frames(
