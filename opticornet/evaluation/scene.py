@@ -110,7 +110,7 @@ class Scene:
             settings.of(side, length, filter_length, need_positions) for side in (split.reference, split.query)
         )
         listed = None if split.positives is None else split.positives.of(queries.rows).among(references.rows)
-truth = GroundTruth(references.positions, queries.positions, listed, references.by_drive)
+        truth = GroundTruth(references.positions, queries.positions, listed, references.by_drive)
         return cls(dataset, split, references, queries, truth, device, adaptation)
 
     @property
