@@ -13,14 +13,14 @@ from opticornet.datasets.descriptors.identity import SplitIdentity
 from opticornet.datasets.frames import FrameSource
 from opticornet.datasets.positives import Positives
 from opticornet.datasets.windows import Windows
-from opticornet.evaluation.metrics import recall_at
+from opticornet.evaluation.metrics import precision_recall, recall_at
 from opticornet.evaluation.scene import Scene, side_of
 from opticornet.evaluation.validated import Validated
 from opticornet.inference.encode import encode
 from opticornet.inference.load import check_dims
-from opticornet.learning.history import recall_name
 from opticornet.learning.losses.base import TupleLoss, Tuples
 from opticornet.learning.mining import MinedTuples, Miner
+from opticornet.learning.selection import AVERAGE_PRECISION, recall_name, score_of
 from opticornet.learning.task import LearningTask, StepTerms, Validation
 from opticornet.matching.search import search
 from opticornet.models.sequences.base import SequenceEncoder
@@ -114,6 +114,7 @@ class SequenceSettings:
         cache_refresh_rate: anchors between two minings; 0: once per epoch.
         seed: of the order of anchors and the random references.
         amp: matrix products of mining and validation in bfloat16.
+        select_by: what decides which validation is best, of ``opticornet.learning.selection.MEASURES``.
         start_from_places: whether :meth:`SequenceTask.start` prepares the encoder from frames of the same places.
     """
 
@@ -123,6 +124,7 @@ class SequenceSettings:
     cache_refresh_rate: int = 0
     seed: int = 0
     amp: bool = False
+    select_by: str = "mean-recall"
     start_from_places: bool = False
 
 
@@ -256,7 +258,7 @@ class SequenceTask(LearningTask[MinedTuples]):
         )
 
     def validate(self) -> Validation:
-        """Score the validation split by exact search: recall@5, recall@1 breaking ties."""
+        """Score the validation split by exact search, as the settings' ``select_by`` says."""
         scene, amp = self.validation, self.settings.amp
         reference, query = (
             side_of(side.windows, side.encode(self.module, amp).cpu().numpy())
@@ -265,10 +267,12 @@ class SequenceTask(LearningTask[MinedTuples]):
         ks = [k for k in RECALLS if k <= len(scene.reference)]
         ranking = search(reference.vectors, query.vectors, max(ks), device=scene.device)
         correct = scene.truth.correct(ranking.indices, scene.radius)
-        self.recalls = recall_at(correct, scene.has_positive(), ks)
-        shown = Validated(reference, query, ranking.distances[:, 0], correct[:, 0], scene.truth.nearest_reference)
-        score = (self.recalls.get(5, self.recalls[1]), self.recalls[1])
-        return Validation(score, {recall_name(k): recall for k, recall in self.recalls.items()}, shown)
+        counted, distances = scene.has_positive(), ranking.distances[:, 0]
+        self.recalls = recall_at(correct, counted, ks)
+        metrics = {recall_name(k): recall for k, recall in self.recalls.items()}
+        metrics[AVERAGE_PRECISION] = precision_recall(distances, correct[:, 0], counted).area
+        shown = Validated(reference, query, distances, correct[:, 0], scene.truth.nearest_reference)
+        return Validation(score_of(metrics, self.settings.select_by), metrics, shown)
 
     def state(self) -> dict[str, Any]:
         """What seqNet's checkpoints hold beside the weights, and where mining stands."""
@@ -292,10 +296,25 @@ class SequenceTask(LearningTask[MinedTuples]):
 
 
 def upgraded(state: dict[str, Any]) -> dict[str, Any]:
-    """A checkpoint in today's layout: where loop and task were one, ``progress`` held what is now either's."""
+    """A checkpoint in today's layout.
+
+    Where loop and task were one, ``progress`` held what is now either's; and runs that were selected by recall@5 did
+    not keep what else was validated then.
+    """
     progress = state.get("progress")
-    if progress is None or "mining" in state:
+    if progress is None:
         return state
+    if "mining" not in state:
+        return upgraded(_with_task_apart(state))
+    if "best_metrics" in progress:
+        return state
+    named = zip((recall_name(5), recall_name(1)), progress["best"], strict=False)
+    return state | {"progress": progress | {"best_metrics": dict(named)}}
+
+
+def _with_task_apart(state: dict[str, Any]) -> dict[str, Any]:
+    """A checkpoint of the time when loop and task were one, in the layout of the time after."""
+    progress = state["progress"]
     totals = dict(progress["totals"])
     samples = int(totals.pop("tuples", 0))
     mined = progress["tuples"]

@@ -185,7 +185,7 @@ def test_a_checkpoint_of_the_former_layout_is_understood(step):
     assert new["progress"] == {
         "epoch": 2, "step": step, "samples": 12 if step else 0, "totals": {"loss": 6.0, "active": 3.0} if step else {},
         "seconds": 1.5, "best": (0.75, 0.5), "best_epoch": 1, "stale": 1, "converged": False,
-        "metrics": {"recall@1": 0.5, "recall@5": 0.75},
+        "metrics": {"recall@1": 0.5, "recall@5": 0.75}, "best_metrics": {"recall@5": 0.75, "recall@1": 0.5},
     }  # fmt: skip
     one = task()
     one.restore(new, "here")
