@@ -65,7 +65,7 @@ def train(options: TrainOptions) -> Path:
     with cpu_threads(options.threads), seeded(options.seed, device):
         scene, validation = scenes = load_scenes(options, device)
         state = upgraded(load_checkpoint(run / options.save_path / LATEST)) if run else {}
-        loaded = initial and initial.load(options, scene)
+        loaded = initial.load(options, scene) if initial else None
         made = of_run(str(run), SplitIdentity.restored(state.get("descriptors"))) if run else {}
         if loaded and loaded.weights:
             made = of_run(loaded.weights.path, loaded.weights.descriptors)
