@@ -6,7 +6,7 @@ ours, see ``docs/protocols.md``); both are written by :func:`save_result`.
 
 import json
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +188,7 @@ class ResultRecord:
     added_memory_mib: float | None = None  # by which the method, not its scoring, raised the peak; of the first split
     place_auc: float | None = None  # of telling queries with and without a place apart by their best distance
     no_answer: NoAnswerRecord | None = None  # None: every query is answered
+    stress: dict[str, dict[str, float]] = field(default_factory=dict)  # condition -> K -> recall; empty: not measured
     format: int = FORMAT
 
 
