@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 AVERAGE_PRECISION = "average-precision"  # what it is called among measures and metrics
+OTHER_PACES = "paces-"  # begins what a metric is called that is of queries at other paces
 _RECALL = "recall@"
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from opticornet.learning.augmentation import AUGMENTATIONS
 from opticornet.learning.losses import LOSSES
 from opticornet.learning.optimizers import OPTIMIZERS
 from opticornet.learning.schedules import SCHEDULES
@@ -9,6 +10,7 @@ from opticornet.learning.selection import MEASURES
 from opticornet.options.shared import MethodOptions
 from opticornet.utils.errors import UserError
 from opticornet.utils.options import option
+from opticornet.utils.registry import entry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +24,7 @@ class TrainOptions(MethodOptions):
         path=(),
     )
     loss: str = option("--loss", "quadruplet", "loss", choices=LOSSES)
+    augment: str = option("--augment", "none", "how training queries are made otherwise", choices=AUGMENTATIONS)
     n_neg: int = option("--nNeg", 10, "hardest violating negatives per anchor", minimum=1)
     n_neg_sample: int = option("--nNegSample", 0, "random references searched for negatives; 0: all of them")
     batch_size: int = option("--batchSize", 32, "anchors per step", minimum=1)
@@ -47,4 +50,9 @@ class TrainOptions(MethodOptions):
         reasons = super().unused()
         if self.init_from:
             reasons["init"] = "the weights of `init_from` are what training starts from"
+        if entry(LOSSES, self.loss).takes == "comparisons":
+            mined = ("n_neg", "n_neg_sample", "cache_refresh_rate")
+            reasons |= dict.fromkeys(mined, f"it is of mined tuples, and the {self.loss} loss compares all references")
+        if self.longest_window == 1 and entry(AUGMENTATIONS, self.augment).changes_pace:
+            reasons["augment"] = "a window of one frame has no pace"
         return reasons

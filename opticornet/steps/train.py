@@ -13,10 +13,12 @@ from opticornet.evaluation.notes import notes as scene_notes
 from opticornet.evaluation.scene import Scene, WindowSettings
 from opticornet.inference.load import LoadedEncoder, build_encoder, frames_taken
 from opticornet.inference.runs import find_run, named_checkpoint, new_run, read_flags, write_flags
+from opticornet.learning.former import upgraded
 from opticornet.learning.loop import Loop, LoopSettings
 from opticornet.learning.optimizers.base import trainable
-from opticornet.learning.sequences import SequenceSettings, SequenceTask, upgraded
+from opticornet.learning.sequences import SequenceSettings, SequenceTask
 from opticornet.learning.task import Batch, LearningTask
+from opticornet.learning.tuples import MiningSettings
 from opticornet.options.config import OPTIONS_TOML, write_config
 from opticornet.options.modes import TrainOptions
 from opticornet.options.parsing import in_flags
@@ -138,17 +140,19 @@ def make_task(
         encoder = build_encoder(method, options.pooling, scene.in_dims(method.takes), options.sequence_length)
     if initial:
         encoder.load_state_dict(initial.encoder.state_dict())
+    loss = options.part("loss")
     settings = SequenceSettings(
-        batch_size=options.batch_size,
-        n_neg=options.n_neg,
-        n_neg_sample=options.n_neg_sample,
-        cache_refresh_rate=options.cache_refresh_rate,
+        MiningSettings(
+            options.batch_size, options.n_neg, options.n_neg_sample, options.cache_refresh_rate, options.amp
+        ),
+        references=loss.references if loss.takes == "comparisons" else 0,
+        augmentation=options.part("augment"),
         seed=options.seed,
         amp=options.amp,
         select_by=options.select_by,
         start_from_places=method.starts_from_places and initial is None,
     )
-    return SequenceTask(options.pooling, encoder, options.part("loss").build(), scene, validation, settings)
+    return SequenceTask(options.pooling, encoder, loss.build(), scene, validation, settings)
 
 
 def make_loop(options: TrainOptions, task: LearningTask[Batch]) -> Loop[Batch]:
@@ -188,8 +192,13 @@ def check_training_options(options: TrainOptions) -> None:
         raise UserError(f"`pooling` {options.pooling} has nothing to learn: test it as it is")
     options.refuse_unused()
     options.check_names()
+    if options.part("augment").changes_descriptors and frames_taken(options.pooling) == "images":
+        raise UserError(
+            f"`augment` {options.augment} changes frame descriptors, and {options.pooling} takes images; choose time "
+            "or none"
+        )
     loss = options.part("loss")
-    if options.n_neg < loss.min_negatives:
+    if loss.takes == "tuples" and options.n_neg < loss.min_negatives:
         raise UserError(
             f"`n_neg` {options.n_neg}: the {options.loss} loss needs {loss.min_negatives} negatives of different places"
         )

@@ -33,8 +33,8 @@ def silent_line(progress: Progress) -> str:
     found = f"epoch {progress.epoch} found no tuple that violates the margin, so this loss has nothing left to say"
     if recall == 1:
         return f"{found}; validation R@1 is 1.000, so there is nothing left to find either"
-    advice = "try another `loss` or a larger `margin`"
-    return in_flags(f"{found}; validation R@1 is {recall:.3f}, so there is more to find: {advice}", TrainOptions)
+    advice = "a `loss` that weighs all references (soft-contrastive, smooth-ap), a larger `margin`, or `augment`"
+    return in_flags(f"{found}; validation R@1 is {recall:.3f}, so there is more to find: try {advice}", TrainOptions)
 
 
 def best_line(progress: Progress, options: TrainOptions) -> str:
