@@ -200,6 +200,7 @@ class ResultRecord:
     added_memory_mib: float | None = None  # by which the method, not its scoring, raised the peak; of the first split
     place_auc: float | None = None  # of telling queries with and without a place apart by their best distance
     no_answer: NoAnswerRecord | None = None  # None: every query is answered
+    stress: dict[str, dict[str, float]] = field(default_factory=dict)  # condition -> K -> recall; empty: not measured
     format: int = FORMAT
 
 

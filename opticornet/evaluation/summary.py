@@ -35,6 +35,7 @@ def summary(record: records.ResultRecord) -> str:
     if record.recall_exact_index:
         lost = record.recall_exact_index["1"] - (record.recall_before_rerank or record.recall)["1"]
         lines.append(f"  index {method.index}: R@1 {lost:+.3f} lost against exact search")
+    lines += stress_lines(record.stress, protocol.ks)
     if record.timing.latency_ms:
         parts = ", ".join(f"{step} {t.median:.2f} (p95 {t.p95:.2f})" for step, t in record.timing.latency_ms.items())
         unsteady = any(t.unsteady for t in record.timing.latency_ms.values())
@@ -85,6 +86,16 @@ def weight_text(weight: records.RerankWeightRecord) -> str:
     """How much the searched distance weighs, and why so much."""
     text = f"weight of the searched distance {weight.weight:g} ({weight.criterion}"
     return f"{text} on {weight.chosen_on})" if weight.chosen_on else f"{text})"
+
+
+def stress_lines(stress: dict[str, dict[str, float]], ks: list[int]) -> list[str]:
+    """The recalls of the altered drives, one a line below a heading; none where they were not measured."""
+    if not stress:
+        return []
+    width = max(map(len, stress))
+    heading = f"  {'queries driven':{width}}" + "".join(f"{f'R@{k}':>8}" for k in ks)
+    rows = (f"  {name:{width}}" + "".join(f"{recall[str(k)]:8.3f}" for k in ks) for name, recall in stress.items())
+    return [heading, *rows]
 
 
 def memory_text(record: records.ResultRecord) -> str:

@@ -67,6 +67,11 @@ class TestOptions(MethodOptions):
         "--answersFormat", "", "format of --answers; default by its ending, .csv or .tum", choices=ANSWER_FORMATS
     )
     answers_top_k: int = option("--answersTopK", 20, "answers per query that --answers holds", minimum=1)
+    stress: bool = option(
+        "--stress",
+        False,
+        "also the recalls where the queries' drive is faster, slower, reversed, stops or loses frames",
+    )
     latency_queries: int = option("--latencyQueries", 50, "queries timed one at a time; 0: none")
     results_path: str = option("--resultsPath", "", "folder for predictions (.npz) and result record (.json)")
     extract_only: bool = option("--extractOnly", False, "only write dbDesc, qDesc and gt to --resultsPath")
@@ -190,6 +195,10 @@ class TestOptions(MethodOptions):
             reasons["amp"] = "no encoder computes matrix products"
         if self.searches and not (self.resume or self.results_path):
             reasons["projector"] = "nothing is kept to show it in; give `results_path`"
+        if self.longest_window == 1 or (self.pooling == "single" and self.rerank_window <= 1):
+            reasons["stress"] = "single frames are compared, which are the same at any speed"
+        if self.predictions_file:
+            reasons["stress"] = "the candidates of `predictions_file` are those of the drive as it was recorded"
         if not self.rerank and not self.predictions_file:
             reasons["top_k"] = "nothing is re-ranked; `rerank` does"
         if "IVF" not in self.index:
@@ -210,7 +219,7 @@ class TestOptions(MethodOptions):
                     "radii",
                     "bootstrap",
                     "latency_queries",
-                    "recall_at",
+                    "stress",
                 ),
                 *("recall_at", "no_answer", "answer_precision", "answers", "answers_format", "answers_top_k", "label"),
             )

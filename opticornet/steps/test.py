@@ -26,6 +26,7 @@ from opticornet.steps.testing.rerank_weight import rerank_weight, weight_for, we
 from opticornet.steps.testing.runs import Runs, check_descriptors, find_runs, resolve
 from opticornet.steps.testing.saving import extract_only, make_folders, save, write_report
 from opticornet.steps.testing.scenes import open_scenes
+from opticornet.steps.testing.stress import stress_table
 from opticornet.steps.testing.threshold import when_no_answer
 from opticornet.utils.device import baseline_memory_mib, cpu_threads, peak_memory_mib
 from opticornet.utils.program import refuse_several_processes
@@ -121,6 +122,8 @@ def answer_and_score(options: TestOptions, scene: Scene, once: OfAllSplits) -> R
     test = description(options, scene, answer, differences, once.weight)
     test = replace(test, baseline_memory_mib=once.baseline_mib, added_memory_mib=added)
     record, arrays = score(scene, answer, score_settings(options), test, once.no_answer)
+    if options.stress:
+        record = replace(record, stress=stress_table(weighted(options, once.weight), scene, encoders, record.recall))
     if not options.quiet and record.recall and (left_out := [k for k in options.ks if k not in record.protocol.ks]):
         dropped = ", ".join(map(str, left_out))
         print(f"note: recall@{dropped} left out: there are only {len(scene.reference)} references", file=sys.stderr)

@@ -10,6 +10,7 @@ import torch
 from opticornet.matching.ranking import Ranking
 from opticornet.matching.sequences.base import SequenceMatcher
 from opticornet.matching.sequences.windows import SequenceSet
+from opticornet.utils.mapped import RowMatrix
 from opticornet.utils.options import Choice
 
 
@@ -27,7 +28,7 @@ class RerankSide:
     name: str
     rows: np.ndarray
     windows: SequenceSet | None = None
-    local_features: np.ndarray | None = None
+    local_features: RowMatrix | None = None
 
 
 @dataclass(frozen=True)

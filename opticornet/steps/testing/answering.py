@@ -41,7 +41,7 @@ def answer_queries(
     options: TestOptions, scene: Scene, encoders: Encoders, maps: SharedMaps
 ) -> tuple[Answer, tuple[EncodedSide, ...]]:
     """Answer every query; with the answers, the descriptors that are shown in the projector."""
-    scenes = [scene, scene.reversed()] if options.direction == "both" else [scene]
+    scenes = directions(options, scene)
     if encoders.searched is None:
         return reduce(better, matched_answers(options, scenes, encoders.single)), ()
     shown: tuple[EncodedSide, ...] = ()
@@ -51,6 +51,20 @@ def answer_queries(
     answers = search_answers(options, scenes, described)
     del described  # what follows needs its memory
     return reduce(better, reranked(options, scenes, answers, encoders.single) if options.rerank else answers), shown
+
+
+def answer_scenes(options: TestOptions, scenes: list[Scene], encoders: Encoders) -> list[Answer]:
+    """Answer every query of each scene, untimed; what is the same in neighbouring ones is encoded once."""
+    options = replace(options, latency_queries=0)
+    if encoders.searched is None:
+        return matched_answers(options, scenes, encoders.single)
+    answers = search_answers(options, scenes, describe(scenes[0], encoders.searched, amp=options.amp))
+    return reranked(options, scenes, answers, encoders.single) if options.rerank else answers
+
+
+def directions(options: TestOptions, scene: Scene) -> list[Scene]:
+    """The scene, and where the direction is not known, also that of the queries driven the other way."""
+    return [scene, scene.reversed()] if options.direction == "both" else [scene]
 
 
 def search_answers(options: TestOptions, scenes: list[Scene], described: Described) -> list[Answer]:
@@ -72,15 +86,13 @@ def reranked(
 ) -> list[Answer]:
     """Answers by search, their first candidates in another order."""
     reranker, settings = options.part("rerank"), match_settings(options)
-    frames = None
-    if options.matches_frames:
-        frames = matched_frames(scenes[0], single, amp=options.amp)
-    again = []
+    frames, again = None, []
     rerank = partial(rerank_answer, amp=options.amp, latency_queries=options.latency_queries)
     for scene, answer in zip(scenes, answers, strict=True):
+        if options.matches_frames:
+            frames = matched_frames(scene, single, amp=options.amp, known=frames)
         equal = reranked_equal(options, scene)
         again.append(rerank(scene, answer, reranker, options.top_k, settings, equal, frames))
-        frames = frames and replace(frames, seconds={})  # they were computed once
     return again
 
 
@@ -91,11 +103,10 @@ def matched_answers(options: TestOptions, scenes: list[Scene], single: LoadedEnc
         candidates = read_predictions(options.predictions_file, scenes[0], options.top_k)
     match = partial(match_frames, amp=options.amp, latency_queries=options.latency_queries)
     settings = match_settings(options)
-    frames = matched_frames(scenes[0], single, amp=options.amp)
-    answers = []
+    frames, answers = None, []
     for scene in scenes:
+        frames = matched_frames(scene, single, amp=options.amp, known=frames)
         answers.append(match(scene, frames, settings, searched_equal(options, scene)[0], candidates))
-        frames = replace(frames, seconds={})  # they were computed once
     return answers
 
 
