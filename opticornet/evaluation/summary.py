@@ -12,6 +12,8 @@ def summary(record: records.ResultRecord) -> str:
     lines = scores(record, head) if protocol.counted else [f"{head}{unscored(data, protocol)}"]
     if method.direction == "both":
         lines.append(f"  {method.backwards:.1%} of the queries matched better the other way")
+    if data.adaptation is not None:
+        lines.append(f"  {adaptation_text(data.adaptation)}")
     lines += warnings(data)
     if record.recall_interval:
         low, high = record.recall_interval["1"]
@@ -56,7 +58,15 @@ def scores(record: records.ResultRecord, head: str) -> list[str]:
         "  " + "".join(f"{'R@' + k:>8}" for k in ks) + "      AP  R@P=1",
         "  " + "".join(f"{record.recall[k]:8.3f}" for k in ks)
         + f"{record.average_precision:8.3f}{record.recall_at_full_precision:7.3f}",
+        *(per_drive(record, name, ks) for name in record.recall_per_drive),
     ]  # fmt: skip
+
+
+def per_drive(record: records.ResultRecord, name: str, ks: list[str]) -> str:
+    """The recalls of one query drive, below those of all; dashes where nothing was counted."""
+    recall, counted = record.recall_per_drive[name], record.counted_per_drive[name]
+    numbers = "".join(f"{recall[k]:8.3f}" if recall else f"{'-':>8}" for k in ks)
+    return f"  {numbers}  {name}, {counted} counted"
 
 
 def unscored(data: records.DataRecord, protocol: records.ProtocolRecord) -> str:
@@ -66,6 +76,17 @@ def unscored(data: records.DataRecord, protocol: records.ProtocolRecord) -> str:
         return f"{answers}; no ground truth, so no recall"
     within = "in the split's table" if data.positive_radius is None else f"within {data.positive_radius:g} {data.units}"
     return f"{answers}; no query has a reference {within}, so no recall"
+
+
+def adaptation_text(adaptation: records.AdaptationRecord) -> str:
+    """How frames were adapted, in words."""
+    done = "centred and scaled" if adaptation.scale else "centred"
+    if adaptation.looks_ahead:
+        return f"frames {done} by their whole traverse, of queries too, which looks ahead: no robot could"
+    return (
+        f"frames {done}: the map's by all of them, a query's by those up to it, begun from {adaptation.begun_from} as "
+        f"{adaptation.begun_with} frames"
+    )
 
 
 def answered_text(no_answer: records.NoAnswerRecord) -> str:
@@ -109,10 +130,11 @@ def memory_text(record: records.ResultRecord) -> str:
 def warnings(data: records.DataRecord) -> list[str]:
     """What limits the recalls' meaning: frame descriptors of random weights, or made differently."""
     random = [
-        f"  warning: descriptors of {side.name} are by {side.descriptors.encoder} with random weights; they say "
+        f"  warning: descriptors of {drive.name} are by {drive.descriptors.encoder} with random weights; they say "
         "nothing about trained ones"
         for side in (data.reference, data.query)
-        if side.descriptors and side.descriptors.is_random
+        for drive in side.drives or (side,)
+        if drive.descriptors and drive.descriptors.is_random
     ]
     return random + [f"  warning: descriptors were made differently: {found}" for found in data.descriptor_differences]
 

@@ -159,6 +159,11 @@ class TestOptions(MethodOptions):
         return not self.searches or self.compares in ("raw frames", "described frames")
 
     @property
+    def reads_descriptors(self) -> bool:
+        """Whether frame descriptors are read: by the method, or to re-rank."""
+        return super().reads_descriptors or self.matches_frames
+
+    @property
     def sees_order(self) -> bool:
         """Whether windows of several frames are compared, in whose order the direction shows."""
         if self.matches_frames and (self.rerank_window or self.sequence_length) > 1:

@@ -17,6 +17,7 @@ from opticornet.evaluation.scene import Scene
 from opticornet.evaluation.scoring import score
 from opticornet.evaluation.summary import splits_table, summary
 from opticornet.options.modes import TestOptions
+from opticornet.steps.testing.adapting import warn_of_differences
 from opticornet.steps.testing.answer_file import write_answers
 from opticornet.steps.testing.answering import answer_queries, load_encoders, with_candidates
 from opticornet.steps.testing.check import check_test_options
@@ -59,6 +60,7 @@ def test_splits(options: TestOptions) -> dict[str, ResultRecord]:
         import opticornet.steps.report  # noqa: F401 - a missing library is reported before any work is done
     make_folders(options)
     runs = find_runs(options, run)
+    warn_of_differences(options, runs.method, runs.single)
     with cpu_threads(options.threads):
         records = answer_splits(options, runs)
     if len(records) > 1:

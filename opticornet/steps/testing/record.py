@@ -98,6 +98,8 @@ def label(options: TestOptions, data: DataRecord) -> str:
         notes.append({"reverse": "reverse", "both": "either direction"}[options.direction])
     if options.amp:
         notes.append("bfloat16")
+    if data.adaptation is not None:
+        notes.append(data.adaptation.label)
     if data.descriptor_differences:
         notes.append("frame descriptors made differently")
     sides = (data.reference, data.query)
