@@ -23,7 +23,13 @@ METHODS = {  # label -> options; a trained one is resumed
     "smooth": {"pooling": "smooth"},
     "dsdnet": {"resume": "dsdnet"},
     "s1": {"pooling": "s1+seqmatch", "resume": "s1"},
-    "hvpr raw": {"pooling": "smooth", "rerank": "single+seqmatch", "rerank_length": 8, "rerank_weight": "0", "top_k": 10},
+    "hvpr raw": {
+        "pooling": "smooth",
+        "rerank": "single+seqmatch",
+        "rerank_length": 8,
+        "rerank_weight": "0",
+        "top_k": 10,
+    },
     "hvpr": {"resume": "dsdnet", "rerank": "s1+seqmatch", "rerank_resume": "s1", "rerank_weight": "0.3", "top_k": 10},
     "trailing": {"pooling": "delta", "windows": "trailing"},
 }
