@@ -110,11 +110,12 @@ def test_a_query_is_answered_alike_whatever_comes_later(folder):
 def test_the_record_and_the_terminal_say_how_frames_were_adapted(folder, capsys):
     record = score(folder, pooling="smooth", adapt="running")
     assert vars(record.data.adaptation) == {
-        "by": "running", "scale": False, "begun_from": "queries of train", "begun_with": 50,
+        "by": "running", "looks_ahead": False, "scale": False, "begun_from": "queries of train", "begun_with": 50,
     }  # fmt: skip
     assert record.method.label == "smooth S5 (adapted)"
     assert "a query's by those up to it, begun from queries of train as 50 frames" in capsys.readouterr().out
     record = score(folder, pooling="smooth", adapt="traverse", adapt_scale=True)
+    assert record.data.adaptation.looks_ahead
     assert (record.data.adaptation.scale, record.data.adaptation.begun_with) == (True, 0)
     assert record.method.label == "smooth S5 (adapted, scaled, looking ahead)"
     assert "which looks ahead: no robot could" in capsys.readouterr().out
@@ -248,6 +249,10 @@ def test_a_report_reopens_the_adapted_scene(folder):
         score(folder, **options)
     results, _ = read_results((str(folder / "r"),))
     assert {result.name for result in results} == {"smooth", "smooth (adapted)", "smooth (adapted, looking ahead)"}
+    opticornet.report(results=(str(folder / "r"),), output=str(folder / "page"), quiet=True)
+    text = (folder / "page" / "index.html").read_text()
+    assert "smooth (adapted, looking ahead): queries were centred by their whole traverse, which looks ahead" in text
+    assert text.count("which looks ahead") == 1
     (path,) = (folder / "r").glob("*_running.json")
     result = read_result(path)
     reference, query, _ = vectors(result, reopen(result))
