@@ -6,7 +6,7 @@ ours, see ``docs/protocols.md``); both are written by :func:`save_result`.
 
 import json
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,19 +33,31 @@ class FileRecord:
 
 
 @dataclass(frozen=True)
+class DriveRecord:
+    """One of several drives of a side."""
+
+    name: str
+    source: str  # as of the side
+    frames: int
+    kept: int
+    descriptors: DescriptorIdentity | None = None
+
+
+@dataclass(frozen=True)
 class SideRecord:
-    """One traverse of the split."""
+    """One traverse of the split, or several one after the other."""
 
     name: str
     source: str  # of the descriptors; of the images where the method took those
     frames: int
     kept: int  # windows that take part
-    descriptors: DescriptorIdentity | None = None  # None: no ``.json`` beside them
+    descriptors: DescriptorIdentity | None = None  # None: no ``.json`` beside them; of several drives the first known
     scored: int = 0  # frames that were to be queries or places
     without_position: int = 0  # of all frames
     unusable: int = 0  # of all frames, those that were filled not among them
     filled: int = 0  # from their neighbours
-    over_jumps: int = 0  # windows that reach over a jump of the drive
+    over_jumps: int = 0  # windows that reach over a jump of their drive
+    drives: tuple[DriveRecord, ...] = ()  # where there are several
 
 
 @dataclass(frozen=True)
@@ -84,6 +96,16 @@ class DataRecord:
 
 
 @dataclass(frozen=True)
+class RerankWeightRecord:
+    """The weight of the searched distance in a re-ranked one, and how it was chosen."""
+
+    weight: float  # 0, the second stage alone (SeqNet's), to 1, the first alone
+    chosen_on: str = ""  # the split it was chosen on; "" where it was given, or could not be chosen
+    criterion: str = "given"  # or what it was chosen for, or why it could not be
+    measured: dict[str, float] = field(default_factory=dict)  # weight -> the criterion there: both stages, the best
+
+
+@dataclass(frozen=True)
 class MethodRecord:
     """How a window became an answer."""
 
@@ -104,6 +126,7 @@ class MethodRecord:
     index_settings: dict[str, int]  # nlist and nprobe, or efSearch, of an approximate index; else empty
     predictions: FileRecord | None  # the results file whose candidates were re-ordered; None: they were searched
     direction: str = "forward"  # of the queries: "forward", "reverse" or "both", whichever matched better
+    rerank_weight: RerankWeightRecord | None = None  # None: no searched distance takes part in the order
     backwards: float = 0.0  # share of the queries whose windows were read backwards
 
 
@@ -121,6 +144,7 @@ class ProtocolRecord:
     bootstrap_samples: int
     bootstrap_block: int  # neighbouring counted queries that are drawn together; 0 without intervals
     chance: float | None = None  # recall@1 of references drawn at random; None where no query is counted
+    equal_windows: str = "each"  # references with the same window: "one" answer, or "each" (in earlier versions)
 
 
 @dataclass(frozen=True)
@@ -206,6 +230,9 @@ class ResultRecord:
     added_memory_mib: float | None = None  # by which the method, not its scoring, raised the peak; of the first split
     place_auc: float | None = None  # of telling queries with and without a place apart by their best distance
     no_answer: NoAnswerRecord | None = None  # None: every query is answered
+    recall_per_drive: dict[str, dict[str, float]] = field(default_factory=dict)  # of several query drives: as `recall`
+    counted_per_drive: dict[str, int] = field(default_factory=dict)  # queries counted of each
+    stress: dict[str, dict[str, float]] = field(default_factory=dict)  # condition -> K -> recall; empty: not measured
     format: int = FORMAT
 
 

@@ -21,13 +21,13 @@ from opticornet.inference.load import check_dims
 from opticornet.learning.history import recall_name
 from opticornet.learning.losses.base import TupleLoss, Tuples
 from opticornet.learning.mining import MinedTuples, Miner
+from opticornet.learning.same_places import same_places
 from opticornet.learning.task import LearningTask, StepTerms, Validation
 from opticornet.matching.search import search
 from opticornet.models.sequences.base import SequenceEncoder
 from opticornet.utils.errors import UserError
 
 RECALLS = (1, 5, 10, 20)
-INITIAL_PAIRS = 20_000
 
 
 @dataclass
@@ -173,7 +173,7 @@ class SequenceTask(LearningTask[MinedTuples]):
         """Prepare the encoder from frames of the same places, where the settings say so."""
         if self.settings.start_from_places:
             try:
-                self.module.initialise(*same_places(self.scene))
+                self.module.initialise(same_places(self.scene).pairs())
             except ValueError as error:
                 raise UserError(f"`init` whitening: {error}; use `init` random") from error
 
@@ -327,21 +327,6 @@ def upgraded(state: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def same_places(scene: Scene) -> tuple[Tensor, Tensor]:
-    """Frames of the same places on both drives: query and reference frames (P, D) float32, rows i the same place.
-
-    Queries without a positive are left out, and of very many queries only evenly spaced ones are taken.
-    """
-    queries = np.flatnonzero(scene.has_positive())
-    queries = queries[np.unique(np.linspace(0, len(queries) - 1, min(len(queries), INITIAL_PAIRS)).astype(int))]
-    rows = ((scene.query, queries), (scene.reference, scene.truth.nearest_reference[queries]))
-    query, reference = (
-        torch.from_numpy(np.asarray(side.traverse.need_descriptors()[side.rows[chosen]], np.float32))
-        for side, chosen in rows
-    )
-    return query, reference
-
-
 def negative_radius(scene: Scene) -> float:
     """Beyond which a reference may be a negative.
 
@@ -365,7 +350,8 @@ def make_miner(scene: Scene, loss: TupleLoss, n_neg: int, n_neg_sample: int = 0)
     if split.positives is None:
         excluded = Positives.within(query.positions, reference.positions, radius)
     else:  # in reference rows, as the table
-        excluded = split.positives.of(query.rows).widened(math.floor(radius)).among(reference.rows)
+        widened = split.positives.of(query.rows).widened(math.floor(radius), reference.traverse.drive_bounds)
+        excluded = widened.among(reference.rows)
     if int(excluded.counts.max()) == len(reference):
         units = split.units if split.positives is None else "rows"
         raise UserError(f"a training query has no reference beyond {radius:g} {units}; lower negative_radius")

@@ -15,6 +15,7 @@ from torch.nn.functional import normalize
 
 import opticornet
 from opticornet.cli import main
+from opticornet.evaluation.stress import PACES
 from opticornet.models.images.base import Preprocess
 from opticornet.models.sequences import SEQUENCE_ENCODERS
 from opticornet.models.sequences.base import ImageSequenceEncoder, SequenceEncoderOptions
@@ -121,7 +122,7 @@ def test_train_resume_test_and_report(folder, tiny, capsys):
     assert folder.state()["epoch"] == 2
     results, page = folder.path / "results", folder.path / "page"
     test = ("--pooling", tiny, "--resume", folder.trained, "--resultsPath", results, "--bootstrap", 0, *QUICK)
-    assert folder.run("test", *test, "--latencyQueries", 2, "--report", page) == 0
+    assert folder.run("test", *test, "--latencyQueries", 2, "--report", page, "--stress") == 0
     record = json.loads(next(results.glob("*.json")).read_text())
     data = record["data"]
     assert (data["frames"], data["dims"], record["method"]["out_dims"]) == ("images", 0, 6)
@@ -129,6 +130,8 @@ def test_train_resume_test_and_report(folder, tiny, capsys):
     assert data["reference"]["descriptors"] is None
     assert record["recall"]["1"] > 0.5
     assert set(record["timing"]["latency_ms"]) == {"encode", "search", "total"}
+    assert list(record["stress"]) == list(PACES)  # single frames have no descriptor
+    assert record["stress"]["reversed"] == record["recall"]  # a mean has no order
     assert (page / "matrix_1.png").is_file()  # the images were encoded once more
     assert "data:image/jpeg" in (page / "index.html").read_text()
     assert capsys.readouterr().err == ""

@@ -32,6 +32,8 @@ def open_scenes(options: TestOptions, runs: Runs) -> dict[str, Scene]:
         if options.direction == "reverse":
             scene = scene.reversed()
         check_sizes(options, scene)
+        if options.stress:
+            scene.need_positives()
         if options.answers:
             check_answers(options, scene)
         say_notes(scene, options.quiet)
