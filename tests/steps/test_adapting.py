@@ -81,6 +81,21 @@ def test_every_method_finds_more_in_centred_frames(folder, method, by):
     assert adapted.data.adaptation.by == by
 
 
+@pytest.mark.parametrize(
+    ("options", "none", "running", "traverse"),
+    [
+        ({"pooling": "single", "sequence_length": 1}, (0.085, 0.205), (0.225, 0.485), (0.215, 0.460)),
+        ({"pooling": "single+seqmatch", "sequence_length": 5}, (0.140, 0.290), (0.555, 0.760), (0.575, 0.780)),
+        ({"pooling": "single+seqmatch", "sequence_length": 10}, (0.265, 0.385), (0.770, 0.910), (0.755, 0.905)),
+    ],
+)
+def test_winter_is_found_in_summer_by_centred_frames(nordland, options, none, running, traverse):
+    rule = {"equal_windows": "each"} if options["sequence_length"] > 1 else {}
+    for adapt, expected in (("none", none), ("running", running), ("traverse", traverse)):
+        record = score(nordland, adapt=adapt, **rule, **options)
+        assert (record.recall["1"], record.recall["5"]) == pytest.approx(expected, abs=1e-12)
+
+
 def test_what_is_compared_are_centred_frames(folder):
     """Descriptors of single frames are the centred rows at unit length."""
     options = {"pooling": "single", "sequence_length": 1, "adapt": "running"}
