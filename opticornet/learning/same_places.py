@@ -13,6 +13,7 @@ from opticornet.datasets.traverse import Traverse
 from opticornet.datasets.windows import Windows
 from opticornet.evaluation.ground_truth import GroundTruth
 from opticornet.evaluation.scene import Scene
+from opticornet.models.sequences.place_pairs import PlacePairs
 
 INITIAL_PAIRS = 20_000
 RUN = 32  # neighbouring pairs of two drives that stay together where not all pairs are taken
@@ -31,6 +32,8 @@ class SamePlaces:
         drives: (P,) int64, which two drives a pair is of: equal numbers are equal drives.
         following: (P,) int64, the pair of the next frame of the same sequence on both of its drives; -1 where there is
             none. In a dataset of two drives that is mostly the next pair.
+        near: (P,) bool, whether the query of the following pair is within the radius of this pair's reference; never
+            where a table says what is correct.
     """
 
     queries: Tensor
@@ -39,9 +42,14 @@ class SamePlaces:
     reference_rows: np.ndarray
     drives: np.ndarray
     following: np.ndarray
+    near: np.ndarray
 
     def __len__(self) -> int:
         return len(self.queries)
+
+    def pairs(self) -> PlacePairs:
+        """What an encoder starts from."""
+        return PlacePairs(self.queries, self.references, torch.from_numpy(self.following), torch.from_numpy(self.near))
 
 
 def same_places(scene: Scene, most: int = INITIAL_PAIRS) -> SamePlaces:
@@ -67,7 +75,10 @@ def same_places(scene: Scene, most: int = INITIAL_PAIRS) -> SamePlaces:
         torch.from_numpy(_read(blocks, side, rows, drives)) for side, rows in enumerate((query_rows, reference_rows))
     )
     following = _following(blocks, query_rows, reference_rows, drives)
-    return SamePlaces(queries, references, query_rows, reference_rows, drives, following)
+    near = np.zeros(len(following), bool)
+    if scene.truth.listed is None:
+        near = _near(blocks, query_rows, reference_rows, drives, following, scene.radius)
+    return SamePlaces(queries, references, query_rows, reference_rows, drives, following, near)
 
 
 @dataclass(frozen=True)
@@ -175,3 +186,20 @@ def _following(
             goes_on &= rows + 1 < traverse.bounds[rows, 1]
         following[pairs[goes_on]] = pairs[found[goes_on]]
     return following
+
+
+def _near(
+    blocks: list[_Block],
+    query_rows: np.ndarray,
+    reference_rows: np.ndarray,
+    drives: np.ndarray,
+    following: np.ndarray,
+    radius: float,
+) -> np.ndarray:
+    """What :attr:`SamePlaces.near` says."""
+    near = np.zeros(len(drives), bool)
+    for number, (one, other) in enumerate(block.traverses for block in blocks):
+        pairs = np.flatnonzero((drives == number) & (following >= 0))
+        after = one.positions[query_rows[following[pairs]]]
+        near[pairs] = np.linalg.norm(after - other.positions[reference_rows[pairs]], axis=1) <= radius
+    return near
