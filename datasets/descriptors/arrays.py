@@ -127,6 +127,13 @@ def check_finite(traverse: Traverse) -> None:
     Raises:
         UserError: there are none; or names the first row (and frame) that holds one, and how many rows do.
     """
+    traverse.need_descriptors()
+    for drive in traverse.parts:
+        _check_finite(drive)
+
+
+def _check_finite(traverse: Traverse) -> None:
+    """:func:`check_finite` of one drive."""
     usable = traverse.is_usable
     bad: list[int] = []
     zero: list[int] = []

@@ -106,6 +106,13 @@ class Judged:
             return {}
         return {str(k): value for k, value in recall_at(correct, self.counted, self.ks).items()}
 
+    def recall_among(self, queries: slice) -> dict[str, float]:
+        """K to recall@K of some queries; empty where none of them is counted."""
+        if not self.counted[queries].any():
+            return {}
+        recalls = recall_at(self.correct[queries], self.counted[queries], self.ks)
+        return {str(k): value for k, value in recalls.items()}
+
     @cached_property
     def recall_at_radii(self) -> np.ndarray:
         """(R, len(ks)) float64; NaN where a radius counts no query."""

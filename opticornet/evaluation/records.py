@@ -33,19 +33,31 @@ class FileRecord:
 
 
 @dataclass(frozen=True)
+class DriveRecord:
+    """One of several drives of a side."""
+
+    name: str
+    source: str  # as of the side
+    frames: int
+    kept: int
+    descriptors: DescriptorIdentity | None = None
+
+
+@dataclass(frozen=True)
 class SideRecord:
-    """One traverse of the split."""
+    """One traverse of the split, or several one after the other."""
 
     name: str
     source: str  # of the descriptors; of the images where the method took those
     frames: int
     kept: int  # windows that take part
-    descriptors: DescriptorIdentity | None = None  # None: no ``.json`` beside them
+    descriptors: DescriptorIdentity | None = None  # None: no ``.json`` beside them; of several drives the first known
     scored: int = 0  # frames that were to be queries or places
     without_position: int = 0  # of all frames
     unusable: int = 0  # of all frames, those that were filled not among them
     filled: int = 0  # from their neighbours
-    over_jumps: int = 0  # windows that reach over a jump of the drive
+    over_jumps: int = 0  # windows that reach over a jump of their drive
+    drives: tuple[DriveRecord, ...] = ()  # where there are several
 
 
 @dataclass(frozen=True)
@@ -189,6 +201,8 @@ class ResultRecord:
     place_auc: float | None = None  # of telling queries with and without a place apart by their best distance
     no_answer: NoAnswerRecord | None = None  # None: every query is answered
     stress: dict[str, dict[str, float]] = field(default_factory=dict)  # condition -> K -> recall; empty: not measured
+    recall_per_drive: dict[str, dict[str, float]] = field(default_factory=dict)  # of several query drives: as `recall`
+    counted_per_drive: dict[str, int] = field(default_factory=dict)  # queries counted of each
     format: int = FORMAT
 
 

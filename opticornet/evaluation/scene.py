@@ -101,7 +101,7 @@ class Scene:
         need_positions = split.positive_radius is not None
         references, queries = (settings.of(side, length, filter_length, need_positions) for side in (reference, query))
         listed = None if split.positives is None else split.positives.of(queries.rows).among(references.rows)
-        truth = GroundTruth(references.positions, queries.positions, listed)
+        truth = GroundTruth(references.positions, queries.positions, listed, references.by_drive)
         return cls(dataset, split, references, queries, truth, device)
 
     @property
@@ -193,11 +193,11 @@ class Scene:
 def require_places(dataset: str, split: Split) -> None:
     """Raise :class:`UserError` where the rows of two drives of different length are taken as places."""
     if split.unequal_rows is not None:
-        reference, query = split.unequal_rows
+        (one, frames), (other, other_frames) = split.unequal_rows
         raise UserError(
-            f"split {split.name} of {dataset}: {split.reference.name} has {reference} frames and {split.query.name} "
-            f"{query}, none with a position, so row i of both cannot be taken as one place; give positions, or, where "
-            f"it is, rows_are_places = true in [splits.{split.name}]"
+            f"split {split.name} of {dataset}: {one} has {frames} frames and {other} {other_frames}, none with a "
+            "position, so row i of both cannot be taken as one place; give positions, or, where it is, "
+            f"rows_are_places = true in [splits.{split.name}]"
         )
 
 
@@ -212,4 +212,7 @@ def side_of(side: Windows, vectors: np.ndarray) -> EncodedSide:
     names, images = (
         values and tuple(values[row] for row in side.rows) for values in (side.traverse.names, side.traverse.images)
     )
-    return EncodedSide(side.traverse.name, vectors, side.positions, names, images)
+    drives = tuple(part.traverse.name for part in side.parts for _ in range(len(part)))
+    return EncodedSide(
+        side.traverse.name, vectors, side.positions, names, images, drives if side.traverse.joined else None
+    )

@@ -91,8 +91,16 @@ def score(
         added_memory_mib=test.added_memory_mib,
         place_auc=place_auc(answer.ranking.distances[:, 0], judged.has_positive),
         no_answer=None if no_answer is None else no_answer.record(tested(scene, judged, answer.ranking, no_answer)),
+        recall_per_drive={name: judged.recall_among(some) for name, some in query_drives(scene).items()},
+        counted_per_drive={name: int(judged.counted[some].sum()) for name, some in query_drives(scene).items()},
     )
     return record, answer_arrays(answer, judged) | no_answer_arrays(answer, no_answer) | scene_arrays(scene)
+
+
+def query_drives(scene: Scene) -> dict[str, slice]:
+    """Which queries are of each of several drives; nothing where there is one."""
+    drives, of_each = scene.query.traverse.drives, scene.query.by_drive
+    return {drive.name: some for drive, some in zip(drives, of_each, strict=True)} if len(drives) > 1 else {}
 
 
 def tested(scene: Scene, judged: Judged, ranking: Ranking, no_answer: NoAnswer) -> records.AnsweredRecord:
@@ -165,17 +173,31 @@ def latencies(alone_ms: dict[str, np.ndarray]) -> dict[str, records.Latency]:
 
 
 def side_record(side: Windows, takes: FrameKind = "descriptors", radius: float = 0.0) -> records.SideRecord:
-    """One traverse in the record, of which the method took such frames; ``radius``: of what is correct."""
-    traverse, images = side.traverse, takes == "images"
+    """One side in the record, of which the method took such frames; ``radius``: of what is correct."""
+    traverse = side.traverse
+    drives = tuple(drive_record(part, takes) for part in side.parts)
     return records.SideRecord(
         name=traverse.name,
-        source=full_path(traverse.images_source if images else traverse.source),
+        source=", ".join(drive.source for drive in drives),
         frames=len(traverse),
         kept=len(side),
-        descriptors=None if images else DescriptorIdentity.beside(traverse),
+        descriptors=next((drive.descriptors for drive in drives if drive.descriptors is not None), None),
         scored=int(traverse.is_scored.sum()),
         without_position=int((~traverse.placed).sum()),
         unusable=int((~traverse.is_usable).sum()),
         filled=0 if traverse.filled is None else int(traverse.filled.sum()),
-        over_jumps=over_jumps(side, radius)[0],
+        over_jumps=sum(over_jumps(part, radius)[0] for part in side.parts),
+        drives=drives if len(drives) > 1 else (),
+    )
+
+
+def drive_record(drive: Windows, takes: FrameKind) -> records.DriveRecord:
+    """One drive of a side in the record."""
+    traverse, images = drive.traverse, takes == "images"
+    return records.DriveRecord(
+        name=traverse.name,
+        source=full_path(traverse.images_source if images else traverse.source),
+        frames=len(traverse),
+        kept=len(drive),
+        descriptors=None if images else DescriptorIdentity.beside(traverse),
     )

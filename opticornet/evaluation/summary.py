@@ -54,7 +54,15 @@ def scores(record: records.ResultRecord, head: str) -> list[str]:
         "  " + "".join(f"{'R@' + k:>8}" for k in ks) + "      AP  R@P=1",
         "  " + "".join(f"{record.recall[k]:8.3f}" for k in ks)
         + f"{record.average_precision:8.3f}{record.recall_at_full_precision:7.3f}",
+        *(per_drive(record, name, ks) for name in record.recall_per_drive),
     ]  # fmt: skip
+
+
+def per_drive(record: records.ResultRecord, name: str, ks: list[str]) -> str:
+    """The recalls of one query drive, below those of all; dashes where nothing was counted."""
+    recall, counted = record.recall_per_drive[name], record.counted_per_drive[name]
+    numbers = "".join(f"{recall[k]:8.3f}" if recall else f"{'-':>8}" for k in ks)
+    return f"  {numbers}  {name}, {counted} counted"
 
 
 def unscored(data: records.DataRecord, protocol: records.ProtocolRecord) -> str:
@@ -101,10 +109,11 @@ def memory_text(record: records.ResultRecord) -> str:
 def warnings(data: records.DataRecord) -> list[str]:
     """What limits the recalls' meaning: frame descriptors of random weights, or made differently."""
     random = [
-        f"  warning: descriptors of {side.name} are by {side.descriptors.encoder} with random weights; they say "
+        f"  warning: descriptors of {drive.name} are by {drive.descriptors.encoder} with random weights; they say "
         "nothing about trained ones"
         for side in (data.reference, data.query)
-        if side.descriptors and side.descriptors.is_random
+        for drive in side.drives or (side,)
+        if drive.descriptors and drive.descriptors.is_random
     ]
     return random + [f"  warning: descriptors were made differently: {found}" for found in data.descriptor_differences]
 

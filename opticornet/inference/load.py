@@ -36,7 +36,7 @@ def build_encoder(method: SequenceEncoderOptions, name: str, in_dims: int, lengt
         UserError: windows of that length are too short for it, it would not fit into memory, or its options and its
             encoder disagree on what it takes.
     """
-    needed = 4 * 4 * method.weight_count(in_dims)  # bytes: weights, gradients and two moments of each
+    needed = 4 * 4 * method.weight_count(in_dims, length)  # bytes: weights, gradients and two moments of each
     if needed > physical_memory():
         raise UserError(
             f"{name} with these options and {in_dims}-D frames takes {needed / 2**30:.0f} GiB to train, more than "

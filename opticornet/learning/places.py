@@ -70,7 +70,8 @@ def too_near(scene: Scene, radius: float) -> Positives:
     if split.positives is None:
         excluded = Positives.within(query.positions, reference.positions, radius)
     else:  # in reference rows, as the table
-        excluded = split.positives.of(query.rows).widened(math.floor(radius)).among(reference.rows)
+        widened = split.positives.of(query.rows).widened(math.floor(radius), reference.traverse.drive_bounds)
+        excluded = widened.among(reference.rows)
     if int(excluded.counts.max()) == len(reference):
         units = split.units if split.positives is None else "rows"
         raise UserError(f"a training query has no reference beyond {radius:g} {units}; lower negative_radius")

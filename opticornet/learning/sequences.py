@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from opticornet.datasets.descriptors.identity import SplitIdentity
 from opticornet.evaluation.metrics import precision_recall, recall_at
@@ -20,6 +19,7 @@ from opticornet.learning.batches import BatchSource
 from opticornet.learning.comparisons import ComparisonBatches
 from opticornet.learning.losses.base import ComparisonLoss, TupleLoss
 from opticornet.learning.places import TrainingPlaces
+from opticornet.learning.same_places import same_places
 from opticornet.learning.selection import AVERAGE_PRECISION, OTHER_PACES, recall_name, recalls_of, score_of
 from opticornet.learning.sides import Side, sides
 from opticornet.learning.task import LearningTask, StepTerms, Validation
@@ -29,7 +29,6 @@ from opticornet.models.sequences.base import SequenceEncoder
 from opticornet.utils.errors import UserError
 
 RECALLS = (1, 5, 10, 20)
-INITIAL_PAIRS = 20_000
 
 
 @dataclass(frozen=True)
@@ -128,7 +127,7 @@ class SequenceTask(LearningTask[Any]):
         """Prepare the encoder from frames of the same places, where the settings say so."""
         if self.settings.start_from_places:
             try:
-                self.module.initialise(*same_places(self.scene))
+                self.module.initialise(same_places(self.scene).pairs())
             except ValueError as error:
                 raise UserError(f"`init` whitening: {error}; use `init` random") from error
 
@@ -187,12 +186,15 @@ class SequenceTask(LearningTask[Any]):
         return metrics | {AVERAGE_PRECISION: precision_recall(distances, first, counted).area}, distances, first
 
     def state(self) -> dict[str, Any]:
-        """What seqNet's checkpoints hold beside the weights, and where the source stands."""
+        """What seqNet's checkpoints hold beside the weights, where the source stands, and what a running mean of frames to
+        come begins from."""
+        begin = self.validation.adaptation.begin
         return self.source.state() | {
             "in_dims": self.module.in_dims,
             "recalls": dict(self.recalls),
             "parallel": False,
             "descriptors": self.descriptors.saved(),
+            "adaptation": begin and begin.saved(),
             "generator": self.generator.get_state(),
         }
 
@@ -202,18 +204,3 @@ class SequenceTask(LearningTask[Any]):
         self.recalls = dict(state["recalls"])
         self.source.restore(state)
         self.generator.set_state(state["generator"])
-
-
-def same_places(scene: Scene) -> tuple[Tensor, Tensor]:
-    """Frames of the same places on both drives: query and reference frames (P, D) float32, rows i the same place.
-
-    Queries without a positive are left out, and of very many queries only evenly spaced ones are taken.
-    """
-    queries = np.flatnonzero(scene.has_positive())
-    queries = queries[np.unique(np.linspace(0, len(queries) - 1, min(len(queries), INITIAL_PAIRS)).astype(int))]
-    rows = ((scene.query, queries), (scene.reference, scene.truth.nearest_reference[queries]))
-    query, reference = (
-        torch.from_numpy(np.asarray(side.traverse.need_descriptors()[side.rows[chosen]], np.float32))
-        for side, chosen in rows
-    )
-    return query, reference

@@ -249,7 +249,11 @@ def write_projector(
     vectors = np.concatenate([side.vectors[rows] for side, rows in zip(sides, chosen, strict=True)])
     axes = [f"position_{i}" for i in range(sides[0].positions.shape[1])]
     metadata = [
-        [_cell(side.names[i] if side.names else i), _cell(side.traverse), *(f"{p:.6g}" for p in side.positions[i])]
+        [
+            _cell(side.names[i] if side.names else i),
+            _cell(side.drives[i] if side.drives else side.traverse),
+            *(f"{p:.6g}" for p in side.positions[i]),
+        ]
         for side, rows in zip(sides, chosen, strict=True)
         for i in rows
     ]
