@@ -48,35 +48,33 @@ def table(corridor: Path | None, nordland: Path | None, seeds: list[int]) -> lis
         "|---" * (len(KS) + 3) + "|",
     ]
     with tempfile.TemporaryDirectory() as scratch:
-        for source, root, standardise, dataset_seeds in (
-            ("vpr-bench", corridor, "none", []),
-            ("vpr-bench", corridor, "traverse", []),
-            ("nordland", nordland, "none", seeds),
+        for source, root, adaptations, dataset_seeds in (
+            ("vpr-bench", corridor, ({}, {"adapt": "traverse", "adapt_scale": True}), []),
+            ("nordland", nordland, ({},), seeds),
         ):
             if root is not None:
-                folder = described(source, root, Path(scratch, f"{source}-{standardise}"), standardise)
-                for row in rows(folder, dataset_seeds):
+                folder = described(source, root, Path(scratch, source))
+                for row in (row for adaptation in adaptations for row in rows(folder, dataset_seeds, adaptation)):
                     lines.append(row.line())
                     print(lines[-1], file=sys.stderr, flush=True)
     return lines
 
 
-def described(source: str, root: Path, folder: Path, standardise: str) -> Path:
+def described(source: str, root: Path, folder: Path) -> Path:
     """The dataset folder of ``root`` with HOG descriptors."""
     from opticornet.options.modes import ExtractOptions, PrepareOptions
     from opticornet.steps.extract import extract
     from opticornet.steps.prepare import prepare
 
-    name = f"{root.name}{' (standardised)' if standardise == 'traverse' else ''}"
-    prepare(PrepareOptions.of(source=source, root=str(root), output=str(folder), name=name, quiet=True))
-    extract(ExtractOptions.of(dataset=str(folder), desc_type="hog", standardise=standardise, quiet=True))
+    prepare(PrepareOptions.of(source=source, root=str(root), output=str(folder), name=root.name, quiet=True))
+    extract(ExtractOptions.of(dataset=str(folder), desc_type="hog", quiet=True))
     return folder
 
 
-def rows(folder: Path, seeds: list[int]) -> Iterator[Row]:
-    """One row per method; trained ones only where there are ``seeds``."""
+def rows(folder: Path, seeds: list[int], adaptation: dict[str, object]) -> Iterator[Row]:
+    """One row per method, its frames adapted so; trained ones, not adapted, only where there are ``seeds``."""
     for pooling, length in UNTRAINED:
-        yield row(folder, [{"pooling": pooling, "sequence_length": length}])
+        yield row(folder, [{"pooling": pooling, "sequence_length": length} | adaptation])
     runs = [(trained(folder, seed, sequence_length=5), trained(folder, seed, sequence_length=1, w=1)) for seed in seeds]
     if seeds:
         yield row(folder, [{"resume": s5} for s5, _ in runs])

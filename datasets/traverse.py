@@ -84,7 +84,7 @@ class Traverse:
     timestamps: np.ndarray | None = None
     images: tuple[str, ...] | None = None
     source: str = ""
-    local_features: np.ndarray | None = None
+    local_features: RowMatrix | None = None
     lat_lon: np.ndarray | None = None
     images_source: str = ""
     undescribed: str = ""

@@ -71,8 +71,10 @@ class LazyRows:
             release(self._base)
         elif not len(flat):
             values = np.empty((0, *self.shape[1:]), self.dtype)
+        elif hasattr(self._base, "file"):
+            values = _read_h5(self._base, flat)
         else:
-            values = _read_scattered(self._base, flat)
+            values = self._base[flat]
         return values.reshape(*rows.shape, *self.shape[1:])
 
 
@@ -199,7 +201,7 @@ _ReadMember = Callable[[Path, str], np.ndarray | LazyRows]
 _ARCHIVES: dict[str, _ReadMember] = {".npz": _open_npz, ".h5": _open_h5, ".hdf5": _open_h5}
 
 
-def _read_scattered(dataset: "RowMatrix | h5py.Dataset | ImageFeatures", rows: np.ndarray) -> np.ndarray:
+def _read_h5(dataset: "h5py.Dataset | ImageFeatures", rows: np.ndarray) -> np.ndarray:
     """(M,) rows in any order, also repeated, as (M, D): HDF5 itself gives rising rows only."""
     low, high = int(rows.min()), int(rows.max())
     try:

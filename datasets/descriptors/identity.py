@@ -27,7 +27,7 @@ class DescriptorIdentity:
         options: its other options.
         preprocess: image size, normalisation, interpolation.
         projection: dims, whiten and what it was fitted on; None: none.
-        standardise: "none", or over what descriptors were standardised.
+        standardise: "none", or over what earlier versions standardised descriptors.
         amp: whether it computed in bfloat16, which only rounds and is not compared.
     """
 

@@ -61,6 +61,27 @@ class SideRecord:
 
 
 @dataclass(frozen=True)
+class AdaptationRecord:
+    """How each traverse's frame descriptors were centred: the map's by their own mean."""
+
+    by: str  # of queries: "running", the mean of the frames so far; "traverse", of the whole drive: it looks ahead
+    scale: bool  # also divided by the standard deviation
+    begun_from: str  # of "running": "queries of train" or "the map's mean"; else ""
+    begun_with: int  # frames that it counts for; 0 of "traverse"
+
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether later frames shaped a query's."""
+        return self.by == "traverse"
+
+    @property
+    def label(self) -> str:
+        """What the label of a result says of it."""
+        text = "adapted, scaled" if self.scale else "adapted"
+        return f"{text}, looking ahead" if self.looks_ahead else text
+
+
+@dataclass(frozen=True)
 class DataRecord:
     """What was searched for what."""
 
@@ -74,7 +95,18 @@ class DataRecord:
     options: dict[str, Any]  # the data options, by flag
     frames: str = "descriptors"  # or "images": what the method took
     descriptor_differences: tuple[str, ...] = ()  # in what made frame descriptors; `other_descriptors` insisted
+    adaptation: AdaptationRecord | None = None  # None: frame descriptors as they are
     truth: str = ""  # what says which answers are right: "radius", "table" or "none"; "" in earlier versions
+
+
+@dataclass(frozen=True)
+class RerankWeightRecord:
+    """The weight of the searched distance in a re-ranked one, and how it was chosen."""
+
+    weight: float  # 0, the second stage alone (SeqNet's), to 1, the first alone
+    chosen_on: str = ""  # the split it was chosen on; "" where it was given, or could not be chosen
+    criterion: str = "given"  # or what it was chosen for, or why it could not be
+    measured: dict[str, float] = field(default_factory=dict)  # weight -> the criterion there: both stages, the best
 
 
 @dataclass(frozen=True)
@@ -98,6 +130,7 @@ class MethodRecord:
     index_settings: dict[str, int]  # nlist and nprobe, or efSearch, of an approximate index; else empty
     predictions: FileRecord | None  # the results file whose candidates were re-ordered; None: they were searched
     direction: str = "forward"  # of the queries: "forward", "reverse" or "both", whichever matched better
+    rerank_weight: RerankWeightRecord | None = None  # None: no searched distance takes part in the order
     backwards: float = 0.0  # share of the queries whose windows were read backwards
 
 
@@ -115,6 +148,7 @@ class ProtocolRecord:
     bootstrap_samples: int
     bootstrap_block: int  # neighbouring counted queries that are drawn together; 0 without intervals
     chance: float | None = None  # recall@1 of references drawn at random; None where no query is counted
+    equal_windows: str = "each"  # references with the same window: "one" answer, or "each" (in earlier versions)
 
 
 @dataclass(frozen=True)
@@ -200,9 +234,9 @@ class ResultRecord:
     added_memory_mib: float | None = None  # by which the method, not its scoring, raised the peak; of the first split
     place_auc: float | None = None  # of telling queries with and without a place apart by their best distance
     no_answer: NoAnswerRecord | None = None  # None: every query is answered
-    stress: dict[str, dict[str, float]] = field(default_factory=dict)  # condition -> K -> recall; empty: not measured
     recall_per_drive: dict[str, dict[str, float]] = field(default_factory=dict)  # of several query drives: as `recall`
     counted_per_drive: dict[str, int] = field(default_factory=dict)  # queries counted of each
+    stress: dict[str, dict[str, float]] = field(default_factory=dict)  # condition -> K -> recall; empty: not measured
     format: int = FORMAT
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from opticornet.datasets.adapting.adaptation import AS_THEY_ARE, Adaptation
 from opticornet.datasets.descriptors.arrays import check_finite
 from opticornet.datasets.filling import Filling, fill_frames
 from opticornet.datasets.frames import FrameSource
@@ -60,6 +61,7 @@ class Scene:
         reference, query: the windows that take part.
         truth: which references are correct.
         device: where vectors are computed.
+        adaptation: what was taken off the frame descriptors of ``split``.
     """
 
     dataset: str
@@ -68,6 +70,7 @@ class Scene:
     query: Windows
     truth: GroundTruth
     device: torch.device
+    adaptation: Adaptation = AS_THEY_ARE
 
     @classmethod
     def of(
@@ -79,12 +82,14 @@ class Scene:
         device: torch.device,
         needs: frozenset[FrameKind] = frozenset({"descriptors"}),
         settings: WindowSettings = WindowSettings(),
+        adaptation: Adaptation = AS_THEY_ARE,
     ) -> "Scene":
         """A split's windows of ``length`` frames.
 
         Args:
             needs: the kinds of frames that will be read; they are checked, others are not touched.
             settings: of the windows.
+            adaptation: of frame descriptors, where they will be read.
 
         Raises:
             UserError: a traverse lacks such frames; NaN or infinity in descriptors; image files that do not exist; a
@@ -98,11 +103,15 @@ class Scene:
                 check_finite(traverse)
             if "images" in needs:
                 check_image_files(traverse)
+        adaptation = adaptation if "descriptors" in needs else AS_THEY_ARE
+        split = adaptation.of(split)
         need_positions = split.positive_radius is not None
-        references, queries = (settings.of(side, length, filter_length, need_positions) for side in (reference, query))
+        references, queries = (
+            settings.of(side, length, filter_length, need_positions) for side in (split.reference, split.query)
+        )
         listed = None if split.positives is None else split.positives.of(queries.rows).among(references.rows)
         truth = GroundTruth(references.positions, queries.positions, listed, references.by_drive)
-        return cls(dataset, split, references, queries, truth, device)
+        return cls(dataset, split, references, queries, truth, device, adaptation)
 
     @property
     def radius(self) -> float:

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from opticornet.datasets.adapting.adaptation import Adaptation
+from opticornet.datasets.adapting.rows import BEGIN_FRAMES
 from opticornet.datasets.descriptors.identity import DescriptorIdentity
 from opticornet.datasets.traverse import FrameKind
 from opticornet.datasets.windows import Windows
@@ -52,14 +54,16 @@ def score(
     scene: Scene, answer: Answer, settings: ScoreSettings, test: TestDescription, no_answer: NoAnswer | None = None
 ) -> tuple[records.ResultRecord, dict[str, np.ndarray]]:
     """Everything the result record says, and the arrays behind it."""
-    judged = Judged.of(scene, answer.ranking, settings)
+    judged = Judged.of(scene, answer.ranking, answer.equal, settings)
     curve = judged.curve
     block, intervals = bootstrap(scene, settings, judged)
 
     def recall_of(ranking: Ranking | None) -> dict[str, float]:
         if ranking is None:
             return {}
-        return judged.recall_of(padded(scene.truth.correct(ranking.indices, scene.radius), max(judged.ks), False))
+        found = answer.searched_equal.distinct(ranking).indices
+        errors = answer.searched_equal.errors(scene.truth, found)
+        return judged.recall_of(padded(scene.truth.within(errors, scene.radius), max(judged.ks), False))
 
     names = [f"{radius:g}" for radius in judged.radii]
     counts = judged.counted_by_radius.sum(axis=1)
@@ -67,7 +71,7 @@ def score(
         data=test.data,
         method=test.method,
         protocol=protocol_record(
-            judged, settings, block, scene.query.rule_in_words, chance(scene, judged, settings.seed)
+            judged, settings, block, scene.query.rule_in_words, chance(scene, judged, answer.equal, settings.seed)
         ),
         recall=judged.recall,
         recall_interval={str(k): list(value) for k, value in intervals.items()},
@@ -124,6 +128,7 @@ def protocol_record(
         bootstrap_samples=settings.bootstrap,
         bootstrap_block=block,
         chance=by_chance,
+        equal_windows=settings.equal_windows,
     )
 
 
@@ -144,7 +149,16 @@ def data_record(
         frames=takes,
         truth="none" if not scene.split.has_truth else "radius" if scene.split.positives is None else "table",
         descriptor_differences=differences,
+        adaptation=adaptation_record(scene.adaptation),
     )
+
+
+def adaptation_record(adaptation: Adaptation) -> records.AdaptationRecord | None:
+    """How frames were adapted; None where they were not."""
+    if adaptation.by == "none":
+        return None
+    begun_with = BEGIN_FRAMES if adaptation.by == "running" else 0
+    return records.AdaptationRecord(adaptation.by, adaptation.scale, adaptation.begun_from, begun_with)
 
 
 def timing_record(scene: Scene, answer: Answer) -> records.TimingRecord:

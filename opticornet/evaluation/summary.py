@@ -12,6 +12,8 @@ def summary(record: records.ResultRecord) -> str:
     lines = scores(record, head) if protocol.counted else [f"{head}{unscored(data, protocol)}"]
     if method.direction == "both":
         lines.append(f"  {method.backwards:.1%} of the queries matched better the other way")
+    if data.adaptation is not None:
+        lines.append(f"  {adaptation_text(data.adaptation)}")
     lines += warnings(data)
     if record.recall_interval:
         low, high = record.recall_interval["1"]
@@ -30,6 +32,8 @@ def summary(record: records.ResultRecord) -> str:
         lines.append(f"  {answered_text(record.no_answer)}")
     if record.recall_before_rerank:
         lines.append(f"  before re-ranking: R@1 {record.recall_before_rerank['1']:.3f}")
+    if method.rerank_weight is not None and method.rerank_weight.criterion != "given":
+        lines.append(f"  {weight_text(method.rerank_weight)}")
     if record.recall_exact_index:
         lost = record.recall_exact_index["1"] - (record.recall_before_rerank or record.recall)["1"]
         lines.append(f"  index {method.index}: R@1 {lost:+.3f} lost against exact search")
@@ -74,6 +78,17 @@ def unscored(data: records.DataRecord, protocol: records.ProtocolRecord) -> str:
     return f"{answers}; no query has a reference {within}, so no recall"
 
 
+def adaptation_text(adaptation: records.AdaptationRecord) -> str:
+    """How frames were adapted, in words."""
+    done = "centred and scaled" if adaptation.scale else "centred"
+    if adaptation.looks_ahead:
+        return f"frames {done} by their whole traverse, of queries too, which looks ahead: no robot could"
+    return (
+        f"frames {done}: the map's by all of them, a query's by those up to it, begun from {adaptation.begun_from} as "
+        f"{adaptation.begun_with} frames"
+    )
+
+
 def answered_text(no_answer: records.NoAnswerRecord) -> str:
     """How the queries fare by the threshold, and where it comes from."""
     where = f"{no_answer.criterion} on {no_answer.chosen_on}" if no_answer.chosen_on else no_answer.criterion
@@ -86,6 +101,12 @@ def answered_text(no_answer: records.NoAnswerRecord) -> str:
     text += f"; without: {tested.refused_without_place} refused, {tested.wrong_without_place} answered"
     shares = {"precision": tested.precision, "recall": tested.recall, "rejection recall": tested.rejection_recall}
     return text + "".join(f", {name} {value:.3f}" for name, value in shares.items() if value is not None)
+
+
+def weight_text(weight: records.RerankWeightRecord) -> str:
+    """How much the searched distance weighs, and why so much."""
+    text = f"weight of the searched distance {weight.weight:g} ({weight.criterion}"
+    return f"{text} on {weight.chosen_on})" if weight.chosen_on else f"{text})"
 
 
 def stress_lines(stress: dict[str, dict[str, float]], ks: list[int]) -> list[str]:

@@ -186,8 +186,8 @@ class SequenceTask(LearningTask[Any]):
         return metrics | {AVERAGE_PRECISION: precision_recall(distances, first, counted).area}, distances, first
 
     def state(self) -> dict[str, Any]:
-        """What seqNet's checkpoints hold beside the weights, where the source stands, and what a running mean of frames to
-        come begins from."""
+        """What seqNet's checkpoints hold beside the weights, where the source stands, and what a running mean of frames
+        to come begins from."""
         begin = self.validation.adaptation.begin
         return self.source.state() | {
             "in_dims": self.module.in_dims,

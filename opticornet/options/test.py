@@ -47,6 +47,12 @@ class TestOptions(MethodOptions):
     no_positive: Literal["drop", "count"] = option(
         "--noPositive", "drop", "queries without a reference in the radius", choices=("drop", "count")
     )
+    equal_windows: Literal["one", "each"] = option(
+        "--equalWindows",
+        "one",
+        "references whose windows hold the same frames, as at a sequence's ends: one answer, or each judged alone",
+        choices=("one", "each"),
+    )
     recall_at: tuple[int, ...] = option(
         "--recallAt", (1, 5, 10, 20, 100), "the K of recall@K; 1 is always among them", minimum=1
     )
@@ -153,6 +159,11 @@ class TestOptions(MethodOptions):
         return not self.searches or self.compares in ("raw frames", "described frames")
 
     @property
+    def reads_descriptors(self) -> bool:
+        """Whether frame descriptors are read: by the method, or to re-rank."""
+        return super().reads_descriptors or self.matches_frames
+
+    @property
     def sees_order(self) -> bool:
         """Whether windows of several frames are compared, in whose order the direction shows."""
         if self.matches_frames and (self.rerank_window or self.sequence_length) > 1:
@@ -183,6 +194,8 @@ class TestOptions(MethodOptions):
                 reasons["match_memory_mib"] = "no frames are matched"
         if not self.sees_order:
             reasons |= dict.fromkeys(("direction", "reverse"), "single frames are compared, and they have no direction")
+        if self.longest_window == 1:
+            reasons["equal_windows"] = "windows of one frame are never the same"
         if not self.multiplies:
             reasons["amp"] = "no encoder computes matrix products"
         if self.searches and not (self.resume or self.results_path):
@@ -207,6 +220,7 @@ class TestOptions(MethodOptions):
                     "index",
                     "nprobe",
                     "no_positive",
+                    "equal_windows",
                     "radii",
                     "bootstrap",
                     "latency_queries",

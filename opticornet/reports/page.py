@@ -20,6 +20,7 @@ from opticornet.reports.pictures import FramePictures, matrix_picture, order_of_
 from opticornet.reports.protocols import Protocol, truth_of, unit
 from opticornet.reports.results import OUTCOMES, Answers, Result
 from opticornet.reports.route import failure_text, place_map, route
+from opticornet.reports.stress import stress_table
 
 HERE = Path(__file__).parent
 SCRIPTS = (
@@ -75,6 +76,7 @@ def render(
         cells=[[_cell(column, results, i, protocols) for column in columns] for i in range(len(results))],
         exports=_exports(results, protocols),
         interval_note=table.interval_note(results),
+        stress=stress_table(results),
         notes=notes,
         drives=[table.per_drive(result, table.shown_ks(results)) for result in results],
         details=[list(flattened(result.record)) for result in results],

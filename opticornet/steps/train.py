@@ -7,8 +7,10 @@ from typing import Any
 
 import torch
 
+from opticornet.datasets.adapting.adaptation import AS_THEY_ARE, Adaptation, pooled_statistics
 from opticornet.datasets.catalogue import load_dataset
 from opticornet.datasets.descriptors.identity import Comparison, DescriptorIdentity, SplitIdentity, of_data, of_run
+from opticornet.datasets.traverse import Dataset
 from opticornet.evaluation.notes import notes as scene_notes
 from opticornet.evaluation.scene import Scene, WindowSettings
 from opticornet.inference.load import LoadedEncoder, build_encoder, frames_taken
@@ -111,6 +113,8 @@ def check_descriptors(
 def load_scenes(options: TrainOptions, device: torch.device) -> tuple[Scene, Scene]:
     """The training and the validation split, cut into windows.
 
+    Frames are adapted as the options say: in training each drive's by all of them, of validation as in a test.
+
     Raises:
         UserError: they cannot be trained on.
     """
@@ -119,11 +123,23 @@ def load_scenes(options: TrainOptions, device: torch.device) -> tuple[Scene, Sce
     length, filter_length, settings = options.sequence_length, options.filter_length, options.windowing()
     scene, validation = (
         Scene.of(
-            *(dataset.name, dataset.splits[name], length, filter_length, device, needs), WindowSettings(**settings)
+            *(dataset.name, dataset.splits[name], length, filter_length, device, needs),
+            *(WindowSettings(**settings), adaptation),
         ).need_positives()
-        for name in ("train", "val")
+        for name, adaptation in adaptations(options, dataset).items()
     )
     return scene, validation
+
+
+def adaptations(options: TrainOptions, dataset: Dataset) -> dict[str, Adaptation]:
+    """How the frames of the training and of the validation split are adapted."""
+    if options.adapt == "none" or not options.reads_descriptors:
+        return dict.fromkeys(("train", "val"), AS_THEY_ARE)
+    begin = pooled_statistics(dataset.splits["train"].query, options.adapt_scale)
+    return {
+        "train": Adaptation("traverse", options.adapt_scale),
+        "val": Adaptation(options.adapt, options.adapt_scale, begin),
+    }
 
 
 def make_task(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from opticornet.datasets.altered import at_pace
+from opticornet.datasets.filling import fill_frames
 from opticornet.datasets.pace import steady, with_lost_frames
 from opticornet.datasets.traverse import Traverse
 from opticornet.datasets.windows import Windows
@@ -118,3 +119,9 @@ def test_random_paces_are_those_of_the_generator():
     first, again, other = (held(at_pace(windows, losing, 5, np.random.default_rng(seed))) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
+
+
+def test_frames_that_are_made_when_asked_for_are_served_too():
+    drive = fill_frames(traverse(unusable=(5, 6)), "previous", frozenset({"descriptors"}))
+    twice = at_pace(at_pace(Windows.of(drive, 3), steps_of(1), 3, GENERATOR), steps_of(-1), 3, GENERATOR)
+    assert held(twice)[5:9].tolist() == [[4, 4, 4], [7, 4, 4], [8, 7, 4], [9, 8, 7]]

@@ -80,6 +80,7 @@ def test_scored_frames_are_found_as_in_the_whole_drive(tmp_path, pooling):
 @pytest.mark.parametrize("matcher", ["diagonal", "seqslam"])
 def test_trailing_windows_are_re_ranked_by_shorter_ones(tmp_path, matcher):
     options = {"sequence_length": 10, "windows": "trailing", "rerank": "single+seqmatch", "rerank_length": 4}
+    options |= {"equal_windows": "each"}
     record = score(write(tmp_path / "drive"), **options, top_k=5, matcher=matcher)
     assert (
         record.recall["1"] > record.recall_before_rerank["1"]

@@ -13,6 +13,7 @@ from opticornet.datasets.traverse import Traverse
 from opticornet.datasets.windows import Windows
 from opticornet.evaluation.answering.answer import Answer
 from opticornet.evaluation.answering.timing import one_at_a_time, timed
+from opticornet.evaluation.equal_windows import EqualWindows
 from opticornet.evaluation.metrics import KS
 from opticornet.evaluation.scene import Scene
 from opticornet.inference.encode import encode, frames_of
@@ -75,25 +76,26 @@ def matched_frames(
     seconds: dict[str, float] = {}
     encoder = None if single is None else single.encoder.to(scene.device)
 
-    def matched(name: str, side: Windows, known_traverse: Traverse | None, frames: SequenceSet | None) -> SequenceSet:
-        if frames is not None and side.traverse is known_traverse:
-            return frames
+    def matched(name: str, side: Windows) -> SequenceSet:
         if encoder is None:
             return sequence_set(side, side.traverse.need_descriptors(), normalise=True)
         with timed(seconds, f"encode_{name}"):
             source = frames_of(side.traverse, encoder, scene.device)
             return sequence_set(side, encode(encoder, source, np.arange(len(source)), 1, amp=amp))
 
-    traverses = known.traverses if known else (None, None)
-    reference = matched("reference", scene.reference, traverses[0], known and known.reference)
-    query = matched("query", scene.query, traverses[1], known and known.query)
-    return MatchedFrames(reference, query, (scene.reference.traverse, scene.query.traverse), single, seconds)
+    traverses = scene.reference.traverse, scene.query.traverse
+    reference = (
+        known.reference if known and known.traverses[0] is traverses[0] else matched("reference", scene.reference)
+    )
+    query = known.query if known and known.traverses[1] is traverses[1] else matched("query", scene.query)
+    return MatchedFrames(reference, query, traverses, single, seconds)
 
 
 def match_frames(
     scene: Scene,
     frames: MatchedFrames,
     settings: MatchSettings,
+    equal: EqualWindows,
     candidates: np.ndarray | None = None,
     *,
     amp: bool = False,
@@ -105,6 +107,7 @@ def match_frames(
         scene: what is matched with what.
         frames: of both sides.
         settings: of the matching.
+        equal: references that are one answer.
         candidates: window numbers of the reference, -1 for none.
         amp: describe frames in bfloat16.
         latency_queries: queries to time one at a time.
@@ -114,7 +117,7 @@ def match_frames(
     """
     seconds = dict(frames.seconds)
     reference, query = frames.windows_of(scene)
-    k = min(settings.depth, len(scene.reference))
+    k = equal.depth(settings.depth)
     step = "search" if candidates is None else "rerank"
 
     find_all, find_some = (
@@ -133,7 +136,9 @@ def match_frames(
     if frames.single is not None:
         steps = {"encode": single_frames_of_window(scene, frames.single, amp)} | steps
     return Answer(
-        ranking=ranking,
+        ranking=equal.distinct(ranking, settings.depth if candidates is None else None),
+        equal=equal,
+        searched_equal=equal,
         out_dims=0,
         seconds=seconds,
         alone_ms=one_at_a_time(len(scene.query), steps, latency_queries),

@@ -7,6 +7,7 @@ from opticornet.evaluation.answering.answer import Answer, better
 from opticornet.evaluation.answering.matching import MatchSettings, match_frames, matched_frames, read_predictions
 from opticornet.evaluation.answering.rerank import rerank_answer
 from opticornet.evaluation.answering.search import Described, SearchSettings, describe, indexed, search_descriptors
+from opticornet.evaluation.equal_windows import EqualWindows
 from opticornet.evaluation.scene import Scene, side_of
 from opticornet.evaluation.validated import EncodedSide
 from opticornet.inference.load import LoadedEncoder
@@ -71,13 +72,12 @@ def search_answers(options: TestOptions, scenes: list[Scene], described: Describ
     depth = max(*options.ks, options.top_k if options.rerank else 0)
     settings = SearchSettings(options.index, options.nprobe or None, options.seed, depth)
     answers = []
+    search = partial(search_descriptors, amp=options.amp, latency_queries=options.latency_queries)
     for number, scene in enumerate(scenes):
         if number:
             described = describe(scene, described.encoder, amp=options.amp, known=described)
         described = indexed(scene, described, settings)
-        answers.append(
-            search_descriptors(scene, described, settings, amp=options.amp, latency_queries=options.latency_queries)
-        )
+        answers.append(search(scene, described, settings, *searched_equal(options, scene)))
     return answers
 
 
@@ -91,7 +91,8 @@ def reranked(
     for scene, answer in zip(scenes, answers, strict=True):
         if options.matches_frames:
             frames = matched_frames(scene, single, amp=options.amp, known=frames)
-        again.append(rerank(scene, answer, reranker, options.top_k, settings, frames))
+        equal = reranked_equal(options, scene)
+        again.append(rerank(scene, answer, reranker, options.top_k, settings, equal, frames))
     return again
 
 
@@ -105,8 +106,30 @@ def matched_answers(options: TestOptions, scenes: list[Scene], single: LoadedEnc
     frames, answers = None, []
     for scene in scenes:
         frames = matched_frames(scene, single, amp=options.amp, known=frames)
-        answers.append(match(scene, frames, settings, candidates))
+        answers.append(match(scene, frames, settings, searched_equal(options, scene)[0], candidates))
     return answers
+
+
+def searched_equal(options: TestOptions, scene: Scene) -> tuple[EqualWindows, EqualWindows]:
+    """References that are one answer to the search (or to matching), and those that are one to the re-ranker too."""
+    reference = scene.reference
+    if options.equal_windows == "each":
+        return (EqualWindows.each(len(reference)),) * 2
+    searched = EqualWindows.of(reference)
+    if not options.rerank:
+        return searched, searched
+    return searched, EqualWindows.of(reference, reference.with_length(options.rerank_window, "rerank_length"))
+
+
+def reranked_equal(options: TestOptions, scene: Scene) -> EqualWindows:
+    """References that are one answer once re-ranked: whose windows are the same to what their distances are made of."""
+    if options.equal_windows == "each":
+        return EqualWindows.each(len(scene.reference))
+    windows = {
+        "searched": scene.reference,
+        "compared": scene.reference.with_length(options.rerank_window, "rerank_length"),
+    }
+    return EqualWindows.of(*(windows[what] for what in options.part("rerank").distances_of))
 
 
 def match_settings(options: TestOptions) -> MatchSettings:
