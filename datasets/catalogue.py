@@ -65,10 +65,16 @@ class Source:
         return {"train": self.msls_train_city, "val": self.msls_val_city} | tested
 
 
-def _synthetic(source: Source, split_names: tuple[str, ...] | None) -> Dataset:
+def _synthetic(
+    name: str, parameters: synthetic.SyntheticParameters
+) -> Callable[[Source, tuple[str, ...] | None], Dataset]:
     """Always the same world: a ``seed`` of training that also changed the data could not be compared."""
-    dataset = synthetic.simulate()
-    return Dataset(dataset.name, {name: dataset.splits[name] for name in split_names or dataset.splits})
+
+    def load(source: Source, split_names: tuple[str, ...] | None) -> Dataset:
+        splits = synthetic.simulate(parameters=parameters, name=name).splits
+        return Dataset(name, {split: splits[split] for split in split_names or splits})
+
+    return load
 
 
 def _descriptors(source: Source) -> Path:
@@ -94,7 +100,8 @@ def _msls(source: Source, split_names: tuple[str, ...] | None) -> Dataset:
 
 
 BUILT_IN: dict[str, Callable[[Source, tuple[str, ...] | None], Dataset]] = {
-    "synthetic": _synthetic,
+    "synthetic": _synthetic("synthetic", synthetic.SyntheticParameters()),
+    "synthetic-20k": _synthetic("synthetic-20k", synthetic.MANY_PLACES),
     "nordland-sw": _nordland("summer", "winter"),
     "nordland-sf": _nordland("spring", "fall"),
     "oxford-v1.0": _oxford("oxford-v1.0"),

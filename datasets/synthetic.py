@@ -6,8 +6,10 @@ The world is a route of ``route_m`` metres. What a camera sees at arc length s i
 - ``alias``: one of a few scene types per stretch of route, each with a pattern of its own, so that far places
   look alike (perceptual aliasing);
 - ``season``: the same smooth noise drawn anew for every drive, in fixed directions: vegetation, light, weather.
-  It is strong and says nothing about the place, but its directions are the same all along the route, so an
-  encoder can learn from the training stretch to ignore them;
+  It is strong and says nothing about the place, but its directions come back all along the route, so an
+  encoder can learn from the training stretch to ignore them. They may depend on the scene type, as trees, fields and
+  houses change in ways of their own (``season_kinds``): then what a season changes differs from place to place, which
+  no single covariance of the changes describes;
 - ``change``: noise drawn anew for every drive in all directions (parked cars, snow), which nothing can undo.
 
 A fixed offset per drive (the mean look of a season) and noise per frame (viewpoint) are added, and the sum is
@@ -38,6 +40,7 @@ class SyntheticParameters:
         place_dims, place_length_m: directions and correlation length of what tells places apart.
         scene_types, scene_length_m, alias_strength: perceptual aliasing.
         season_dims, season_length_m, season_strength: the learnable part of the condition change.
+        season_kinds: sets of directions of seasons, each that of some scene types.
         offset_strength: the mean look of a drive.
         change_length_m, change_strength: the part of the condition change that cannot be learned.
         viewpoint_strength: noise of each frame.
@@ -63,6 +66,7 @@ class SyntheticParameters:
     season_dims: int = 24
     season_length_m: float = 8.0
     season_strength: float = 2.2
+    season_kinds: int = 1
     offset_strength: float = 1.0
     change_length_m: float = 6.0
     change_strength: float = 1.6
@@ -71,7 +75,19 @@ class SyntheticParameters:
     negative_radius_m: float = 20.0
 
 
-def simulate(seed: int = 0, parameters: SyntheticParameters | None = None) -> Dataset:
+# 20 000 places, which is data enough to learn from, and a stronger season, of four kinds, in a clearer view.
+MANY_PLACES = SyntheticParameters(
+    train_m=28_000.0,
+    val_m=4_000.0,
+    test_m=8_000.0,
+    season_kinds=4,
+    season_strength=2.8,
+    change_strength=0.8,
+    viewpoint_strength=1.0,
+)
+
+
+def simulate(seed: int = 0, parameters: SyntheticParameters | None = None, name: str = "synthetic") -> Dataset:
     """Drive the route twice ("reference" and "query") and cut both drives into train, val and test.
 
     The same seed and parameters give the same bits. Nothing is written.
@@ -85,17 +101,17 @@ def simulate(seed: int = 0, parameters: SyntheticParameters | None = None) -> Da
     edges = np.cumsum([0, p.train_m, p.gap_m, p.val_m, p.gap_m, p.test_m])  # train, gap, val, gap, test
     grid_m = np.arange(0.0, edges[-1] + GRID_M, GRID_M)
     world = _World(p, rng, grid_m)
-    drives = {name: _simulate_drive(p, rng, world, name) for name in ("reference", "query")}
+    drives = {side: _simulate_drive(p, rng, world, side) for side in ("reference", "query")}
 
     splits = {}
-    for name, start, stop in (("train", *edges[:2]), ("val", *edges[2:4]), ("test", *edges[4:])):
+    for split, start, stop in (("train", *edges[:2]), ("val", *edges[2:4]), ("test", *edges[4:])):
         reference, query = (
             traverse.cut(*(int(row) for row in np.searchsorted(along_m, (start, stop))))
             for traverse, along_m in drives.values()
         )
-        negative = p.negative_radius_m if name == "train" else None
-        splits[name] = Split(name, reference, query, p.positive_radius_m, negative)
-    return Dataset("synthetic", splits)
+        negative = p.negative_radius_m if split == "train" else None
+        splits[split] = Split(split, reference, query, p.positive_radius_m, negative)
+    return Dataset(name, splits)
 
 
 class _World:
@@ -119,7 +135,9 @@ class _World:
         self.look = look @ rotation[: p.place_dims] / np.sqrt(p.place_dims)  # (G, D)
         # Seasons act on directions of which half carry places too, so that ignoring them has a price.
         first = p.place_dims - p.season_dims // 2
-        self.season_directions = rotation[first : first + p.season_dims]  # (S, D)
+        others = [_directions(rng, p.season_dims, p.dims) for _ in range(p.season_kinds - 1)]
+        self.season_directions = [rotation[first : first + p.season_dims], *others]  # (S, D) for each kind
+        self.season_kind = scene[np.arange(steps) // per_scene] % p.season_kinds  # (G,)
 
 
 def _simulate_drive(
@@ -127,7 +145,11 @@ def _simulate_drive(
 ) -> tuple[Traverse, np.ndarray]:
     """One drive: its traverse and each frame's arc length in metres, (N,)."""
     grid_m, steps = world.grid_m, len(world.grid_m)
-    season = _smooth_noise(rng, steps, p.season_dims, p.season_length_m / GRID_M) @ world.season_directions
+    along_season = _smooth_noise(rng, steps, p.season_dims, p.season_length_m / GRID_M)  # (G, S)
+    season = np.empty((steps, p.dims))
+    for kind, directions in enumerate(world.season_directions):
+        there = world.season_kind == kind
+        season[there] = along_season[there] @ directions
     change = _smooth_noise(rng, steps, p.dims, p.change_length_m / GRID_M)
     offset = rng.standard_normal(p.dims)
     scene = (
@@ -174,3 +196,8 @@ def _smooth_noise(rng: np.random.Generator, count: int, dims: int, length: float
 
     values = gaussian_filter1d(rng.standard_normal((count, dims)), length, axis=0, mode="reflect")
     return values / values.std()
+
+
+def _directions(rng: np.random.Generator, count: int, dims: int) -> np.ndarray:
+    """(count, dims): random orthonormal rows."""
+    return np.linalg.qr(rng.standard_normal((dims, count)))[0].T

@@ -52,7 +52,8 @@ def user_folder(tmp_path, monkeypatch) -> Path:
     own_descriptors(tmp_path / "my-dataset", rng)
     own_images(tmp_path / "my-images", rng)
     small = synthetic.SyntheticParameters(train_m=260, val_m=120, test_m=160, dims=64)
-    monkeypatch.setattr(catalogue.synthetic, "simulate", lambda simulate=synthetic.simulate: simulate(0, small))
+    simulate = synthetic.simulate
+    monkeypatch.setattr(catalogue.synthetic, "simulate", lambda parameters, name: simulate(0, small, name))
     return tmp_path
 
 

@@ -23,7 +23,7 @@ class DataOptions(Options):
         "--dataset",
         "synthetic",
         "built-in name, or a folder with a dataset.toml",
-        path=("synthetic", *SEQNET_DATASETS),
+        path=("synthetic", "synthetic-20k", *SEQNET_DATASETS),
     )
     data_path: str = option("--dataPath", "data", "where the built-in datasets' files are", path=())
     desc_type: str = option("--descType", "netvlad-pytorch", "frame descriptor: a folder name below descData")

@@ -3,7 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from opticornet.datasets.synthetic import SyntheticParameters, simulate
+from opticornet.datasets.catalogue import load_dataset
+from opticornet.datasets.synthetic import MANY_PLACES, SyntheticParameters, simulate
 from opticornet.datasets.windows import window_starts
 
 
@@ -109,3 +110,43 @@ def test_parameter_free_methods_rank_as_on_real_drives(dataset):
     assert 0.15 < recall["single"] < recall["smooth"]
     assert recall["single"] < recall["delta"]
     assert max(recall["smooth"], recall["delta"]) < recall["seqmatch"] < 0.6
+
+
+def season_alone(kinds: int) -> np.ndarray:
+    """Frames in which nothing is seen but the season, in the order driven."""
+    quiet = SyntheticParameters(
+        place_strength=0, alias_strength=0, change_strength=0, offset_strength=0, viewpoint_strength=0
+    )
+    split = simulate(parameters=replace(quiet, season_kinds=kinds)).splits["train"]
+    return split.query.descriptors.astype(np.float64)
+
+
+def dimensions(frames: np.ndarray) -> int:
+    """Directions that hold all of some frames but a hundredth."""
+    energy = np.sort(np.linalg.eigvalsh(frames.T @ frames))[::-1].cumsum()
+    return int((energy < 0.99 * energy[-1]).sum()) + 1
+
+
+def test_what_a_season_changes_depends_on_the_scene_type():
+    """One kind: the same 24 directions everywhere. Four: 24 in one scene, together four times as many."""
+    one, four = season_alone(1), season_alone(4)
+    assert dimensions(one) <= 24
+    assert dimensions(four) > 60
+    in_one_scene = [dimensions(four[start : start + 15]) for start in range(0, len(four) - 15, 15)]  # 30 m of 40
+    assert np.median(in_one_scene) <= 24
+    assert max(in_one_scene) <= 2 * 24
+
+
+def test_the_large_world_has_20_000_places():
+    p = MANY_PLACES
+    assert (p.train_m + p.val_m + p.test_m) / p.frame_spacing_m == 20_000
+
+
+@pytest.mark.slow
+def test_the_large_world_is_built_in():
+    dataset = load_dataset("synthetic-20k", splits=("train", "test"))
+    assert dataset.name == "synthetic-20k"
+    assert {name: round(len(split.reference), -3) for name, split in dataset.splits.items()} == {
+        "train": 14_000,
+        "test": 4_000,
+    }

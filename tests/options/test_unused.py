@@ -71,5 +71,5 @@ def test_what_changes_nothing_is_refused(tmp_path, monkeypatch, capsys, line, me
     assert error.count("\n") == 1
 
 
-def test_the_datasets_in_seqnets_layout_are_all_that_is_built_in_but_the_simulation():
-    assert set(SEQNET_DATASETS) == set(BUILT_IN) - {"synthetic"}
+def test_the_datasets_in_seqnets_layout_are_all_that_is_built_in_but_the_simulations():
+    assert set(SEQNET_DATASETS) == set(BUILT_IN) - {"synthetic", "synthetic-20k"}
