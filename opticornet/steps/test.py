@@ -125,7 +125,7 @@ def answer_and_score(options: TestOptions, scene: Scene, once: OfAllSplits) -> R
     test = replace(test, baseline_memory_mib=once.baseline_mib, added_memory_mib=added)
     record, arrays = score(scene, answer, score_settings(options), test, once.no_answer)
     if options.stress:
-        record = replace(record, stress=stress_table(options, scene, encoders, record.recall))
+        record = replace(record, stress=stress_table(weighted(options, once.weight), scene, encoders, record.recall))
     if not options.quiet and record.recall and (left_out := [k for k in options.ks if k not in record.protocol.ks]):
         dropped = ", ".join(map(str, left_out))
         print(f"note: recall@{dropped} left out: there are only {len(scene.reference)} references", file=sys.stderr)
