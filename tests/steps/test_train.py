@@ -225,7 +225,7 @@ def test_what_selects_an_epoch_is_chosen_and_said(route, measure, capsys):
 
 
 def test_a_run_of_the_time_of_recall_at_5_goes_on_by_it(route, capsys):
-    run = stopped_run(route, 4, select_by="recall@5")
+    run = stopped_run(route, 4, select_by="recall@5", margin=1.0, margin2=0.5)
     flags = json.loads((run / "checkpoints" / "flags.json").read_text())
     del flags["selectBy"]
     (run / "checkpoints" / "flags.json").write_text(json.dumps(flags))
