@@ -92,7 +92,7 @@ def test_finished_cells_are_kept_and_what_they_need_is_trained_once(accuracy, tm
     matched = accuracy["rows"].Row("S1 + seqmatch", {"pooling": "s1+seqmatch", "sequence_length": 3}, encoder)
     first = bench.outcomes([once.cell("split", 0), matched.cell("split", 0)])
     assert len(seen) == 1
-    assert [outcome["dims"] for outcome in first] == [8, 0]
+    assert [outcome["method"]["out_dims"] for outcome in first] == [8, 0]
     assert first[0]["recall"]["1"] > 0.5
     monkeypatch.setattr(accuracy["cells"], "run_cell", None)
     assert bench.outcomes([matched.cell("split", 0), once.cell("split", 0)]) == first[::-1]
@@ -140,8 +140,9 @@ def test_a_cell_of_another_season_trains_with_it(accuracy, tmp_path, monkeypatch
 def test_a_table_lists_every_row_and_adaptation(accuracy):
     """Of outcomes that are all alike but for a row's place."""
     tables, rows = accuracy["tables"], accuracy["rows"]
-    outcome = {"recall": {"1": 0.25, "5": 0.5}, "dims": 64, "frame_dims": 8, "training_s": [2.0]}
-    outcome |= {"latency_ms": {"encode": 0.5, "search": 0.25, "total": 0.75}}
+    latency = {step: {"median": ms} for step, ms in {"encode": 0.5, "search": 0.25, "total": 0.75}.items()}
+    outcome = {"recall": {"1": 0.25, "5": 0.5}, "method": {"out_dims": 64}, "training_s": [2.0]}
+    outcome |= {"data": {"dims": 8}, "timing": {"latency_ms": latency}}
 
     class Same:
         def outcomes(self, cells):
