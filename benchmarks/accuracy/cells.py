@@ -121,9 +121,11 @@ def write(path: Path, values: dict[str, Any]) -> None:
 
 
 def sources_digest() -> str:
-    """Of the package's sources, any of which may change a number."""
+    """Of the sources any of which may change a number: the package's, and what makes datasets and cells of it."""
     digest = hashlib.sha256()
-    for folder in ("opticornet", "models", "datasets", "utils"):
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            digest.update(path.read_bytes())
+    package = [
+        path for folder in ("opticornet", "models", "datasets", "utils") for path in (ROOT / folder).rglob("*.py")
+    ]
+    for path in (*sorted(package), *(Path(__file__).with_name(f"{name}.py") for name in ("cells", "sources"))):
+        digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
