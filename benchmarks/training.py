@@ -43,16 +43,16 @@ def measure(size: int, repeats: int):
 
     loop = make_training(size)
     batches: list[int] = []
-    encode_batch = loop.task.encode_batch
+    encode_batch = loop.task.source.encode_batch
 
     def counting(batch):
         distinct = torch.cat([batch.positives, batch.negatives[batch.mask]]).unique()
         batches.append(len(batch) + len(distinct))
         return encode_batch(batch)
 
-    loop.task.encode_batch = counting
+    loop.task.source.encode_batch = counting
     epoch(loop)
-    loop.task.encode_batch = encode_batch
+    loop.task.source.encode_batch = encode_batch
     flops = 2 * OUT_DIMS * (2 * size * W * DIMS + size * size + 2 * sum(batches) * W * DIMS)
     frames = torch.randn(size, DIMS)
     taps = torch.randn(W, DIMS, OUT_DIMS)

@@ -99,10 +99,16 @@ class Positives:
         inside[inside] = kept[places[inside]] == self.rows[inside]
         return self._some(inside, places)
 
-    def widened(self, margin: int) -> "Positives":
-        """With every reference also its neighbours up to ``margin`` rows away; rows below 0 are left out."""
+    def widened(self, margin: int, within: np.ndarray) -> "Positives":
+        """With every reference also its neighbours up to ``margin`` rows away, as far as they are of its own drive.
+
+        Args:
+            margin: rows.
+            within: (N, 2) int64, the half-open range of rows of each reference's drive.
+        """
         queries, first, last = self._runs()
-        wide = self.of_ranges(np.stack([np.maximum(first - margin, 0), last + margin + 1], axis=1))
+        low, high = within[first, 0], within[last, 1]
+        wide = self.of_ranges(np.stack([np.maximum(first - margin, low), np.minimum(last + margin + 1, high)], axis=1))
         return self.of_pairs(queries[wide.queries], wide.rows, len(self))
 
     def distance(self, references: np.ndarray) -> np.ndarray:

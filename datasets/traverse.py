@@ -23,11 +23,26 @@ class Drive:
 
     Attributes:
         name: what the user calls it ("summer").
+        source, images_source, undescribed, drive_images, first_row: as of a :class:`Traverse` of it alone.
     """
 
     name: str
     start: int
     stop: int
+    source: str = ""
+    images_source: str = ""
+    undescribed: str = ""
+    drive_images: tuple[str, ...] | None = None
+    first_row: int = 0
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def cut(self, start: int, stop: int) -> "Drive":
+        """What the rows ``[start, stop)`` of the traverse hold of it, which is something."""
+        low = max(self.start, start)
+        first_row = self.first_row + low - self.start
+        return replace(self, start=low - start, stop=min(self.stop, stop) - start, first_row=first_row)
 
 
 @dataclass(frozen=True)
@@ -53,7 +68,7 @@ class Traverse:
         lat_lon: (N, 2) float64 degrees, where positions were made from them; or None.
         images_source: the folder of the images or the table that lists them, for messages and records.
         first_row: row of the first frame in the traverse that this one was cut from.
-        joined: the drives that it was joined from; empty: it is one drive.
+        joined: the drives that it was joined from (``drives.py``); empty: it is one drive.
         undescribed: why there are no descriptors and what to do, for messages; empty where there are.
         scored: (N,) bool, frames that are queries or places; windows see the others too. None: all.
         usable: (N,) bool, False where a frame is damaged or shows nothing: no window may hold it. None: all.
@@ -69,7 +84,7 @@ class Traverse:
     timestamps: np.ndarray | None = None
     images: tuple[str, ...] | None = None
     source: str = ""
-    local_features: np.ndarray | None = None
+    local_features: RowMatrix | None = None
     lat_lon: np.ndarray | None = None
     images_source: str = ""
     undescribed: str = ""
@@ -91,7 +106,27 @@ class Traverse:
     @property
     def drives(self) -> tuple[Drive, ...]:
         """The drives it consists of, in the order of its rows."""
-        return self.joined or (Drive(self.name, 0, len(self)),)
+        return self.joined or (Drive(self.name, 0, len(self), first_row=self.first_row),)
+
+    @property
+    def parts(self) -> tuple["Traverse", ...]:
+        """Its drives, each as a traverse of its own; the traverse itself where it is one."""
+        return tuple(map(self._part, self.joined)) or (self,)
+
+    @property
+    def drive_numbers(self) -> np.ndarray:
+        """(N,) int64: which of ``drives`` each frame is of."""
+        return np.repeat(np.arange(len(self.drives)), list(map(len, self.drives)))
+
+    @property
+    def drive_bounds(self) -> np.ndarray:
+        """(N, 2) int64: the half-open range of rows of each frame's own drive."""
+        return np.array([(drive.start, drive.stop) for drive in self.drives])[self.drive_numbers]
+
+    @property
+    def drive_rows(self) -> np.ndarray:
+        """(N,) int64: each frame's row in the whole drive that it is of."""
+        return np.concatenate([drive.first_row + np.arange(len(drive)) for drive in self.drives])
 
     @property
     def placed(self) -> np.ndarray:
@@ -115,9 +150,10 @@ class Traverse:
             UserError: there are images only.
         """
         if self.descriptors is None:
+            lacking = next((drive for drive in self.drives if drive.undescribed), self)
             raise UserError(
-                f"traverse {self.name} has images only, and this needs frame descriptors: "
-                f"{self.undescribed or 'extract them, or choose a method that takes images'}"
+                f"traverse {lacking.name} has images only, and this needs frame descriptors: "
+                f"{lacking.undescribed or 'extract them, or choose a method that takes images'}"
             )
         return self.descriptors
 
@@ -152,6 +188,19 @@ class Traverse:
             usable=None if self.usable is None else self.usable[rows],
             filled=None if self.filled is None else self.filled[rows],
             first_row=self.first_row + start,
+            joined=tuple(drive.cut(start, stop) for drive in self.joined if drive.start < stop and start < drive.stop),
+        )
+
+    def _part(self, drive: Drive) -> "Traverse":
+        return replace(
+            self.cut(drive.start, drive.stop),
+            name=drive.name,
+            source=drive.source,
+            images_source=drive.images_source,
+            undescribed=drive.undescribed,
+            drive_images=drive.drive_images,
+            first_row=drive.first_row,
+            joined=(),
         )
 
 
@@ -168,8 +217,9 @@ class Split:
         negative_radius: training: negatives lie beyond it (exclusive); of ``positives``, in reference rows. None where
             the split is never trained on.
         positives: instead of a radius, the correct reference rows of each query (rows of the cut); or None.
-        unequal_rows: frames of the two whole drives, where positions are their rows' numbers for want of anything else,
-            the numbers differ, and nothing says that equal rows are equal places all the same; else None.
+        unequal_rows: two of the whole drives, each by name and frames, where positions are their rows' numbers for want
+            of anything else, the numbers differ, and nothing says that equal rows are equal places all the same; else
+            None.
     """
 
     name: str
@@ -178,11 +228,16 @@ class Split:
     positive_radius: float | None
     negative_radius: float | None = None
     positives: Positives | None = None
-    unequal_rows: tuple[int, int] | None = None
+    unequal_rows: tuple[tuple[str, int], tuple[str, int]] | None = None
 
     @property
     def units(self) -> Units:
         return self.reference.units
+
+    @property
+    def sides(self) -> tuple[Traverse, Traverse]:
+        """Reference and query."""
+        return self.reference, self.query
 
     @property
     def has_truth(self) -> bool:

@@ -22,7 +22,11 @@ RULES_IN_WORDS: dict[WindowRule, str] = {
 
 
 def window_starts(
-    index: np.ndarray, bounds: np.ndarray, length: int, rule: WindowRule = "centred", frames: int | None = None
+    index: np.ndarray,
+    bounds: np.ndarray,
+    length: int,
+    rule: WindowRule = "centred",
+    within: np.ndarray | None = None,
 ) -> np.ndarray:
     """First frame of some frames' windows.
 
@@ -34,14 +38,15 @@ def window_starts(
         bounds: (M, 2) int64 half-open range of each one's own sequence.
         length: frames per window, L.
         rule: what a window is around.
-        frames: N, beyond which no window may reach; None: no sequence is shorter than ``length``.
+        within: (M, 2) int64, half-open range of each one's own drive, which has ``length`` frames and beyond which no
+            window may reach; None: no sequence is shorter than ``length``.
 
     Returns:
         (M,) int64; the window of ``index[i]`` is ``[starts[i], starts[i] + length)``.
     """
     first = index - _before(length, rule)
     starts = np.where(first <= bounds[:, 0], bounds[:, 0], np.minimum(first, bounds[:, 1] - length))
-    return starts if frames is None else np.clip(starts, 0, frames - length)
+    return starts if within is None else np.clip(starts, within[:, 0], within[:, 1] - length)
 
 
 def inside(bounds: np.ndarray, length: int, rule: WindowRule = "centred") -> np.ndarray:
@@ -160,23 +165,31 @@ class Windows:
 
     def _with_starts(self, argument: str) -> "Windows":
         """With the ``starts`` of the windows."""
-        traverse, length, bounds = self.traverse, self.length, self.traverse.bounds[self.rows]
-        shortest = len(traverse) if self.short == "shorten" else int(np.diff(bounds, axis=1).min())
-        if shortest < length and self.short == "shorten":
+        bounds, within = (of[self.rows] for of in (self.traverse.bounds, self.traverse.drive_bounds))
+        self._require_frames(within if self.short == "shorten" else bounds, argument)
+        if not self.is_mirrored:
+            return replace(self, starts=window_starts(self.rows, bounds, self.length, self.rule, within))
+        ends = bounds.sum(axis=1)  # the frame at i is the one at ends - 1 - i of the sequence the other way
+        starts = ends - self.length - window_starts(ends - 1 - self.rows, bounds, self.length, self.rule)
+        return replace(self, starts=np.clip(starts, within[:, 0], within[:, 1] - self.length))
+
+    def _require_frames(self, ranges: np.ndarray, argument: str) -> None:
+        """Raise :class:`UserError` where one of the ranges (M, 2) that windows stay in is shorter than a window."""
+        lengths = ranges[:, 1] - ranges[:, 0]
+        shortest = int(lengths.min())
+        if shortest >= self.length:
+            return
+        traverse = self.traverse
+        name = traverse.drives[traverse.drive_numbers[self.rows[lengths.argmin()]]].name
+        if self.short == "shorten":
             raise UserError(
-                f"`{argument}` {length} is above the {shortest} frames of all of {traverse.name}; choose `{argument}` "
+                f"`{argument}` {self.length} is above the {shortest} frames of all of {name}; choose `{argument}` "
                 f"{shortest} or less"
             )
-        if shortest < length:
-            raise UserError(
-                f"`{argument}` {length} is above the shortest sequence of {traverse.name}, which has {shortest} "
-                f"frames; choose `{argument}` {shortest} or less, or let `short_sequences` drop or shorten such"
-            )
-        if not self.is_mirrored:
-            return replace(self, starts=window_starts(self.rows, bounds, length, self.rule, len(traverse)))
-        ends = bounds.sum(axis=1)  # the frame at i is the one at ends - 1 - i of the sequence the other way
-        starts = ends - length - window_starts(ends - 1 - self.rows, bounds, length, self.rule)
-        return replace(self, starts=np.clip(starts, 0, len(traverse) - length))
+        raise UserError(
+            f"`{argument}` {self.length} is above the shortest sequence of {name}, which has {shortest} "
+            f"frames; choose `{argument}` {shortest} or less, or let `short_sequences` drop or shorten such"
+        )
 
     def usable(self) -> np.ndarray:
         """(M,) bool: windows without an unusable frame."""
@@ -195,6 +208,30 @@ class Windows:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def by_drive(self) -> tuple[slice, ...]:
+        """Which of them are of each drive of the traverse."""
+        ends = [np.searchsorted(self.rows, (drive.start, drive.stop)).tolist() for drive in self.traverse.drives]
+        return tuple(slice(*end) for end in ends)
+
+    @property
+    def parts(self) -> tuple["Windows", ...]:
+        """Those of each drive, over a traverse of its own; the windows themselves where it is one. How many are
+        ``unusable`` or ``too_short`` is known of all drives together only."""
+        if not self.traverse.joined:
+            return (self,)
+        return tuple(
+            replace(
+                self,
+                traverse=part,
+                rows=self.rows[some] - drive.start,
+                starts=self.starts[some] - drive.start,
+                unusable=0,
+                too_short=0,
+            )
+            for part, drive, some in zip(self.traverse.parts, self.traverse.drives, self.by_drive, strict=True)
+        )
 
     @property
     def anchor(self) -> int:

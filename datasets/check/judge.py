@@ -9,7 +9,7 @@ import numpy as np
 from opticornet.datasets.check.report import ImagesReport, SplitReport, TraverseReport, nearest, takes_part
 from opticornet.datasets.descriptors.identity import Comparison, of_data
 from opticornet.datasets.seqnet.structs import read_struct
-from opticornet.datasets.traverse import Split
+from opticornet.datasets.traverse import Split, Traverse
 from opticornet.utils.text import counted
 
 _RADII_IN_NAME = re.compile(r"_d-(?P<radius>[\d.]+)_d2-(?P<positive>\d+(?:\.\d+)?)")
@@ -24,16 +24,19 @@ class Findings:
 
 def judge(split: SplitReport, findings: Findings) -> None:
     """Add what is wrong with a split."""
-    for side in (split.reference, split.query):
-        _judge_side(split, side, findings)
+    for drive in split.drives:
+        _judge_drive(split, drive, findings)
     _judge_truth(split, findings)
-    if split.same_data:
-        findings.errors.append(f"{split.name}: reference and query are the same data, so every query finds itself")
+    for reference, query in split.same_data:
+        which = "" if len(split.drives) == 2 else f" ({reference} and {query})"
+        findings.errors.append(
+            f"{split.name}: reference and query are the same data{which}, so every query finds itself"
+        )
     if split.name == "train" and split.negative_radius is None:
         findings.warnings.append("train: no negative_radius, which training needs")
 
 
-def _judge_side(split: SplitReport, side: TraverseReport, findings: Findings) -> None:
+def _judge_drive(split: SplitReport, side: TraverseReport, findings: Findings) -> None:
     where = f"{split.name} {side.role} ({side.name})"
     row = f"first in row {side.first_bad_row} of the split"
     if side.non_finite_rows:
@@ -71,7 +74,7 @@ def _judge_side(split: SplitReport, side: TraverseReport, findings: Findings) ->
 
 def _judge_truth(split: SplitReport, findings: Findings) -> None:
     if split.unequal_rows:
-        found = " and ".join(map(str, split.unequal_rows))
+        found = " and ".join(str(frames) for _, frames in split.unequal_rows)
         findings.warnings.append(
             f"{split.name}: rows are taken as places, but the drives have {found} frames, so that row i of one "
             f"need not be row i of the other; give positions, or, where it is, rows_are_places = true in "
@@ -101,8 +104,8 @@ def _judge_images(where: str, side: TraverseReport, images: ImagesReport, findin
 
 
 def judge_overlap(train: Split, other: Split, findings: Findings) -> None:
-    """Frames of a split that lie at places it was trained on, where both come from the same files."""
-    if other is train or other.positive_radius is None or train.reference.source != other.reference.source:
+    """Frames of a split that lie at places it was trained on, where both have a reference drive of the same files."""
+    if other is train or other.positive_radius is None or not _share_places(train.reference, other.reference):
         return
     seen = int((nearest(train, other) <= other.positive_radius).sum())
     if seen:
@@ -112,8 +115,15 @@ def judge_overlap(train: Split, other: Split, findings: Findings) -> None:
         )
 
 
+def _share_places(one: Traverse, other: Traverse) -> bool:
+    """Whether two references have a drive of the same files, and so positions that can be compared: those of degrees
+    are metres from the first drive."""
+    sources, others = ([drive.source for drive in side.parts] for side in (one, other))
+    return sources[0] == others[0] or (one.lat_lon is None and not set(sources).isdisjoint(others))
+
+
 def judge_descriptors(split: Split, findings: Findings) -> None:
-    """Frame descriptors of the two drives of a split that were made differently."""
+    """Frame descriptors of the drives of a split that were made differently."""
     for difference in Comparison.of(of_data(split)).differences:
         findings.errors.append(f"frame descriptors were made differently: {difference}; extract them alike")
 

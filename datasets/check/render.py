@@ -16,8 +16,8 @@ def render(report: CheckReport) -> list[str]:
         ]
         truth = "positives from a table" if split.without_positive is not None else "no ground truth"
         lines.append(f"  {split.name}: {', '.join(radii) or truth}")
-        for side in (split.reference, split.query):
-            lines += _side_lines(side, split.units)
+        for drive in split.drives:
+            lines += _drive_lines(drive, split.units)
         if split.without_positive is not None:
             lines.append(f"    queries without a positive: {split.without_positive} of {split.queries}")
         lines.append(f"    reference and query are the same data: {'yes' if split.same_data else 'no'}")
@@ -27,25 +27,25 @@ def render(report: CheckReport) -> list[str]:
     return lines
 
 
-def _side_lines(side: TraverseReport, units: str) -> list[str]:
+def _drive_lines(drive: TraverseReport, units: str) -> list[str]:
     spacing = "none"
-    if side.spacing:
-        spacing = "median {1:.4g} (p5 {0:.4g}, p95 {2:.4g}) {units}".format(*side.spacing, units=units)
-    lengths = counted(side.longest, "frame")
-    if side.shortest < side.longest:
-        lengths = f"{side.shortest} to {lengths}"
-    what = "images only" if side.norms is None else f"{side.dims}-D {side.dtype}"
-    lines = [f"    {side.role} {side.name}: {counted(side.frames, 'frame')}, {what}, {side.source}"]
-    if side.norms is None:
-        lines.append(f"      no descriptors: methods that take images work; for all others, {side.undescribed}")
+    if drive.spacing:
+        spacing = "median {1:.4g} (p5 {0:.4g}, p95 {2:.4g}) {units}".format(*drive.spacing, units=units)
+    lengths = counted(drive.longest, "frame")
+    if drive.shortest < drive.longest:
+        lengths = f"{drive.shortest} to {lengths}"
+    what = "images only" if drive.norms is None else f"{drive.dims}-D {drive.dtype}"
+    lines = [f"    {drive.role} {drive.name}: {counted(drive.frames, 'frame')}, {what}, {drive.source}"]
+    if drive.norms is None:
+        lines.append(f"      no descriptors: methods that take images work; for all others, {drive.undescribed}")
     else:
-        low, median, high = side.norms
+        low, median, high = drive.norms
         lines.append(
             f"      norms {low:.4g} to {high:.4g}, median {median:.4g}; "
-            f"rows with NaN or infinity: {side.non_finite_rows}; all-zero rows: {side.zero_rows}"
+            f"rows with NaN or infinity: {drive.non_finite_rows}; all-zero rows: {drive.zero_rows}"
         )
-    if side.images is not None:
-        images = side.images
+    if drive.images is not None:
+        images = drive.images
         sizes = ", ".join(f"{size} ({count})" for size, count in images.sizes.items()) or "unknown"
         sampled = sum(images.sizes.values()) + len(images.bad)
         lines.append(
@@ -53,9 +53,9 @@ def _side_lines(side: TraverseReport, units: str) -> list[str]:
             f"sizes {sizes}"
         )
     lines += [
-        f"      spacing {spacing}; duplicate positions: {side.duplicate_positions}",
-        f"      sequences: {side.sequences}, of {lengths}",
-        f"      scored: {side.scored} of {side.frames} frames; without a position: {side.without_position}; unusable: "
-        f"{side.unusable}",
+        f"      spacing {spacing}; duplicate positions: {drive.duplicate_positions}",
+        f"      sequences: {drive.sequences}, of {lengths}",
+        f"      scored: {drive.scored} of {drive.frames} frames; without a position: {drive.without_position}; "
+        f"unusable: {drive.unusable}",
     ]
     return lines

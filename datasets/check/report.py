@@ -32,7 +32,7 @@ class ImagesReport:
 
 @dataclass(frozen=True)
 class TraverseReport:
-    """One side of a split.
+    """One drive of a split.
 
     Attributes:
         role: "reference" or "query"; name, source, frames: of the traverse.
@@ -78,20 +78,19 @@ class TraverseReport:
 
 @dataclass(frozen=True)
 class SplitReport:
-    """One split. ``queries``: frames that are. ``without_positive``: those that have no correct reference; None where
-    the split has no ground truth. ``same_data``: the reference and the query descriptors (without any: their images)
-    are equal, every one."""
+    """One split. ``drives``: of the reference, then of the query. ``queries``: frames that are. ``without_positive``:
+    those that have no correct reference; None where the split has no ground truth. ``same_data``: reference and query
+    drives whose descriptors (without any: their images) are equal, every one."""
 
     name: str
     units: str
     positive_radius: float | None
     negative_radius: float | None
-    reference: TraverseReport
-    query: TraverseReport
+    drives: tuple[TraverseReport, ...]
     queries: int
     without_positive: int | None
-    same_data: bool
-    unequal_rows: tuple[int, int] | None
+    same_data: tuple[tuple[str, str], ...]
+    unequal_rows: tuple[tuple[str, int], tuple[str, int]] | None
 
 
 def split_report(split: Split) -> SplitReport:
@@ -100,11 +99,19 @@ def split_report(split: Split) -> SplitReport:
         units=split.units,
         positive_radius=split.positive_radius,
         negative_radius=split.negative_radius,
-        reference=_traverse_report("reference", split.reference, split),
-        query=_traverse_report("query", split.query, split),
+        drives=tuple(
+            _traverse_report(role, drive, split)
+            for role, side in (("reference", split.reference), ("query", split.query))
+            for drive in side.parts
+        ),
         queries=int(takes_part(split.query, split).sum()),
         without_positive=_queries_without_positive(split),
-        same_data=_same_data(split.reference, split.query),
+        same_data=tuple(
+            (reference.name, query.name)
+            for reference in split.reference.parts
+            for query in split.query.parts
+            if _same_data(reference, query)
+        ),
         unequal_rows=split.unequal_rows,
     )
 

@@ -38,16 +38,16 @@ class LazyRows:
     Slicing gives another ``LazyRows``; indexing with an integer or an integer array, and ``np.asarray``, read.
 
     Args:
-        base: (N, D) array, h5py dataset or descriptors stored one per image.
+        base: (N, ...) array, h5py dataset, descriptors stored one per image, or another matrix of rows.
         rows: (M,) int64 rows of ``base``, each within it.
     """
 
-    def __init__(self, base: "np.ndarray | h5py.Dataset | ImageFeatures", rows: np.ndarray) -> None:
+    def __init__(self, base: "RowMatrix | h5py.Dataset | ImageFeatures", rows: np.ndarray) -> None:
         self._base = base
         self._rows = rows
-        self.shape: tuple[int, ...] = (len(rows), base.shape[1])
+        self.shape: tuple[int, ...] = (len(rows), *base.shape[1:])
         self.dtype: np.dtype[Any] = base.dtype
-        self.ndim = 2
+        self.ndim = len(self.shape)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -56,7 +56,7 @@ class LazyRows:
         rows = self._rows[key]
         if isinstance(key, slice):
             return LazyRows(self._base, rows)
-        return self._read(np.atleast_1d(rows)).reshape(*np.shape(rows), self.shape[1])
+        return self._read(np.atleast_1d(rows)).reshape(*np.shape(rows), *self.shape[1:])
 
     def __array__(self, dtype: Any = None, /, *, copy: bool | None = None) -> np.ndarray:
         if copy is False:
@@ -70,10 +70,12 @@ class LazyRows:
             values = self._base[flat]
             release(self._base)
         elif not len(flat):
-            values = np.empty((0, self.shape[1]), self.dtype)
-        else:
+            values = np.empty((0, *self.shape[1:]), self.dtype)
+        elif hasattr(self._base, "file"):
             values = _read_h5(self._base, flat)
-        return values.reshape(*rows.shape, self.shape[1])
+        else:
+            values = self._base[flat]
+        return values.reshape(*rows.shape, *self.shape[1:])
 
 
 def take_rows(descriptors: np.ndarray | LazyRows, rows: np.ndarray) -> np.ndarray | LazyRows:
@@ -127,6 +129,13 @@ def check_finite(traverse: Traverse) -> None:
     Raises:
         UserError: there are none; or names the first row (and frame) that holds one, and how many rows do.
     """
+    traverse.need_descriptors()
+    for drive in traverse.parts:
+        _check_finite(drive)
+
+
+def _check_finite(traverse: Traverse) -> None:
+    """:func:`check_finite` of one drive."""
     usable = traverse.is_usable
     bad: list[int] = []
     zero: list[int] = []

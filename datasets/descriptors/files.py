@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from opticornet.datasets.descriptors.standardising import standardise
 from opticornet.utils.array_files import map_npy
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import atomic_path, write_json, writing
@@ -146,8 +145,7 @@ class DescriptorFiles:
         """How far an earlier run of the same identity came, also one of the first images; 0 images if there was none.
 
         Raises:
-            UserError: an unfinished run of something else is there, and may not be overwritten; finished rows to go on
-                from are standardised.
+            UserError: an unfinished run of something else is there, and may not be overwritten.
         """
         path = unfinished_path(self.record)
         if not path.exists():
@@ -171,16 +169,12 @@ class DescriptorFiles:
         """Call after the rows are on the disk."""
         write_json(unfinished_path(self.record), {"identity": self.identity, "progress": asdict(progress)})
 
-    def publish(self, details: dict[str, Any], *, usable: np.ndarray | None = None, standardised: bool = False) -> None:
+    def publish(self, details: dict[str, Any], *, usable: np.ndarray | None = None) -> None:
         """Turn the unfinished files into finished ones; killed anywhere in between, a new run completes it.
 
-        ``usable`` (N,) bool is written beside them. With ``standardised`` the descriptors go through
-        :func:`opticornet.datasets.descriptors.standardising.standardise`; the plain ones stay until that is done.
+        ``usable`` (N,) bool is written beside them.
         """
         ready = unfinished_path(self.output)
-        if standardised and ready.exists():
-            ready = unfinished_path(ready)
-            standardise(unfinished_path(self.output), ready, usable)
         with writing(self.output):
             if ready.exists():  # never a new record beside old rows
                 self.output.unlink(missing_ok=True)
@@ -198,11 +192,6 @@ class DescriptorFiles:
         """The rows of finished descriptors of the first images, copied to where the others are appended."""
         record = read_identity(self.output) or {}
         images = record.get("images", {}).get("count")
-        if self.identity["standardise"] != "none":
-            raise UserError(
-                f"{self.output} is standardised over {images} images and there are {self.identity['images']['count']} "
-                "now, which changes every row: give `overwrite` to extract all again"
-            )
         if record.get("rows") != images:
             raise UserError(
                 f"{self.output} does not hold one row for each of the {images} images of its record: give `overwrite` "
@@ -246,6 +235,8 @@ class DescriptorFiles:
                     advice = "; `levels` keeps a range" if inner == "range" else ""
                     return f"{key} {inner} {then.get(inner)}, now {now[inner]}{advice}"
             return f"{key} {then}, now {now}"
+        if (standardised := saved.get("standardise", "none")) != "none":
+            return f"standardise {standardised}, which earlier versions did"
         return ""
 
     def _begin_with(self, images: Any) -> bool:

@@ -27,7 +27,7 @@ class DescriptorIdentity:
         options: its other options.
         preprocess: image size, normalisation, interpolation.
         projection: dims, whiten and what it was fitted on; None: none.
-        standardise: "none", or over what descriptors were standardised.
+        standardise: "none", or over what earlier versions standardised descriptors.
         amp: whether it computed in bfloat16, which only rounds and is not compared.
     """
 
@@ -52,8 +52,10 @@ class DescriptorIdentity:
 
     @classmethod
     def beside(cls, traverse: Traverse) -> Self | None:
-        """Of a traverse's descriptors; None where nothing beside them says."""
-        return cls.of(read_identity(Path(traverse.source)))
+        """Of a traverse's descriptors, of several drives those of the first that is known; None where nothing beside
+        them says."""
+        made = (cls.of(read_identity(Path(part.source))) for part in traverse.parts)
+        return next((identity for identity in made if identity is not None), None)
 
     @property
     def is_random(self) -> bool:
@@ -169,11 +171,12 @@ class Comparison:
 
 
 def of_data(*splits: Split) -> dict[str, DescriptorIdentity | None]:
-    """What made the descriptors of splits, by whose they are."""
+    """What made the descriptors of splits, by whose they are: of every drive."""
     return {
-        f"{traverse.name} ({role} of {split.name})": DescriptorIdentity.beside(traverse)
+        f"{drive.name} ({role} of {split.name})": DescriptorIdentity.beside(drive)
         for split in splits
         for role, traverse in (("reference", split.reference), ("query", split.query))
+        for drive in traverse.parts
     }
 
 

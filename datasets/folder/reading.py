@@ -6,18 +6,17 @@ from pathlib import Path
 
 import numpy as np
 
+from opticornet.datasets.drives import frame_labels, join_drives, joined_rows
 from opticornet.datasets.folder.named_files import inside_folder
 from opticornet.datasets.folder.opening import OpenTraverse, open_traverse
 from opticornet.datasets.folder.positives import read_positives
 from opticornet.datasets.folder.scored import read_scored
-from opticornet.datasets.folder.toml import TOML_NAME, FolderEntry, SplitEntry, read_toml
+from opticornet.datasets.folder.toml import TOML_NAME, FolderEntry, Role, Rows, SplitEntry, read_toml
 from opticornet.datasets.geodesy import local_metres
 from opticornet.datasets.positives import Positives
 from opticornet.datasets.spacing import cut_at_jumps
 from opticornet.datasets.traverse import Dataset, Split, Traverse
 from opticornet.utils.errors import UserError
-
-Rows = tuple[int, int]
 
 
 def load_folder(folder: str | Path, split_names: tuple[str, ...] | None = None) -> Dataset:
@@ -45,30 +44,41 @@ class _Reader:
     def __init__(self, folder: Path, entry: FolderEntry) -> None:
         self._folder, self._entry = folder, entry
         self._opened: dict[str, OpenTraverse] = {}
-        self._references: dict[tuple[str, Rows, str | None], Traverse] = {}  # one for all that search it
+        self._references: dict[tuple[object, ...], Traverse] = {}  # one for all that search it
 
     def split(self, name: str) -> Split:
         entry = self._entry.splits[name]
-        origin = self._origin(entry.reference)
-        reference = self._traverse(entry.reference, origin)
         has_truth = entry.positive_radius is not None or entry.positives is not None
-        query = self._traverse(entry.query, origin, None if has_truth else reference.positions.shape[1])
-        unequal_rows = self._unequal_rows(entry, reference, query)
-        reference = self._scored(reference, entry.reference_score)
-        query = self._scored(query, entry.query_score)
-        reference_rows = self._rows(name, "reference_rows", entry.reference_rows, reference)
-        query_rows = self._rows(name, "query_rows", entry.query_rows, query)
+        origin = self._origin(entry.drives("reference"))
+        references = self._side(entry, "reference", origin)
+        unplaced = None if has_truth else references[0].positions.shape[1]
+        queries = self._side(entry, "query", origin, unplaced)
+        reference_rows = self._rows(name, "reference_rows", entry.rows("reference"), references)
+        query_rows = self._rows(name, "query_rows", entry.rows("query"), queries)
         return Split(
             name=name,
             reference=self._references.setdefault(
-                (entry.reference, reference_rows, entry.reference_score), reference.cut(*reference_rows)
+                (entry.drives("reference"), reference_rows, entry.score("reference")),
+                self._join(name, references, reference_rows),
             ),
-            query=query.cut(*query_rows),
+            query=self._join(name, queries, query_rows),
             positive_radius=entry.positive_radius,
             negative_radius=entry.negative_radius,
-            positives=self._positives(entry, reference, query, reference_rows, query_rows),
-            unequal_rows=unequal_rows,
+            positives=self._positives(entry, references, queries, reference_rows, query_rows),
+            unequal_rows=self._unequal_rows(entry, (*references, *queries)),
         )
+
+    def _side(
+        self, entry: SplitEntry, role: Role, origin: np.ndarray | None, unplaced: int | None = None
+    ) -> tuple[Traverse, ...]:
+        """The whole drives of one side."""
+        drives = (self._traverse(drive, origin, unplaced) for drive in entry.drives(role))
+        return tuple(map(self._scored, drives, entry.score(role)))
+
+    def _join(self, split: str, drives: tuple[Traverse, ...], rows: tuple[Rows, ...]) -> Traverse:
+        """The split's rows of some drives, as one traverse."""
+        cuts = [drive.cut(*some) for drive, some in zip(drives, rows, strict=True)]
+        return join_drives(cuts, f"{self._folder / TOML_NAME}: splits.{split}")
 
     def _open(self, name: str) -> OpenTraverse:
         if name not in self._opened:
@@ -100,10 +110,10 @@ class _Reader:
             traverse = cut_at_jumps(traverse, entry.max_step)
         return self._scored(traverse, entry.score)
 
-    def _origin(self, name: str) -> np.ndarray | None:
-        """Where the local metres of a split are counted from: the first frame of its reference traverse that has a
-        position."""
-        lat_lon = self._open(name).frames.lat_lon
+    def _origin(self, references: tuple[str, ...]) -> np.ndarray | None:
+        """Where the local metres of a split, of all its drives, are counted from: the first frame of its (first)
+        reference traverse that has a position."""
+        lat_lon = self._open(references[0]).frames.lat_lon
         return None if lat_lon is None else lat_lon[int(np.argmax(np.isfinite(lat_lon[:, 0])))]
 
     def _positions(
@@ -128,18 +138,21 @@ class _Reader:
             return np.arange(len(opened), dtype=np.float64)[:, None]
         if (columns == ("lat", "lon")) != (origin is not None):
             raise UserError(
-                f"{self._folder / TOML_NAME}: traverse {name} and the other one of its split do not have the same "
+                f"{self._folder / TOML_NAME}: traverse {name} and the others of its split do not have the same "
                 "kind of position (x, y or lat, lon); give both the same"
             )
         return frames.positions if origin is None else local_metres(frames.positions, origin)
 
-    def _unequal_rows(self, entry: SplitEntry, reference: Traverse, query: Traverse) -> tuple[int, int] | None:
-        """How many frames either drive has, where the numbers of rows are their places, for want of anything else, and
-        are not known to agree."""
-        if entry.rows_are_places or entry.positive_radius is None or len(reference) == len(query):
+    def _unequal_rows(
+        self, entry: SplitEntry, drives: tuple[Traverse, ...]
+    ) -> tuple[tuple[str, int], tuple[str, int]] | None:
+        """Two drives of different numbers of frames, where the numbers of rows are their places, for want of anything
+        else, and are not known to agree."""
+        if entry.rows_are_places or entry.positive_radius is None:
             return None
-        by_rows = all(self._open(name).frames.positions is None for name in (entry.reference, entry.query))
-        return (len(reference), len(query)) if by_rows else None
+        by_rows = [drive for drive in drives if self._open(drive.name).frames.positions is None]
+        other = next((drive for drive in by_rows if len(drive) != len(by_rows[0])), None)
+        return None if other is None else ((by_rows[0].name, len(by_rows[0])), (other.name, len(other)))
 
     def _scored(self, traverse: Traverse, score: str | None) -> Traverse:
         """With only the frames scored that the list ``score`` names and that were before."""
@@ -151,21 +164,32 @@ class _Reader:
         listed = read_scored(inside_folder(self._folder, score), names, len(traverse))
         return replace(traverse, scored=listed & traverse.is_scored)
 
-    def _rows(self, split: str, key: str, rows: Rows | None, traverse: Traverse) -> Rows:
-        start, stop = rows or (0, len(traverse))
-        if not 0 <= start < stop <= len(traverse):
-            raise UserError(
-                f"{self._folder / TOML_NAME}: splits.{split} {key} = [{start}, {stop}] leaves nothing or goes "
-                f"beyond the {len(traverse)} frames of {traverse.name}; wanted 0 <= start < stop <= {len(traverse)}"
-            )
-        return start, stop
+    def _rows(
+        self, split: str, key: str, rows: tuple[Rows | None, ...], drives: tuple[Traverse, ...]
+    ) -> tuple[Rows, ...]:
+        """The rows of each drive."""
+        found = []
+        for some, drive in zip(rows, drives, strict=True):
+            start, stop = some or (0, len(drive))
+            if not 0 <= start < stop <= len(drive):
+                raise UserError(
+                    f"{self._folder / TOML_NAME}: splits.{split} {key} = [{start}, {stop}] leaves nothing or goes "
+                    f"beyond the {len(drive)} frames of {drive.name}; wanted 0 <= start < stop <= {len(drive)}"
+                )
+            found.append((start, stop))
+        return tuple(found)
 
     def _positives(
-        self, entry: SplitEntry, reference: Traverse, query: Traverse, reference_rows: Rows, query_rows: Rows
+        self,
+        entry: SplitEntry,
+        references: tuple[Traverse, ...],
+        queries: tuple[Traverse, ...],
+        reference_rows: tuple[Rows, ...],
+        query_rows: tuple[Rows, ...],
     ) -> Positives | None:
         """Those of a table, which lists rows or names of the whole traverses, between the rows of the split."""
         if entry.positives is None:
             return None
         path = inside_folder(self._folder, entry.positives)
-        table = read_positives(path, query.names or len(query), reference.names or len(reference))
-        return table.of(np.arange(*query_rows)).cut(*reference_rows)
+        table = read_positives(path, frame_labels(queries), frame_labels(references))
+        return table.of(joined_rows(queries, query_rows)).among(joined_rows(references, reference_rows))

@@ -3,8 +3,9 @@
 import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
+from opticornet.datasets.labels import first_repeated
 from opticornet.datasets.split_names import check_split_name
 from opticornet.datasets.traverse import Units
 from opticornet.utils.errors import UserError
@@ -42,24 +43,47 @@ class TraverseEntry:
         return root
 
 
+Rows = tuple[int, int]
+Role = Literal["reference", "query"]
+ROLES: tuple[Role, Role] = ("reference", "query")
+
+
 @dataclass(frozen=True)
 class SplitEntry:
     """``[splits.NAME]``: traverse names, half-open row ranges, radii in the dataset's units.
 
+    Of several drives there are tuples of names; of their row ranges and lists one for all drives, or one each.
     ``reference_score`` and ``query_score`` list frames that this split scores, among those that their traverse scores.
-    ``rows_are_places``: row i of both drives is one place, though one drive has more rows.
+    ``rows_are_places``: row i of all drives is one place, though some drive has more rows.
     """
 
-    reference: str
-    query: str
-    reference_rows: tuple[int, int] | None = None
-    query_rows: tuple[int, int] | None = None
+    reference: str | tuple[str, ...]
+    query: str | tuple[str, ...]
+    reference_rows: Rows | tuple[Rows, ...] | None = None
+    query_rows: Rows | tuple[Rows, ...] | None = None
     positive_radius: float | None = None
     negative_radius: float | None = None
     positives: str | None = None
-    reference_score: str | None = None
-    query_score: str | None = None
+    reference_score: str | tuple[str, ...] | None = None
+    query_score: str | tuple[str, ...] | None = None
     rows_are_places: bool = False
+
+    def drives(self, role: Role) -> tuple[str, ...]:
+        """The traverses of one side."""
+        names = getattr(self, role)
+        return (names,) if isinstance(names, str) else names
+
+    def rows(self, role: Role) -> tuple[Rows | None, ...]:
+        """The rows of each drive of one side; None: all."""
+        rows = getattr(self, f"{role}_rows")
+        if rows is None or isinstance(rows[0], int):
+            return (rows,) * len(self.drives(role))
+        return rows
+
+    def score(self, role: Role) -> tuple[str | None, ...]:
+        """The list of scored frames of each drive of one side."""
+        lists = getattr(self, f"{role}_score")
+        return lists if isinstance(lists, tuple) else (lists,) * len(self.drives(role))
 
 
 Entry = TypeVar("Entry", TraverseEntry, SplitEntry)
@@ -112,15 +136,29 @@ def read_toml(folder: Path) -> FolderEntry:
             raise UserError(f"{path}: traverses.{name}.max_step is {traverse.max_step:g}; wanted a number above 0")
     for name, split in splits.items():
         check_split_name(str(path), name)
-        for role in (split.reference, split.query):
-            if role not in traverses:
-                raise UserError(f"{path}: splits.{name} names traverse {role!r}; there are {', '.join(traverses)}")
+        for role in ROLES:
+            _check_drives(f"{path}: splits.{name}", split, role, tuple(traverses))
         if split.positive_radius is not None and split.positives is not None:
             raise UserError(
                 f"{path}: splits.{name} has positive_radius and positives; give one of the two, or neither where "
                 "nothing is known of the correct references"
             )
     return FolderEntry(_checked_value(path, "name", document.get("name", folder.name), str), units, traverses, splits)
+
+
+def _check_drives(where: str, split: SplitEntry, role: Role, traverses: tuple[str, ...]) -> None:
+    """Whether the drives of a side are there, each once, and what is given for each is given for all."""
+    drives = split.drives(role)
+    if unknown := [drive for drive in drives if drive not in traverses]:
+        raise UserError(f"{where} names traverse {unknown[0]!r}; there are {', '.join(traverses)}")
+    if (twice := first_repeated(drives)) is not None:
+        raise UserError(f"{where}.{role} names {twice!r} twice; name each drive once")
+    for key, found in ((f"{role}_rows", split.rows(role)), (f"{role}_score", split.score(role))):
+        if len(found) != len(drives):
+            raise UserError(
+                f"{where}.{key} is given for {len(found)} drives, and {role} names {len(drives)}; give one for all of "
+                "them, or one for each"
+            )
 
 
 def format_toml(entry: FolderEntry) -> str:
@@ -170,12 +208,29 @@ def _entry(path: Path, where: str, table: Any, entry_type: type[Entry]) -> Entry
         "max_step": float,
         "rows_are_places": bool,
     }
-    values = {key: _checked_value(path, f"{where}.{key}", value, kinds.get(key, str)) for key, value in table.items()}
+    of_drives = {f"{role}{of}" for role in ROLES for of in ("", "_rows", "_score")}
+    values = {}
+    for key, value in table.items():
+        check = _one_or_each if key in of_drives else _checked_value
+        values[key] = check(path, f"{where}.{key}", value, kinds.get(key, str))
     try:
         return entry_type(**values)
     except TypeError as error:
         missing = next(a.name for a in fields(entry_type) if a.name not in values)
         raise UserError(f"{path}: {where} has no key {missing!r}") from error
+
+
+def _one_or_each(path: Path, where: str, value: Any, kind: type) -> Any:
+    """A value of :func:`_checked_value`, or a tuple of them from a list; of one drive it is as without the list."""
+    if kind is tuple and not (isinstance(value, list) and any(isinstance(one, list) for one in value)):
+        return _checked_value(path, where, value, kind)
+    if kind is tuple:
+        values = tuple(_checked_value(path, where, one, kind) for one in value)
+    else:
+        values = tuple(value) if isinstance(value, list) else (value,)
+        if not values or not all(isinstance(text, str) and text for text in values):
+            raise UserError(f"{path}: {where} is {value!r}; wanted text, or a list of texts")
+    return values[0] if len(values) == 1 else values
 
 
 def _checked_value(path: Path, where: str, value: Any, kind: type) -> Any:

@@ -1,14 +1,16 @@
 """A whole dataset written as a folder."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from opticornet.datasets.drives import frame_labels
 from opticornet.datasets.folder.positives import write_positives
 from opticornet.datasets.folder.tables import write_frames
-from opticornet.datasets.folder.toml import TOML_NAME, FolderEntry, SplitEntry, TraverseEntry, write_toml
+from opticornet.datasets.folder.toml import ROLES, TOML_NAME, FolderEntry, SplitEntry, TraverseEntry, write_toml
 from opticornet.datasets.traverse import Dataset, Traverse
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import atomic_path
@@ -17,7 +19,8 @@ from opticornet.utils.files import atomic_path
 def write_dataset(folder: str | Path, dataset: Dataset) -> None:
     """Write a whole dataset as a folder: descriptors, frames, positives, and last of all ``dataset.toml``.
 
-    Every split gets files of its own (``test-query.npy``), holding just its rows. Descriptors are copied in blocks;
+    Every split gets files of its own (``test-query.npy``; of several drives ``test-query-rain.npy``), holding just its
+    rows. Descriptors are copied in blocks;
     images stay where they are.
 
     Raises:
@@ -28,21 +31,40 @@ def write_dataset(folder: str | Path, dataset: Dataset) -> None:
         raise UserError(f"{folder} holds a dataset already; choose another folder")
     traverses, splits = {}, {}
     for name, split in dataset.splits.items():
-        for role, traverse in (("reference", split.reference), ("query", split.query)):
-            traverses[f"{name}-{role}"] = _write_traverse(folder, f"{name}-{role}", traverse)
+        reference, query = (_named(side, f"{name}-{role}") for role, side in zip(ROLES, split.sides, strict=True))
+        for drive in (*reference, *query):
+            traverses[drive.name] = _write_traverse(folder, drive.name, drive)
         positives = None
         if split.positives is not None:
             positives = f"{name}-positives.csv"
-            write_positives(folder / positives, split.positives, split.query.names, split.reference.names)
+            labels = (_labels(drives) for drives in (query, reference))
+            write_positives(folder / positives, split.positives, *labels)
         splits[name] = SplitEntry(
-            reference=f"{name}-reference",
-            query=f"{name}-query",
+            reference=_one_or_all(reference),
+            query=_one_or_all(query),
             positive_radius=split.positive_radius,
             negative_radius=split.negative_radius,
             positives=positives,
         )
     units = next(iter(dataset.splits.values())).units
     write_toml(folder, FolderEntry(dataset.name, units, traverses, splits))
+
+
+def _named(side: Traverse, name: str) -> list[Traverse]:
+    """The drives of a side, called by the side's name and, of several, by their own."""
+    parts = side.parts
+    return [replace(part, name=f"{name}-{part.name}" if len(parts) > 1 else name) for part in parts]
+
+
+def _one_or_all(drives: list[Traverse]) -> str | tuple[str, ...]:
+    names = tuple(drive.name for drive in drives)
+    return names[0] if len(names) == 1 else names
+
+
+def _labels(drives: list[Traverse]) -> tuple[str, ...] | None:
+    """What a table of positives calls frames; None where row numbers stand for them."""
+    labels = frame_labels(drives)
+    return None if isinstance(labels, int) else labels
 
 
 def _write_traverse(folder: Path, name: str, traverse: Traverse) -> TraverseEntry:

@@ -14,7 +14,7 @@ from opticornet.datasets.images.batches import Prepare
 from opticornet.datasets.images.decoding import BadImageError, without_warnings
 from opticornet.datasets.images.levels import find_levels
 from opticornet.datasets.images.recordings import frame_exists
-from opticornet.datasets.images.sources import ImageFiles, ImageSource
+from opticornet.datasets.images.sources import ImageFiles, ImageSource, JoinedImages
 from opticornet.datasets.traverse import Traverse
 from opticornet.utils.errors import UserError
 
@@ -56,12 +56,14 @@ class ImageFrames:
         Deep ones are scaled by the range that the whole drive fills (``levels.py``), as extraction does by default.
 
         Raises:
-            UserError: the traverse names no images.
+            UserError: the traverse names no images, or those of its drives become frames of different sizes.
         """
-        images = traverse.need_images()
-        levels = find_levels([ImageFiles(Path(), traverse.drive_images or images)])
-        source = ImageFiles(Path(), images, levels=levels)
-        return cls(source, prepare, device, threads=min(MAX_THREADS, torch.get_num_threads()))
+        traverse.need_images()
+        files = [_files_of(drive) for drive in traverse.parts]
+        source = files[0] if len(files) == 1 else JoinedImages(tuple(files))
+        frames = cls(source, prepare, device, threads=min(MAX_THREADS, torch.get_num_threads()))
+        frames._check_drives(traverse)
+        return frames
 
     def __len__(self) -> int:
         return len(self.source.names)
@@ -152,6 +154,16 @@ class ImageFrames:
                 "dataset"
             ) from error
 
+    def _check_drives(self, traverse: Traverse) -> None:
+        """Whether the first images of all drives become frames of one size; of one drive that is seen as it is read."""
+        first, *others = traverse.drives
+        for drive in others:
+            if (shape := self._prepared(drive.start).shape) != self.frame_shape:
+                raise UserError(
+                    f"frames of {first.name} are {_size(self.frame_shape)}, those of {drive.name} {_size(shape)}: give "
+                    "images of one size, or choose a method that resizes them"
+                )
+
     def _keep(self, row: int, frame: np.ndarray) -> None:
         most = self.cache_bytes // self.frame_bytes
         if most:
@@ -160,14 +172,21 @@ class ImageFrames:
             self._kept.popitem(last=False)
 
 
+def _files_of(drive: Traverse) -> ImageFiles:
+    """The images of one drive, with its own levels."""
+    images = drive.need_images()
+    return ImageFiles(Path(), images, levels=find_levels([ImageFiles(Path(), drive.drive_images or images)]))
+
+
 def check_image_files(traverse: Traverse) -> None:
     """Raise :class:`UserError` where a traverse names no images, or names files that do not exist."""
-    missing = missing_images(traverse.need_images())
-    if missing:
-        raise UserError(
-            f"traverse {traverse.name}: {len(missing)} of its {len(traverse)} images do not exist, first {missing[0]}; "
-            f"put them back, or correct the paths in {traverse.images_source or 'the traverse'}"
-        )
+    traverse.need_images()
+    for drive in traverse.parts:
+        if missing := missing_images(drive.need_images()):
+            raise UserError(
+                f"traverse {drive.name}: {len(missing)} of its {len(drive)} images do not exist, first {missing[0]}; "
+                f"put them back, or correct the paths in {drive.images_source or 'the traverse'}"
+            )
 
 
 def missing_images(paths: Sequence[str]) -> list[str]:

@@ -135,3 +135,33 @@ class ImageFiles:
 
     def read(self, index: int, grey: bool = False) -> np.ndarray:
         return read_image(self.root / self.names[index], self.bayer, grey, self.levels)
+
+
+@dataclass(frozen=True)
+class JoinedImages:
+    """The images of several sources, one after the other, each decoded as its own source does."""
+
+    sources: tuple[ImageFiles, ...]
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        return tuple(name for source in self.sources for name in source.names)
+
+    @cached_property
+    def _starts(self) -> np.ndarray:
+        return np.cumsum([0, *(len(source.names) for source in self.sources)])[:-1]
+
+    @property
+    def max_workers(self) -> int:
+        return min(source.max_workers for source in self.sources)
+
+    @cached_property
+    def digest(self) -> str:
+        return digest_of(source.digest for source in self.sources)
+
+    def digest_of_first(self, count: int) -> None:
+        return None
+
+    def read(self, index: int, grey: bool = False) -> np.ndarray:
+        number = int(np.searchsorted(self._starts, index, "right")) - 1
+        return self.sources[number].read(index - int(self._starts[number]), grey)

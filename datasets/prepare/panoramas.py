@@ -13,7 +13,7 @@ import numpy as np
 from opticornet.datasets.images.decoding import BadImageError
 from opticornet.datasets.images.panorama import Cut, cut_views, is_panorama
 from opticornet.datasets.images.recordings import read_image
-from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse
+from opticornet.datasets.prepare.prepared import DriveRows, Prepared, PreparedSplit, PreparedTraverse
 from opticornet.utils.errors import UserError
 from opticornet.utils.extras import needs_extra
 from opticornet.utils.files import atomic_path
@@ -40,17 +40,17 @@ def cut_panoramas(prepared: Prepared, folder: Path, cut: Cut) -> Prepared:
         )
     counts = {traverse.name: len(traverse) for traverse in prepared.traverses}
 
-    def rows_of(name: str, rows: np.ndarray) -> np.ndarray:
-        starts = np.arange(cut.views)[:, None] * counts[name]
-        return (starts + rows).ravel() if name in cuts else rows
+    def rows_of(one: DriveRows) -> DriveRows:
+        starts = np.arange(cut.views)[:, None] * counts[one.drive]
+        return replace(one, rows=(starts + one.rows).ravel()) if one.drive in cuts else one
 
     def of_views(split: PreparedSplit) -> PreparedSplit:
         if split.positives is not None:
             raise UserError(
                 f"`cut`: the {split.name} split lists its correct references; only radii hold for views too"
             )
-        reference, query = rows_of(split.reference, split.reference_rows), rows_of(split.query, split.query_rows)
-        return replace(split, reference_rows=reference, query_rows=query)
+        reference, query = (tuple(map(rows_of, side)) for side in (split.reference, split.query))
+        return replace(split, reference=reference, query=query)
 
     return replace(
         prepared,

@@ -1,6 +1,6 @@
 """Cutting a route into train, val and test."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -9,6 +9,7 @@ from opticornet.datasets.split_names import test_split_names
 from opticornet.utils.errors import UserError
 
 PARTS = ("train", "val", "test")
+QUERY_HELP = "query traverse, a folder; or several: all train and validate, each has a split test-NAME"
 
 
 def partition(
@@ -61,41 +62,64 @@ def partition(
     return rows
 
 
+def splits_of_drives(parts: Sequence[str], queries: Sequence[str]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Split, the part of the route that it takes, and its query drives: train and val take all of these, test each
+    (``test`` of one drive, ``test-NAME`` of several).
+
+    Raises:
+        UserError: a drive is named twice.
+    """
+    tests = test_split_names(queries)
+    for part in parts:
+        if part == "test":
+            yield from ((split, part, (name,)) for split, name in tests.items())
+        else:
+            yield part, part, tuple(queries)
+
+
 def partition_drives(
-    reference: np.ndarray,
+    references: dict[str, np.ndarray],
     queries: dict[str, np.ndarray],
     fractions: Sequence[float],
     gap: float,
     generator: np.random.Generator,
-) -> dict[str, tuple[str, tuple[np.ndarray, np.ndarray]]]:
-    """Splits of a reference and one or several query drives: the reference is cut once, for all of them alike.
-
-    Train and val take the first query drive, test every one: ``test`` of one drive, ``test-NAME`` of several.
+) -> dict[str, tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
+    """Splits of one or several reference and query drives: the first reference is cut, and all others go with it.
 
     Args:
-        reference, fractions, gap, generator: as :func:`partition` takes them.
-        queries: name of each drive to its positions.
+        references, queries: name of each drive to its positions.
+        fractions, gap, generator: as :func:`partition` takes them.
 
     Returns:
-        Split name to query drive and to rows of the reference and of that drive.
+        Split name (:func:`splits_of_drives`) to the rows of each of its reference and query drives; a drive that has no
+        frame there is left out.
 
     Raises:
-        UserError: as :func:`partition`; a drive that has no frame in its split.
+        UserError: as :func:`partition`; a split whose query drives have no frame in it.
     """
-    names = list(queries)
-    rows = partition(reference, np.concatenate(list(queries.values())), fractions, gap, generator)
-    ends = dict(zip(names, np.cumsum([len(positions) for positions in queries.values()]), strict=True))
-    wanted = {part: [(part, names[0])] for part in PARTS[:2]} | {"test": list(test_split_names(names).items())}
+    (first, positions), *others = [*references.items(), *queries.items()]
+    found = partition(positions, np.concatenate([places for _, places in others]), fractions, gap, generator)
+    starts = np.cumsum([0, *(len(places) for _, places in others)]).tolist()
+
+    def rows_of(part: str) -> dict[str, np.ndarray]:
+        """The rows of every drive that has some in a part."""
+        of_first, of_others = found[part]
+        ends = zip(others, starts, starts[1:], strict=False)
+        own = {name: of_others[(of_others >= low) & (of_others < high)] - low for (name, _), low, high in ends}
+        return {name: rows for name, rows in ({first: of_first} | own).items() if len(rows)}
+
     splits = {}
-    for part, (of_reference, of_queries) in rows.items():
-        for split, name in wanted[part]:
-            own = of_queries - (ends[name] - len(queries[name]))
-            own = own[(own >= 0) & (own < len(queries[name]))]
-            if not len(own):
-                raise UserError(
-                    f"the {split} split is left without frames of {name}; leave it out, or try another `seed`"
-                )
-            splits[split] = (name, (of_reference, own))
+    for split, part, names in splits_of_drives(tuple(found), tuple(queries)):
+        rows = rows_of(part)
+        of_references, of_queries = (
+            {name: rows[name] for name in side if name in rows} for side in (references, names)
+        )
+        if not of_queries:
+            raise UserError(
+                f"the {split} split is left without frames of {' and '.join(names)}; leave it out, or try another "
+                "`seed`"
+            )
+        splits[split] = (of_references, of_queries)
     return splits
 
 

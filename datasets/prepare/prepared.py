@@ -66,23 +66,28 @@ class PreparedTraverse:
 
 
 @dataclass(frozen=True)
+class DriveRows:
+    """Frames of a drive: the name of its traverse, and rising rows of the whole of it, (M,) int64."""
+
+    drive: str
+    rows: np.ndarray
+
+
+@dataclass(frozen=True)
 class PreparedSplit:
     """Which frames of which traverses a split compares, and what counts as the same place.
 
     Attributes:
         name: "train", "val" or "test".
-        reference, query: names of traverses.
-        reference_rows, query_rows: rising rows of the whole traverses.
+        reference, query: the frames of each drive of either side.
         positive_radius, negative_radius: as in :class:`opticornet.datasets.traverse.Split`.
-        positives: instead of a radius, the correct rows of the whole reference for each frame of the whole query; the
-            split then takes contiguous rows.
+        positives: instead of a radius, the correct rows of the whole reference for each frame of the whole query, which
+            are one drive each; the split then takes contiguous rows.
     """
 
     name: str
-    reference: str
-    query: str
-    reference_rows: np.ndarray
-    query_rows: np.ndarray
+    reference: tuple[DriveRows, ...]
+    query: tuple[DriveRows, ...]
     positive_radius: float | None = None
     negative_radius: float | None = None
     positives: Positives | None = None
@@ -91,23 +96,22 @@ class PreparedSplit:
     def of_all_rows(
         cls,
         name: str,
-        reference: PreparedTraverse,
-        query: PreparedTraverse,
+        reference: Sequence[PreparedTraverse],
+        query: Sequence[PreparedTraverse],
         positive_radius: float | None = None,
         negative_radius: float | None = None,
         positives: Positives | None = None,
     ) -> "PreparedSplit":
-        """A split that takes all frames of both traverses."""
-        return cls(
-            name,
-            reference.name,
-            query.name,
-            reference.all_rows,
-            query.all_rows,
-            positive_radius,
-            negative_radius,
-            positives,
+        """A split that takes all frames of its drives."""
+        references, queries = (
+            tuple(DriveRows(drive.name, drive.all_rows) for drive in side) for side in (reference, query)
         )
+        return cls(name, references, queries, positive_radius, negative_radius, positives)
+
+    @property
+    def drives(self) -> tuple[DriveRows, ...]:
+        """Of the reference, then of the query."""
+        return self.reference + self.query
 
 
 @dataclass(frozen=True)

@@ -6,17 +6,19 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from opticornet.datasets.folder.positives import write_positives
 from opticornet.datasets.folder.tables import write_frames
-from opticornet.datasets.folder.toml import TOML_NAME, FolderEntry, SplitEntry, TraverseEntry, write_toml
+from opticornet.datasets.folder.toml import TOML_NAME, FolderEntry, Rows, SplitEntry, TraverseEntry, write_toml
 from opticornet.datasets.labels import first_repeated
-from opticornet.datasets.prepare.prepared import Prepared, PreparedTraverse
+from opticornet.datasets.prepare.prepared import DriveRows, Prepared, PreparedTraverse
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import write_text, writing
+
+Value = TypeVar("Value")
 
 
 def write_prepared(folder: Path, name: str, prepared: Prepared, overwrite: bool = False) -> tuple[Prepared, bool]:
@@ -101,7 +103,7 @@ def _write_files(staging: Path, folder: Path, name: str, prepared: Prepared) -> 
     names = {traverse.name: traverse.names for traverse in prepared.traverses}
     for split in prepared.splits:
         if split.positives is not None:
-            query, reference = names[split.query], names[split.reference]
+            query, reference = (names[drives[0].drive] for drives in (split.query, split.reference))
             write_positives(staging / f"{split.name}-positives.csv", split.positives, query, reference)
     write_toml(staging, _folder_entry(name, prepared))
 
@@ -109,8 +111,10 @@ def _write_files(staging: Path, folder: Path, name: str, prepared: Prepared) -> 
 def _folder_entry(name: str, prepared: Prepared) -> FolderEntry:
     count = {traverse.name: len(traverse) for traverse in prepared.traverses}
 
-    def range_of(rows: np.ndarray, traverse: str) -> tuple[int, int] | None:
-        return None if len(rows) == count[traverse] else (int(rows[0]), int(rows[-1]) + 1)
+    def ranges_of(drives: tuple[DriveRows, ...]) -> Rows | tuple[Rows, ...] | None:
+        if all(len(one.rows) == count[one.drive] for one in drives):
+            return None
+        return _one_or_all(tuple((int(one.rows[0]), int(one.rows[-1]) + 1) for one in drives))
 
     return FolderEntry(
         name=name,
@@ -118,10 +122,10 @@ def _folder_entry(name: str, prepared: Prepared) -> FolderEntry:
         traverses={traverse: TraverseEntry(f"{traverse}.npy", f"{traverse}.csv") for traverse in count},
         splits={
             split.name: SplitEntry(
-                reference=split.reference,
-                query=split.query,
-                reference_rows=range_of(split.reference_rows, split.reference),
-                query_rows=range_of(split.query_rows, split.query),
+                reference=_one_or_all(tuple(one.drive for one in split.reference)),
+                query=_one_or_all(tuple(one.drive for one in split.query)),
+                reference_rows=ranges_of(split.reference),
+                query_rows=ranges_of(split.query),
                 positive_radius=split.positive_radius,
                 negative_radius=split.negative_radius,
                 positives=None if split.positives is None else f"{split.name}-positives.csv",
@@ -131,30 +135,28 @@ def _folder_entry(name: str, prepared: Prepared) -> FolderEntry:
     )
 
 
+def _one_or_all(values: tuple[Value, ...]) -> Value | tuple[Value, ...]:
+    """What a dataset.toml says of the drives of a side: a list only where there are several."""
+    return values[0] if len(values) == 1 else values
+
+
 def _on_contiguous_rows(prepared: Prepared) -> Prepared:
     """The same splits, each on contiguous rows: a traverse of which some split takes scattered rows is cut up."""
     whole = {traverse.name: traverse for traverse in prepared.traverses}
-    scattered = {
-        name
-        for split in prepared.splits
-        for name, rows in ((split.reference, split.reference_rows), (split.query, split.query_rows))
-        if (np.diff(rows) != 1).any()
-    }
+    scattered = {one.drive for split in prepared.splits for one in split.drives if (np.diff(one.rows) != 1).any()}
     cuts: dict[tuple[str, bytes], PreparedTraverse] = {}
 
-    def cut_up(name: str, rows: np.ndarray, split: str) -> tuple[str, np.ndarray]:
-        if name not in scattered:
-            return name, rows
+    def cut_up(one: DriveRows, split: str) -> DriveRows:
+        if one.drive not in scattered:
+            return one
         # Splits on the same rows (seqNet's val and test) share one cut and its descriptors.
-        cut = cuts.setdefault((name, rows.tobytes()), whole[name].take(rows, f"{name}-{split}"))
-        return cut.name, cut.all_rows
+        cut = whole[one.drive].take(one.rows, f"{one.drive}-{split}")
+        cut = cuts.setdefault((one.drive, one.rows.tobytes()), cut)
+        return DriveRows(cut.name, cut.all_rows)
 
     splits = []
     for split in prepared.splits:
-        reference, reference_rows = cut_up(split.reference, split.reference_rows, split.name)
-        query, query_rows = cut_up(split.query, split.query_rows, split.name)
-        splits.append(
-            replace(split, reference=reference, query=query, reference_rows=reference_rows, query_rows=query_rows)
-        )
+        reference, query = (tuple(cut_up(one, split.name) for one in side) for side in (split.reference, split.query))
+        splits.append(replace(split, reference=reference, query=query))
     kept = tuple(traverse for traverse in prepared.traverses if traverse.name not in scattered)
     return replace(prepared, traverses=kept + tuple(cuts.values()), splits=tuple(splits))

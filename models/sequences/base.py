@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from opticornet.models.sequences.place_pairs import PlacePairs
 from opticornet.utils.options import Choice
 
 IMAGES_AT_ONCE = 64  # that an encoder of images is given in one batch while a traverse is encoded
@@ -43,7 +44,7 @@ class SequenceEncoderOptions(Choice, ABC):
         """
         raise ValueError("the checkpoint does not record for how many dimensions it was trained")
 
-    def weight_count(self, in_dims: int) -> int:
+    def weight_count(self, in_dims: int, length: int) -> int:
         """About how many numbers :meth:`build` has to hold, where that may be too many; else 0."""
         return 0
 
@@ -105,10 +106,13 @@ class SequenceEncoder(nn.Module, ABC):
         check_traverse(self, frames, length)
         return self(frames[starts[:, None] + torch.arange(length, device=starts.device)])
 
-    def initialise(self, queries: Tensor, references: Tensor) -> None:
-        """Prepare the weights, before training, from training frames (P, D) of which rows i show the same place.
+    def initialise(self, pairs: PlacePairs) -> None:
+        """Prepare the weights, before training, from training frames of the same places.
 
         Not called where the encoder takes images.
+
+        Raises:
+            ValueError: they cannot be worked out from these.
         """
 
     def check(self, windows: Tensor) -> None:

@@ -7,7 +7,9 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
 from opticornet.models.sequences.base import SequenceEncoder, check_traverse, moving_mean
-from opticornet.models.sequences.whitening import WhitenedConvolutionOptions, whiten_convolution
+from opticornet.models.sequences.place_pairs import PlacePairs
+from opticornet.models.sequences.whitening import MAX_CHANNELS, WhitenedConvolutionOptions, whiten_convolution
+from opticornet.utils.options import option
 
 
 class SeqNet(SequenceEncoder):
@@ -28,9 +30,9 @@ class SeqNet(SequenceEncoder):
         assert isinstance(conv, nn.Conv1d)
         return conv
 
-    def initialise(self, queries: Tensor, references: Tensor) -> None:
-        """Start the convolution from :func:`.whitening.whiten_convolution`, as dsdnet does."""
-        whiten_convolution(self.conv, queries, references)
+    def initialise(self, pairs: PlacePairs) -> None:
+        """Start the convolution from :func:`.whitening.whiten_convolution`."""
+        whiten_convolution(self.conv, pairs)
 
     def forward(self, windows: Tensor) -> Tensor:
         self.check(windows)
@@ -58,9 +60,23 @@ def convolve(frames: Tensor, conv: nn.Conv1d) -> Tensor:
 class SeqNetOptions(WhitenedConvolutionOptions):
     """``seqnet``."""
 
+    out_dims: int = option(
+        "--outDims", 0, "channels of the convolution; 0: as many as its window has numbers, at most 1024"
+    )
+    w: int = option("--w", 0, "frames under the convolution's kernel; 0: the whole window")
+
+    def weight_count(self, in_dims: int, length: int) -> int:
+        w = self.w or length
+        return self.channels(in_dims, w) * w * in_dims
+
+    def channels(self, in_dims: int, w: int) -> int:
+        """Channels of a convolution over w frames."""
+        return self.out_dims or min(in_dims * w, MAX_CHANNELS)
+
     def frame_dims(self, state: Mapping[str, Tensor]) -> int:
         weight = state.get("pool.0.conv.weight", state.get("module.pool.0.conv.weight"))
         return super().frame_dims(state) if weight is None else weight.shape[1]  # (O, D, w)
 
     def build(self, in_dims: int, length: int) -> SeqNet:
-        return SeqNet(in_dims, self.channels(in_dims), self.w)
+        w = self.w or length
+        return SeqNet(in_dims, self.channels(in_dims, w), w)

@@ -1,82 +1,95 @@
 """A start for learned encoders: a metric, learned in closed form, in which one place looks alike on both drives."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
 from operator import add
-from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from opticornet.models.sequences.base import SequenceEncoderOptions
+from opticornet.models.sequences.place_pairs import PlacePairs
+from opticornet.models.sequences.scatter import NO_CHANGE, Change, Scatter
+from opticornet.models.sequences.temporal_noise import Persistence, autocorrelations
 from opticornet.utils.options import option
 
 MAX_CHANNELS = 1024  # more found no more places of a validation split (3136-D HOG), and cost in proportion
-SHRINKAGES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+SHRINKAGES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+FEW_PAIRS_TOLERANCE = 0.02  # of the mean reciprocal rank, given for a metric nearer to the identity where P < D
+MOTION = 0.1  # share of a frame's motion in what is whitened, where the next frame shows the same place still
 
 
 @torch.no_grad()
-def whiten_convolution(conv: nn.Conv1d, queries: Tensor, references: Tensor) -> None:
-    """Set a temporal convolution to axes of :func:`place_whitening`, seen through :func:`temporal_profiles`.
+def whiten_convolution(conv: nn.Conv1d, pairs: PlacePairs) -> Persistence:
+    """Set a temporal convolution to the whitening of the frames it sees, in space and time; the bias centres them.
 
-    Half of the channels average the w frames under the kernel; a quarter take their slope and a quarter their
-    curvature, where w allows. The bias centres on the training frames.
+    In space the axes of :func:`place_whitening`, in time those of the change's correlation over the w frames under the
+    kernel, each divided by the root of its eigenvalue. Of all D w products of an axis of either the channels are those
+    along which places differ most.
 
     Args:
         conv: weight (O, D, w), with a bias.
-        queries, references: (P, D) training frames; rows i show the same place.
+        pairs: training frames of the same places.
+
+    Returns:
+        What lasts of the change from frame to frame.
 
     Raises:
         ValueError: no pairs, or both sides are the same data.
     """
     assert conv.bias is not None
-    profiles = temporal_profiles(conv.weight.shape[2]).to(conv.weight)  # (K, w)
-    whitening = place_whitening(queries, references)
-    channels = conv.weight.split(profile_shares(len(conv.weight), len(profiles)))
-    for weight, profile in zip(channels, profiles, strict=True):  # (C_k, D, w), (w,)
-        weight.copy_(whitening.rows(len(weight)).to(weight)[:, :, None] * profile)
+    channels, _, w = conv.weight.shape
+    whitening = place_whitening(pairs)
+    noise = Persistence.of(pairs, whitening.matrix)
+    if w == 1:
+        conv.weight.copy_(whitening.rows(channels)[:, :, None])
+    else:
+        conv.weight.copy_(space_time_axes(whitening, noise, pairs, channels, w))
     conv.bias.copy_(-conv.weight.sum(2) @ whitening.mean.to(conv.weight))
+    return noise
+
+
+def space_time_axes(whitening: "Whitening", noise: Persistence, pairs: PlacePairs, channels: int, w: int) -> Tensor:
+    """(channels, D, w) float64: products of an axis in space and one in time, those first along which places differ
+    most; above D w all of them, spread as :meth:`Whitening.rows` does.
+
+    The axes in time are found as those in space: the inverse root of the change's correlation over w frames, then the
+    eigenvectors of the so whitened correlation of places.
+    """
+    centres = (pairs.queries + pairs.references).to(whitening.matrix) / 2 - whitening.mean
+    lasting = autocorrelations(centres, pairs.following, w - 1)
+    alike = torch.zeros(w, dtype=torch.float64)
+    alike[0], alike[1 : 1 + len(lasting)] = 1.0, lasting
+    frames = torch.arange(w)
+    values, vectors = torch.linalg.eigh(noise.correlation(w))
+    root = (vectors * values.rsqrt()) @ vectors.T
+    spread, axes = torch.linalg.eigh(root @ alike[(frames[:, None] - frames).abs()] @ root)
+    profiles = axes.T @ root  # (w, w), rows
+    order = (whitening.spread[:, None].cpu() * spread).flatten().argsort(descending=True, stable=True)
+    chosen = order[:channels].to(whitening.matrix.device)
+    in_space = whitening.matrix[chosen // w]  # (O, D)
+    in_time = profiles.to(whitening.matrix)[chosen % w]  # (O, w)
+    return spread_rows((in_space[:, :, None] * in_time[:, None]).flatten(1), channels).unflatten(1, (-1, w))
 
 
 @dataclass(frozen=True, kw_only=True)
 class WhitenedConvolutionOptions(SequenceEncoderOptions):
     """What methods share whose convolution can start from :func:`whiten_convolution`."""
 
-    out_dims: int = option(
-        "--outDims", 0, "channels of the convolution; 0: three per frame dimension (one where w is 1), at most 1024"
-    )
-    w: int = option("--w", 3, "frames under the convolution's kernel", minimum=1)
     init: str = option("--init", "whitening", "weights that training starts from", choices=("whitening", "random"))
 
     @property
     def starts_from_places(self) -> bool:
         return self.init == "whitening"
 
-    def weight_count(self, in_dims: int) -> int:
-        return self.channels(in_dims) * self.w * in_dims
 
-    def channels(self, in_dims: int) -> int:
-        """Channels of the convolution; where nobody chose, room for each temporal profile, at most 1024."""
-        return self.out_dims or min(in_dims * min(self.w, 3), MAX_CHANNELS)
-
-
-def temporal_profiles(w: int) -> Tensor:
-    """The first min(w, 3) cosines over w frames (DCT-II), each with absolute sum one: (K, w) float32.
-
-    They are the mean, the slope and the curvature; all but the mean sum to zero.
-    """
-    order, frame = torch.arange(min(w, 3))[:, None], torch.arange(w)
-    cosines = torch.cos(torch.pi * order * (frame + 0.5) / w)
-    return cosines / cosines.abs().sum(1, keepdim=True)
-
-
-def profile_shares(channels: int, profiles: int) -> list[int]:
-    """How many channels each profile gets: half for the first, the rest in equal parts."""
-    if profiles == 1:
-        return [channels]
-    rest = channels // 2 // (profiles - 1)
-    return [channels - rest * (profiles - 1)] + [rest] * (profiles - 1)
+def spread_rows(rows: Tensor, count: int) -> Tensor:
+    """(count, D): the first rows of (R, D); above R all, spread by orthonormal columns, which keeps distances."""
+    if count <= len(rows):
+        return rows[:count]
+    generator = torch.Generator().manual_seed(0)
+    square = torch.randn(count, len(rows), dtype=torch.float64, generator=generator)
+    return torch.linalg.qr(square.to(rows.device)).Q @ rows
 
 
 @dataclass(frozen=True)
@@ -86,179 +99,114 @@ class Whitening:
     Attributes:
         mean: (D,) float64.
         matrix: (D, D) float64, rows ordered by how much places differ along them, most first.
+        spread: (D,) float64, the variance of places along the rows.
     """
 
     mean: Tensor
     matrix: Tensor
+    spread: Tensor
 
     def rows(self, count: int) -> Tensor:
-        """(count, D): the first rows; above D all of them, spread by orthonormal columns, which keeps distances."""
-        dims = len(self.matrix)
-        if count <= dims:
-            return self.matrix[:count]
-        generator = torch.Generator().manual_seed(0)
-        square = torch.randn(count, dims, dtype=torch.float64, generator=generator)
-        return torch.linalg.qr(square.to(self.matrix.device)).Q @ self.matrix
-
-
-@dataclass(frozen=True)
-class Scatter:
-    """The sum of x x^T over rows x. Of fewer rows than dimensions the rows themselves are held, which is less.
-
-    Attributes:
-        count: rows.
-        held: (P, D) float64, the rows, or (D, D), their sum of outer products.
-        summed: whether it is the sum.
-    """
-
-    count: int
-    held: Tensor
-    summed: bool
-
-    @classmethod
-    def of(cls, count: int, dims: int, chunks: Iterable[Tensor]) -> "Scatter":
-        """Of ``count`` rows that come in chunks (n, D) float64."""
-        if count < dims:
-            return cls(count, torch.cat(list(chunks)), summed=False)
-        return cls(count, reduce(add, (chunk.T @ chunk for chunk in chunks)), summed=True)
-
-    def __add__(self, other: "Scatter") -> "Scatter":
-        count, dims = self.count + other.count, self.held.shape[1]
-        if self.summed or other.summed:
-            return Scatter(count, self.sum() + other.sum(), summed=True)
-        return Scatter.of(count, dims, (self.held, other.held))
-
-    def sum(self) -> Tensor:
-        """(D, D)."""
-        return self.held if self.summed else self.held.T @ self.held
-
-    def through(self, root: Tensor) -> "Scatter":
-        """Of the rows after a symmetric map (D, D)."""
-        return replace(self, held=root @ self.held @ root if self.summed else self.held @ root)
-
-    def eigen(self) -> tuple[Tensor, Tensor]:
-        """Eigenvalues (K,) of the mean of x x^T, greatest first, and vectors (D, K): those that are above zero."""
-        gram = self.held if self.summed else self.held @ self.held.T  # the two have the same eigenvalues
-        values, vectors = torch.linalg.eigh(gram)
-        positive = values > len(values) * torch.finfo(values.dtype).eps * values[-1]
-        values, vectors = values[positive].flip(0), vectors[:, positive].flip(1)
-        if not self.summed:
-            vectors = self.held.T @ vectors / values.sqrt()
-        return values / self.count, vectors
-
-
-@dataclass(frozen=True)
-class Change:
-    """The mean change within a place, C = mean of (q - r)(q - r)^T, by its eigenvalues (K,) and vectors (D, K)."""
-
-    values: Tensor
-    vectors: Tensor
-
-    @classmethod
-    def of(cls, scatter: Scatter) -> Self:
-        """The change of which ``scatter`` is the sum.
-
-        Raises:
-            ValueError: nothing changes.
-        """
-        values, vectors = scatter.eigen()
-        if not len(values):
-            raise ValueError("queries and references are the same: nothing changes within a place")
-        return cls(values, vectors)
-
-    def floor(self, shrinkage: float) -> Tensor:
-        """What ``shrinkage``, a share of the mean eigenvalue, adds to every eigenvalue."""
-        return shrinkage * self.values.sum() / len(self.vectors)
-
-    def root(self, shrinkage: float) -> Tensor:
-        """(D, D): the symmetric R that makes the raised change round, R (C + floor) R = I."""
-        floor, values, vectors = self.floor(shrinkage), self.values, self.vectors
-        seen = (vectors * (values + floor).rsqrt()) @ vectors.T
-        if len(values) == len(vectors):
-            return seen
-        unseen = torch.eye(len(vectors), dtype=seen.dtype, device=seen.device) - vectors @ vectors.T
-        return seen + unseen * floor.rsqrt()
+        """(count, D): see :func:`spread_rows`."""
+        return spread_rows(self.matrix, count)
 
 
 @torch.no_grad()
-def choose_shrinkage(queries: Tensor, references: Tensor, *, folds: int = 3, probes: int = 1000) -> float:
+def choose_shrinkage(pairs: PlacePairs, *, folds: int = 3, probes: int = 1000) -> float:
     """The :data:`SHRINKAGES` that finds places best on stretches of the route it was not computed from.
 
     The pairs are cut into ``folds`` stretches. Each is whitened with what the others say, and its queries are looked
     for among its references (at most ``probes`` of each, the first ones); the mean reciprocal rank of the right one,
-    averaged over the stretches, decides. Few dimensions and many places want little, the opposite much.
-
-    Args:
-        queries, references: (P, D); rows i show the same place; rows in the order of the route.
+    averaged over the stretches, decides. Few dimensions and many places want little, the opposite much. Fewer pairs
+    than dimensions tell of their own route more than of others: then the largest shrinkage is taken that loses less
+    than :data:`FEW_PAIRS_TOLERANCE`, which is nearer to the identity.
     """
-    count = len(queries)
+    count, dims = pairs.queries.shape
     if count < 2 * folds:
         return SHRINKAGES[-1]
-    stretches = [slice(count * fold // folds, count * (fold + 1) // folds) for fold in range(folds)]
-    sides = [(queries[stretch], references[stretch]) for stretch in stretches]
-    scatters = [difference_scatter(*side) for side in sides]
-    means = torch.stack([pair_mean(*side) for side in sides])  # (folds, D)
+    stretches = [pairs.stretch(count * fold // folds, count * (fold + 1) // folds) for fold in range(folds)]
+    scatters = [difference_scatter(stretch) for stretch in stretches]
+    means = torch.stack([stretch.mean for stretch in stretches])  # (folds, D)
     scores = torch.zeros(len(SHRINKAGES), dtype=torch.float64)
-    for fold, side in enumerate(sides):
+    for fold, stretch in enumerate(stretches):
         others = [other for other in range(folds) if other != fold]
         change = Change.of(reduce(add, [scatters[other] for other in others]))
-        counts = means.new_tensor([len(sides[other][0]) for other in others])
+        counts = means.new_tensor([len(stretches[other]) for other in others])
         mean = counts @ means[others] / counts.sum()
-        query, reference = (rows[:probes].double() - mean for rows in side)  # (K, D)
-        query_seen, reference_seen = query @ change.vectors, reference @ change.vectors
-        plain, lengths = query @ reference.T, reference.square().sum(1)
-        for i, shrinkage in enumerate(SHRINKAGES):
-            # q^T (C + floor)^-1 r, times floor: the identity but for what is seen of the vectors' directions
-            seen = change.values / (change.values + change.floor(shrinkage))
-            similarity = plain - (query_seen * seen) @ reference_seen.T  # (K, K)
-            similarity /= (lengths - reference_seen.square() @ seen).sqrt()  # the query's own length changes no rank
-            ranks = (similarity >= similarity.diagonal()[:, None]).sum(1)
-            scores[i] += (1 / ranks).mean().cpu()
-    return SHRINKAGES[int(scores.argmax())]
+        scores += reciprocal_ranks(change, mean, stretch.stretch(0, min(len(stretch), probes))) / folds
+    if count >= dims:
+        return SHRINKAGES[int(scores.argmax())]
+    good = (scores >= scores.max() - FEW_PAIRS_TOLERANCE).tolist()
+    return max(shrinkage for shrinkage, is_good in zip(SHRINKAGES, good, strict=True) if is_good)
 
 
-def difference_scatter(queries: Tensor, references: Tensor) -> Scatter:
-    """The scatter of q - r over the pairs of :func:`pair_chunks`."""
-    changes = ((query - reference).double() for query, reference in pair_chunks(queries, references))
-    return Scatter.of(len(queries), queries.shape[1], changes)
+def reciprocal_ranks(change: Change, mean: Tensor, pairs: PlacePairs) -> Tensor:
+    """(S,) float64 on the CPU: for each of :data:`SHRINKAGES` the mean reciprocal rank of the right reference."""
+    query, reference = (rows.double() - mean for rows in (pairs.queries, pairs.references))  # (K, D)
+    query_seen, reference_seen = query @ change.vectors, reference @ change.vectors
+    plain, lengths = query @ reference.T, reference.square().sum(1)
+    scores = []
+    for shrinkage in SHRINKAGES:
+        # q^T (C + floor)^-1 r, times floor: the identity but for what is seen of the vectors' directions
+        seen = change.values / (change.values + change.floor(shrinkage))
+        similarity = plain - (query_seen * seen) @ reference_seen.T  # (K, K)
+        similarity /= (lengths - reference_seen.square() @ seen).sqrt()  # the query's own length changes no rank
+        ranks = (similarity >= similarity.diagonal()[:, None]).sum(1)
+        scores.append((1 / ranks.double()).mean().cpu())
+    return torch.stack(scores)
 
 
-def pair_chunks(queries: Tensor, references: Tensor, rows: int = 4096) -> Iterable[tuple[Tensor, Tensor]]:
-    """Pairs of (n, D), as many as are turned into float64 at a time."""
-    return zip(queries.split(rows), references.split(rows), strict=True)
+def difference_scatter(pairs: PlacePairs) -> Scatter:
+    """The scatter of q - r."""
+    changes = ((query - reference).double() for query, reference in pairs.chunks())
+    return Scatter.of(len(pairs), pairs.queries.shape[1], changes)
 
 
-def pair_mean(queries: Tensor, references: Tensor) -> Tensor:
-    """(D,) float64: the mean of both sides."""
-    return (queries.mean(0, dtype=torch.float64) + references.mean(0, dtype=torch.float64)) / 2
+def moved_scatter(pairs: PlacePairs) -> Scatter | None:
+    """The scatter of q' - r, q' the query's next frame where that shows the same place still; None: it never does."""
+    here = pairs.near.nonzero()[:, 0]
+    if not len(here):
+        return None
+    after = pairs.following[here]
+    chunks = zip(here.split(4096), after.split(4096), strict=True)
+    changes = ((pairs.queries[j] - pairs.references[i]).double() for i, j in chunks)
+    return Scatter.of(len(here), pairs.queries.shape[1], changes)
 
 
 @torch.no_grad()
-def place_whitening(queries: Tensor, references: Tensor, shrinkage: float | None = None) -> Whitening:
+def place_whitening(pairs: PlacePairs, shrinkage: float | None = None) -> Whitening:
     """Whiten the differences within a place, then order the axes by the variance between places.
 
     The discriminative projection of Mikolajczyk and Matas (ICCV 2007), as used for retrieval by Radenovic et al.
     (TPAMI 2019): with C_w the mean of (q_i - r_i)(q_i - r_i)^T, its inverse root followed by the eigenvectors of the
-    then whitened covariance of (q_i + r_i) / 2. Scaled so that centred frames have about unit mean square length.
-    With fewer places than dimensions the last axes are those in which training places do not differ, in any order.
+    then whitened covariance of (q_i + r_i) / 2. Where the next frame shows the same place still, C_w holds a share
+    :data:`MOTION` of the mean of (q_{i+1} - r_i)(q_{i+1} - r_i)^T: two drives never stop at exactly the same spots.
+    Scaled so that centred frames have about unit mean square length. With fewer places than dimensions the last axes
+    are those in which training places do not differ, in any order.
 
     Args:
-        queries, references: (P, D); rows i show the same place under two conditions; rows in the order of the route.
+        pairs: frames of the same places.
         shrinkage: added to C_w as this share of its mean eigenvalue, which bounds the gain along any axis; by
             default what :func:`choose_shrinkage` says. Above 0 where P < D.
 
     Raises:
         ValueError: no pairs, or both sides are the same data.
     """
-    if not len(queries) or queries.shape != references.shape:
-        raise ValueError(f"wanted as many queries as references, found {len(queries)} and {len(references)}")
-    change = Change.of(difference_scatter(queries, references))
-    root = change.root(choose_shrinkage(queries, references) if shrinkage is None else shrinkage)
-    mean = pair_mean(queries, references)
-    centred = ((query + reference).double() / 2 - mean for query, reference in pair_chunks(queries, references))
-    centres = Scatter.of(len(queries), queries.shape[1], centred)
+    if not len(pairs) or pairs.queries.shape != pairs.references.shape:
+        raise ValueError(f"wanted as many queries as references, found {len(pairs)} and {len(pairs.references)}")
+    if torch.equal(pairs.queries, pairs.references):
+        raise ValueError(NO_CHANGE)
+    scatter, moved = difference_scatter(pairs), moved_scatter(pairs)
+    if moved is not None:
+        scatter = scatter.weighted(1 - MOTION) + moved.weighted(MOTION * scatter.count / moved.count)
+    change = Change.of(scatter)
+    root = change.root(choose_shrinkage(pairs) if shrinkage is None else shrinkage)
+    mean = pairs.mean
+    centred = ((query + reference).double() / 2 - mean for query, reference in pairs.chunks())
+    centres = Scatter.of(len(pairs), pairs.queries.shape[1], centred)
     values, axes = centres.through(root).eigen()
     if len(values) < len(root):
         axes = torch.cat([axes, torch.linalg.qr(axes, mode="complete").Q[:, len(values) :]], dim=1)
-    spread = values.sum() + len(root) / 4  # mean square length of (q + r) / 2 and (q - r) / 2, whitened
-    return Whitening(mean, axes.T @ root / spread.sqrt())
+        values = torch.cat([values, values.new_zeros(len(root) - len(values))])
+    scale = values.sum() + len(root) / 4  # mean square length of (q + r) / 2 and (q - r) / 2, whitened
+    return Whitening(mean, axes.T @ root / scale.sqrt(), values / scale)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from opticornet.datasets.traverse import Traverse, Units
+from opticornet.datasets.traverse import Units
 from opticornet.datasets.windows import Windows
 from opticornet.evaluation.no_answer import NoAnswer
 from opticornet.matching.ranking import Ranking
@@ -20,12 +20,14 @@ class SheetSide:
 
     Attributes:
         traverse: its name.
-        names: of each frame: its name; without, its image's; without, its row in the traverse.
-        images: of each frame: its image's path below the folder of images; None where there are none.
+        names: of each frame: its name; without, its image's; without, its row in its drive.
+        images: of each frame: its image's path below the folder of images, of several drives with the drive before it;
+            None where there are none.
         times: (M,) float64 seconds, or None.
         positions: (M, P) float64 in ``units``, NaN where not known.
         lat_lon: (M, 2) degrees, or None.
         units: of the positions.
+        drives: name of each frame's drive; None where there is one.
     """
 
     traverse: str
@@ -35,21 +37,28 @@ class SheetSide:
     positions: np.ndarray
     lat_lon: np.ndarray | None
     units: Units
+    drives: tuple[str, ...] | None = None
 
     @classmethod
     def of(cls, side: Windows) -> "SheetSide":
         """One side of a scene."""
         traverse, rows = side.traverse, side.rows
-        images = None if traverse.images is None else tuple(_below(traverse, traverse.images[row]) for row in rows)
-        numbers = tuple(str(traverse.first_row + int(row)) for row in rows)
+        parts = side.parts
+        below = None if traverse.images is None else tuple(path for part in parts for path in _paths_below(part))
+        drives = tuple(part.traverse.name for part in parts for _ in range(len(part))) if len(parts) > 1 else None
+        images = below
+        if below is not None and drives is not None:
+            images = tuple(f"{drive}/{path}" for drive, path in zip(drives, below, strict=True))
+        numbers = tuple(map(str, traverse.drive_rows[rows].tolist()))
         return cls(
             traverse=traverse.name,
-            names=tuple(traverse.names[row] for row in rows) if traverse.names else images or numbers,
+            names=tuple(traverse.names[row] for row in rows) if traverse.names else below or numbers,
             images=images,
             times=None if traverse.timestamps is None else traverse.timestamps[rows],
             positions=side.positions,
             lat_lon=None if traverse.lat_lon is None else traverse.lat_lon[rows],
             units=traverse.units,
+            drives=drives,
         )
 
     @property
@@ -116,9 +125,12 @@ def margins(ranking: Ranking, reference: Windows) -> np.ndarray:
     return np.where(apart.any(axis=1) & (ranking.indices[:, 0] >= 0), margin, np.nan)
 
 
-def _below(traverse: Traverse, image: str) -> str:
-    """An image's path below the folder of images, or of the table that lists them."""
-    source = Path(traverse.images_source)
+def _paths_below(drive: Windows) -> list[str]:
+    """The image paths of one drive's frames below the folder of images, or of the table that lists them."""
+    source = Path(drive.traverse.images_source)
     folder = source if source.is_dir() else source.parent
-    path = os.path.relpath(image, folder)
-    return os.path.basename(image) if path.startswith("..") else path
+    images = [drive.traverse.need_images()[row] for row in drive.rows]
+    paths = (os.path.relpath(image, folder) for image in images)
+    return [
+        os.path.basename(image) if path.startswith("..") else path for image, path in zip(images, paths, strict=True)
+    ]

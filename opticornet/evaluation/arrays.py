@@ -50,6 +50,9 @@ def scene_arrays(scene: Scene) -> dict[str, np.ndarray]:
         arrays[f"{side_name}Rows"] = side.rows
         arrays[f"{side_name}Starts"] = side.starts
         arrays[f"{side_name}Positions"] = side.positions
+        if len(side.traverse.drives) > 1:
+            drives = np.array([drive.name for drive in side.traverse.drives])
+            arrays[f"{side_name}Drives"] = drives[side.traverse.drive_numbers[side.rows]]
         if side.traverse.lat_lon is not None:
             arrays[f"{side_name}LatLon"] = side.traverse.lat_lon[side.rows]
         for what in ("names", "images"):

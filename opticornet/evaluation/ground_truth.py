@@ -17,11 +17,13 @@ class GroundTruth:
         query_positions: (M, P) float64, in the same units.
         listed: the correct reference rows of each query, or None. With such lists the positions say nothing about what
             is correct, and every ``radius`` below is ignored.
+        drives: which references are of each drive, in their order; empty: all are of one.
     """
 
     reference_positions: np.ndarray
     query_positions: np.ndarray
     listed: Positives | None = None
+    drives: tuple[slice, ...] = ()
 
     def errors(self, indices: np.ndarray) -> np.ndarray:
         """How far each retrieved reference is from the query.
@@ -31,12 +33,23 @@ class GroundTruth:
 
         Returns:
             (M, K) float64 in the units of the positions; with lists, the number of rows between the reference and the
-            nearest correct one (0 at a correct one, infinite where the query has none).
+            nearest correct one of its drive (0 at a correct one, infinite where the query has none).
         """
         if self.listed is not None:
-            return self.listed.distance(indices)
+            return self._rows_apart(self.listed, indices)
         errors = np.linalg.norm(self.reference_positions[indices] - self.query_positions[:, None], axis=-1)
         return np.where(indices < 0, np.inf, errors)
+
+    def _rows_apart(self, listed: Positives, indices: np.ndarray) -> np.ndarray:
+        """:meth:`errors` with lists."""
+        if len(self.drives) < 2:
+            return listed.distance(indices)
+        apart = np.full(indices.shape, np.inf)
+        for drive in self.drives:
+            inside = (indices >= drive.start) & (indices < drive.stop)
+            own = listed.cut(drive.start, drive.stop).distance(np.where(inside, indices - drive.start, -1))
+            apart[inside] = own[inside]
+        return apart
 
     def correct(self, indices: np.ndarray, radius: float) -> np.ndarray:
         """(M, K) bool: reference rows ``indices`` (M, K) within ``radius`` (inclusive) of their query."""

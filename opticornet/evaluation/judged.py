@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from opticornet.evaluation.equal_windows import EqualWindowRule, EqualWindows
 from opticornet.evaluation.metrics import (
     KS,
     PrecisionRecall,
@@ -32,6 +33,7 @@ class ScoreSettings:
         seed: of the resamplings.
         longest_window: frames that the longest window of the method has: no block of an interval is shorter.
         ks: the K of recall@K, rising from 1; those above the references are left out.
+        equal_windows: the rule by which the answers were found, for the record.
     """
 
     no_positive: Literal["drop", "count"] = "drop"
@@ -40,6 +42,7 @@ class ScoreSettings:
     seed: int = 123
     longest_window: int = 1
     ks: tuple[int, ...] = KS
+    equal_windows: EqualWindowRule = "each"
 
     def counted(self, has_positive: np.ndarray) -> np.ndarray:
         """(M,) bool, queries with a positive, to (M,) bool, queries that enter a recall: none where none has one."""
@@ -72,11 +75,11 @@ class Judged:
     curve: PrecisionRecall | None
 
     @classmethod
-    def of(cls, scene: Scene, ranking: Ranking, settings: ScoreSettings) -> "Judged":
-        """The references of ``scene`` that ``ranking`` names, judged."""
+    def of(cls, scene: Scene, ranking: Ranking, equal: EqualWindows, settings: ScoreSettings) -> "Judged":
+        """The references of ``scene`` that ``ranking`` names, and those that they stand for, judged."""
         ks = [k for k in settings.ks if k <= len(scene.reference)]
         radii, truth = settings.radii, scene.truth
-        errors = padded(truth.errors(ranking.indices), max(ks), np.inf)
+        errors = padded(equal.errors(truth, ranking.indices), max(ks), np.inf)
         correct = truth.within(errors, scene.radius)
         has_positive = scene.has_positive()
         counted_by_radius = np.zeros((len(radii), len(has_positive)), bool)
@@ -106,6 +109,13 @@ class Judged:
             return {}
         return {str(k): value for k, value in recall_at(correct, self.counted, self.ks).items()}
 
+    def recall_among(self, queries: slice) -> dict[str, float]:
+        """K to recall@K of some queries; empty where none of them is counted."""
+        if not self.counted[queries].any():
+            return {}
+        recalls = recall_at(self.correct[queries], self.counted[queries], self.ks)
+        return {str(k): value for k, value in recalls.items()}
+
     @cached_property
     def recall_at_radii(self) -> np.ndarray:
         """(R, len(ks)) float64; NaN where a radius counts no query."""
@@ -131,12 +141,13 @@ def bootstrap(scene: Scene, settings: ScoreSettings, judged: Judged) -> tuple[in
     )
 
 
-def chance(scene: Scene, judged: Judged, seed: int) -> float | None:
+def chance(scene: Scene, judged: Judged, equal: EqualWindows, seed: int) -> float | None:
     """Recall@1 of references drawn at random: where it is high, a recall says little. None where none is counted."""
     if not judged.counted.any():
         return None
     drawn = np.random.default_rng(seed).integers(len(scene.reference), size=(len(scene.query), _DRAWN))
-    return float(scene.truth.correct(drawn, scene.radius)[judged.counted].mean())
+    correct = scene.truth.within(equal.errors(scene.truth, drawn), scene.radius)
+    return float(correct[judged.counted].mean())
 
 
 def query_sequences(scene: Scene) -> np.ndarray:

@@ -3,12 +3,13 @@
 import numpy as np
 
 from opticornet.datasets.spacing import Steps
+from opticornet.datasets.traverse import Traverse
 from opticornet.datasets.windows import Windows
 from opticornet.evaluation.scene import Scene
 
 
 def over_jumps(side: Windows, radius: float) -> tuple[int, str]:
-    """How many windows reach over a jump of their drive (:meth:`Steps.jumps`), and the largest jump in words; 0 and ""
+    """How many windows of one drive reach over a jump (:meth:`Steps.jumps`), and the largest jump in words; 0 and ""
     without."""
     jumps = Steps.of(side.traverse).jumps(radius)
     if not len(jumps):
@@ -18,22 +19,39 @@ def over_jumps(side: Windows, radius: float) -> tuple[int, str]:
 
 
 def notes(scene: Scene) -> list[str]:
-    """One line for each side of a scene and each kind of thing there is to say."""
+    """One line for each drive of a scene and each kind of thing there is to say; of windows that are left out one for
+    each side."""
     lines = []
     for side in (scene.reference, scene.query):
-        traverse, (reaching, largest) = side.traverse, over_jumps(side, scene.radius)
-        filled = 0 if traverse.filled is None else int(traverse.filled.sum())
-        unplaced = 0 if scene.split.positive_radius is None else int((traverse.is_scored & ~traverse.placed).sum())
-        said = (
-            (unplaced, "frames without a position are neither queries nor places"),
-            (side.unusable, "windows that hold unusable frames are left out (`fill_frames` fills them)"),
-            (filled, "unusable frames are filled from their neighbours"),
-            (side.too_short, "frames of sequences shorter than a window are left out"),
-            (
-                reaching,
-                f"windows reach over a jump inside a sequence, the largest {largest} {scene.split.units}; max_step in "
-                "dataset.toml, or a sequence column, ends sequences there",
-            ),
-        )
-        lines += [f"{traverse.name}: {count} of {len(traverse)} {what}" for count, what in said if count]
+        for drive in side.parts:
+            lines += _lines(drive.traverse, _of_frames(drive, scene))
+        lines += _lines(side.traverse, _of_windows(side))
     return lines
+
+
+def _lines(traverse: Traverse, said: tuple[tuple[int, str], ...]) -> list[str]:
+    return [f"{traverse.name}: {count} of {len(traverse)} {what}" for count, what in said if count]
+
+
+def _of_windows(side: Windows) -> tuple[tuple[int, str], ...]:
+    """How many windows are left out, and why."""
+    return (
+        (side.unusable, "windows that hold unusable frames are left out (`fill_frames` fills them)"),
+        (side.too_short, "frames of sequences shorter than a window are left out"),
+    )
+
+
+def _of_frames(drive: Windows, scene: Scene) -> tuple[tuple[int, str], ...]:
+    """What there is to say of the frames of one drive."""
+    traverse, (reaching, largest) = drive.traverse, over_jumps(drive, scene.radius)
+    filled = 0 if traverse.filled is None else int(traverse.filled.sum())
+    unplaced = 0 if scene.split.positive_radius is None else int((traverse.is_scored & ~traverse.placed).sum())
+    return (
+        (unplaced, "frames without a position are neither queries nor places"),
+        (filled, "unusable frames are filled from their neighbours"),
+        (
+            reaching,
+            f"windows reach over a jump inside a sequence, the largest {largest} {scene.split.units}; max_step in "
+            "dataset.toml, or a sequence column, ends sequences there",
+        ),
+    )

@@ -6,7 +6,7 @@ ours, see ``docs/protocols.md``); both are written by :func:`save_result`.
 
 import json
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,19 +33,52 @@ class FileRecord:
 
 
 @dataclass(frozen=True)
+class DriveRecord:
+    """One of several drives of a side."""
+
+    name: str
+    source: str  # as of the side
+    frames: int
+    kept: int
+    descriptors: DescriptorIdentity | None = None
+
+
+@dataclass(frozen=True)
 class SideRecord:
-    """One traverse of the split."""
+    """One traverse of the split, or several one after the other."""
 
     name: str
     source: str  # of the descriptors; of the images where the method took those
     frames: int
     kept: int  # windows that take part
-    descriptors: DescriptorIdentity | None = None  # None: no ``.json`` beside them
+    descriptors: DescriptorIdentity | None = None  # None: no ``.json`` beside them; of several drives the first known
     scored: int = 0  # frames that were to be queries or places
     without_position: int = 0  # of all frames
     unusable: int = 0  # of all frames, those that were filled not among them
     filled: int = 0  # from their neighbours
-    over_jumps: int = 0  # windows that reach over a jump of the drive
+    over_jumps: int = 0  # windows that reach over a jump of their drive
+    drives: tuple[DriveRecord, ...] = ()  # where there are several
+
+
+@dataclass(frozen=True)
+class AdaptationRecord:
+    """How each traverse's frame descriptors were centred: the map's by their own mean."""
+
+    by: str  # of queries: "running", the mean of the frames so far; "traverse", of the whole drive: it looks ahead
+    scale: bool  # also divided by the standard deviation
+    begun_from: str  # of "running": "queries of train" or "the map's mean"; else ""
+    begun_with: int  # frames that it counts for; 0 of "traverse"
+
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether later frames shaped a query's."""
+        return self.by == "traverse"
+
+    @property
+    def label(self) -> str:
+        """What the label of a result says of it."""
+        text = "adapted, scaled" if self.scale else "adapted"
+        return f"{text}, looking ahead" if self.looks_ahead else text
 
 
 @dataclass(frozen=True)
@@ -62,7 +95,18 @@ class DataRecord:
     options: dict[str, Any]  # the data options, by flag
     frames: str = "descriptors"  # or "images": what the method took
     descriptor_differences: tuple[str, ...] = ()  # in what made frame descriptors; `other_descriptors` insisted
+    adaptation: AdaptationRecord | None = None  # None: frame descriptors as they are
     truth: str = ""  # what says which answers are right: "radius", "table" or "none"; "" in earlier versions
+
+
+@dataclass(frozen=True)
+class RerankWeightRecord:
+    """The weight of the searched distance in a re-ranked one, and how it was chosen."""
+
+    weight: float  # 0, the second stage alone (SeqNet's), to 1, the first alone
+    chosen_on: str = ""  # the split it was chosen on; "" where it was given, or could not be chosen
+    criterion: str = "given"  # or what it was chosen for, or why it could not be
+    measured: dict[str, float] = field(default_factory=dict)  # weight -> the criterion there: both stages, the best
 
 
 @dataclass(frozen=True)
@@ -86,6 +130,7 @@ class MethodRecord:
     index_settings: dict[str, int]  # nlist and nprobe, or efSearch, of an approximate index; else empty
     predictions: FileRecord | None  # the results file whose candidates were re-ordered; None: they were searched
     direction: str = "forward"  # of the queries: "forward", "reverse" or "both", whichever matched better
+    rerank_weight: RerankWeightRecord | None = None  # None: no searched distance takes part in the order
     backwards: float = 0.0  # share of the queries whose windows were read backwards
 
 
@@ -103,6 +148,7 @@ class ProtocolRecord:
     bootstrap_samples: int
     bootstrap_block: int  # neighbouring counted queries that are drawn together; 0 without intervals
     chance: float | None = None  # recall@1 of references drawn at random; None where no query is counted
+    equal_windows: str = "each"  # references with the same window: "one" answer, or "each" (in earlier versions)
 
 
 @dataclass(frozen=True)
@@ -188,6 +234,9 @@ class ResultRecord:
     added_memory_mib: float | None = None  # by which the method, not its scoring, raised the peak; of the first split
     place_auc: float | None = None  # of telling queries with and without a place apart by their best distance
     no_answer: NoAnswerRecord | None = None  # None: every query is answered
+    recall_per_drive: dict[str, dict[str, float]] = field(default_factory=dict)  # of several query drives: as `recall`
+    counted_per_drive: dict[str, int] = field(default_factory=dict)  # queries counted of each
+    stress: dict[str, dict[str, float]] = field(default_factory=dict)  # condition -> K -> recall; empty: not measured
     format: int = FORMAT
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from opticornet.datasets.adapting.adaptation import AS_THEY_ARE, Adaptation
 from opticornet.datasets.descriptors.arrays import check_finite
 from opticornet.datasets.filling import Filling, fill_frames
 from opticornet.datasets.frames import FrameSource
@@ -60,6 +61,7 @@ class Scene:
         reference, query: the windows that take part.
         truth: which references are correct.
         device: where vectors are computed.
+        adaptation: what was taken off the frame descriptors of ``split``.
     """
 
     dataset: str
@@ -68,6 +70,7 @@ class Scene:
     query: Windows
     truth: GroundTruth
     device: torch.device
+    adaptation: Adaptation = AS_THEY_ARE
 
     @classmethod
     def of(
@@ -79,12 +82,14 @@ class Scene:
         device: torch.device,
         needs: frozenset[FrameKind] = frozenset({"descriptors"}),
         settings: WindowSettings = WindowSettings(),
+        adaptation: Adaptation = AS_THEY_ARE,
     ) -> "Scene":
         """A split's windows of ``length`` frames.
 
         Args:
             needs: the kinds of frames that will be read; they are checked, others are not touched.
             settings: of the windows.
+            adaptation: of frame descriptors, where they will be read.
 
         Raises:
             UserError: a traverse lacks such frames; NaN or infinity in descriptors; image files that do not exist; a
@@ -98,11 +103,15 @@ class Scene:
                 check_finite(traverse)
             if "images" in needs:
                 check_image_files(traverse)
+        adaptation = adaptation if "descriptors" in needs else AS_THEY_ARE
+        split = adaptation.of(split)
         need_positions = split.positive_radius is not None
-        references, queries = (settings.of(side, length, filter_length, need_positions) for side in (reference, query))
+        references, queries = (
+            settings.of(side, length, filter_length, need_positions) for side in (split.reference, split.query)
+        )
         listed = None if split.positives is None else split.positives.of(queries.rows).among(references.rows)
-        truth = GroundTruth(references.positions, queries.positions, listed)
-        return cls(dataset, split, references, queries, truth, device)
+        truth = GroundTruth(references.positions, queries.positions, listed, references.by_drive)
+        return cls(dataset, split, references, queries, truth, device, adaptation)
 
     @property
     def radius(self) -> float:
@@ -193,11 +202,11 @@ class Scene:
 def require_places(dataset: str, split: Split) -> None:
     """Raise :class:`UserError` where the rows of two drives of different length are taken as places."""
     if split.unequal_rows is not None:
-        reference, query = split.unequal_rows
+        (one, frames), (other, other_frames) = split.unequal_rows
         raise UserError(
-            f"split {split.name} of {dataset}: {split.reference.name} has {reference} frames and {split.query.name} "
-            f"{query}, none with a position, so row i of both cannot be taken as one place; give positions, or, where "
-            f"it is, rows_are_places = true in [splits.{split.name}]"
+            f"split {split.name} of {dataset}: {one} has {frames} frames and {other} {other_frames}, none with a "
+            "position, so row i of both cannot be taken as one place; give positions, or, where it is, "
+            f"rows_are_places = true in [splits.{split.name}]"
         )
 
 
@@ -212,4 +221,7 @@ def side_of(side: Windows, vectors: np.ndarray) -> EncodedSide:
     names, images = (
         values and tuple(values[row] for row in side.rows) for values in (side.traverse.names, side.traverse.images)
     )
-    return EncodedSide(side.traverse.name, vectors, side.positions, names, images)
+    drives = tuple(part.traverse.name for part in side.parts for _ in range(len(part)))
+    return EncodedSide(
+        side.traverse.name, vectors, side.positions, names, images, drives if side.traverse.joined else None
+    )

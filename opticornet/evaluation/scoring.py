@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from opticornet.datasets.adapting.adaptation import Adaptation
+from opticornet.datasets.adapting.rows import BEGIN_FRAMES
 from opticornet.datasets.descriptors.identity import DescriptorIdentity
 from opticornet.datasets.traverse import FrameKind
 from opticornet.datasets.windows import Windows
@@ -52,14 +54,16 @@ def score(
     scene: Scene, answer: Answer, settings: ScoreSettings, test: TestDescription, no_answer: NoAnswer | None = None
 ) -> tuple[records.ResultRecord, dict[str, np.ndarray]]:
     """Everything the result record says, and the arrays behind it."""
-    judged = Judged.of(scene, answer.ranking, settings)
+    judged = Judged.of(scene, answer.ranking, answer.equal, settings)
     curve = judged.curve
     block, intervals = bootstrap(scene, settings, judged)
 
     def recall_of(ranking: Ranking | None) -> dict[str, float]:
         if ranking is None:
             return {}
-        return judged.recall_of(padded(scene.truth.correct(ranking.indices, scene.radius), max(judged.ks), False))
+        found = answer.searched_equal.distinct(ranking).indices
+        errors = answer.searched_equal.errors(scene.truth, found)
+        return judged.recall_of(padded(scene.truth.within(errors, scene.radius), max(judged.ks), False))
 
     names = [f"{radius:g}" for radius in judged.radii]
     counts = judged.counted_by_radius.sum(axis=1)
@@ -67,7 +71,7 @@ def score(
         data=test.data,
         method=test.method,
         protocol=protocol_record(
-            judged, settings, block, scene.query.rule_in_words, chance(scene, judged, settings.seed)
+            judged, settings, block, scene.query.rule_in_words, chance(scene, judged, answer.equal, settings.seed)
         ),
         recall=judged.recall,
         recall_interval={str(k): list(value) for k, value in intervals.items()},
@@ -91,8 +95,16 @@ def score(
         added_memory_mib=test.added_memory_mib,
         place_auc=place_auc(answer.ranking.distances[:, 0], judged.has_positive),
         no_answer=None if no_answer is None else no_answer.record(tested(scene, judged, answer.ranking, no_answer)),
+        recall_per_drive={name: judged.recall_among(some) for name, some in query_drives(scene).items()},
+        counted_per_drive={name: int(judged.counted[some].sum()) for name, some in query_drives(scene).items()},
     )
     return record, answer_arrays(answer, judged) | no_answer_arrays(answer, no_answer) | scene_arrays(scene)
+
+
+def query_drives(scene: Scene) -> dict[str, slice]:
+    """Which queries are of each of several drives; nothing where there is one."""
+    drives, of_each = scene.query.traverse.drives, scene.query.by_drive
+    return {drive.name: some for drive, some in zip(drives, of_each, strict=True)} if len(drives) > 1 else {}
 
 
 def tested(scene: Scene, judged: Judged, ranking: Ranking, no_answer: NoAnswer) -> records.AnsweredRecord:
@@ -116,6 +128,7 @@ def protocol_record(
         bootstrap_samples=settings.bootstrap,
         bootstrap_block=block,
         chance=by_chance,
+        equal_windows=settings.equal_windows,
     )
 
 
@@ -136,7 +149,16 @@ def data_record(
         frames=takes,
         truth="none" if not scene.split.has_truth else "radius" if scene.split.positives is None else "table",
         descriptor_differences=differences,
+        adaptation=adaptation_record(scene.adaptation),
     )
+
+
+def adaptation_record(adaptation: Adaptation) -> records.AdaptationRecord | None:
+    """How frames were adapted; None where they were not."""
+    if adaptation.by == "none":
+        return None
+    begun_with = BEGIN_FRAMES if adaptation.by == "running" else 0
+    return records.AdaptationRecord(adaptation.by, adaptation.scale, adaptation.begun_from, begun_with)
 
 
 def timing_record(scene: Scene, answer: Answer) -> records.TimingRecord:
@@ -165,17 +187,31 @@ def latencies(alone_ms: dict[str, np.ndarray]) -> dict[str, records.Latency]:
 
 
 def side_record(side: Windows, takes: FrameKind = "descriptors", radius: float = 0.0) -> records.SideRecord:
-    """One traverse in the record, of which the method took such frames; ``radius``: of what is correct."""
-    traverse, images = side.traverse, takes == "images"
+    """One side in the record, of which the method took such frames; ``radius``: of what is correct."""
+    traverse = side.traverse
+    drives = tuple(drive_record(part, takes) for part in side.parts)
     return records.SideRecord(
         name=traverse.name,
-        source=full_path(traverse.images_source if images else traverse.source),
+        source=", ".join(drive.source for drive in drives),
         frames=len(traverse),
         kept=len(side),
-        descriptors=None if images else DescriptorIdentity.beside(traverse),
+        descriptors=next((drive.descriptors for drive in drives if drive.descriptors is not None), None),
         scored=int(traverse.is_scored.sum()),
         without_position=int((~traverse.placed).sum()),
         unusable=int((~traverse.is_usable).sum()),
         filled=0 if traverse.filled is None else int(traverse.filled.sum()),
-        over_jumps=over_jumps(side, radius)[0],
+        over_jumps=sum(over_jumps(part, radius)[0] for part in side.parts),
+        drives=drives if len(drives) > 1 else (),
+    )
+
+
+def drive_record(drive: Windows, takes: FrameKind) -> records.DriveRecord:
+    """One drive of a side in the record."""
+    traverse, images = drive.traverse, takes == "images"
+    return records.DriveRecord(
+        name=traverse.name,
+        source=full_path(traverse.images_source if images else traverse.source),
+        frames=len(traverse),
+        kept=len(drive),
+        descriptors=None if images else DescriptorIdentity.beside(traverse),
     )

@@ -12,6 +12,8 @@ def summary(record: records.ResultRecord) -> str:
     lines = scores(record, head) if protocol.counted else [f"{head}{unscored(data, protocol)}"]
     if method.direction == "both":
         lines.append(f"  {method.backwards:.1%} of the queries matched better the other way")
+    if data.adaptation is not None:
+        lines.append(f"  {adaptation_text(data.adaptation)}")
     lines += warnings(data)
     if record.recall_interval:
         low, high = record.recall_interval["1"]
@@ -30,9 +32,12 @@ def summary(record: records.ResultRecord) -> str:
         lines.append(f"  {answered_text(record.no_answer)}")
     if record.recall_before_rerank:
         lines.append(f"  before re-ranking: R@1 {record.recall_before_rerank['1']:.3f}")
+    if method.rerank_weight is not None and method.rerank_weight.criterion != "given":
+        lines.append(f"  {weight_text(method.rerank_weight)}")
     if record.recall_exact_index:
         lost = record.recall_exact_index["1"] - (record.recall_before_rerank or record.recall)["1"]
         lines.append(f"  index {method.index}: R@1 {lost:+.3f} lost against exact search")
+    lines += stress_lines(record.stress, protocol.ks)
     if record.timing.latency_ms:
         parts = ", ".join(f"{step} {t.median:.2f} (p95 {t.p95:.2f})" for step, t in record.timing.latency_ms.items())
         unsteady = any(t.unsteady for t in record.timing.latency_ms.values())
@@ -53,7 +58,15 @@ def scores(record: records.ResultRecord, head: str) -> list[str]:
         "  " + "".join(f"{'R@' + k:>8}" for k in ks) + "      AP  R@P=1",
         "  " + "".join(f"{record.recall[k]:8.3f}" for k in ks)
         + f"{record.average_precision:8.3f}{record.recall_at_full_precision:7.3f}",
+        *(per_drive(record, name, ks) for name in record.recall_per_drive),
     ]  # fmt: skip
+
+
+def per_drive(record: records.ResultRecord, name: str, ks: list[str]) -> str:
+    """The recalls of one query drive, below those of all; dashes where nothing was counted."""
+    recall, counted = record.recall_per_drive[name], record.counted_per_drive[name]
+    numbers = "".join(f"{recall[k]:8.3f}" if recall else f"{'-':>8}" for k in ks)
+    return f"  {numbers}  {name}, {counted} counted"
 
 
 def unscored(data: records.DataRecord, protocol: records.ProtocolRecord) -> str:
@@ -63,6 +76,17 @@ def unscored(data: records.DataRecord, protocol: records.ProtocolRecord) -> str:
         return f"{answers}; no ground truth, so no recall"
     within = "in the split's table" if data.positive_radius is None else f"within {data.positive_radius:g} {data.units}"
     return f"{answers}; no query has a reference {within}, so no recall"
+
+
+def adaptation_text(adaptation: records.AdaptationRecord) -> str:
+    """How frames were adapted, in words."""
+    done = "centred and scaled" if adaptation.scale else "centred"
+    if adaptation.looks_ahead:
+        return f"frames {done} by their whole traverse, of queries too, which looks ahead: no robot could"
+    return (
+        f"frames {done}: the map's by all of them, a query's by those up to it, begun from {adaptation.begun_from} as "
+        f"{adaptation.begun_with} frames"
+    )
 
 
 def answered_text(no_answer: records.NoAnswerRecord) -> str:
@@ -79,6 +103,22 @@ def answered_text(no_answer: records.NoAnswerRecord) -> str:
     return text + "".join(f", {name} {value:.3f}" for name, value in shares.items() if value is not None)
 
 
+def weight_text(weight: records.RerankWeightRecord) -> str:
+    """How much the searched distance weighs, and why so much."""
+    text = f"weight of the searched distance {weight.weight:g} ({weight.criterion}"
+    return f"{text} on {weight.chosen_on})" if weight.chosen_on else f"{text})"
+
+
+def stress_lines(stress: dict[str, dict[str, float]], ks: list[int]) -> list[str]:
+    """The recalls of the altered drives, one a line below a heading; none where they were not measured."""
+    if not stress:
+        return []
+    width = max(map(len, stress))
+    heading = f"  {'queries driven':{width}}" + "".join(f"{f'R@{k}':>8}" for k in ks)
+    rows = (f"  {name:{width}}" + "".join(f"{recall[str(k)]:8.3f}" for k in ks) for name, recall in stress.items())
+    return [heading, *rows]
+
+
 def memory_text(record: records.ResultRecord) -> str:
     """What the method adds to the process, and its peak."""
     peak = f"peak memory {record.peak_memory_mib:.0f} MiB"
@@ -90,10 +130,11 @@ def memory_text(record: records.ResultRecord) -> str:
 def warnings(data: records.DataRecord) -> list[str]:
     """What limits the recalls' meaning: frame descriptors of random weights, or made differently."""
     random = [
-        f"  warning: descriptors of {side.name} are by {side.descriptors.encoder} with random weights; they say "
+        f"  warning: descriptors of {drive.name} are by {drive.descriptors.encoder} with random weights; they say "
         "nothing about trained ones"
         for side in (data.reference, data.query)
-        if side.descriptors and side.descriptors.is_random
+        for drive in side.drives or (side,)
+        if drive.descriptors and drive.descriptors.is_random
     ]
     return random + [f"  warning: descriptors were made differently: {found}" for found in data.descriptor_differences]
 

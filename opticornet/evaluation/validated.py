@@ -7,7 +7,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class EncodedSide:
-    """The windows of one traverse of the validation split.
+    """The windows of one side of a split.
 
     Attributes:
         traverse: its name.
@@ -15,6 +15,7 @@ class EncodedSide:
         positions: (N, P) float64.
         names: N frame names, or None.
         images: N image paths, or None.
+        drives: name of each one's drive, where there are several; else None.
     """
 
     traverse: str
@@ -22,6 +23,7 @@ class EncodedSide:
     positions: np.ndarray
     names: tuple[str, ...] | None = None
     images: tuple[str, ...] | None = None
+    drives: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

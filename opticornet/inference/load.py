@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from opticornet.datasets.adapting.rows import AdaptedRows, ByOwnMean, ByRunningMean, DriveRows
+from opticornet.datasets.adapting.statistics import Statistics, statistics_of
 from opticornet.datasets.descriptors.identity import SplitIdentity
 from opticornet.datasets.traverse import FrameKind
 from opticornet.datasets.windows import WindowRule, window_starts
@@ -36,7 +38,7 @@ def build_encoder(method: SequenceEncoderOptions, name: str, in_dims: int, lengt
         UserError: windows of that length are too short for it, it would not fit into memory, or its options and its
             encoder disagree on what it takes.
     """
-    needed = 4 * 4 * method.weight_count(in_dims)  # bytes: weights, gradients and two moments of each
+    needed = 4 * 4 * method.weight_count(in_dims, length)  # bytes: weights, gradients and two moments of each
     if needed > physical_memory():
         raise UserError(
             f"{name} with these options and {in_dims}-D frames takes {needed / 2**30:.0f} GiB to train, more than "
@@ -156,6 +158,7 @@ class TrainedEncoder:
         options: of the method.
         sequence_length: L that it was trained with.
         weights: where they come from.
+        begin: what the running mean of a drive's frames begins from, as in training; None: it was trained without.
     """
 
     encoder: SequenceEncoder
@@ -163,20 +166,27 @@ class TrainedEncoder:
     options: SequenceEncoderOptions
     sequence_length: int
     weights: WeightsRecord
+    begin: Statistics | None = None
 
-    def encode(self, frames: np.ndarray | Tensor, length: int = 0) -> np.ndarray:
+    def encode(
+        self, frames: np.ndarray | Tensor, length: int = 0, *, adapt: str = "", is_map: bool = False
+    ) -> np.ndarray:
         """The sequence descriptor of every frame of one drive.
 
         Args:
             frames: (N, *F) frames in the order driven, one sequence: descriptors (N, D), or prepared images.
             length: frames per window; 0: :attr:`sequence_length`. Windows are centred on their frame or end at it,
                 as in training (``opticornet.datasets.windows``).
+            adapt: how descriptors are centred first: "none", "running" (by the mean of the frames so far, begun from
+                that of the training queries) or "traverse" (of all ``frames``: it looks ahead); "": as in training.
+            is_map: these are the frames to be found among: where any are adapted, they are by all of them.
 
         Returns:
             (N, O) float32 unit rows.
 
         Raises:
-            UserError: fewer frames than a window has, or windows too short for the encoder.
+            UserError: fewer frames than a window has, or windows too short for the encoder; an ``adapt`` that is none,
+                or is not for this run.
             ValueError: frames of another shape.
         """
         length = length or self.sequence_length
@@ -191,9 +201,38 @@ class TrainedEncoder:
         starts = torch.from_numpy(window_starts(rows, bounds, length, rule))
         device = next(self.encoder.parameters()).device
         with torch.inference_mode():
+            frames = self.adapted(frames, adapt, is_map)
             tensor = as_tensor(np.ascontiguousarray(frames)) if isinstance(frames, np.ndarray) else frames
             encoded = self.encoder.encode_traverse(tensor.to(device, torch.float32), starts.to(device), length)
         return encoded.float().cpu().numpy()
+
+    def adapted(self, frames: np.ndarray | Tensor, adapt: str = "", is_map: bool = False) -> np.ndarray | Tensor:
+        """Frames (N, D) of one drive as :meth:`encode` adapts them; of the same frames one at a time
+        ``opticornet.datasets.adapting.rows.RunningMean(begin)`` gives the same numbers.
+
+        Raises:
+            UserError: as :meth:`encode`.
+        """
+        takes_images, flags = self.encoder.takes == "images", self.weights.flags
+        by = adapt or ("none" if takes_images else str(flags.get("adapt", "none")))
+        if by not in ("none", "running", "traverse"):
+            raise UserError(f"`adapt` {adapt}: choose one of none, running, traverse")
+        if by == "none":
+            return frames
+        if takes_images:
+            raise UserError(f"`adapt` {adapt}: {self.method} takes images, and only descriptors are adapted")
+        rows = frames.cpu().numpy() if isinstance(frames, Tensor) else frames
+        enters = np.ones(len(rows), bool)
+        if by == "traverse" or is_map:
+            drive: DriveRows = ByOwnMean(statistics_of(rows, enters, bool(flags.get("adaptScale", False))))
+        elif self.begin is not None:
+            drive = ByRunningMean(rows, enters, self.begin)
+        else:
+            raise UserError(
+                f"`adapt` running: {self.weights.path} was trained without, so no mean is known to begin from; choose "
+                "none or traverse"
+            )
+        return np.asarray(AdaptedRows(rows, [0], [drive]))
 
 
 def load_run(run: Path, *, checkpoint: str = "best", save_path: str = SAVE_PATH) -> TrainedEncoder:
@@ -221,4 +260,5 @@ def load_run(run: Path, *, checkpoint: str = "best", save_path: str = SAVE_PATH)
         in_dims = options.frame_dims(state["state_dict"])
     loaded = load_encoder(options, method, in_dims, length, run=run, save_path=save_path, checkpoint=checkpoint)
     assert loaded.weights is not None
-    return TrainedEncoder(loaded.encoder, method, options, length, loaded.weights)
+    begin = Statistics.restored(state.get("adaptation"))
+    return TrainedEncoder(loaded.encoder, method, options, length, loaded.weights, begin)

@@ -129,7 +129,7 @@ def _newest_run(folder: Path, save_path: str) -> Path | None:
 
 
 def read_flags(run: Path, save_path: str) -> dict[str, Any]:
-    """A run's ``flags.json``: flag name to value.
+    """A run's ``flags.json``: flag name to value; ``adapt`` is "none" where it was not an option yet, as in seqNet's.
 
     Raises:
         UserError: the file is not a JSON object.
@@ -141,4 +141,4 @@ def read_flags(run: Path, save_path: str) -> dict[str, Any]:
         raise UserError(f"{path} is not readable JSON: {error}") from error
     if not isinstance(flags, dict):
         raise UserError(f"{path} holds {type(flags).__name__}, wanted an object of flags")
-    return flags
+    return {"adapt": "none"} | flags

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from opticornet.learning.selection import recall_name, recalls_of
 from opticornet.utils.files import write_text, writing
 
 EPOCHS = "epochs.jsonl"
-_RECALL = "recall@"
 
 
 @dataclass(frozen=True)
@@ -37,16 +37,6 @@ class EpochReport:
     is_best: bool
 
 
-def recall_name(k: int) -> str:
-    """What recall@K is called among metrics."""
-    return f"{_RECALL}{k}"
-
-
-def recalls_of(metrics: Mapping[str, float]) -> dict[int, float]:
-    """The recalls among metrics: K to recall@K."""
-    return {int(name.removeprefix(_RECALL)): value for name, value in metrics.items() if name.startswith(_RECALL)}
-
-
 class EpochHistory:
     """What training started from and each epoch as a line of JSON in ``epochs.jsonl``; a resumed run drops the epochs
     that it will repeat.
@@ -64,7 +54,7 @@ class EpochHistory:
 
     def begin(self, metrics: Mapping[str, float]) -> None:
         """Write the validation of what training starts from, as epoch -1."""
-        start = {"epoch": -1, "recalls": recalls_of(metrics), "is_best": True}
+        start = {"epoch": -1, "recalls": None, "is_best": True} | _validated(metrics)
         write_text(self.path, json.dumps(start) + "\n")
 
     def add(self, report: EpochReport) -> None:
@@ -75,18 +65,25 @@ class EpochHistory:
 
 def _as_json(report: EpochReport) -> dict[str, Any]:
     """An epoch as the file has it: samples are called tuples, recalls stand by their K, other metrics by their name."""
-    line: dict[str, Any] = {
+    return {
         "epoch": report.epoch,
         "epochs": report.epochs,
         "means": report.means,
         "tuples": report.samples,
         "seconds": report.seconds,
         "lr": report.lr,
-        "recalls": None if report.metrics is None else recalls_of(report.metrics),
+        "recalls": None,
         "is_best": report.is_best,
-    }
-    others = {name: value for name, value in (report.metrics or {}).items() if not name.startswith(_RECALL)}
-    return line | ({"metrics": others} if others else {})
+    } | _validated(report.metrics)
+
+
+def _validated(metrics: Mapping[str, float] | None) -> dict[str, Any]:
+    """Of a validation: recalls by their K, other metrics, where there are any, by their name."""
+    if metrics is None:
+        return {}
+    recalls = recalls_of(metrics)
+    others = {name: value for name, value in metrics.items() if name not in map(recall_name, recalls)}
+    return {"recalls": recalls} | ({"metrics": others} if others else {})
 
 
 def read_epochs(run: Path) -> list[dict[str, Any]]:

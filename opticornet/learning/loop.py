@@ -58,6 +58,7 @@ class Progress:
     stale: int = 0  # validations since the best one
     converged: bool = False  # the task has nothing left to learn
     metrics: dict[str, float] = field(default_factory=dict)  # of the last validation
+    best_metrics: dict[str, float] = field(default_factory=dict)  # of the best one
 
     def begin_epoch(self) -> None:
         """Forget the epoch before."""
@@ -202,6 +203,7 @@ class Loop(Generic[Batch]):
             self.observer.validation(progress.epoch - 1, validation)
         if validation.score > progress.best:
             progress.best, progress.best_epoch, progress.stale = validation.score, progress.epoch, 0
+            progress.best_metrics = validation.metrics
             return True
         progress.stale += 1
         return False

@@ -206,18 +206,22 @@ class Options:
     def repeatable(self) -> dict[str, Any]:
         """:meth:`record` without what changes nothing or ties it to one run: another run of the same options is started
         from it."""
-        left_out = {"resume", *(flag_of(self.flags()[name])[2:] for name in self.unused())}
-        for part in map(self.part, self.parts()):
-            left_out |= {flag_of(option_fields(type(part))[name])[2:] for name in part.unused()}
+        unused, left_out = self.unused(), {"resume"}
+        for part in (self, *map(self.part, self.parts())):
+            fields = option_fields(type(part))
+            left_out |= {flag_of(fields[name])[2:] for name in unused | part.unused() if name in fields}
         return {flag: value for flag, value in self.record().items() if flag not in left_out}
 
-    def restored(self, saved: Mapping[str, Any], names: tuple[str, ...], source: str) -> Self:
+    def restored(
+        self, saved: Mapping[str, Any], names: tuple[str, ...], source: str, role: str = "resumed run"
+    ) -> Self:
         """These options with some taken from a run's saved flags; of a choice also the options of what it chooses.
 
         Args:
             saved: a run's ``flags.json``; options it lacks keep their value here.
             names: the options that the run decides.
             source: the run, for the message.
+            role: what it is called there.
 
         Raises:
             UserError: an option was given and differs from the run's (the message names both values), or a saved value
@@ -225,11 +229,11 @@ class Options:
         """
         options = self
         for name in names:
-            options = options._taken(type(self), name, saved, source)
+            options = options._taken(type(self), name, saved, source, role)
         for choice, kind in options.parts().items():
             if choice in names:
                 for name in option_fields(kind):
-                    options = options._taken(kind, name, saved, source)
+                    options = options._taken(kind, name, saved, source, role)
         return options
 
     @staticmethod
@@ -237,7 +241,7 @@ class Options:
         """Whether a given path is the recorded one, or may be where that went: there is nothing at the recorded one."""
         return full_path(mine) == full_path(recorded) or (isabs(recorded) and not exists(recorded))
 
-    def _taken(self, owner: type, name: str, saved: Mapping[str, Any], source: str) -> Self:
+    def _taken(self, owner: type, name: str, saved: Mapping[str, Any], source: str, role: str) -> Self:
         """These options with one taken from saved flags."""
         f = option_fields(owner)[name]
         value = saved.get(flag_of(f)[2:])
@@ -253,7 +257,7 @@ class Options:
             return self
         if name in self.given and mine != value:
             raise UserError(
-                f"`{name}` {mine} contradicts `{name}` {value} of the resumed run {source}; "
+                f"`{name}` {mine} contradicts `{name}` {value} of the {role} {source}; "
                 f"leave `{name}` out, or start a new run"
             )
         return replace(self, **{name: value}) if own else replace(self, chosen={**self.chosen, name: value})

@@ -54,11 +54,4 @@ class ExtractOptions(Options):
     whiten: bool = option("--whiten", False, "with --pca: equal variance along each component")
     pca_from: str = option("--pcaFrom", "", "images or descriptors (.npy) to fit --pca on, not those of the test")
     pca_file: str = option("--pcaFile", "", "projection of an earlier --pca (.pca.npz) to use")
-    standardise: str = option(
-        "--standardise",
-        "none",
-        "traverse: centre and scale each dimension by its mean and "
-        "deviation over all rows written, future frames included",
-        choices=("none", "traverse"),
-    )
     quiet: bool = option("--quiet", False, "print errors only")

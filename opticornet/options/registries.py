@@ -2,6 +2,7 @@
 
 from opticornet.datasets.prepare.sources import SOURCES
 from opticornet.evaluation.answer_files import ANSWER_FORMATS
+from opticornet.learning.augmentation import AUGMENTATIONS
 from opticornet.learning.losses import LOSSES
 from opticornet.learning.optimizers import OPTIMIZERS
 from opticornet.learning.schedules import SCHEDULES
@@ -15,6 +16,7 @@ REGISTRIES: dict[str, Registry] = {
     "SEQUENCE_ENCODERS": SEQUENCE_ENCODERS,
     "IMAGE_ENCODERS": IMAGE_ENCODERS,
     "LOSSES": LOSSES,
+    "AUGMENTATIONS": AUGMENTATIONS,
     "OPTIMIZERS": OPTIMIZERS,
     "SCHEDULES": SCHEDULES,
     "SEQUENCE_MATCHERS": SEQUENCE_MATCHERS,
@@ -28,6 +30,7 @@ BASES: dict[str, str] = {
     "SEQUENCE_ENCODERS": "opticornet.models.sequences.base:SequenceEncoderOptions",
     "IMAGE_ENCODERS": "opticornet.models.images.base:ImageEncoderOptions",
     "LOSSES": "opticornet.learning.losses.base:LossOptions",
+    "AUGMENTATIONS": "opticornet.learning.augmentation.base:AugmentationOptions",
     "OPTIMIZERS": "opticornet.learning.optimizers.base:OptimizerOptions",
     "SCHEDULES": "opticornet.learning.schedules.per_epoch:Schedule",
     "SEQUENCE_MATCHERS": "opticornet.matching.sequences.base:SequenceMatcher",

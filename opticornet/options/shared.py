@@ -11,6 +11,8 @@ from opticornet.utils.registry import entry
 
 SEQNET_DATASETS = ("nordland-sw", "nordland-sf", "oxford-v1.0", "oxford-pnv", "msls")  # in seqNet's layout
 MATCHED = ("single+seqmatch", "s1+seqmatch")  # methods that match frames instead of searching descriptors
+ADAPT_FIELDS = ("adapt", "adapt_scale")
+ADAPT: Literal["none", "running", "traverse"] = "none"  # what `adapt` is, unless it is given or a run decides
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +98,14 @@ class MethodOptions(RunOptions):
         "fill unusable frames from their neighbours; none: windows that hold one are dropped",
         choices=("none", "previous", "interpolate"),
     )
+    adapt: Literal["none", "running", "traverse"] = option(
+        "--adapt",
+        ADAPT,
+        "centre frame descriptors: the map's by their mean, a query's by that of the frames up to it (running) or of "
+        "its whole traverse, which looks ahead",
+        choices=("none", "running", "traverse"),
+    )
+    adapt_scale: bool = option("--adaptScale", False, "with --adapt: also divide by the standard deviation")
     amp: bool = option("--amp", False, "bfloat16 matrix products")
     other_descriptors: bool = option(
         "--otherDescriptors", False, "go on where the frame descriptors that meet were made differently"
@@ -105,6 +115,11 @@ class MethodOptions(RunOptions):
     def has_weights(self) -> bool:
         """Whether the method has weights to learn."""
         return self.pooling not in MATCHED and entry(SEQUENCE_ENCODERS, self.pooling).has_weights
+
+    @property
+    def reads_descriptors(self) -> bool:
+        """Whether frame descriptors are read."""
+        return self.pooling in MATCHED or entry(SEQUENCE_ENCODERS, self.pooling).takes == "descriptors"
 
     @property
     def longest_window(self) -> int:
@@ -128,6 +143,10 @@ class MethodOptions(RunOptions):
             reasons["short_sequences"] = "no sequence is shorter than one frame"
         if self.pooling not in MATCHED and entry(SEQUENCE_ENCODERS, self.pooling).takes == "images":
             reasons["other_descriptors"] = f"{self.pooling} takes images"
+        if not self.reads_descriptors:
+            reasons |= dict.fromkeys(ADAPT_FIELDS, f"{self.pooling} takes images")
+        elif self.adapt == "none":
+            reasons["adapt_scale"] = "nothing is adapted; `adapt` running or traverse does"
         return reasons
 
     def completed(self) -> Self:

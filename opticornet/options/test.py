@@ -47,6 +47,12 @@ class TestOptions(MethodOptions):
     no_positive: Literal["drop", "count"] = option(
         "--noPositive", "drop", "queries without a reference in the radius", choices=("drop", "count")
     )
+    equal_windows: Literal["one", "each"] = option(
+        "--equalWindows",
+        "one",
+        "references whose windows hold the same frames, as at a sequence's ends: one answer, or each judged alone",
+        choices=("one", "each"),
+    )
     recall_at: tuple[int, ...] = option(
         "--recallAt", (1, 5, 10, 20, 100), "the K of recall@K; 1 is always among them", minimum=1
     )
@@ -61,6 +67,11 @@ class TestOptions(MethodOptions):
         "--answersFormat", "", "format of --answers; default by its ending, .csv or .tum", choices=ANSWER_FORMATS
     )
     answers_top_k: int = option("--answersTopK", 20, "answers per query that --answers holds", minimum=1)
+    stress: bool = option(
+        "--stress",
+        False,
+        "also the recalls where the queries' drive is faster, slower, reversed, stops or loses frames",
+    )
     latency_queries: int = option("--latencyQueries", 50, "queries timed one at a time; 0: none")
     results_path: str = option("--resultsPath", "", "folder for predictions (.npz) and result record (.json)")
     extract_only: bool = option("--extractOnly", False, "only write dbDesc, qDesc and gt to --resultsPath")
@@ -148,6 +159,11 @@ class TestOptions(MethodOptions):
         return not self.searches or self.compares in ("raw frames", "described frames")
 
     @property
+    def reads_descriptors(self) -> bool:
+        """Whether frame descriptors are read: by the method, or to re-rank."""
+        return super().reads_descriptors or self.matches_frames
+
+    @property
     def sees_order(self) -> bool:
         """Whether windows of several frames are compared, in whose order the direction shows."""
         if self.matches_frames and (self.rerank_window or self.sequence_length) > 1:
@@ -178,10 +194,16 @@ class TestOptions(MethodOptions):
                 reasons["match_memory_mib"] = "no frames are matched"
         if not self.sees_order:
             reasons |= dict.fromkeys(("direction", "reverse"), "single frames are compared, and they have no direction")
+        if self.longest_window == 1:
+            reasons["equal_windows"] = "windows of one frame are never the same"
         if not self.multiplies:
             reasons["amp"] = "no encoder computes matrix products"
         if self.searches and not (self.resume or self.results_path):
             reasons["projector"] = "nothing is kept to show it in; give `results_path`"
+        if self.longest_window == 1 or (self.pooling == "single" and self.rerank_window <= 1):
+            reasons["stress"] = "single frames are compared, which are the same at any speed"
+        if self.predictions_file:
+            reasons["stress"] = "the candidates of `predictions_file` are those of the drive as it was recorded"
         if not self.rerank and not self.predictions_file:
             reasons["top_k"] = "nothing is re-ranked; `rerank` does"
         if "IVF" not in self.index:
@@ -198,10 +220,11 @@ class TestOptions(MethodOptions):
                     "index",
                     "nprobe",
                     "no_positive",
+                    "equal_windows",
                     "radii",
                     "bootstrap",
                     "latency_queries",
-                    "recall_at",
+                    "stress",
                 ),
                 *("recall_at", "no_answer", "answer_precision", "answers", "answers_format", "answers_top_k", "label"),
             )

@@ -2,19 +2,29 @@
 
 from dataclasses import dataclass
 
+from opticornet.learning.augmentation import AUGMENTATIONS
 from opticornet.learning.losses import LOSSES
 from opticornet.learning.optimizers import OPTIMIZERS
 from opticornet.learning.schedules import SCHEDULES
+from opticornet.learning.selection import MEASURES
 from opticornet.options.shared import MethodOptions
 from opticornet.utils.errors import UserError
 from opticornet.utils.options import option
+from opticornet.utils.registry import entry
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions(MethodOptions):
     """``--mode train``: learn a sequence encoder."""
 
+    init_from: str = option(
+        "--initFrom",
+        "",
+        "run, ours or seqNet's, whose weights training starts from (its folder or checkpoint); its method holds",
+        path=(),
+    )
     loss: str = option("--loss", "quadruplet", "loss", choices=LOSSES)
+    augment: str = option("--augment", "none", "how training queries are made otherwise", choices=AUGMENTATIONS)
     n_neg: int = option("--nNeg", 10, "hardest violating negatives per anchor", minimum=1)
     n_neg_sample: int = option("--nNegSample", 0, "random references searched for negatives; 0: all of them")
     batch_size: int = option("--batchSize", 32, "anchors per step", minimum=1)
@@ -25,8 +35,24 @@ class TrainOptions(MethodOptions):
     schedule: str = option("--lrSchedule", "cosine", "learning rate over the epochs", choices=SCHEDULES)
     weight_decay: float = option("--weightDecay", 0.0, "weight decay")
     eval_every: int = option("--evalEvery", 1, "epochs between two validations", minimum=1)
+    select_by: str = option(
+        "--selectBy", "mean-recall", "what decides which epoch's weights are best", choices=tuple(MEASURES)
+    )
     patience: int = option("--patience", 0, "validations without a better score before stopping; 0: never stop")
 
     def __post_init__(self) -> None:
         if not self.lr > 0:
             raise UserError(f"`lr` {self.lr:g}: must be above 0")
+        if self.resume and self.init_from and "init_from" in self.given:
+            raise UserError("`resume` contradicts `init_from`: a resumed run has weights of its own; leave one out")
+
+    def unused(self) -> dict[str, str]:
+        reasons = super().unused()
+        if self.init_from:
+            reasons["init"] = "the weights of `init_from` are what training starts from"
+        if entry(LOSSES, self.loss).takes == "comparisons":
+            mined = ("n_neg", "n_neg_sample", "cache_refresh_rate")
+            reasons |= dict.fromkeys(mined, f"it is of mined tuples, and the {self.loss} loss compares all references")
+        if self.longest_window == 1 and entry(AUGMENTATIONS, self.augment).changes_pace:
+            reasons["augment"] = "a window of one frame has no pace"
+        return reasons

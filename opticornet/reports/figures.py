@@ -20,6 +20,7 @@ from opticornet.reports.no_answer import operating_point
 from opticornet.reports.protocols import Protocol, unit
 from opticornet.reports.results import CLOSE, NO_POSITIVE, RIGHT, WRONG, Answers, Result
 from opticornet.reports.route import Map, Route, failure_text, local_map
+from opticornet.reports.stress import stress_table
 from opticornet.reports.table import interval
 from opticornet.utils.files import atomic_path
 
@@ -152,6 +153,24 @@ def recall_latency(results: list[Result], protocols: list[Protocol]) -> Figure |
         front = np.array([points[i] for i in curves.pareto(points)]).reshape(-1, 2)
         axes.plot(*front.T, color="#999999", linewidth=1, linestyle="--", zorder=1)
         _log_scale(axes)
+    return figure
+
+
+def stress(results: list[Result], protocols: list[Protocol]) -> Figure | None:
+    """Recall@1 where the queries' drive was altered, condition by condition; None where none was."""
+    table = stress_table(results)
+    if table is None:
+        return None
+    recalls = dict(zip((results[i].path for i in table.results), table.recalls, strict=True))
+
+    def draw(axes: Axes, result: Result, style: Style) -> None:
+        if result.path in recalls:
+            heights = [np.nan if recall is None else recall for recall in recalls[result.path]]
+            axes.plot(np.arange(len(heights)), heights, **style | {"linewidth": 0.8})
+
+    figure = _panels(results, protocols, draw, "", "Recall@1")
+    for axes in figure.axes:
+        axes.set_xticks(range(len(table.conditions)), table.conditions, rotation=40, ha="right", fontsize=8)
     return figure
 
 

@@ -22,6 +22,7 @@ _SILENT = {
     ),
     *("resultsPath", "report", "projector", "extractOnly", "quiet", "verbose", "label", "expName"),
     *("answers", "answersFormat", "answersTopK"),
+    *("adapt", "adaptScale"),
     *("latencyQueries", "bootstrap", "matchMemory", "descriptors", "otherDescriptors"),
     *(
         "pooling",
@@ -174,14 +175,29 @@ def leading(method: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, str
         found["predictions"] = f"candidates of {PurePath(str(path)).name}"
     if encoder := _nested(data, "reference", "descriptors", "encoder"):
         found["frames"] = str(encoder)
+    found["adaptation"] = "" if looks_ahead(data) else adapted(data)
     return found
 
 
+def adapted(data: Mapping[str, Any]) -> str:
+    """How frames were adapted, as the label in the record says it; empty where they were not."""
+    found = _mapping(data.get("adaptation"))
+    text = "adapted, scaled" if found.get("scale") else "adapted" if found else ""
+    return f"{text}, looking ahead" if looks_ahead(data) else text
+
+
+def looks_ahead(data: Mapping[str, Any]) -> bool:
+    """Whether queries were adapted by later frames too."""
+    return _nested(data, "adaptation", "by") == "traverse"
+
+
 def cautions(data: Mapping[str, Any]) -> tuple[str, ...]:
-    """What numbers cannot be read without: frame descriptors of random weights, or made differently."""
+    """What numbers cannot be read without: frames that were adapted by later ones, frame descriptors of random weights,
+    or made differently."""
     sides = [_mapping(_nested(data, side, "descriptors")) for side in ("reference", "query")]
     random = {str(side.get("encoder")) for side in sides if _nested(side, "weights", "kind") == "random"}
-    found = ["frame descriptors made differently"] if data.get("descriptor_differences") else []
+    found = [adapted(data)] if looks_ahead(data) else []
+    found += ["frame descriptors made differently"] if data.get("descriptor_differences") else []
     return (*found, *([f"random {', '.join(sorted(random))}"] if random else []))
 
 

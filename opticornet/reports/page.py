@@ -20,6 +20,7 @@ from opticornet.reports.pictures import FramePictures, matrix_picture, order_of_
 from opticornet.reports.protocols import Protocol, truth_of, unit
 from opticornet.reports.results import OUTCOMES, Answers, Result
 from opticornet.reports.route import failure_text, place_map, route
+from opticornet.reports.stress import stress_table
 
 HERE = Path(__file__).parent
 SCRIPTS = (
@@ -71,10 +72,13 @@ def render(
         results=results,
         protocols=protocols,
         columns=columns,
+        ks=table.shown_ks(results),
         cells=[[_cell(column, results, i, protocols) for column in columns] for i in range(len(results))],
         exports=_exports(results, protocols),
         interval_note=table.interval_note(results),
+        stress=stress_table(results),
         notes=notes,
+        drives=[table.per_drive(result, table.shown_ks(results)) for result in results],
         details=[list(flattened(result.record)) for result in results],
         created=time.strftime("%Y-%m-%d %H:%M"),
         datasets=list(dict.fromkeys(result.dataset for result in results)),
@@ -120,7 +124,7 @@ def scene_key(answers: Answers) -> str:
     """Equal for results over the same places."""
     digest = hashlib.sha256()
     for side in (answers.reference, answers.query):
-        for array in (side.rows, side.positions, side.names, side.images):
+        for array in (side.rows, side.positions, side.names, side.images, side.drives):
             digest.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())
     if not answers.placed.all():  # such queries are drawn where they were matched
         digest.update(np.ascontiguousarray(answers.predictions[:, 0]).tobytes())
@@ -139,6 +143,7 @@ def _scene(answers: Answers, pictures: FramePictures | None) -> dict[str, Any]:
             "points": numbers(points, digits),
             "rows": side.rows.tolist(),
             "names": None if side.names is None else side.names.tolist(),
+            "drives": None if side.drives is None else side.drives.tolist(),
             "images": pictures.images[name] if pictures else {},
             "strips": pictures.strips[name] if pictures else {},
         }
@@ -274,6 +279,8 @@ def flattened(record: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, s
     """A record's fields as (section, name, value), for "what was run"; below a section, numbers by K on one line."""
     for key, value in record.items():
         by_k = prefix and isinstance(value, dict) and value and all(name.isdigit() for name in value)
+        if key == "drives":
+            value = {drive["name"]: drive for drive in value}
         if isinstance(value, dict) and not by_k:
             yield from flattened(value, f"{prefix}{key}.")
             continue

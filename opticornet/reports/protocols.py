@@ -41,7 +41,7 @@ def protocol_key(result: Result) -> tuple[Any, ...]:
     data = [result.get("data", key) for key in ("dataset", "split", "units", "positive_radius")] + [truth_of(result)]
     sides = [result.get("data", side, key) for side in ("reference", "query") for key in ("name", "frames", "kept")]
     counts = [result.get("protocol", key) for key in ("no_positive", "queries", "counted", "window_rule")]
-    return (*data, *sides, *counts)
+    return (*data, *sides, *counts, result.get("protocol", "equal_windows", default="each"))
 
 
 def describe(result: Result) -> str:
@@ -62,6 +62,8 @@ def describe(result: Result) -> str:
     rule = result.get("protocol", "window_rule", default=usual)
     if rule != usual:
         text += f", windows {rule}"
+    if result.get("protocol", "equal_windows", default="each") == "each":
+        text += ", references with the same window judged one by one"
     return f"{text}, {references}"
 
 

@@ -25,7 +25,7 @@ _PLACES = ("referencePositions", "queryPositions", "referenceRows", "queryRows")
 
 @dataclass(frozen=True)
 class Side:
-    """The windows of one traverse.
+    """The windows of one side.
 
     Attributes:
         rows: (N,) int64 row of each window's frame in its traverse's cut.
@@ -34,6 +34,7 @@ class Side:
         lat_lon: (N, 2) degrees, or None.
         names: (N,) unicode, or None.
         images: (N,) unicode paths, or None.
+        drives: (N,) unicode name of each one's drive, or None where there is one.
     """
 
     rows: np.ndarray
@@ -42,6 +43,7 @@ class Side:
     lat_lon: np.ndarray | None
     names: np.ndarray | None
     images: np.ndarray | None
+    drives: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -296,6 +298,7 @@ def _side(arrays: dict[str, np.ndarray], name: str, length: int, frames: int | N
         lat_lon=arrays.get(f"{name}LatLon"),
         names=arrays.get(f"{name}Names"),
         images=arrays.get(f"{name}Images"),
+        drives=arrays.get(f"{name}Drives"),
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from opticornet.datasets.adapting.opening import open_adaptation
 from opticornet.datasets.catalogue import load_dataset
 from opticornet.datasets.descriptors.identity import DescriptorIdentity
 from opticornet.evaluation.answering.matching import matched_frames
@@ -50,6 +51,12 @@ def reopen(result: Result) -> Scene:
             torch.device("cpu"),
             needs,
             windowing,
+            open_adaptation(
+                result.get("data", "adaptation", "by", default="none"),
+                bool(result.get("data", "adaptation", "scale", default=False)),
+                options.dataset,
+                **options.source(),
+            ),
         )
     except (UserError, KeyError) as error:
         raise Unavailable(f"the dataset cannot be opened any more ({error})") from error

@@ -151,6 +151,16 @@ def shown_columns(results: list[Result]) -> list[Column]:
     return [c for c in columns_of(results) if not c.optional or any(c.value(result) is not None for result in results)]
 
 
+def per_drive(result: Result, ks: list[int]) -> list[tuple[str, int, list[str]]]:
+    """Of several query drives: name, counted queries and recalls at ``ks`` in per cent, a dash where none is known."""
+    recalls: dict[str, dict[str, float]] = result.get("recall_per_drive", default={})
+    counted = result.get("counted_per_drive", default={})
+    return [
+        (name, int(counted.get(name, 0)), [f"{100 * own[str(k)]:.1f}" if str(k) in own else "–" for k in ks])
+        for name, own in recalls.items()
+    ]
+
+
 def unsteady(result: Result) -> bool:
     """Whether the slowest queries took so much longer that the median may be another one next time."""
     median, p95 = (result.get("timing", "latency_ms", "total", key, default=0.0) for key in ("median", "p95"))

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -108,18 +109,18 @@ class TrainingLog:
         self.history.add(report)
         self._reset()
 
-    def finish(self, best: tuple[float, ...]) -> None:
-        """Write the options with the best recalls (@5, @1) and the last validation's metrics as hparams, so that runs
-        can be compared, and the last validation's descriptors for the projector."""
-        recalls = {"best/recall_at_5": best[0], "best/recall_at_1": best[1]}
+    def finish(self, best: Mapping[str, float]) -> None:
+        """Write the options with the metrics of the best and the last validation as hparams, so that runs can be
+        compared, and the last validation's descriptors for the projector."""
+        metrics = {f"best/{_tag(name)}": value for name, value in best.items()}
         if self.last is not None:
             step, validation = self.last
-            recalls |= {f"last/{_tag(name)}": value for name, value in validation.metrics.items()}
+            metrics |= {f"last/{_tag(name)}": value for name, value in validation.metrics.items()}
             if isinstance(validation.shown, Validated):
                 write_projector(self.writer, "val", (validation.shown.reference, validation.shown.query), step)
-        self._write_hparams(recalls)
+        self._write_hparams(metrics)
 
-    def _write_hparams(self, recalls: dict[str, float]) -> None:
+    def _write_hparams(self, metrics: dict[str, float]) -> None:
         """Write a session of the hparams table: what shapes the run, and what it reached.
 
         No list of columns is written (``SummaryWriter.add_hparams`` would), so that TensorBoard makes it from all runs
@@ -130,12 +131,12 @@ class TrainingLog:
             for name, value in self.options.record().items()
             if name not in _NOT_COMPARED
         }
-        _, start, end = hparams(values, recalls)
+        _, start, end = hparams(values, metrics)
         with SummaryWriter(f"{self.writer.logdir}/hparams") as session:
             session.file_writer.add_summary(start)
             session.file_writer.add_summary(end)
-            for name, recall in recalls.items():
-                session.add_scalar(name, recall)
+            for name, value in metrics.items():
+                session.add_scalar(name, value)
 
     def _reset(self) -> None:
         self._distances: dict[str, _Histogram] = {}
@@ -248,7 +249,11 @@ def write_projector(
     vectors = np.concatenate([side.vectors[rows] for side, rows in zip(sides, chosen, strict=True)])
     axes = [f"position_{i}" for i in range(sides[0].positions.shape[1])]
     metadata = [
-        [_cell(side.names[i] if side.names else i), _cell(side.traverse), *(f"{p:.6g}" for p in side.positions[i])]
+        [
+            _cell(side.names[i] if side.names else i),
+            _cell(side.drives[i] if side.drives else side.traverse),
+            *(f"{p:.6g}" for p in side.positions[i]),
+        ]
         for side, rows in zip(sides, chosen, strict=True)
         for i in rows
     ]

@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from opticornet.datasets.images.panorama import Cut
+from opticornet.datasets.labels import first_repeated
 from opticornet.datasets.prepare.panoramas import cut_panoramas
-from opticornet.datasets.prepare.prepared import Prepared, Source
+from opticornet.datasets.prepare.prepared import DriveRows, Prepared, Source
 from opticornet.datasets.prepare.sources import SOURCES
 from opticornet.datasets.prepare.writing import write_prepared
 from opticornet.options.modes import PrepareOptions
@@ -76,8 +77,11 @@ def _source(options: PrepareOptions) -> Source:
 
 def _check_splits(source: Prepared) -> None:
     for split in source.splits:
-        if split.query == split.reference:
-            raise UserError(f"`reference` and `query` are both {split.query}; give two different traverses")
+        for argument, side in (("reference", split.reference), ("query", split.query)):
+            if (twice := first_repeated(one.drive for one in side)) is not None:
+                raise UserError(f"`{argument}` names {twice} twice; name each drive once")
+        if (twice := first_repeated(one.drive for one in split.drives)) is not None:
+            raise UserError(f"`reference` and `query` are both {twice}; give two different traverses")
         positive, negative = split.positive_radius, split.negative_radius
         if positive and negative and negative < positive:
             raise UserError(
@@ -95,10 +99,14 @@ def _summary(output: Path, found: Prepared, prepared: Prepared, written: bool) -
         if traverse.placed:
             lines.append(f"    position: {traverse.placed}")
     lines += [
-        f"  {split.name}: {len(split.query_rows)} queries of {split.query} in {len(split.reference_rows)} frames of "
-        f"{split.reference}"
+        f"  {split.name}: {_drives(split.query, 'queries')} in {_drives(split.reference, 'frames')}"
         for split in prepared.splits
     ]
     lines.append("next, with an image encoder of your choice:")
     lines.append(f"  {program()} --mode extract --dataset {shlex.quote(str(output))} --descType hog")
     return "\n".join(lines)
+
+
+def _drives(side: tuple[DriveRows, ...], what: str) -> str:
+    """ "60 queries of day and night" """
+    return f"{sum(len(one.rows) for one in side)} {what} of {' and '.join(one.drive for one in side)}"

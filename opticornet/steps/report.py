@@ -103,7 +103,7 @@ def write_figures(
     drawn = 0
     with figures.paper_style():
         scored = [p for p in protocols if any(results[i].record["recall"] for i in p.results)]
-        for name in ("recall_at_k", "precision_recall", "recall_radius", "recall_latency") if scored else ():
+        for name in ("recall_at_k", "precision_recall", "recall_radius", "recall_latency", "stress") if scored else ():
             figure = getattr(figures, name)(results, scored)
             if figure is not None:
                 figures.save(figure, folder, name)

@@ -12,19 +12,22 @@ from dataclasses import dataclass, replace
 from opticornet.datasets.catalogue import split_names
 from opticornet.datasets.split_names import chosen_splits
 from opticornet.evaluation.no_answer import NoAnswer
-from opticornet.evaluation.records import ResultRecord
+from opticornet.evaluation.records import RerankWeightRecord, ResultRecord
 from opticornet.evaluation.scene import Scene
 from opticornet.evaluation.scoring import score
 from opticornet.evaluation.summary import splits_table, summary
 from opticornet.options.modes import TestOptions
+from opticornet.steps.testing.adapting import warn_of_differences
 from opticornet.steps.testing.answer_file import write_answers
 from opticornet.steps.testing.answering import answer_queries, load_encoders, with_candidates
 from opticornet.steps.testing.check import check_test_options
 from opticornet.steps.testing.maps import SharedMaps
 from opticornet.steps.testing.record import description, score_settings
+from opticornet.steps.testing.rerank_weight import rerank_weight, weight_for, weighted
 from opticornet.steps.testing.runs import Runs, check_descriptors, find_runs, resolve
 from opticornet.steps.testing.saving import extract_only, make_folders, save, write_report
 from opticornet.steps.testing.scenes import open_scenes
+from opticornet.steps.testing.stress import stress_table
 from opticornet.steps.testing.threshold import when_no_answer
 from opticornet.utils.device import baseline_memory_mib, cpu_threads, peak_memory_mib
 from opticornet.utils.program import refuse_several_processes
@@ -57,6 +60,7 @@ def test_splits(options: TestOptions) -> dict[str, ResultRecord]:
         import opticornet.steps.report  # noqa: F401 - a missing library is reported before any work is done
     make_folders(options)
     runs = find_runs(options, run)
+    warn_of_differences(options, runs.method, runs.single)
     with cpu_threads(options.threads):
         records = answer_splits(options, runs)
     if len(records) > 1:
@@ -77,6 +81,7 @@ class OfAllSplits:
     Attributes:
         runs: of the weights.
         maps: references that are encoded already.
+        weight: of the searched distance in a re-ranked one; None where it takes no part.
         no_answer: the threshold above which a query has no answer; None where every query is answered.
         baseline_mib: memory of the process before anything is encoded; None once a split was scored, whose memory would
             be taken for the method's.
@@ -84,6 +89,7 @@ class OfAllSplits:
 
     runs: Runs
     maps: SharedMaps
+    weight: RerankWeightRecord | None
     no_answer: NoAnswer | None
     baseline_mib: float | None
 
@@ -92,11 +98,13 @@ def answer_splits(options: TestOptions, runs: Runs) -> dict[str, ResultRecord]:
     """Answer every query of every split; as :func:`test_splits`, whose options are already checked, and whose runs are
     found."""
     scenes = open_scenes(options, runs)
-    val = open_scenes(options.for_split("val"), runs)["val"].need_positives() if options.no_answer == "val" else None
     baseline = baseline_memory_mib()
-    once = OfAllSplits(runs, SharedMaps(list(scenes.values())), when_no_answer(options, val, runs), baseline)
+    weight = rerank_weight(options, runs)
+    threshold = when_no_answer(weighted(options, weight), runs)
+    once = OfAllSplits(runs, SharedMaps(list(scenes.values())), weight, threshold, baseline)
     records = {}
     for name, scene in scenes.items():
+        once = replace(once, weight=weight_for(name, weight))
         if (record := answer_and_score(options.for_split(name), scene, once)) is not None:
             records[name] = record
         once = replace(once, baseline_mib=None)
@@ -111,11 +119,13 @@ def answer_and_score(options: TestOptions, scene: Scene, once: OfAllSplits) -> R
     if encoders.searched is not None and options.extract_only:
         extract_only(options, scene, once.maps.describe(scene, encoders.searched, options.amp))
         return None
-    answer, shown = answer_queries(options, scene, encoders, once.maps)
+    answer, shown = answer_queries(weighted(options, once.weight), scene, encoders, once.maps)
     added = None if once.baseline_mib is None else peak_memory_mib() - once.baseline_mib
-    test = description(options, scene, answer, differences)
+    test = description(options, scene, answer, differences, once.weight)
     test = replace(test, baseline_memory_mib=once.baseline_mib, added_memory_mib=added)
     record, arrays = score(scene, answer, score_settings(options), test, once.no_answer)
+    if options.stress:
+        record = replace(record, stress=stress_table(options, scene, encoders, record.recall))
     if not options.quiet and record.recall and (left_out := [k for k in options.ks if k not in record.protocol.ks]):
         dropped = ", ".join(map(str, left_out))
         print(f"note: recall@{dropped} left out: there are only {len(scene.reference)} references", file=sys.stderr)

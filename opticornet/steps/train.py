@@ -1,32 +1,37 @@
 """Step: learn a sequence encoder."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from opticornet.datasets.adapting.adaptation import AS_THEY_ARE, Adaptation, pooled_statistics
 from opticornet.datasets.catalogue import load_dataset
-from opticornet.datasets.descriptors.identity import Comparison, SplitIdentity, of_data, of_run
+from opticornet.datasets.descriptors.identity import Comparison, DescriptorIdentity, SplitIdentity, of_data, of_run
+from opticornet.datasets.traverse import Dataset
 from opticornet.evaluation.notes import notes as scene_notes
 from opticornet.evaluation.scene import Scene, WindowSettings
-from opticornet.inference.load import build_encoder, frames_taken
+from opticornet.inference.load import LoadedEncoder, build_encoder, frames_taken
 from opticornet.inference.runs import find_run, named_checkpoint, new_run, read_flags, write_flags
-from opticornet.learning.history import EpochReport, recalls_of
-from opticornet.learning.loop import Loop, LoopSettings, Progress
+from opticornet.learning.former import upgraded
+from opticornet.learning.loop import Loop, LoopSettings
 from opticornet.learning.optimizers.base import trainable
-from opticornet.learning.sequences import SequenceSettings, SequenceTask, upgraded
+from opticornet.learning.sequences import SequenceSettings, SequenceTask
 from opticornet.learning.task import Batch, LearningTask
+from opticornet.learning.tuples import MiningSettings
 from opticornet.options.config import OPTIONS_TOML, write_config
 from opticornet.options.modes import TrainOptions
 from opticornet.options.parsing import in_flags
 from opticornet.options.plugins import load_remembered, remembered
 from opticornet.reports.tensorboard import TrainingLog
+from opticornet.steps.training.initial import InitialRun, recorded
+from opticornet.steps.training.lines import best_line, epoch_details, epoch_line, silent_line
 from opticornet.utils.checkpoints import LATEST, load_checkpoint, save_checkpoint
 from opticornet.utils.device import choose_device, cpu_threads, seeded
 from opticornet.utils.errors import UserError
-from opticornet.utils.logs import RunLog, duration, write_environment
+from opticornet.utils.logs import RunLog, write_environment
 from opticornet.utils.program import program, refuse_several_processes
 from opticornet.utils.signals import StopRequest
 
@@ -44,7 +49,7 @@ def train(options: TrainOptions) -> Path:
         Interrupted: SIGINT or SIGTERM came; the run is saved.
     """
     refuse_several_processes()
-    run = None
+    run = initial = None
     if options.resume:
         run = find_run(options.resume, options.runs_path, options.save_path)
         if named_checkpoint(options.resume) == "best":
@@ -53,19 +58,24 @@ def train(options: TrainOptions) -> Path:
             )
         shaping = tuple(name for name in options.flags() if name not in FREE)
         kept = tuple(name for name in KEPT if name not in options.given)
-        flags = read_flags(run, options.save_path)
+        flags = {"selectBy": "recall@5"} | read_flags(run, options.save_path)  # so were runs that do not say
         load_remembered(flags.get("plugins", {}), options.plugin, str(run))
         options = options.restored(flags, shaping + kept, str(run))
     else:
-        options = options.completed()
+        initial = InitialRun.of(options)
+        options = (initial.decide(options) if initial else options).completed()
     check_training_options(options)
     device = choose_device(options.device, options.nocuda)
     with cpu_threads(options.threads), seeded(options.seed, device):
-        scenes = load_scenes(options, device)
+        scene, validation = scenes = load_scenes(options, device)
         state = upgraded(load_checkpoint(run / options.save_path / LATEST)) if run else {}
-        notes = check_descriptors(options, scenes, run, state)
-        notes += [f"note: {in_flags(note, TrainOptions)}" for scene in scenes for note in scene_notes(scene)]
-        task = make_task(options, *scenes)
+        loaded = initial.load(options, scene) if initial else None
+        made = of_run(str(run), SplitIdentity.restored(state.get("descriptors"))) if run else {}
+        if loaded and loaded.weights:
+            made = of_run(loaded.weights.path, loaded.weights.descriptors)
+        notes = check_descriptors(options, scenes, made)
+        notes += [f"note: {in_flags(note, TrainOptions)}" for one in scenes for note in scene_notes(one)]
+        task = make_task(options, scene, validation, loaded)
         loop = make_loop(options, task)
         if run:
             loop.restore(state, str(run))
@@ -75,6 +85,8 @@ def train(options: TrainOptions) -> Path:
             save_checkpoint(loop.state(), run / options.save_path / LATEST)
             write_config(run / OPTIONS_TOML, options.repeatable())
             files = {"plugins": remembered(options.plugin), "descriptors": task.descriptors.saved()}
+            if loaded and loaded.weights:
+                files["initialWeights"] = recorded(loaded.weights)
             write_flags(run, options.record() | files, options.save_path)
         write_environment(run)
         follow(loop, options, run, notes)
@@ -82,25 +94,26 @@ def train(options: TrainOptions) -> Path:
 
 
 def check_descriptors(
-    options: TrainOptions, scenes: list[Scene], run: Path | None, state: Mapping[str, Any]
+    options: TrainOptions, scenes: tuple[Scene, Scene], trained_on: dict[str, DescriptorIdentity | None]
 ) -> list[str]:
-    """Whether the frame descriptors of the splits, and those that a resumed run's ``state`` was trained on, were made
-    alike. Returns what the user should know.
+    """Whether the frame descriptors of the splits, and those that weights were ``trained_on`` before, were made alike.
+    Returns what the user should know.
 
     Raises:
         UserError: they were not, and the options do not insist.
     """
     if frames_taken(options.pooling) != "descriptors":
         return []
-    made = of_run(str(run), SplitIdentity.restored(state.get("descriptors"))) if run else {}
-    found = Comparison.of(made | of_data(*(scene.split for scene in scenes)))
+    found = Comparison.of(trained_on | of_data(*(scene.split for scene in scenes)))
     found.refuse_differences(options.other_descriptors)
     notes = [f"warning: frame descriptors were made differently: {difference}" for difference in found.differences]
     return notes + [f"note: {found.note()}"] * bool(found.unknown)
 
 
-def load_scenes(options: TrainOptions, device: torch.device) -> list[Scene]:
+def load_scenes(options: TrainOptions, device: torch.device) -> tuple[Scene, Scene]:
     """The training and the validation split, cut into windows.
+
+    Frames are adapted as the options say: in training each drive's by all of them, of validation as in a test.
 
     Raises:
         UserError: they cannot be trained on.
@@ -108,16 +121,32 @@ def load_scenes(options: TrainOptions, device: torch.device) -> list[Scene]:
     dataset = load_dataset(options.dataset, **options.source(), splits=("train", "val"))
     needs = frozenset({frames_taken(options.pooling)})
     length, filter_length, settings = options.sequence_length, options.filter_length, options.windowing()
-    return [
+    scene, validation = (
         Scene.of(
-            *(dataset.name, dataset.splits[name], length, filter_length, device, needs), WindowSettings(**settings)
+            *(dataset.name, dataset.splits[name], length, filter_length, device, needs),
+            *(WindowSettings(**settings), adaptation),
         ).need_positives()
-        for name in ("train", "val")
-    ]
+        for name, adaptation in adaptations(options, dataset).items()
+    )
+    return scene, validation
 
 
-def make_task(options: TrainOptions, scene: Scene, validation: Scene) -> SequenceTask:
-    """The learning task that the options describe, on a training and a validation scene.
+def adaptations(options: TrainOptions, dataset: Dataset) -> dict[str, Adaptation]:
+    """How the frames of the training and of the validation split are adapted."""
+    if options.adapt == "none" or not options.reads_descriptors:
+        return dict.fromkeys(("train", "val"), AS_THEY_ARE)
+    begin = pooled_statistics(dataset.splits["train"].query, options.adapt_scale)
+    return {
+        "train": Adaptation("traverse", options.adapt_scale),
+        "val": Adaptation(options.adapt, options.adapt_scale, begin),
+    }
+
+
+def make_task(
+    options: TrainOptions, scene: Scene, validation: Scene, initial: LoadedEncoder | None = None
+) -> SequenceTask:
+    """The learning task that the options describe, on a training and a validation scene; from the weights of
+    ``initial``, where there is one.
 
     Raises:
         UserError: the encoder does not fit the windows, or the split has no negative radius.
@@ -125,16 +154,21 @@ def make_task(options: TrainOptions, scene: Scene, validation: Scene) -> Sequenc
     method = options.part("pooling")
     with seeded(options.seed, torch.device("cpu")):  # weights are drawn on the CPU, whatever the device
         encoder = build_encoder(method, options.pooling, scene.in_dims(method.takes), options.sequence_length)
+    if initial:
+        encoder.load_state_dict(initial.encoder.state_dict())
+    loss = options.part("loss")
     settings = SequenceSettings(
-        batch_size=options.batch_size,
-        n_neg=options.n_neg,
-        n_neg_sample=options.n_neg_sample,
-        cache_refresh_rate=options.cache_refresh_rate,
+        MiningSettings(
+            options.batch_size, options.n_neg, options.n_neg_sample, options.cache_refresh_rate, options.amp
+        ),
+        references=loss.references if loss.takes == "comparisons" else 0,
+        augmentation=options.part("augment"),
         seed=options.seed,
         amp=options.amp,
-        start_from_places=method.starts_from_places,
+        select_by=options.select_by,
+        start_from_places=method.starts_from_places and initial is None,
     )
-    return SequenceTask(options.pooling, encoder, options.part("loss").build(), scene, validation, settings)
+    return SequenceTask(options.pooling, encoder, loss.build(), scene, validation, settings)
 
 
 def make_loop(options: TrainOptions, task: LearningTask[Batch]) -> Loop[Batch]:
@@ -159,12 +193,12 @@ def follow(loop: Loop[Any], options: TrainOptions, run: Path, notes: Sequence[st
         loop.observer = events
         for report in loop.epochs(run / options.save_path, stop):
             events.epoch(report)
-            log.say(epoch_line(report, progress), "green" if report.is_best else None)
+            log.say(epoch_line(report, progress, options), "green" if report.is_best else None)
             log.detail(epoch_details(report))
-        events.finish(progress.best)
+        events.finish(progress.best_metrics)
     if progress.converged:
-        log.say(f"epoch {progress.epoch} found no tuple that violates the margin: training has converged")
-    log.say(f"best: epoch {progress.best_epoch}, validation R@1 {progress.best[1]:.3f}, R@5 {progress.best[0]:.3f}")
+        log.say(silent_line(progress))
+    log.say(best_line(progress, options))
     log.say(f"next: {program()} --mode test --resume {place}")
 
 
@@ -174,28 +208,13 @@ def check_training_options(options: TrainOptions) -> None:
         raise UserError(f"`pooling` {options.pooling} has nothing to learn: test it as it is")
     options.refuse_unused()
     options.check_names()
+    if options.part("augment").changes_descriptors and frames_taken(options.pooling) == "images":
+        raise UserError(
+            f"`augment` {options.augment} changes frame descriptors, and {options.pooling} takes images; choose time "
+            "or none"
+        )
     loss = options.part("loss")
-    if options.n_neg < loss.min_negatives:
+    if loss.takes == "tuples" and options.n_neg < loss.min_negatives:
         raise UserError(
             f"`n_neg` {options.n_neg}: the {options.loss} loss needs {loss.min_negatives} negatives of different places"
         )
-
-
-def epoch_line(report: EpochReport, progress: Progress) -> str:
-    """One line per epoch for the terminal."""
-    loss = f"loss {report.means['loss']:.4f}" if report.samples else "no violating tuples"
-    found = recalls_of(report.metrics or {})
-    recalls = "".join(f"  R@{k} {found[k]:.3f}" for k in (1, 5) if k in found)
-    left = report.seconds * (report.epochs - report.epoch - 1)
-    mark = " *" if report.is_best else ""
-    return (
-        f"epoch {report.epoch + 1:>3}/{report.epochs}  {loss}{recalls}{mark}  best R@5 {progress.best[0]:.3f}  "
-        f"{duration(report.seconds)}  {duration(left)} left"
-    )
-
-
-def epoch_details(report: EpochReport) -> str:
-    """What ``verbose`` adds to an epoch's line."""
-    means = ", ".join(f"{name} {value:.4f}" for name, value in report.means.items())
-    speed = report.samples / max(report.seconds, 1e-9)
-    return f"    {report.samples} tuples, {speed:.0f} per second, lr {report.lr:.2e}, {means}"

@@ -29,7 +29,7 @@ def test_no_query_and_no_reference_at_all():
     assert lists(Positives.of_lists([])) == []
     empty = Positives.of_lists([[], []])
     assert empty.ranges() == []
-    assert lists(empty.widened(3)) == [[], []]
+    assert lists(empty.widened(3, np.zeros((0, 2), int))) == [[], []]
     assert empty.distance(np.array([[0], [5]])).tolist() == [[np.inf], [np.inf]]
     assert empty.middle.tolist() == [-1, -1]
 
@@ -56,8 +56,11 @@ def test_references_among_kept_rows_by_their_places(listed):
     assert lists(listed.among(np.array([1, 2, 3, 9]))) == [[0, 2], [], [0, 1], [3]]
 
 
-def test_neighbours_are_added_once_and_none_below_the_first_row(listed):
-    assert lists(listed.widened(1)) == [[0, 1, 2, 3, 4], [], [0, 1, 2, 3, 6, 7, 8], [8, 9, 10]]
+def test_neighbours_are_added_once_and_none_beyond_their_drive(listed):
+    one = np.tile([0, 11], (11, 1))
+    assert lists(listed.widened(1, one)) == [[0, 1, 2, 3, 4], [], [0, 1, 2, 3, 6, 7, 8], [8, 9, 10]]
+    two = np.repeat([[0, 4], [4, 11]], (4, 7), axis=0)
+    assert lists(listed.widened(2, two)) == [[0, 1, 2, 3], [], [0, 1, 2, 3, 5, 6, 7, 8, 9], [7, 8, 9, 10]]
 
 
 def test_ranges_are_runs_of_neighbours(listed):

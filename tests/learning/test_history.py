@@ -2,7 +2,8 @@
 
 import json
 
-from opticornet.learning.history import EpochHistory, EpochReport, read_epochs, recall_name, recalls_of
+from opticornet.learning.history import EpochHistory, EpochReport, read_epochs
+from opticornet.learning.selection import recall_name, recalls_of
 
 
 def report(epoch: int, metrics: dict[str, float] | None) -> EpochReport:

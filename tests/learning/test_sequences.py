@@ -10,11 +10,14 @@ from opticornet.datasets.traverse import Split, Traverse
 from opticornet.datasets.windows import Windows
 from opticornet.evaluation import ground_truth
 from opticornet.evaluation.scene import Scene
+from opticornet.learning.former import upgraded
 from opticornet.learning.losses.base import TupleLoss
 from opticornet.learning.losses.quadruplet import QuadrupletLoss
 from opticornet.learning.losses.triplet import TripletLoss
 from opticornet.learning.mining import MinedTuples
-from opticornet.learning.sequences import Mining, SequenceSettings, SequenceTask, Side, make_miner, upgraded
+from opticornet.learning.sequences import SequenceSettings, SequenceTask
+from opticornet.learning.sides import Side
+from opticornet.learning.tuples import Mining, MiningSettings
 from opticornet.models.sequences.seqnet import SeqNet
 from opticornet.utils.checkpoints import load_checkpoint, save_checkpoint
 
@@ -35,7 +38,7 @@ def scene(negative_radius: float) -> Scene:
 
 def task(negative_radius: float = 2.0, loss: TupleLoss | None = None, **more) -> SequenceTask:
     torch.manual_seed(0)
-    settings = SequenceSettings(**{"batch_size": 32, "n_neg": 10} | more)
+    settings = SequenceSettings(MiningSettings(**{"batch_size": 32, "n_neg": 10} | more))
     both = scene(negative_radius), scene(negative_radius)
     return SequenceTask("seqnet", SeqNet(4, 2, 3), loss or QuadrupletLoss(0.1, 0.05), *both, settings)
 
@@ -43,7 +46,7 @@ def task(negative_radius: float = 2.0, loss: TupleLoss | None = None, **more) ->
 @pytest.mark.parametrize(("radius", "negatives"), [(1.0, [3, 7]), (1.5, [3, 7]), (2.0, [2, 8])])
 def test_beside_a_table_the_negative_radius_counts_rows_on_both_sides(radius, negatives):
     one = task(radius)
-    excluded = make_miner(one.scene, one.tuple_loss, 10).excluded[5]
+    excluded = one.places.excluded[5]
     kept = np.setdiff1d(np.arange(20), excluded)
     assert [kept[kept < 5].max(), kept[kept > 5].min()] == negatives
 
@@ -55,7 +58,7 @@ def batch() -> MinedTuples:
 
 
 def test_beside_a_table_negatives_are_apart_by_rows_too():
-    apart = task(2.0).encode_batch(batch()).apart[0]
+    apart = task(2.0).source.encode_batch(batch()).apart[0]
     assert apart.tolist() == [[False, False, True], [False, False, False], [True, False, False]]
 
 
@@ -64,8 +67,8 @@ def test_a_batch_is_encoded_as_its_windows_are():
     tuples = MinedTuples(
         torch.tensor([3, 4]), torch.tensor([3, 4]), torch.tensor([[9, 12], [12, 0]]), torch.tensor([[1, 1], [1, 0]]) > 0
     )
-    encoded = one.encode_batch(tuples)
-    query, reference = (one.module(side.gather(torch.arange(20))) for side in (one.query, one.reference))
+    encoded = one.source.encode_batch(tuples)
+    query, reference = (one.module(side.gather(torch.arange(20))) for side in (one.places.query, one.places.reference))
     torch.testing.assert_close(encoded.anchors, query[[3, 4]])
     torch.testing.assert_close(encoded.positives, reference[[3, 4]])
     torch.testing.assert_close(encoded.negatives[:, 0], reference[[9, 12]])
@@ -76,7 +79,7 @@ def test_a_batch_is_encoded_as_its_windows_are():
 def test_tuples_are_encoded_in_the_runs_precision_and_their_loss_is_exact():
     one = task(loss=TripletLoss(0.1))
     precise = []
-    one.tuple_loss.register_forward_hook(lambda *_: precise.append(not torch.is_autocast_enabled("cpu")))
+    one.source.tuple_loss.register_forward_hook(lambda *_: precise.append(not torch.is_autocast_enabled("cpu")))
     exact = one.loss(batch())
     with torch.autocast("cpu", torch.bfloat16):
         mixed = one.loss(batch())
@@ -97,7 +100,7 @@ def test_the_numbers_of_a_step_have_names():
 
 def test_a_checkpoint_with_nothing_mined_can_be_read_again(tmp_path):
     one = task()
-    one.mining.tuples = MinedTuples.join([], n_neg=10)
+    one.source.mining.tuples = MinedTuples.join([], n_neg=10)
     save_checkpoint(one.state() | {"state_dict": {}}, tmp_path / "state")
     assert len(Mining.of(load_checkpoint(tmp_path / "state")["mining"]).tuples) == 0
 
@@ -138,7 +141,7 @@ def test_an_epoch_encodes_all_references_each_part_and_each_anchor_once(monkeypa
     one = task(loss=QuadrupletLoss(2.0, 1.0), cache_refresh_rate=rate)
     encoded = {"query": [], "reference": []}
     for name, windows in encoded.items():
-        side = getattr(one, name)
+        side = getattr(one.places, name)
         rows = side.frames.rows
         monkeypatch.setattr(side.frames, "rows", lambda *ends, rows=rows, name=name: sides.append(name) or rows(*ends))
         assert not windows
@@ -185,11 +188,11 @@ def test_a_checkpoint_of_the_former_layout_is_understood(step):
     assert new["progress"] == {
         "epoch": 2, "step": step, "samples": 12 if step else 0, "totals": {"loss": 6.0, "active": 3.0} if step else {},
         "seconds": 1.5, "best": (0.75, 0.5), "best_epoch": 1, "stale": 1, "converged": False,
-        "metrics": {"recall@1": 0.5, "recall@5": 0.75},
+        "metrics": {"recall@1": 0.5, "recall@5": 0.75}, "best_metrics": {"recall@5": 0.75, "recall@1": 0.5},
     }  # fmt: skip
     one = task()
     one.restore(new, "here")
-    assert one.mining.part == 1
+    assert one.source.mining.part == 1
     assert torch.equal(one.generator.get_state(), own)
-    assert (one.mining.found > 0) == bool(step)
+    assert (one.source.mining.found > 0) == bool(step)
     assert upgraded(new) is new

@@ -30,7 +30,7 @@ class Side:
 
     def starts(self, length: int) -> np.ndarray:
         rows = np.flatnonzero(self.kept)
-        return window_starts(rows, self.bounds[rows], length, frames=len(self.frames))
+        return window_starts(rows, self.bounds[rows], length, within=np.array([[0, len(self.frames)]]))
 
 
 def unit(rows: np.ndarray) -> np.ndarray:

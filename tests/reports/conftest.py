@@ -33,6 +33,7 @@ def make_record(
     placed: bool = True,
     threshold: float | None = None,
     p95: float | None = None,
+    stress: dict[str, dict[str, float]] | None = None,
 ) -> Path:
     """A record of ``queries`` queries, each taken where the reference of its number was.
 
@@ -102,6 +103,7 @@ def make_record(
             seed=1,
             bootstrap_samples=100,
             bootstrap_block=4,
+            equal_windows="one",
         ),
         recall=recall,
         recall_interval={k: [max(0.0, value - 0.1), min(1.0, value + 0.1)] for k, value in recall.items()},
@@ -131,6 +133,7 @@ def make_record(
         baseline_memory_mib=100.0,
         added_memory_mib=20.0,
         no_answer=None if threshold is None else records.NoAnswerRecord(threshold, "val", "best F1", None, tested),
+        stress=stress or {},
     )
     arrays = {
         "preds": predictions,

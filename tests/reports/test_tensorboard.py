@@ -79,7 +79,7 @@ def test_a_real_run_leaves_all_that_the_documentation_lists(pictured_route, tmp_
     trained = {f"train/{name}" for name in (*terms, "gradient_norm", "gradient_norm_max")}
     recalls = {f"val/recall_at_{k}" for k in (1, 5, 10, 20)}
     told = {"speed/seconds_per_epoch", "speed/tuples_per_second", "memory/peak_mib"}
-    assert set(tags["scalars"]) == trained | recalls | told
+    assert set(tags["scalars"]) == trained | recalls | told | {"val/average-precision"}
     assert [event.step for event in events.Scalars("train/gradient_norm")] == [1, 2, 3, 4, 5, 6]
     assert all(event.value > 0 for event in events.Scalars("train/gradient_norm"))
     history = {epoch["epoch"] + 1: epoch["recalls"]["1"] for epoch in read_epochs(run)}
@@ -104,8 +104,9 @@ def test_a_real_run_leaves_all_that_the_documentation_lists(pictured_route, tmp_
         assert sprite.size == (8 * 32, 8 * 32)  # 50 places in a square
     hparams = _read(run / "hparams")
     assert hparams.Scalars("last/recall_at_1")[0].value == pytest.approx(history[6])
-    best = max(event.value for event in events.Scalars("val/recall_at_5"))
-    assert hparams.Scalars("best/recall_at_5")[0].value == best
+    both = [[event.value for event in events.Scalars(f"val/recall_at_{k}")] for k in (1, 5)]
+    best = max(range(7), key=lambda step: (both[0][step] + both[1][step], both[0][step]))
+    assert [hparams.Scalars(f"best/recall_at_{k}")[0].value for k in (1, 5)] == [values[best] for values in both]
 
 
 def test_scalars_and_histograms(tmp_path):
@@ -139,7 +140,7 @@ def test_validation_leaves_a_curve_a_matrix_and_a_projector(tmp_path):
     with TrainingLog(run, TrainOptions.of(), 0) as log:
         for epoch in range(6):
             log.validation(epoch, _validation(tuple(paths)))
-        log.finish((0.5, 0.25))
+        log.finish({})
     events = _read(run)
     assert [e.step for e in events.Images("val/similarity")] == [1, 6]  # every five validations
     assert "val/first_match" in events.Tags()["tensors"]
@@ -155,7 +156,7 @@ def test_validation_leaves_a_curve_a_matrix_and_a_projector(tmp_path):
 def test_projector_does_without_sprites_where_an_image_is_missing(tmp_path):
     with TrainingLog(tmp_path, TrainOptions.of(), 0) as log:
         log.validation(0, _validation(("gone.png",) * 12))
-        log.finish((0.5, 0.25))
+        log.finish({})
     assert list(tmp_path.rglob("metadata.tsv"))
     assert not list(tmp_path.rglob("sprite.png"))
 
@@ -163,9 +164,10 @@ def test_projector_does_without_sprites_where_an_image_is_missing(tmp_path):
 def test_hparams_hold_options_and_final_recalls(tmp_path):
     with TrainingLog(tmp_path, TrainOptions.of(lr=0.5), 0) as log:
         log.validation(0, _validation(recall=0.125))
-        log.finish((0.75, 0.25))
+        log.finish({"recall@1": 0.25, "recall@5": 0.75, "average-precision": 0.5})
     events = _read(next((tmp_path / "hparams").glob("events*")).parent)
     assert events.Scalars("best/recall_at_5")[0].value == 0.75
+    assert events.Scalars("best/average-precision")[0].value == 0.5
     assert events.Scalars("last/recall_at_1")[0].value == 0.125
     plugin = events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
     assert b"lrSchedule" in plugin

@@ -95,7 +95,7 @@ def drives(tmp_path_factory) -> Drives:
 def test_the_other_way_has_the_answers_of_the_same_way_mirrored(drives, method, length):
     forward, forward_arrays = drives.run(method, "same", length)
     reverse, reverse_arrays = drives.run(method, "turned", length, "reverse")
-    assert 0.2 < forward.recall["1"] < 1
+    assert 0.2 < forward.recall["1"] <= 1
     assert reverse.recall == forward.recall
     assert reverse.recall_before_rerank == forward.recall_before_rerank
     assert np.array_equal(reverse_arrays["preds"][::-1, 0], forward_arrays["preds"][:, 0])

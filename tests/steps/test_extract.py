@@ -302,18 +302,6 @@ def test_an_encoder_that_sees_nothing_in_an_image_marks_it_before_it_is_projecte
         np.testing.assert_allclose(projection["mean"], np.delete(plain, 3, axis=0).mean(0), atol=1e-6)
 
 
-def test_standardising_leaves_marked_frames_out(tunnel):
-    path = extract(options(tunnel, skip_bad_images=True, standardise="traverse"))
-    kept = usable_of(path)
-    assert kept.sum() == 6
-    plain = np.load(extract(options(tunnel, "plain.npy", skip_bad_images=True)))[kept].astype(float)
-    deviation = plain.std(0)
-    wanted = np.divide(plain - plain.mean(0), deviation, out=np.zeros_like(plain), where=deviation > 1e-9)
-    wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
-    np.testing.assert_allclose(np.load(path)[kept], wanted, atol=1e-5)
-    assert not np.load(path)[~kept].any()
-
-
 def test_marks_of_an_earlier_extraction_do_not_stay(tunnel):
     path = extract(options(tunnel, skip_bad_images=True))
     for i in (2, 5, 6, 7):
@@ -357,7 +345,6 @@ def test_images_of_different_sizes_need_a_size(photos, toy, odd):
         ({"desc_type": "thumbnail"}, "made otherwise \\(encoder hog, now thumbnail\\)"),
         ({"image_size": (32, 64)}, "preprocess size \\[64, 64\\], now \\[32, 64\\]"),
         ({"half": True}, "dtype float32, now float16"),
-        ({"standardise": "traverse"}, "standardise none, now traverse"),
     ],
 )
 def test_another_extraction_is_refused_without_overwrite(photos, changes, message):
@@ -454,18 +441,6 @@ def test_images_that_changed_or_lie_between_are_not_appended(growing):
     assert path.read_bytes() == before
 
 
-def test_appending_to_standardised_rows_is_refused_as_every_row_changes(growing):
-    photos, append = growing
-    path = extract(options(photos, standardise="traverse"))
-    before = path.read_bytes()
-    append()
-    with pytest.raises(UserError, match=r"standardised over 7 images and there are 10 now, .*`overwrite`"):
-        extract(options(photos, standardise="traverse"))
-    assert path.read_bytes() == before
-    extract(options(photos, standardise="traverse", overwrite=True))
-    assert len(np.load(path)) == 10
-
-
 def test_appending_does_not_change_the_range_of_deep_images(thermal):
     (thermal / "first.txt").write_text("".join(f"{i}.png\n" for i in range(6)))
     path = extract(options(thermal, images=str(thermal / "first.txt")))
@@ -517,22 +492,6 @@ def test_a_disk_too_small_is_seen_beforehand(photos, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 1))
     with pytest.raises(UserError, match=r"needs 0.0 GB more and the disk has 0.0 GB free"):
         extract(options(photos))
-
-
-def test_standardising_needs_the_space_of_the_descriptors_twice(photos, toy, monkeypatch):
-    toy()
-    plain, local = 10 * 6 * 4, 10 * 6 * 4  # bytes: ten images, six numbers each
-
-    def free(count):
-        monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(count, 0, count))
-
-    free(2 * plain + local - 1)
-    with pytest.raises(UserError, match="free some space"):
-        extract(options(photos, standardise="traverse", local=True))
-    free(2 * plain + local)
-    extract(options(photos, standardise="traverse", local=True))
-    free(plain)
-    extract(options(photos, "plain.npy"))
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
@@ -604,16 +563,6 @@ def test_descriptors_to_fit_on_that_are_none(photos, content):
     with pytest.raises(UserError, match=r"raw\.npy: ") as error:
         extract(options(photos, pca=4, pca_from=str(path)))
     assert "\n" not in str(error.value)
-
-
-def test_standardised_over_the_traverse(photos):
-    raw = np.load(extract(options(photos, "raw.npy"))).astype(float)
-    path = extract(options(photos, standardise="traverse"))
-    deviation = raw.std(0)
-    wanted = np.divide(raw - raw.mean(0), deviation, out=np.zeros_like(raw), where=deviation > 1e-9)
-    wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
-    np.testing.assert_allclose(np.load(path), wanted, atol=1e-5)
-    assert record_of(path)["standardise"] == "traverse"
 
 
 @pytest.fixture

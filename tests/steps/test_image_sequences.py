@@ -13,11 +13,14 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+import opticornet
 from opticornet.cli import main
+from opticornet.evaluation.stress import PACES
 from opticornet.models.images.base import Preprocess
 from opticornet.models.sequences import SEQUENCE_ENCODERS
 from opticornet.models.sequences.base import ImageSequenceEncoder, SequenceEncoderOptions
 from opticornet.utils.checkpoints import load_checkpoint
+from opticornet.utils.errors import UserError
 from opticornet.utils.options import option
 
 QUICK = ("--device", "cpu", "--quiet")
@@ -119,7 +122,7 @@ def test_train_resume_test_and_report(folder, tiny, capsys):
     assert folder.state()["epoch"] == 2
     results, page = folder.path / "results", folder.path / "page"
     test = ("--pooling", tiny, "--resume", folder.trained, "--resultsPath", results, "--bootstrap", 0, *QUICK)
-    assert folder.run("test", *test, "--latencyQueries", 2, "--report", page) == 0
+    assert folder.run("test", *test, "--latencyQueries", 2, "--report", page, "--stress") == 0
     record = json.loads(next(results.glob("*.json")).read_text())
     data = record["data"]
     assert (data["frames"], data["dims"], record["method"]["out_dims"]) == ("images", 0, 6)
@@ -127,6 +130,8 @@ def test_train_resume_test_and_report(folder, tiny, capsys):
     assert data["reference"]["descriptors"] is None
     assert record["recall"]["1"] > 0.5
     assert set(record["timing"]["latency_ms"]) == {"encode", "search", "total"}
+    assert list(record["stress"]) == list(PACES)  # single frames have no descriptor
+    assert record["stress"]["reversed"] == record["recall"]  # a mean has no order
     assert (page / "matrix_1.png").is_file()  # the images were encoded once more
     assert "data:image/jpeg" in (page / "index.html").read_text()
     assert capsys.readouterr().err == ""
@@ -176,6 +181,20 @@ def test_single_images_encoded_by_a_trained_run_are_matched(folder, tiny):
     record = json.loads(next(results.glob("*.json")).read_text())
     assert (record["data"]["frames"], record["data"]["dims"]) == ("images", 0)
     assert record["recall"]["1"] > 0.5
+
+
+def test_only_descriptors_are_adapted(folder, tiny, error):
+    assert folder.train("--pooling", tiny, "--nEpochs", 1, "--adapt", "running") == 2
+    assert error() == "error: --adapt changes nothing here: tiny takes images"
+    assert folder.train("--pooling", tiny, "--nEpochs", 1, length=1) == 0
+    assert folder.run("test", "--pooling", tiny, "--resume", folder.trained, "--adapt", "traverse", *QUICK) == 2
+    assert error() == "error: --adapt changes nothing here: tiny takes images"
+    matched = ("--pooling", "s1+seqmatch", "--resume", folder.trained)
+    assert folder.run("test", *matched, "--adapt", "running", *PLAIN, *QUICK) == 2
+    assert error() == ("error: --adapt changes nothing here: no frame descriptors are read, the weights take images")
+    assert folder.run("test", *matched, *PLAIN, *QUICK) == 0
+    with pytest.raises(UserError, match="`adapt` running: tiny takes images"):
+        opticornet.load(folder.trained).adapted(np.zeros((4, 3, 12, 16)), "running")
 
 
 def test_images_that_are_missing_corrupt_or_of_different_size_are_one_line(folder, tiny, error, monkeypatch):

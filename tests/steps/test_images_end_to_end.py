@@ -76,10 +76,13 @@ def nordland(shared, tmp_path_factory):
 ROWS = (("single", 1), ("single+seqmatch", 5), ("single+seqmatch", 10))
 
 
-@pytest.mark.parametrize(("standardise", "floors"), [("none", (0.40, 0.55, 0.60)), ("traverse", (0.62, 0.86, 0.94))])
-def test_a_corridor_whose_ground_truth_is_a_table(corridor, standardise, floors):
-    extract(corridor, "--standardise", standardise, "--overwrite")
-    recalls = [recall_at_1(corridor, *row) for row in ROWS]
+@pytest.mark.parametrize(
+    ("adapt", "floors"),
+    [((), (0.40, 0.55, 0.60)), (("--adapt", "traverse", "--adaptScale"), (0.62, 0.86, 0.94))],
+)
+def test_a_corridor_whose_ground_truth_is_a_table(corridor, adapt, floors):
+    extract(corridor, "--overwrite")
+    recalls = [recall_at_1(corridor, *row, *adapt) for row in ROWS]
     assert all(recall >= floor for recall, floor in zip(recalls, floors, strict=True)), recalls
 
 
@@ -207,25 +210,13 @@ def test_random_weights_are_named_in_every_result(drives, capsys):
 
 
 def test_descriptors_of_two_kinds_are_refused(drives, capsys):
-    extract(drives)
-    run(
-        "--mode",
-        "extract",
-        "--images",
-        drives / "day.txt",
-        "--descType",
-        "hog",
-        "--output",
-        drives / "day.npy",
-        "--standardise",
-        "traverse",
-        "--overwrite",
-        "--threads",
-        -1,
-    )
+    reduced = ("--pca", 4, "--pcaFrom", drives / "night.txt", "--threads", -1)
+    for drive, *more in (("night",), ("day", "--whiten")):
+        images, output = drives / f"{drive}.txt", drives / f"{drive}.npy"
+        run("--mode", "extract", "--images", images, "--descType", "hog", "--output", output, *reduced, *more)
     assert main(["--mode", "test", "--dataset", str(drives), "--pooling", "single"]) == 2
     error = capsys.readouterr().err
-    assert "made differently: standardise traverse for day (reference of test), none for night" in error
+    assert "made differently: projection whiten True for day (reference of test), whiten False for night" in error
 
 
 def test_descriptors_without_a_record_are_not_guessed_at(drives, capsys):

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -216,6 +217,21 @@ def test_a_traverse_is_named_by_a_folder_and_is_not_compared_with_itself(tmp_pat
     with pytest.raises(UserError, match="`reference` and `query` are both night"):
         prepare(options(root, tmp_path / "out", source="nordland", reference="night"))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_map_of_several_drives(tmp_path, capsys):
+    """Image i of all three drives is one place."""
+    root = drives(tmp_path / "root")
+    shutil.copytree(root / "day", root / "noon")
+    folder = prepare(options(root, tmp_path / "data", reference=("day/", "noon"), quiet=False))
+    assert "test: 6 queries of night in 12 frames of day and noon" in capsys.readouterr().out
+    text = (folder / "dataset.toml").read_text()
+    assert text.count('reference = ["day", "noon"]\nquery = "night"') == 3
+    for name in ("day", "noon", "night"):
+        np.save(folder / f"{name}.npy", np.eye(30, dtype=np.float32))
+    assert [drive.name for drive in load_dataset(str(folder)).splits["train"].reference.drives] == ["day", "noon"]
+    with pytest.raises(UserError, match="`reference` names day twice; name each drive once"):
+        prepare(options(root, tmp_path / "out", reference=("day", "day")))
 
 
 def test_negatives_lie_beyond_positives(tmp_path):

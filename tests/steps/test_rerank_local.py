@@ -40,7 +40,7 @@ positive_radius = 0.5
     return tmp_path
 
 
-def run(folder, *more):
+def run(folder, *more, pooling="single"):
     return main(
         [
             "--mode",
@@ -48,7 +48,7 @@ def run(folder, *more):
             "--dataset",
             str(folder),
             "--pooling",
-            "single",
+            pooling,
             "--rerank",
             "local",
             "--bootstrap",
@@ -96,3 +96,12 @@ def test_what_cannot_be_re_ranked(folder, capsys):
     error = capsys.readouterr().err
     assert "night.npy has no local features beside it; extract it with --local" in error
     assert error.count("\n") == 1
+
+
+def test_altered_drives_are_re_ranked_by_their_own_frames(folder):
+    more = ("--seqL", "3", "--topK", "11", "--stress", "--latencyQueries", "0")
+    assert run(folder, *more, pooling="smooth") == 0
+    (path,) = (folder / "out").glob("*.json")
+    table = json.loads(path.read_text())["stress"]
+    assert table.pop("single frame")["1"] < 0.5
+    assert {recall["1"] for recall in table.values()} == {1.0}

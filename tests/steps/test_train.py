@@ -78,7 +78,7 @@ def assert_same_run(a: Path, b: Path) -> None:
 
 
 @pytest.mark.parametrize("pooling", ["dsdnet", "seqnet", "delta-lstm"])
-@pytest.mark.parametrize("loss", ["quadruplet", "triplet", "multi-similarity"])
+@pytest.mark.parametrize("loss", ["quadruplet", "triplet", "multi-similarity", "soft-contrastive", "smooth-ap"])
 def test_every_method_learns_with_every_loss(route, pooling, loss):
     run = train(TrainOptions.of(**given(route, pooling=pooling, loss=loss, n_epochs=2)))
     flags = json.loads((run / "checkpoints" / "flags.json").read_text())
@@ -177,6 +177,60 @@ def test_a_signal_saves_in_the_middle_of_an_epoch_and_the_run_goes_on(route, ste
     assert_same_run(whole, run)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"loss": "soft-contrastive", "references": 30},
+        {"loss": "smooth-ap", "augment": "time+descriptors", "season_share": 0.2},
+        {"augment": "time", "cache_refresh_rate": 40},
+    ],
+)
+def test_whatever_is_drawn_a_stopped_run_goes_on_as_if_never_stopped(route, options):
+    whole = train(TrainOptions.of(**given(route, exp_name="whole", **options)))
+    run = stopped_run(route, 4, **options)
+    go_on(run)
+    assert_same_run(whole, run)
+
+
+def test_augmented_training_learns_something_else(route):
+    plain, others = (train(TrainOptions.of(**given(route, augment=kind, n_epochs=1))) for kind in ("none", "time"))
+    assert any(not torch.equal(v, latest(others)["state_dict"][k]) for k, v in latest(plain)["state_dict"].items())
+
+
+def test_training_in_time_is_judged_at_other_paces_too(route):
+    run = train(TrainOptions.of(**given(route, augment="time", n_epochs=2)))
+    last = read_epochs(run)[-1]
+    recorded, others = last["recalls"], {k: last["metrics"][f"paces-recall@{k}"] for k in (1, 5)}
+    best = latest(run)["progress"]["best_metrics"]
+    means = [(best[f"recall@{k}"] + best[f"paces-recall@{k}"]) / 2 for k in (1, 5)]
+    assert latest(run)["best_score"] == pytest.approx(sum(means) / 2)
+    assert set(others) == {1, 5}
+    assert set(recorded) == {"1", "5", "10", "20"}
+
+
+@pytest.mark.parametrize("measure", ["mean-recall", "average-precision", "recall@1", "recall@5"])
+def test_what_selects_an_epoch_is_chosen_and_said(route, measure, capsys):
+    run = train(TrainOptions.of(**given(route, select_by=measure, n_epochs=1, quiet=False)))
+    said, best = capsys.readouterr().out, latest(run)["best_score"]
+    assert f"best {measure} {best:.3f}" in said
+    assert f"by {measure} {best:.3f}, validation R@1" in said
+    metrics = latest(run)["progress"]["best_metrics"]
+    expected = metrics.get(measure, (metrics["recall@1"] + metrics["recall@5"]) / 2)
+    assert best == pytest.approx(expected)
+
+
+def test_a_run_of_the_time_of_recall_at_5_goes_on_by_it(route, capsys):
+    run = stopped_run(route, 4, select_by="recall@5")
+    flags = json.loads((run / "checkpoints" / "flags.json").read_text())
+    del flags["selectBy"]
+    (run / "checkpoints" / "flags.json").write_text(json.dumps(flags))
+    assert main(["--mode", "train", "--resume", str(run), "--selectBy", "mean-recall"]) == 2
+    assert "--selectBy mean-recall contradicts --selectBy recall@5 of the resumed run" in capsys.readouterr().err
+    assert main(["--mode", "train", "--resume", str(run), "--threads", "1", "--device", "cpu"]) == 0
+    assert "by recall@5" in capsys.readouterr().out
+    assert latest(run)["best_score"] == latest(run)["progress"]["best_metrics"]["recall@5"]
+
+
 def test_an_encoder_that_draws_at_random_goes_on_where_it_stopped(route, monkeypatch):
     forward = SeqNet.forward
     monkeypatch.setattr(SeqNet, "forward", lambda self, x: forward(self, dropout(x, 0.3, self.training)))
@@ -240,7 +294,7 @@ def test_a_checkpoint_has_the_keys_that_seqnet_reads(route):
     state = latest(train(TrainOptions.of(**given(route, n_epochs=1))))
     assert {"epoch", "state_dict", "recalls", "best_score", "optimizer", "parallel"} <= state.keys()
     assert state["parallel"] is False
-    assert state["best_score"] == state["recalls"][5]
+    assert state["best_score"] == (state["recalls"][1] + state["recalls"][5]) / 2
 
 
 def test_a_flag_that_contradicts_the_run_names_both(route, capsys):
@@ -277,7 +331,12 @@ def test_training_ends_where_no_tuple_violates_the_margin(route, capsys):
     run = train(TrainOptions.of(**options))
     epochs = latest(run)["epoch"]
     assert epochs < 20
-    assert "training has converged" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    recall = latest(run)["recalls"][1]
+    assert recall < 1
+    assert "found no tuple that violates the margin, so this loss has nothing left to say; validation R@1 is " in said
+    assert f"is {recall:.3f}, so there is more to find: try a --loss that weighs all references" in said
+    assert "a larger --margin, or --augment" in said
     assert main(["--mode", "train", "--resume", str(run), "--quiet"]) == 0
     assert latest(run)["epoch"] == epochs
 
@@ -379,6 +438,12 @@ def test_training_leaves_the_random_state_of_the_process_alone(route):
         ({"schedule": "step", "lr_step": 0}, "--lrStep 0"),
         ({"n_neg": 1}, "needs 2 negatives"),
         ({"margin": 0.1, "margin2": 0.1}, "--margin 0.1 must be above --margin2 0.1"),
+        ({"loss": "smooth-ap", "n_neg": 5}, "--nNeg changes nothing here: it is of mined tuples"),
+        ({"references": 5}, "--references changes nothing here: it is an option of --loss soft-contrastive or smooth"),
+        ({"augment": "time", "noise": 1.0}, "--noise changes nothing here"),
+        ({"augment": "time", "sequence_length": 1, "w": 1}, "--augment changes nothing here: a window of one frame"),
+        ({"augment": "time", "fastest": 0.1}, "--slowest 0.4 and --fastest 0.1: wanted numbers above 0"),
+        ({"select_by": "loss"}, "--selectBy: invalid choice: 'loss'"),
         ({"resume": "newest"}, "no run in"),
         ({"dataset": "nowhere"}, "nowhere"),
     ],

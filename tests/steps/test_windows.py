@@ -80,6 +80,7 @@ def test_scored_frames_are_found_as_in_the_whole_drive(tmp_path, pooling):
 @pytest.mark.parametrize("matcher", ["diagonal", "seqslam"])
 def test_trailing_windows_are_re_ranked_by_shorter_ones(tmp_path, matcher):
     options = {"sequence_length": 10, "windows": "trailing", "rerank": "single+seqmatch", "rerank_length": 4}
+    options |= {"equal_windows": "each"}
     record = score(write(tmp_path / "drive"), **options, top_k=5, matcher=matcher)
     assert (
         record.recall["1"] > record.recall_before_rerank["1"]
@@ -147,11 +148,12 @@ def test_training_takes_anchors_and_positives_from_scored_frames(tmp_path):
     import torch
 
     task = make_task(options, *load_scenes(options, torch.device("cpu")))
-    tuples = task.mine(torch.arange(30))
-    assert len(task.query) == len(task.reference) == 30
+    tuples = task.source.mine(torch.arange(30))
+    places = task.places
+    assert len(places.query) == len(places.reference) == 30
     assert torch.equal(tuples.positives, tuples.anchors)
-    assert task.query.gather(torch.tensor([1])).shape == (1, 5, 24)
-    assert task.query.starts[1] == 8  # of frame 10
+    assert places.query.gather(torch.tensor([1])).shape == (1, 5, 24)
+    assert places.query.starts[1] == 8  # of frame 10
 
 
 def test_frames_without_a_position_are_neither_queries_nor_places(tmp_path, capsys):

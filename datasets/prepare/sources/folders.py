@@ -21,8 +21,8 @@ from opticornet.datasets.prepare.drives.drive import Drive, DriveOptions, read_d
 from opticornet.datasets.prepare.drives.position_files import PositionFiles
 from opticornet.datasets.prepare.drives.recorded import Recording, read_recording, recordings_in
 from opticornet.datasets.prepare.image_folder import images_in, subfolders
-from opticornet.datasets.prepare.partition import partition_drives
-from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse, Source
+from opticornet.datasets.prepare.partition import QUERY_HELP, partition_drives
+from opticornet.datasets.prepare.prepared import DriveRows, Prepared, PreparedSplit, PreparedTraverse, Source
 from opticornet.datasets.prepare.sources.tolerance_table import GROUND_TRUTH
 from opticornet.datasets.split_names import test_split_names
 from opticornet.datasets.traverse import Units
@@ -37,8 +37,8 @@ RADII = {"frames": (1.0, 5.0), "metres": (10.0, 25.0)}
 class Folders(DriveOptions, Source):
     """``folders``: your own drives."""
 
-    reference: str = option("--reference", "", "reference traverse, a folder")
-    query: tuple[str, ...] = option("--query", (), "query traverse, a folder; or several: a split test-NAME each")
+    reference: tuple[str, ...] = option("--reference", (), "reference traverse, a folder; or several: one map of all")
+    query: tuple[str, ...] = option("--query", (), QUERY_HELP)
     ignore_files: tuple[str, ...] = option("--ignoreFiles", (), "files that hold no positions, or patterns ('*.json')")
     fractions: tuple[float, ...] = option("--fractions", (0.6, 0.2, 0.2), "of the route for train, val, test")
     gap: float | None = option("--gap", None, "frames or metres between splits; default: the negative radius")
@@ -56,7 +56,8 @@ class Folders(DriveOptions, Source):
 
         Args:
             reference, query: their folders; may be left out if there are two, called reference (or ref, database) and
-                query (or queries). Of several query drives the first is also trained and validated on.
+                query (or queries). Several reference drives are one map; several query drives are trained and validated
+                on together and tested one by one.
             ignore_files: patterns of files that could hold positions, and do not.
             fractions, seed: see :func:`opticornet.datasets.prepare.partition.partition`.
             gap: between splits, default the negative radius.
@@ -72,7 +73,8 @@ class Folders(DriveOptions, Source):
                 f"{root / listed} lists correct references, which folders does not read; `source` vpr-bench does"
             )
         recordings = recordings_in(root)
-        names = _traverse_names(root, self.reference, self.query, tuple(recordings))
+        of_reference, of_query = _traverse_names(root, self.reference, self.query, tuple(recordings))
+        names = (*of_reference, *of_query)
         found = [_frames(root, name, recordings.get(name), self) for name in names]
         used = [recordings[name] for name, (_, recording) in zip(names, found, strict=True) if recording]
         files = PositionFiles(root, self.ignore_files, (*used, *self._lists(names)))
@@ -84,44 +86,50 @@ class Folders(DriveOptions, Source):
         ]
         self._check_used(drives, [recording.path for _, recording in found if recording is not None], tables)
         self._check_ignored(drives)
-        (first, *queries), flattened = _without_some_heights([drive.traverse for drive in drives])
+        traverses, flattened = _without_some_heights([drive.traverse for drive in drives])
+        references, queries = traverses[: len(of_reference)], traverses[len(of_reference) :]
+        first = references[0]
         notes = (*(note for drive in drives for note in drive.notes), *flattened)
+        fileless = {name: table is None for name, table in zip(names, tables, strict=True)}
         unplaced = [
             query
-            for query, table in zip(queries, tables[1:], strict=True)
-            if table is None and "frame" in query.positions and "frame" not in first.positions
+            for query in queries
+            if fileless[query.name] and "frame" in query.positions and "frame" not in first.positions
         ]
-        if len(unplaced) == len(queries):
-            return self._to_be_placed(first, unplaced, notes)
-        if unplaced:
+        if unplaced and len(unplaced) < len(queries):
             raise UserError(f"{root}: {unplaced[0].name} has no positions, other query drives have; prepare it alone")
-        for query, table in zip(queries, tables[1:], strict=True):
-            _check_alike(root, first, query, (tables[0] is None, table is None))
-        return self._partitioned(first, queries, notes)
+        for other in (*references[1:], *(() if unplaced else queries)):
+            _check_alike(root, first, other, (fileless[first.name], fileless[other.name]))
+        if unplaced:
+            return self._to_be_placed(references, unplaced, notes)
+        return self._partitioned(references, queries, notes)
 
     def _partitioned(
-        self, reference: PreparedTraverse, queries: list[PreparedTraverse], notes: tuple[str, ...]
+        self, references: list[PreparedTraverse], queries: list[PreparedTraverse], notes: tuple[str, ...]
     ) -> Prepared:
         """Splits along the route, of drives with positions of one kind."""
-        units: Units = "frames" if "frame" in reference.positions else "metres"
+        units: Units = "frames" if "frame" in references[0].positions else "metres"
         positive, negative = self.positive_radius or RADII[units][0], self.negative_radius or RADII[units][1]
-        first, *others = (
-            np.stack(list(traverse.positions.values()), axis=1).astype(float) for traverse in (reference, *queries)
-        )
-        if "lat" in reference.positions:
-            origin = first[0]
-            first, *others = (local_metres(degrees, origin) for degrees in (first, *others))
+        drives = (*references, *queries)
+        places = {one.name: np.stack(list(one.positions.values()), axis=1).astype(float) for one in drives}
+        if "lat" in references[0].positions:
+            origin = places[references[0].name][0]
+            places = {name: local_metres(degrees, origin) for name, degrees in places.items()}
         gap = negative if self.gap is None else self.gap
-        positions = {query.name: places for query, places in zip(queries, others, strict=True)}
-        rows = partition_drives(first, positions, self.fractions, gap, np.random.default_rng(self.seed))
+        first, others = ({one.name: places[one.name] for one in side} for side in (references, queries))
+        rows = partition_drives(first, others, self.fractions, gap, np.random.default_rng(self.seed))
         splits = (
-            PreparedSplit(split, reference.name, name, *pair, positive, negative if split == "train" else None)
-            for split, (name, pair) in rows.items()
+            PreparedSplit(
+                *(split, _drive_rows(of_references), _drive_rows(of_queries)),
+                positive_radius=positive,
+                negative_radius=negative if split == "train" else None,
+            )
+            for split, (of_references, of_queries) in rows.items()
         )
-        return Prepared(units, (reference, *queries), tuple(splits), notes)
+        return Prepared(units, drives, tuple(splits), notes)
 
     def _to_be_placed(
-        self, reference: PreparedTraverse, queries: list[PreparedTraverse], notes: tuple[str, ...]
+        self, references: list[PreparedTraverse], queries: list[PreparedTraverse], notes: tuple[str, ...]
     ) -> Prepared:
         """Splits without ground truth, of queries without positions."""
         if self.positive_radius is not None or self.negative_radius is not None:
@@ -133,9 +141,9 @@ class Folders(DriveOptions, Source):
         queries = [replace(one, positions={}, placed="not known; its split has no ground truth") for one in queries]
         names = test_split_names([query.name for query in queries])
         splits = (
-            PreparedSplit.of_all_rows(split, reference, query) for split, query in zip(names, queries, strict=True)
+            PreparedSplit.of_all_rows(split, references, [query]) for split, query in zip(names, queries, strict=True)
         )
-        return Prepared("metres", (reference, *queries), tuple(splits), notes)
+        return Prepared("metres", (*references, *queries), tuple(splits), notes)
 
     def _check_used(self, drives: list[Drive], recordings: list[Path], tables: list[Path | None]) -> None:
         """Whether options of recordings have one to work on."""
@@ -163,6 +171,10 @@ class Folders(DriveOptions, Source):
                 raise UserError(
                     "`time_unit` changes nothing: no positions are found by the images' times; leave it out"
                 )
+
+
+def _drive_rows(rows: dict[str, np.ndarray]) -> tuple[DriveRows, ...]:
+    return tuple(DriveRows(name, own) for name, own in rows.items())
 
 
 def _without_some_heights(drives: list[PreparedTraverse]) -> tuple[list[PreparedTraverse], list[str]]:
@@ -221,21 +233,22 @@ def _frames(root: Path, name: str, path: Path | None, options: DriveOptions) -> 
 
 
 def _traverse_names(
-    root: Path, reference: str, queries: tuple[str, ...], recordings: tuple[str, ...]
-) -> tuple[str, ...]:
-    """The reference drive and the query drives."""
+    root: Path, references: tuple[str, ...], queries: tuple[str, ...], recordings: tuple[str, ...]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The reference drives and the query drives."""
     found = sorted({*subfolders(root), *recordings})
 
-    def called(*names: str) -> str:
-        return next((name for name in found if name.lower() in names), "")
+    def called(*names: str) -> tuple[str, ...]:
+        return tuple(name for name in found if name.lower() in names)[:1]
 
-    reference = reference or called("reference", "ref", "database")
-    queries = queries or tuple(filter(None, [called("query", "queries")]))
-    if not reference or not queries:
+    references = references or called("reference", "ref", "database")
+    queries = queries or called("query", "queries")
+    if not references or not queries:
         raise UserError(
             f"{root}: which folder is the reference and which the query? it has {', '.join(found) or 'none'}; give "
             "`reference` and `query`"
         )
-    if twice := first_repeated(queries):
-        raise UserError(f"`query` names {twice} twice; name each drive once")
-    return reference, *queries
+    for argument, names in (("reference", references), ("query", queries)):
+        if twice := first_repeated(names):
+            raise UserError(f"`{argument}` names {twice} twice; name each drive once")
+    return references, queries

@@ -86,7 +86,7 @@ class Msls(Source):
                     )
                 pair.append(traverses[name])
             negative_radius = self.negative_radius if part == "train" else None
-            splits.append(PreparedSplit.of_all_rows(part, pair[0], pair[1], self.positive_radius, negative_radius))
+            splits.append(PreparedSplit.of_all_rows(part, pair[:1], pair[1:], self.positive_radius, negative_radius))
         return Prepared("metres", tuple(traverses.values()), tuple(splits), tuple(notes))
 
 

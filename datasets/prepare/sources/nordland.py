@@ -16,7 +16,8 @@ import numpy as np
 
 from opticornet.datasets.columns import Columns, read_columns
 from opticornet.datasets.prepare.image_folder import absolute, images_of, listed_rows, stem
-from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse, Source
+from opticornet.datasets.prepare.partition import QUERY_HELP, splits_of_drives
+from opticornet.datasets.prepare.prepared import DriveRows, Prepared, PreparedSplit, PreparedTraverse, Source
 from opticornet.datasets.seqnet.layout import NORDLAND_ROWS
 from opticornet.datasets.split_names import USUAL_SPLITS
 from opticornet.utils.errors import UserError
@@ -31,14 +32,14 @@ TRAIN_POSITIVE, TRAIN_NEGATIVE, CORRECT = 10.0, 40.0, 1.0
 class Nordland(Source):
     """``nordland``: one railway line in four seasons."""
 
-    reference: str = option("--reference", "summer", "reference traverse, a folder")
-    query: str = option("--query", "winter", "query traverse, a folder")
+    reference: tuple[str, ...] = option("--reference", ("summer",), "reference traverse, a folder; or several")
+    query: tuple[str, ...] = option("--query", ("winter",), QUERY_HELP)
     frame_list: str = option(
         "--frameList", "", "take the frames named in this file, one per line; {traverse} stands for the traverse"
     )
 
     def read(self, root: Path) -> Prepared:
-        """Two seasons with seqNet's split. A frame's position is its row.
+        """Two seasons or more with seqNet's split. A frame's position is its row.
 
         Which frames: those of ``frame_list`` (the clean list), else those of ``frames.csv``, else all. Which split: the
         ``split`` column of ``frames.csv`` (its ``frame`` column says how far apart in the video they are), else
@@ -47,7 +48,7 @@ class Nordland(Source):
         Raises:
             UserError: no such season, images that one of them lacks, or a number of frames that has no known split.
         """
-        images = {season: images_of(root / season) for season in (self.reference, self.query)}
+        images = {season: images_of(root / season) for season in (*self.reference, *self.query)}
         table = root / "frames.csv"
         if self.frame_list or not table.is_file():
             rows = _listed_rows(images, self.frame_list)
@@ -63,30 +64,40 @@ class Nordland(Source):
             units="frames",
             traverses=traverses,
             splits=tuple(
-                PreparedSplit(name, self.reference, self.query, rows, rows, *radii[name])
-                for name, rows in splits.items()
+                PreparedSplit(
+                    split,
+                    _drive_rows(self.reference, splits[part]),
+                    _drive_rows(queries, splits[part]),
+                    *radii[part],
+                )
+                for split, part, queries in splits_of_drives(tuple(splits), self.query)
             ),
         )
 
 
+def _drive_rows(seasons: tuple[str, ...], rows: np.ndarray) -> tuple[DriveRows, ...]:
+    return tuple(DriveRows(season, rows) for season in seasons)
+
+
 def _traverse(root: Path, season: str, names: list[str]) -> PreparedTraverse:
-    placed = f"the number of the image: image i is the place of image i of the other season; all {len(names)} have one"
+    placed = f"the number of the image: image i is the place of image i of every season; all {len(names)} have one"
     numbers = {"frame": np.arange(len(names))}
     return PreparedTraverse(season, absolute(root / season, names), tuple(names), numbers, placed=placed)
 
 
 def _listed_rows(images: dict[str, tuple[str, ...]], frame_list: str) -> dict[str, np.ndarray]:
-    """Rows of each season: the list's, or all if both seasons have the same names."""
+    """Rows of each season: the list's, or all if all seasons have the same names."""
     if frame_list:
         return {season: listed_rows(frame_list, season, names) for season, names in images.items()}
     stems = [[stem(name) for name in names] for names in images.values()]
-    first, second = stems[0], stems[-1]
-    if first != second:
-        lone = sorted(set(first) ^ set(second)) or [next(a or b for a, b in zip_longest(first, second) if a != b)]
-        raise UserError(
-            f"{' and '.join(images)} do not hold the same frames, for instance {lone[0]}; remove what has no partner, "
-            "or give `frame_list`"
-        )
+    first = stems[0]
+    for season, other in zip(images, stems, strict=True):
+        if first != other:
+            lone = sorted(set(first) ^ set(other)) or [next(a or b for a, b in zip_longest(first, other) if a != b)]
+            raise UserError(
+                f"{next(iter(images))} and {season} do not hold the same frames, for instance {lone[0]}; remove what "
+                "has no partner, or give `frame_list`"
+            )
     return {season: np.arange(len(names)) for season, names in images.items()}
 
 

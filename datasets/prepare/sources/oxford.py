@@ -15,7 +15,8 @@ from opticornet.datasets.columns import Columns, read_columns
 from opticornet.datasets.prepare.drives.holes import position_jumps
 from opticornet.datasets.prepare.drives.image_times import image_seconds
 from opticornet.datasets.prepare.image_folder import absolute, images_of, listed_rows
-from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse, Source
+from opticornet.datasets.prepare.partition import QUERY_HELP, splits_of_drives
+from opticornet.datasets.prepare.prepared import DriveRows, Prepared, PreparedSplit, PreparedTraverse, Source
 from opticornet.datasets.prepare.sources.oxford_splits import INTERVALS
 from opticornet.datasets.prepare.tracks.times import seconds_of
 from opticornet.datasets.prepare.tracks.trajectory import Trajectory
@@ -34,8 +35,8 @@ CORRECT_M = {"v1.0": 10.0, "pnv": 25.0, "all": 25.0}
 class Oxford(Source):
     """``oxford``: Oxford RobotCar."""
 
-    reference: str = option("--reference", OXFORD_REFERENCE, "reference traverse, a folder")
-    query: str = option("--query", OXFORD_QUERY, "query traverse, a folder")
+    reference: tuple[str, ...] = option("--reference", (OXFORD_REFERENCE,), "reference traverse, a folder; or several")
+    query: tuple[str, ...] = option("--query", (OXFORD_QUERY,), QUERY_HELP)
     camera: str = option("--camera", "stereo/left", "folder of the images in a traverse")
     poses: str = option(
         "--poses",
@@ -53,7 +54,7 @@ class Oxford(Source):
         return {"spacing": "`frame_list` says which frames to take"} if self.frame_list else {}
 
     def read(self, root: Path) -> Prepared:
-        """Two traverses in UTM metres (x east, y north), frames ``spacing`` metres apart.
+        """Two traverses or more in UTM metres (x east, y north), frames ``spacing`` metres apart.
 
         Args:
             poses: "ins", "rtk", "gps", or "auto": ins, or gps for a drive without ins.csv.
@@ -70,33 +71,31 @@ class Oxford(Source):
             f"RobotCar ships raw frames: extract with the Bayer pattern {pattern}, unless you made colour of them "
             "already"
         ]
-        both = {
+        drives = {
             name: _traverse(root, name, self.camera, self.poses, self.spacing, self.frame_list, notes)
-            for name in (self.reference, self.query)
+            for name in (*self.reference, *self.query)
         }
-        times = {name: _microseconds(traverse) for name, traverse in both.items()}
+        times = {name: _microseconds(traverse) for name, traverse in drives.items()}
         if self.splits == "all":
-            rows = {"test": {name: traverse.all_rows for name, traverse in both.items()}}
+            rows = {"test": {name: traverse.all_rows for name, traverse in drives.items()}}
         else:
             rows = {
-                part: {name: _rows_in_intervals(self.splits, part, name, times[name]) for name in both}
+                part: {name: _rows_in_intervals(self.splits, part, name, times[name]) for name in drives}
                 for part in ("train", "test")
             }
             rows = {"train": rows["train"], "val": rows["test"], "test": rows["test"]}
         radii: dict[str, tuple[float, float | None]] = {"train": (TRAIN_POSITIVE_M, TRAIN_NEGATIVE_M)}
         return Prepared(
             units="metres",
-            traverses=tuple(both.values()),
+            traverses=tuple(drives.values()),
             splits=tuple(
                 PreparedSplit(
-                    part,
-                    self.reference,
-                    self.query,
-                    of[self.reference],
-                    of[self.query],
+                    split,
+                    tuple(DriveRows(name, rows[part][name]) for name in self.reference),
+                    tuple(DriveRows(name, rows[part][name]) for name in queries),
                     *radii.get(part, (CORRECT_M[self.splits], None)),
                 )
-                for part, of in rows.items()
+                for split, part, queries in splits_of_drives(tuple(rows), self.query)
             ),
             notes=tuple(notes),
         )

@@ -56,7 +56,7 @@ class ToleranceTable(Source):
             pair.append(PreparedTraverse(name, paths, found.images, numbers, sequences, placed=placed))
         reference, query = pair
         positives = _ground_truth(root, len(query), len(reference))
-        split = PreparedSplit.of_all_rows("test", reference, query, positives=positives)
+        split = PreparedSplit.of_all_rows("test", [reference], [query], positives=positives)
         return Prepared("frames", (reference, query), (split,), tuple(notes))
 
 

@@ -60,7 +60,7 @@ class UtmNames(Source):
             radii: tuple[float, float | None] = (self.positive_radius, None)
             if part == "train":
                 radii = (self.train_positive_radius, self.negative_radius)
-            splits.append(PreparedSplit.of_all_rows(part, pair[0], pair[1], *radii))
+            splits.append(PreparedSplit.of_all_rows(part, pair[:1], pair[1:], *radii))
         return Prepared("metres", tuple(traverses), tuple(splits), tuple(notes))
 
 

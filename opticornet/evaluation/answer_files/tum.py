@@ -15,6 +15,11 @@ class TumTrajectory(AnswerFormat):
     """tum: time x y z qx qy qz qw, the place of the first answer at each query's time, without orientation."""
 
     def check(self, query: SheetSide, reference: SheetSide) -> None:
+        if query.drives is not None:
+            raise UserError(
+                f"`answers_format` tum is one trajectory, and {query.traverse} are several drives; write csv, or "
+                "test a split of each"
+            )
         if query.times is None:
             raise UserError(f"`answers_format` tum: frames of {query.traverse} have no times; write csv, or give times")
         if reference.units != "metres":

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from opticornet.evaluation.answering.timing import summed
+from opticornet.evaluation.equal_windows import EqualWindows
 from opticornet.inference.load import WeightsRecord
 from opticornet.matching.ranking import Ranking
 
@@ -15,6 +16,8 @@ class Answer:
 
     Attributes:
         ranking: (M, K) window numbers of the reference and their distances.
+        equal: which references each one in ``ranking`` stands for.
+        searched_equal: the same of ``candidates`` and ``exact``.
         out_dims: of the searched descriptor, 0 where frames were matched.
         seconds: of the steps.
         alone_ms: step to milliseconds of some queries, answered one at a time.
@@ -26,6 +29,8 @@ class Answer:
     """
 
     ranking: Ranking
+    equal: EqualWindows
+    searched_equal: EqualWindows
     out_dims: int
     seconds: dict[str, float]
     alone_ms: dict[str, np.ndarray]
@@ -60,6 +65,8 @@ def better(forwards: Answer, reverse: Answer) -> Answer:
     return replace(
         forwards,
         ranking=ranking,
+        equal=forwards.equal.either(reverse.equal, backwards),
+        searched_equal=forwards.searched_equal.either(reverse.searched_equal, backwards),
         candidates=chosen(forwards.candidates, reverse.candidates),
         exact=chosen(forwards.exact, reverse.exact),
         seconds=summed(forwards.seconds, reverse.seconds),

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from opticornet.datasets.traverse import Traverse
 from opticornet.datasets.windows import Windows
 from opticornet.evaluation.answering.answer import Answer
 from opticornet.evaluation.answering.timing import one_at_a_time, timed
+from opticornet.evaluation.equal_windows import EqualWindows
 from opticornet.evaluation.metrics import KS
 from opticornet.evaluation.scene import Scene
 from opticornet.inference.encode import encode, frames_of
@@ -46,12 +48,14 @@ class MatchedFrames:
 
     Attributes:
         reference, query: windows of them.
+        traverses: that they are of.
         single: what describes single frames; None: they are matched raw.
         seconds: of the steps that this took.
     """
 
     reference: SequenceSet
     query: SequenceSet
+    traverses: tuple[Traverse, Traverse]
     single: LoadedEncoder | None
     seconds: dict[str, float]
 
@@ -64,27 +68,34 @@ class MatchedFrames:
         return reference, query
 
 
-def matched_frames(scene: Scene, single: LoadedEncoder | None, *, amp: bool = False) -> MatchedFrames:
-    """The frames of both sides as they are matched: raw, or as ``single`` describes them."""
+def matched_frames(
+    scene: Scene, single: LoadedEncoder | None, *, amp: bool = False, known: MatchedFrames | None = None
+) -> MatchedFrames:
+    """The frames of both sides as they are matched: raw, or as ``single`` describes them. A side whose traverse is one
+    of those that are ``known`` is taken from there, and took no time."""
     seconds: dict[str, float] = {}
-    if single is None:
-        reference, query = (
-            sequence_set(side, side.traverse.need_descriptors(), normalise=True)
-            for side in (scene.reference, scene.query)
-        )
-        return MatchedFrames(reference, query, None, seconds)
-    encoder, sets = single.encoder.to(scene.device), []
-    for name, side in (("reference", scene.reference), ("query", scene.query)):
+    encoder = None if single is None else single.encoder.to(scene.device)
+
+    def matched(name: str, side: Windows) -> SequenceSet:
+        if encoder is None:
+            return sequence_set(side, side.traverse.need_descriptors(), normalise=True)
         with timed(seconds, f"encode_{name}"):
-            frames = frames_of(side.traverse, encoder, scene.device)
-            sets.append(sequence_set(side, encode(encoder, frames, np.arange(len(frames)), 1, amp=amp)))
-    return MatchedFrames(sets[0], sets[1], single, seconds)
+            source = frames_of(side.traverse, encoder, scene.device)
+            return sequence_set(side, encode(encoder, source, np.arange(len(source)), 1, amp=amp))
+
+    traverses = scene.reference.traverse, scene.query.traverse
+    reference = (
+        known.reference if known and known.traverses[0] is traverses[0] else matched("reference", scene.reference)
+    )
+    query = known.query if known and known.traverses[1] is traverses[1] else matched("query", scene.query)
+    return MatchedFrames(reference, query, traverses, single, seconds)
 
 
 def match_frames(
     scene: Scene,
     frames: MatchedFrames,
     settings: MatchSettings,
+    equal: EqualWindows,
     candidates: np.ndarray | None = None,
     *,
     amp: bool = False,
@@ -96,6 +107,7 @@ def match_frames(
         scene: what is matched with what.
         frames: of both sides.
         settings: of the matching.
+        equal: references that are one answer.
         candidates: window numbers of the reference, -1 for none.
         amp: describe frames in bfloat16.
         latency_queries: queries to time one at a time.
@@ -105,7 +117,7 @@ def match_frames(
     """
     seconds = dict(frames.seconds)
     reference, query = frames.windows_of(scene)
-    k = min(settings.depth, len(scene.reference))
+    k = equal.depth(settings.depth)
     step = "search" if candidates is None else "rerank"
 
     find_all, find_some = (
@@ -124,7 +136,9 @@ def match_frames(
     if frames.single is not None:
         steps = {"encode": single_frames_of_window(scene, frames.single, amp)} | steps
     return Answer(
-        ranking=ranking,
+        ranking=equal.distinct(ranking, settings.depth if candidates is None else None),
+        equal=equal,
+        searched_equal=equal,
         out_dims=0,
         seconds=seconds,
         alone_ms=one_at_a_time(len(scene.query), steps, latency_queries),

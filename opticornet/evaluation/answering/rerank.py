@@ -5,6 +5,7 @@ from dataclasses import replace
 from opticornet.evaluation.answering.answer import Answer
 from opticornet.evaluation.answering.matching import MatchedFrames, MatchSettings, single_frames_of_window
 from opticornet.evaluation.answering.timing import one_at_a_time, summed, timed
+from opticornet.evaluation.equal_windows import EqualWindows
 from opticornet.evaluation.scene import Scene
 from opticornet.matching.ranking import Ranking
 from opticornet.matching.rerankers.base import Reranker, RerankMaterial, RerankSide
@@ -17,6 +18,7 @@ def rerank_answer(
     reranker: Reranker,
     top_k: int,
     settings: MatchSettings,
+    equal: EqualWindows,
     frames: MatchedFrames | None = None,
     *,
     amp: bool = False,
@@ -30,6 +32,7 @@ def rerank_answer(
         reranker: what re-orders.
         top_k: candidates per query.
         settings: of matching frames, where the re-ranker does.
+        equal: references that are one answer, re-ranked.
         frames: of both sides, where the re-ranker compares windows of them.
         amp: describe frames in bfloat16.
         latency_queries: queries to time one at a time.
@@ -60,7 +63,8 @@ def rerank_answer(
 
     return replace(
         answer,
-        ranking=ranking,
+        ranking=equal.distinct(ranking),
+        equal=equal,
         candidates=answer.ranking,
         seconds=seconds,
         rerank_weights=None if single is None else single.weights,

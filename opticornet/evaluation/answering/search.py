@@ -8,6 +8,7 @@ import numpy as np
 
 from opticornet.evaluation.answering.answer import Answer
 from opticornet.evaluation.answering.timing import one_at_a_time, timed
+from opticornet.evaluation.equal_windows import EqualWindows
 from opticornet.evaluation.metrics import KS
 from opticornet.evaluation.scene import Scene, encode_side
 from opticornet.inference.encode import encode, frames_of
@@ -92,7 +93,14 @@ def indexed(scene: Scene, described: Described, settings: SearchSettings) -> Des
 
 
 def search_descriptors(
-    scene: Scene, described: Described, settings: SearchSettings, *, amp: bool = False, latency_queries: int = 0
+    scene: Scene,
+    described: Described,
+    settings: SearchSettings,
+    equal: EqualWindows,
+    kept_apart: EqualWindows | None = None,
+    *,
+    amp: bool = False,
+    latency_queries: int = 0,
 ) -> Answer:
     """Answer by nearest-neighbour search of sequence descriptors.
 
@@ -100,12 +108,15 @@ def search_descriptors(
         scene: what is searched for what.
         described: both sides, of :func:`indexed`.
         settings: of the search.
+        equal: references that are one answer.
+        kept_apart: those of them that are one to what comes after, too; None: all.
         amp: encode the queries that are timed alone in bfloat16, as ``described`` was.
         latency_queries: queries to time one at a time.
     """
     index = described.index
     assert index is not None
-    k = min(settings.depth, len(scene.reference))
+    kept_apart = kept_apart or equal
+    k = kept_apart.depth(settings.depth)
     seconds = dict(described.seconds)
     with timed(seconds, "search"):
         ranking = index.search(described.query, k)
@@ -122,12 +133,14 @@ def search_descriptors(
         "search": lambda i: index.search(described.query[i : i + 1], k),
     }
     return Answer(
-        ranking=ranking,
+        ranking=kept_apart.distinct(ranking, settings.depth),
+        equal=equal,
+        searched_equal=equal,
         out_dims=described.reference.shape[1],
         seconds=seconds,
         alone_ms=one_at_a_time(len(query), steps, latency_queries),
         backwards=np.full(len(query), query.backwards),
         weights=described.encoder.weights,
-        exact=exact,
+        exact=exact and kept_apart.distinct(exact, settings.depth),
         index_settings=index.settings,
     )

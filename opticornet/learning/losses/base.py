@@ -1,14 +1,15 @@
-"""What every loss over tuples of an anchor, its positive and its negatives takes and gives."""
+"""What losses take and give: over tuples of an anchor, its positive and its negatives, or over anchors beside all of a
+batch's references."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-from opticornet.utils.options import Choice
+from opticornet.utils.options import Choice, option
 
 
 @dataclass(frozen=True)
@@ -49,20 +50,48 @@ class Tuples:
 
 
 @dataclass(frozen=True)
+class Comparisons:
+    """A batch of anchors, each compared with all of the batch's references; O-dimensional unit rows.
+
+    Attributes:
+        anchors: (B, O).
+        references: (R, O).
+        positive: (B, R) bool, which references show an anchor's place.
+        negative: (B, R) bool, which show another place. Those that do neither are too near to be called wrong, and
+            count for nothing.
+    """
+
+    anchors: Tensor
+    references: Tensor
+    positive: Tensor
+    negative: Tensor
+
+    @cached_property
+    def similarity(self) -> Tensor:
+        """(B, R) cosines."""
+        return self.anchors @ self.references.T
+
+
+@dataclass(frozen=True)
 class LossTerms:
     """A loss and what it was made of, detached but for ``loss``.
 
     Attributes:
         loss: scalar to be minimised; zero, with a gradient of zeros, where there is nothing to learn from.
-        active: scalar, share of the terms above zero.
-        positive_distance: (B,) Euclidean distances of the anchors to their positives.
-        negative_distance: (n,) and to the negatives that count.
+        active: scalar, share of the terms above zero; of comparisons, of the anchors that a negative is nearest to.
+        positive_distance: (B,) Euclidean distances of the anchors to their positives; of comparisons, to the nearest.
+        negative_distance: (n,) and to the negatives that count; of comparisons, to the nearest.
     """
 
     loss: Tensor
     active: Tensor
     positive_distance: Tensor
     negative_distance: Tensor
+
+    @property
+    def values(self) -> dict[str, Tensor]:
+        """All but the loss, by name."""
+        return {name: value for name, value in vars(self).items() if name != "loss"}
 
 
 class TupleLoss(nn.Module, ABC):
@@ -80,6 +109,13 @@ class TupleLoss(nn.Module, ABC):
     def forward(self, tuples: Tuples) -> LossTerms: ...
 
 
+class ComparisonLoss(nn.Module, ABC):
+    """Scores a batch of comparisons. An anchor without a positive or a negative in it has nothing to say."""
+
+    @abstractmethod
+    def forward(self, comparisons: Comparisons) -> LossTerms: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class LossOptions(Choice, ABC):
     """The options of a loss: its entry in ``LOSSES``.
@@ -87,19 +123,52 @@ class LossOptions(Choice, ABC):
     A subclass is a frozen dataclass, whose fields are declared by :func:`opticornet.utils.options.option`.
 
     Attributes:
+        takes: which batches it is over.
         min_negatives: fewest negatives per anchor that it can learn from.
     """
 
+    takes: ClassVar[Literal["tuples", "comparisons"]] = "tuples"
     min_negatives: ClassVar[int] = 1
 
     @abstractmethod
-    def build(self) -> TupleLoss:
+    def build(self) -> TupleLoss | ComparisonLoss:
+        """The loss."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonLossOptions(LossOptions, ABC):
+    """What losses over comparisons share."""
+
+    takes: ClassVar[Literal["tuples", "comparisons"]] = "comparisons"
+    references: int = option(
+        "--references", 1024, "references per step, the anchors' positives and random others; 0: all of them"
+    )
+
+    @abstractmethod
+    def build(self) -> ComparisonLoss:
         """The loss."""
 
 
 def mean(terms: Tensor) -> Tensor:
     """Mean of (K,) terms; zero, still with a gradient, where there are none."""
     return terms.sum() / max(1, len(terms))
+
+
+def comparison_terms(comparisons: Comparisons, losses: Tensor) -> LossTerms:
+    """The mean of the losses (B,) over the anchors that have both a positive and a negative, and the distances there.
+
+    The losses of other anchors may be anything finite.
+    """
+    telling = (comparisons.positive.any(1) & comparisons.negative.any(1)).to(losses)  # (B,)
+    with torch.no_grad():
+        positive, negative = (
+            (2 - 2 * comparisons.similarity.masked_fill(~mask, -1).amax(1)).clamp_min(0).sqrt()
+            if mask.shape[1]
+            else losses.new_zeros(len(losses))
+            for mask in (comparisons.positive, comparisons.negative)
+        )
+        active = ((negative <= positive) * telling).sum() / telling.sum().clamp_min(1)
+    return LossTerms((losses * telling).sum() / telling.sum().clamp_min(1), active, positive, negative)
 
 
 def zero_loss(tuples: Tuples) -> Tensor:

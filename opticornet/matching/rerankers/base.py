@@ -10,6 +10,7 @@ import torch
 from opticornet.matching.ranking import Ranking
 from opticornet.matching.sequences.base import SequenceMatcher
 from opticornet.matching.sequences.windows import SequenceSet
+from opticornet.utils.mapped import RowMatrix
 from opticornet.utils.options import Choice
 
 
@@ -27,7 +28,7 @@ class RerankSide:
     name: str
     rows: np.ndarray
     windows: SequenceSet | None = None
-    local_features: np.ndarray | None = None
+    local_features: RowMatrix | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,22 @@ class Reranker(Choice, ABC):
     """
 
     compares: ClassVar[Literal["raw frames", "described frames", "local features"]]
+
+    @property
+    def chooses_weight(self) -> bool:
+        """Whether a ``rerank_weight`` is wanted that the val split says (``opticornet.evaluation.rerank_weight``)."""
+        return False
+
+    @property
+    def searched_weight(self) -> float | None:
+        """The weight of the searched distance in those of :meth:`rerank`, 0 to 1; None where there is no such thing."""
+        return None
+
+    @property
+    def distances_of(self) -> tuple[Literal["searched", "compared"], ...]:
+        """What the distances of :meth:`rerank` are made of: those of the windows that were searched, of those that are
+        compared, or both. References whose windows are the same to it are one answer."""
+        return ("compared",)
 
     def window_length(self, length: int) -> int:
         """Frames per window that are compared, where the search looked at ``length``."""

@@ -1,20 +1,51 @@
 """Re-ranking by matching frames in sequence: hierarchical place recognition (Garg and Milford, RA-L 2021)."""
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from opticornet.matching.ranking import Ranking
 from opticornet.matching.rerankers.base import Reranker, RerankMaterial
+from opticornet.matching.rerankers.mixing import mixed
 from opticornet.matching.sequences.match import rerank
+from opticornet.utils.errors import UserError
 from opticornet.utils.options import option
+
+AUTO = "auto"
 
 
 @dataclass(frozen=True, kw_only=True)
 class RawFrames(Reranker):
-    """``single+seqmatch``: windows of the frames' own descriptors, scored by the sequence matcher."""
+    """``single+seqmatch``: windows of the frames' own descriptors, scored by the sequence matcher; with a weight also
+    by the distance that was searched (:func:`opticornet.matching.rerankers.mixing.mixed`)."""
 
     compares: ClassVar[Literal["raw frames", "described frames", "local features"]] = "raw frames"
     rerank_length: int = option("--rerankSeqL", 0, "frames per window that are compared; 0: --seqL")
+    rerank_weight: str = option(
+        "--rerankWeight",
+        AUTO,
+        "weight of the searched distance: 0, the matched frames' alone (seqNet), to 1; auto: chosen on the val split",
+    )
+
+    def __post_init__(self) -> None:
+        if self.rerank_weight != AUTO and not 0 <= _number_or_nan(self.rerank_weight) <= 1:
+            raise UserError(f"`rerank_weight` {self.rerank_weight}: wanted {AUTO}, or a number from 0 to 1")
+
+    @property
+    def chooses_weight(self) -> bool:
+        return self.rerank_weight == AUTO
+
+    @property
+    def searched_weight(self) -> float:
+        """``rerank_weight``, once it is known."""
+        if self.chooses_weight:
+            raise ValueError("the weight has not been chosen yet")
+        return float(self.rerank_weight)
+
+    @property
+    def distances_of(self) -> tuple[Literal["searched", "compared"], ...]:
+        parts: dict[float, tuple[Literal["searched", "compared"], ...]] = {0: ("compared",), 1: ("searched",)}
+        return parts.get(self.searched_weight, ("searched", "compared"))
 
     def window_length(self, length: int) -> int:
         return self.rerank_length or length
@@ -23,7 +54,7 @@ class RawFrames(Reranker):
         reference, query = material.reference.windows, material.query.windows
         assert reference is not None
         assert query is not None
-        return rerank(
+        compared = rerank(
             material.matcher,
             reference,
             query.some(queries),
@@ -31,6 +62,7 @@ class RawFrames(Reranker):
             memory_bytes=material.memory_bytes,
             device=material.device,
         )
+        return mixed(candidates, compared, self.searched_weight)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,3 +71,10 @@ class DescribedFrames(RawFrames):
 
     compares: ClassVar[Literal["raw frames", "described frames", "local features"]] = "described frames"
     rerank_resume: str = option("--rerankResume", "", "run of the encoder that describes single frames")
+
+
+def _number_or_nan(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

@@ -14,6 +14,7 @@ from torch import Tensor
 from opticornet.matching.ranking import Ranking
 from opticornet.matching.rerankers.base import Reranker, RerankMaterial, RerankSide
 from opticornet.utils.errors import UserError
+from opticornet.utils.mapped import RowMatrix
 
 MEMORY_BYTES = 512 * 2**20
 
@@ -41,8 +42,8 @@ def mutual_matches(query: Tensor, candidates: Tensor, threshold: float = 0.7) ->
 
 
 def rerank(
-    query_local: np.ndarray,
-    reference_local: np.ndarray,
+    query_local: RowMatrix,
+    reference_local: RowMatrix,
     candidates: np.ndarray,
     *,
     query_rows: np.ndarray | None = None,
@@ -110,7 +111,7 @@ class LocalFeatures(Reranker):
         return Ranking(windows, np.where(windows < 0, np.inf, -found.scores).astype(np.float32))
 
 
-def _local_features(side: RerankSide) -> np.ndarray:
+def _local_features(side: RerankSide) -> RowMatrix:
     if side.local_features is None:
         raise UserError(
             f"`rerank` local: {side.name} has no local features beside it; extract it with `local` and an image "

@@ -10,6 +10,8 @@ from opticornet.matching.sequences.base import FramesAround, SequenceMatcher
 from opticornet.utils.errors import UserError
 from opticornet.utils.options import option
 
+VELOCITIES = (0.25, 2.5, 0.25)
+SPEED_COST = 0.05
 _SMALLEST_DEVIATION = 1e-6
 
 
@@ -22,15 +24,26 @@ class SeqSlam(SequenceMatcher):
     than 1 reach beyond the reference window; one that would leave the reference's own sequence is not considered.
     Velocity 1 alone is ``Diagonal``.
 
+    The more lines, the more often one is best by chance: a wide range loses where speeds are equal. Hence the cost of a
+    line away from the diagonal, which SeqSLAM has not; the defaults were chosen on validation data (docs/protocols.md).
+
     Attributes:
         velocities: slowest, fastest and step: lines of ``slowest, slowest + step, ..., fastest`` are tried.
+        speed_cost: what a line costs for each doubling or halving of the speed, as a share of its mean distance's size.
+            None: 0.05 at the default velocities; none at others, SeqSLAM's definition.
         contrast_window: R_window of SeqSLAM's local contrast enhancement, or 0 for none: each frame distance is
             replaced by its number of standard deviations from the mean, both taken over the reference frames at most
             ``contrast_window // 2`` away (fewer at the ends of the traverse).
     """
 
     velocities: tuple[float, ...] = option(
-        "--velocities", (0.8, 1.2, 0.1), "slowest and fastest speed of the reference, and the step between"
+        "--velocities", VELOCITIES, "slowest and fastest speed of the reference, and the step between"
+    )
+    speed_cost: float | None = option(
+        "--speedCost",
+        None,
+        "share of its mean distance that a line costs per doubling or halving of the speed; default: "
+        f"{SPEED_COST:g} at the default velocities, else 0",
     )
     contrast_window: int = option("--contrastWindow", 0, "references around for contrast; 0: off")
 
@@ -43,6 +56,8 @@ class SeqSlam(SequenceMatcher):
                 f"`velocities` {slowest:g} {fastest:g} {step:g}: wanted them positive, rising by a positive step (1000 "
                 "at most) and beginning at 1 or below"
             )
+        if self.speed_cost is None:
+            object.__setattr__(self, "speed_cost", SPEED_COST if self.velocities == VELOCITIES else 0.0)
 
     def speeds(self) -> np.ndarray:
         """(V,) float64, ascending."""
@@ -52,8 +67,16 @@ class SeqSlam(SequenceMatcher):
 
     def lines(self, length: int, anchor: int) -> np.ndarray:
         """(V', L) int64 distinct lines: the reference frame that meets each query position."""
-        steps = self.speeds()[:, None] * (np.arange(length) - anchor)  # (V, L)
-        return np.unique(np.floor(steps + 0.5 + 1e-9).astype(np.int64) + anchor, axis=0)
+        return self.costly_lines(length, anchor)[0]
+
+    def costly_lines(self, length: int, anchor: int) -> tuple[np.ndarray, np.ndarray]:
+        """The :meth:`lines`, and (V',) float64 what each costs: of the speeds that a line stands for, the least."""
+        speeds = self.speeds()
+        steps = speeds[:, None] * (np.arange(length) - anchor)  # (V, L)
+        lines, line_of = np.unique(np.floor(steps + 0.5 + 1e-9).astype(np.int64) + anchor, axis=0, return_inverse=True)
+        costs = np.full(len(lines), np.inf)
+        np.minimum.at(costs, line_of.ravel(), (self.speed_cost or 0.0) * np.abs(np.log2(speeds)))
+        return lines, costs
 
     def margin(self, length: int, anchor: int) -> int:
         lines = self.lines(length, anchor)
@@ -66,12 +89,15 @@ class SeqSlam(SequenceMatcher):
         length = local.shape[2]
         margin = (local.shape[3] - length) // 2
         best = torch.full(local.shape[:2], torch.inf, device=local.device)
-        for line in self.lines(length, around.anchor):
+        for line, cost in zip(*self.costly_lines(length, around.anchor), strict=True):
             total = local[:, :, 0, margin + line[0]].clone()
             for position in range(1, length):
                 total += local[:, :, position, margin + line[position]]
+            total.div_(length)
+            if cost:
+                total.add_(total.abs(), alpha=cost)
             outside = (around.before < -line.min()) | (around.after < line.max() - length + 1)
-            torch.minimum(best, total.div_(length).masked_fill_(outside, torch.inf), out=best)
+            torch.minimum(best, total.masked_fill_(outside, torch.inf), out=best)
         return best
 
 

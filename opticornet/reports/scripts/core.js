@@ -107,7 +107,8 @@ function numbersFrames(side) {
 
 function windowName(side, i) {
   const number = `${numbersFrames(side) ? "frame" : "row"} ${windowNumber(side, i)}`;
-  return side.names ? `${side.names[i]} (${number})` : number;
+  const name = side.names ? `${side.names[i]} (${number})` : number;
+  return side.drives ? `${side.drives[i]}: ${name}` : name;
 }
 
 /** A button that is on or off. */

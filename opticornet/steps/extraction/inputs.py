@@ -52,7 +52,7 @@ def common_levels(options: ExtractOptions, sources: list[ImageSource]) -> Levels
         levels, needed_by = checked_levels(options.levels), sources
     elif options.shared_range:
         entry = read_toml(Path(options.dataset))
-        references = {split.reference for split in entry.splits.values()}
+        references = {drive for split in entry.splits.values() for drive in split.drives("reference")}
         needed_by = [source for name, source in zip(entry.traverses, sources, strict=True) if name in references]
     else:
         return None

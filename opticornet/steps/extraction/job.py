@@ -55,7 +55,6 @@ class ExtractionJob:
             "preprocess": {"kind": type(encoder.preprocess).__name__} | preprocess,
             "projection": projection
             and {"dims": len(projection.components), "whiten": projection.whiten, "fitted_on": projection.fitted_on},
-            "standardise": options.standardise,
             "dims": self.dims,
             "dtype": "float16" if options.half else "float32",
             "amp": options.amp,

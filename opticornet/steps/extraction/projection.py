@@ -81,7 +81,6 @@ def _training_descriptors(
         whiten=False,
         half=False,
         local=False,
-        standardise="none",
         fps=0.0,
     )
     return write_descriptors(ExtractionJob(plain, source, encoder, None), stop)

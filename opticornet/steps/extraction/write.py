@@ -57,7 +57,6 @@ def write_descriptors(job: ExtractionJob, stop: StopRequest) -> Path:
             "names": list(source.names),
         },
         usable=progress.usable,
-        standardised=options.standardise == "traverse",
     )
     shape = f"{progress.images} x {identity['dims']} {identity['dtype']}"
     _say(options, f"{files.output}: {shape}{_in_words(progress.unusable)}")
@@ -103,7 +102,6 @@ class UnfinishedRows:
 
     def __init__(self, job: ExtractionJob, files: DescriptorFiles, progress: Progress) -> None:
         self.files, self.progress = files, progress
-        self.standardised = job.options.standardise == "traverse"
         self.saved_at = 0.0
         self.writers = [
             RowWriter(unfinished_path(path), shape, files.identity["dtype"], progress.images)
@@ -112,10 +110,7 @@ class UnfinishedRows:
 
     def bytes_needed(self, total: int) -> int:
         """Of disk, until all of ``total`` images are written."""
-        needed = sum(writer.row_bytes for writer in self.writers) * (total - self.progress.images)
-        if self.standardised:  # writes the descriptors once more, beside the plain ones
-            needed += self.writers[0].row_bytes * total
-        return needed
+        return sum(writer.row_bytes for writer in self.writers) * (total - self.progress.images)
 
     def append(self, batch: ImageBatch, outputs: list[Tensor]) -> None:
         """Append a batch's rows (B, ...) to each of the arrays."""

@@ -7,6 +7,7 @@ from opticornet.evaluation.answering.answer import Answer, better
 from opticornet.evaluation.answering.matching import MatchSettings, match_frames, matched_frames, read_predictions
 from opticornet.evaluation.answering.rerank import rerank_answer
 from opticornet.evaluation.answering.search import Described, SearchSettings, describe, indexed, search_descriptors
+from opticornet.evaluation.equal_windows import EqualWindows
 from opticornet.evaluation.scene import Scene, side_of
 from opticornet.evaluation.validated import EncodedSide
 from opticornet.inference.load import LoadedEncoder
@@ -40,7 +41,7 @@ def answer_queries(
     options: TestOptions, scene: Scene, encoders: Encoders, maps: SharedMaps
 ) -> tuple[Answer, tuple[EncodedSide, ...]]:
     """Answer every query; with the answers, the descriptors that are shown in the projector."""
-    scenes = [scene, scene.reversed()] if options.direction == "both" else [scene]
+    scenes = directions(options, scene)
     if encoders.searched is None:
         return reduce(better, matched_answers(options, scenes, encoders.single)), ()
     shown: tuple[EncodedSide, ...] = ()
@@ -52,18 +53,31 @@ def answer_queries(
     return reduce(better, reranked(options, scenes, answers, encoders.single) if options.rerank else answers), shown
 
 
+def answer_scenes(options: TestOptions, scenes: list[Scene], encoders: Encoders) -> list[Answer]:
+    """Answer every query of each scene, untimed; what is the same in neighbouring ones is encoded once."""
+    options = replace(options, latency_queries=0)
+    if encoders.searched is None:
+        return matched_answers(options, scenes, encoders.single)
+    answers = search_answers(options, scenes, describe(scenes[0], encoders.searched, amp=options.amp))
+    return reranked(options, scenes, answers, encoders.single) if options.rerank else answers
+
+
+def directions(options: TestOptions, scene: Scene) -> list[Scene]:
+    """The scene, and where the direction is not known, also that of the queries driven the other way."""
+    return [scene, scene.reversed()] if options.direction == "both" else [scene]
+
+
 def search_answers(options: TestOptions, scenes: list[Scene], described: Described) -> list[Answer]:
     """Answer each scene by search of sequence descriptors; ``described`` is the first one."""
     depth = max(*options.ks, options.top_k if options.rerank else 0)
     settings = SearchSettings(options.index, options.nprobe or None, options.seed, depth)
     answers = []
+    search = partial(search_descriptors, amp=options.amp, latency_queries=options.latency_queries)
     for number, scene in enumerate(scenes):
         if number:
             described = describe(scene, described.encoder, amp=options.amp, known=described)
         described = indexed(scene, described, settings)
-        answers.append(
-            search_descriptors(scene, described, settings, amp=options.amp, latency_queries=options.latency_queries)
-        )
+        answers.append(search(scene, described, settings, *searched_equal(options, scene)))
     return answers
 
 
@@ -72,14 +86,13 @@ def reranked(
 ) -> list[Answer]:
     """Answers by search, their first candidates in another order."""
     reranker, settings = options.part("rerank"), match_settings(options)
-    frames = None
-    if options.matches_frames:
-        frames = matched_frames(scenes[0], single, amp=options.amp)
-    again = []
+    frames, again = None, []
     rerank = partial(rerank_answer, amp=options.amp, latency_queries=options.latency_queries)
     for scene, answer in zip(scenes, answers, strict=True):
-        again.append(rerank(scene, answer, reranker, options.top_k, settings, frames))
-        frames = frames and replace(frames, seconds={})  # they were computed once
+        if options.matches_frames:
+            frames = matched_frames(scene, single, amp=options.amp, known=frames)
+        equal = reranked_equal(options, scene)
+        again.append(rerank(scene, answer, reranker, options.top_k, settings, equal, frames))
     return again
 
 
@@ -90,12 +103,33 @@ def matched_answers(options: TestOptions, scenes: list[Scene], single: LoadedEnc
         candidates = read_predictions(options.predictions_file, scenes[0], options.top_k)
     match = partial(match_frames, amp=options.amp, latency_queries=options.latency_queries)
     settings = match_settings(options)
-    frames = matched_frames(scenes[0], single, amp=options.amp)
-    answers = []
+    frames, answers = None, []
     for scene in scenes:
-        answers.append(match(scene, frames, settings, candidates))
-        frames = replace(frames, seconds={})  # they were computed once
+        frames = matched_frames(scene, single, amp=options.amp, known=frames)
+        answers.append(match(scene, frames, settings, searched_equal(options, scene)[0], candidates))
     return answers
+
+
+def searched_equal(options: TestOptions, scene: Scene) -> tuple[EqualWindows, EqualWindows]:
+    """References that are one answer to the search (or to matching), and those that are one to the re-ranker too."""
+    reference = scene.reference
+    if options.equal_windows == "each":
+        return (EqualWindows.each(len(reference)),) * 2
+    searched = EqualWindows.of(reference)
+    if not options.rerank:
+        return searched, searched
+    return searched, EqualWindows.of(reference, reference.with_length(options.rerank_window, "rerank_length"))
+
+
+def reranked_equal(options: TestOptions, scene: Scene) -> EqualWindows:
+    """References that are one answer once re-ranked: whose windows are the same to what their distances are made of."""
+    if options.equal_windows == "each":
+        return EqualWindows.each(len(scene.reference))
+    windows = {
+        "searched": scene.reference,
+        "compared": scene.reference.with_length(options.rerank_window, "rerank_length"),
+    }
+    return EqualWindows.of(*(windows[what] for what in options.part("rerank").distances_of))
 
 
 def match_settings(options: TestOptions) -> MatchSettings:

@@ -1,6 +1,7 @@
 """What is asked of a test's options before anything is read."""
 
 from opticornet.options.modes import TestOptions
+from opticornet.steps.testing.rerank_weight import check_choosing_weight
 from opticornet.steps.testing.threshold import check_choosing
 from opticornet.utils.errors import UserError
 
@@ -26,3 +27,4 @@ def check_test_options(options: TestOptions) -> None:
         options.part(choice)  # its own options make sense together
     if options.no_answer == "val":
         check_choosing(options)
+    check_choosing_weight(options)

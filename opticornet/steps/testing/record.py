@@ -1,10 +1,11 @@
 """What the options of a test mean for its record: how queries count, and what it says of the method and the data."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from opticornet.evaluation.answering.answer import Answer
 from opticornet.evaluation.judged import ScoreSettings
-from opticornet.evaluation.records import DataRecord, FileRecord, MethodRecord
+from opticornet.evaluation.records import DataRecord, FileRecord, MethodRecord, RerankWeightRecord
 from opticornet.evaluation.scene import Scene
 from opticornet.evaluation.scoring import TestDescription, data_record
 from opticornet.inference.load import frames_taken
@@ -19,13 +20,20 @@ from opticornet.utils.options import flag_of, option_fields, recorded_value
 def score_settings(options: TestOptions) -> ScoreSettings:
     """How the options count queries."""
     longest = options.longest_window
-    return ScoreSettings(options.no_positive, options.radii, options.bootstrap, options.seed, longest, options.ks)
+    return ScoreSettings(
+        options.no_positive, options.radii, options.bootstrap, options.seed, longest, options.ks, options.equal_windows
+    )
 
 
 def description(
-    options: TestOptions, scene: Scene, answer: Answer, differences: tuple[str, ...] = ()
+    options: TestOptions,
+    scene: Scene,
+    answer: Answer,
+    differences: tuple[str, ...] = (),
+    weight: RerankWeightRecord | None = None,
 ) -> TestDescription:
-    """What the record says of the options, and of ``differences`` in what made the frame descriptors."""
+    """What the record says of the options, of ``differences`` in what made the frame descriptors, and of the
+    ``weight`` of the searched distance."""
     takes = frames_taken(str(answer.weights.flags.get("pooling")) if answer.weights else options.pooling)
     data_options = {
         flag_of(f)[2:]: recorded_value(f, getattr(options, name)) for name, f in DataOptions.flags().items()
@@ -33,7 +41,7 @@ def description(
     data = data_record(scene, takes, data_options, differences)
     return TestDescription(
         data=data,
-        method=method_record(options, answer, data),
+        method=replace(method_record(options, answer, data), rerank_weight=weight),
         options=options.record(),
         plugins=plugins_of(options, answer),
         name=options.new_name(),
@@ -90,6 +98,8 @@ def label(options: TestOptions, data: DataRecord) -> str:
         notes.append({"reverse": "reverse", "both": "either direction"}[options.direction])
     if options.amp:
         notes.append("bfloat16")
+    if data.adaptation is not None:
+        notes.append(data.adaptation.label)
     if data.descriptor_differences:
         notes.append("frame descriptors made differently")
     sides = (data.reference, data.query)

@@ -13,7 +13,8 @@ from opticornet.matching.search import check_index
 from opticornet.options.loading import load_method
 from opticornet.options.modes import TestOptions
 from opticornet.options.plugins import load_remembered
-from opticornet.options.shared import DATA_FIELDS
+from opticornet.options.shared import ADAPT_FIELDS, DATA_FIELDS
+from opticornet.steps.testing.adapting import as_trained, differences
 from opticornet.utils.errors import UserError, as_user_error
 
 
@@ -39,6 +40,9 @@ def resolve(options: TestOptions) -> tuple[TestOptions, Path | None]:
                 f"`pooling` {options.pooling} has learned weights: name its run with `resume` RUN "
                 "(`resume` alone takes the newest run)"
             )
+        if options.searches and options.compares == "described frames" and options.part("rerank").rerank_resume:
+            single = _rerank_run(options)
+            options = as_trained(options, read_flags(single, options.save_path), single)
         return options, None
     run = find_run(options.resume, options.runs_path, options.save_path)
     if checkpoint := named_checkpoint(options.resume):
@@ -50,7 +54,7 @@ def resolve(options: TestOptions) -> tuple[TestOptions, Path | None]:
     if not wants_weights:
         raise UserError(f"`pooling` {options.pooling} has no weights, so `resume` {run} contradicts it; leave one out")
     decided: tuple[str, ...] = ()
-    followed: tuple[str, ...] = (*DATA_FIELDS, "fill_frames")
+    followed: tuple[str, ...] = (*DATA_FIELDS, "fill_frames", *ADAPT_FIELDS)
     if options.pooling != "s1+seqmatch":  # whose run describes single frames: it knows nothing of windows
         decided, followed = ("pooling",), (*followed, "sequence_length", "windows", "short_sequences")
     return options.restored(flags, (*decided, *(name for name in followed if name not in options.given)), str(run)), run
@@ -66,12 +70,16 @@ def find_runs(options: TestOptions, run: Path | None) -> Runs:
         return Runs(single=run)
     if options.compares != "described frames":
         return Runs(method=run)
-    resume = options.part("rerank").rerank_resume
-    if not resume:
+    if not options.part("rerank").rerank_resume:
         raise UserError(f"`rerank` {options.rerank} needs the run of a single-frame encoder: `rerank_resume` RUN")
-    single = find_run(resume, options.runs_path, options.save_path, "rerank_resume")
+    single = _rerank_run(options)
     load_remembered(read_flags(single, options.save_path).get("plugins", {}), options.plugin, str(single))
     return Runs(run, single)
+
+
+def _rerank_run(options: TestOptions) -> Path:
+    """The run of the encoder that describes the frames that are matched to re-rank."""
+    return find_run(options.part("rerank").rerank_resume, options.runs_path, options.save_path, "rerank_resume")
 
 
 def frames_needed(options: TestOptions, runs: Runs) -> frozenset[FrameKind]:
@@ -89,8 +97,8 @@ def frames_needed(options: TestOptions, runs: Runs) -> frozenset[FrameKind]:
 def check_descriptors(
     options: TestOptions, scene: Scene, runs: Runs, searched: LoadedEncoder | None, single: LoadedEncoder | None
 ) -> tuple[str, ...]:
-    """In what the frame descriptors that a test brings together were made differently: those of the split and those
-    that the weights were trained on.
+    """In what the frame descriptors that a test brings together were made, or are adapted, differently: those of the
+    split and those that the weights were trained on.
 
     Raises:
         UserError: in something, and the options do not insist.
@@ -105,7 +113,7 @@ def check_descriptors(
     found.refuse_differences(options.other_descriptors)
     if found.note() and not options.quiet:
         print(f"note: {found.note()}", file=sys.stderr)
-    return found.differences
+    return found.differences + differences(options, runs.method, runs.single)
 
 
 def load_searched(options: TestOptions, scene: Scene, run: Path | None) -> LoadedEncoder:

@@ -8,6 +8,7 @@ from opticornet.evaluation.notes import notes
 from opticornet.evaluation.scene import Scene, WindowSettings
 from opticornet.options.modes import TestOptions
 from opticornet.options.parsing import in_flags
+from opticornet.steps.testing.adapting import adaptation_of
 from opticornet.steps.testing.answer_file import check_answers
 from opticornet.steps.testing.runs import Runs, frames_needed
 from opticornet.utils.device import choose_device
@@ -23,14 +24,16 @@ def open_scenes(options: TestOptions, runs: Runs) -> dict[str, Scene]:
     device = choose_device(options.device, options.nocuda)
     dataset = load_dataset(options.dataset, **options.source(), splits=options.splits)
     needs = frames_needed(options, runs)
-    settings = WindowSettings(**options.windowing())
+    settings, adaptation = WindowSettings(**options.windowing()), adaptation_of(options, needs)
     length, filter_length = options.sequence_length, options.filter_length
     scenes = {}
     for name, split in dataset.splits.items():
-        scene = Scene.of(dataset.name, split, length, filter_length, device, needs, settings)
+        scene = Scene.of(dataset.name, split, length, filter_length, device, needs, settings, adaptation)
         if options.direction == "reverse":
             scene = scene.reversed()
         check_sizes(options, scene)
+        if options.stress:
+            scene.need_positives()
         if options.answers:
             check_answers(options, scene)
         say_notes(scene, options.quiet)

@@ -5,7 +5,10 @@ import pytest
 from PIL import Image
 
 from opticornet.datasets.check.dataset import check_dataset
+from opticornet.datasets.check.judge import Findings, judge, judge_overlap
 from opticornet.datasets.check.render import render
+from opticornet.datasets.check.report import split_report
+from opticornet.datasets.drives import join_drives
 from opticornet.datasets.folder.writing import write_dataset
 from opticornet.datasets.positives import Positives
 from opticornet.datasets.traverse import Dataset, Split, Traverse
@@ -41,12 +44,12 @@ def test_synthetic_is_sound():
 def test_numbers_of_a_sound_dataset(tmp_path):
     report = check(tmp_path)
     (split,) = report.splits
-    side = split.query
+    side = split.drives[1]
     assert (side.frames, side.dims, side.dtype, side.duplicate_positions) == (25, 8, "float32", 0)
     assert (side.sequences, side.shortest, side.longest, side.jumps) == (1, 25, 25, 0)
     assert side.spacing == pytest.approx((2, 2, 2))
     assert side.norms == pytest.approx((1, 1, 1), abs=1e-6)
-    assert (split.without_positive, split.same_data) == (0, False)
+    assert (split.without_positive, split.same_data) == (0, ())
     assert (report.errors, report.warnings) == ((), ())
 
 
@@ -71,7 +74,7 @@ def test_report_as_text(tmp_path):
 def test_non_finite_rows(tmp_path, value):
     report = check(tmp_path, query=changed(drive("b", 25, 0.5), [[7], [9]], value))
     assert report.errors == ("test query (test-query): NaN or infinity in 2 descriptors, first in row 7 of the split",)
-    assert report.splits[0].query.norms == pytest.approx((1, 1, 1), abs=1e-6)
+    assert report.splits[0].drives[1].norms == pytest.approx((1, 1, 1), abs=1e-6)
 
 
 def test_zero_rows(tmp_path):
@@ -100,7 +103,7 @@ def test_duplicate_positions(tmp_path):
     traverse = drive("b", 25, 0.5)
     traverse.positions[5:9] = traverse.positions[5]
     report = check(tmp_path, query=traverse)
-    assert report.splits[0].query.duplicate_positions == 3
+    assert report.splits[0].drives[1].duplicate_positions == 3
     assert "3 frames at the exact position of an earlier one" in report.warnings[0]
 
 
@@ -140,7 +143,7 @@ def test_table_of_positives(tmp_path):
 
 def test_reference_and_query_the_same_data(tmp_path):
     report = check(tmp_path, query=drive("a", 30))
-    assert report.splits[0].same_data
+    assert report.splits[0].same_data == (("test-reference", "test-query"),)
     assert report.errors == ("test: reference and query are the same data, so every query finds itself",)
 
 
@@ -148,11 +151,11 @@ def test_gaps_inside_sequences(tmp_path):
     traverse = drive("b", 25, 0.5)
     traverse.positions[20:, 0] += 300.0
     report = check(tmp_path, query=traverse)
-    assert report.splits[0].query.jumps == 1
+    assert report.splits[0].drives[1].jumps == 1
     assert any("1 jump inside sequences, the largest" in warning for warning in report.warnings)
     bounds = np.repeat([[0, 20], [20, 25]], [20, 5], axis=0)
     (tmp_path / "cut").mkdir()
-    side = check(tmp_path / "cut", query=replace(traverse, bounds=bounds)).splits[0].query
+    side = check(tmp_path / "cut", query=replace(traverse, bounds=bounds)).splits[0].drives[1]
     assert (side.jumps, side.sequences, side.shortest, side.longest) == (0, 2, 5, 20)
 
 
@@ -193,8 +196,8 @@ def test_a_dataset_of_images_only(tmp_path):
     reference, query = photographed(tmp_path / "day"), photographed(tmp_path / "night")
     report = check(tmp_path, reference=reference, query=query)
     (split,) = report.splits
-    assert (report.errors, report.warnings, split.same_data) == ((), (), False)
-    assert (split.query.frames, split.query.dims, split.query.norms) == (20, None, None)
+    assert (report.errors, report.warnings, split.same_data) == ((), (), ())
+    assert (split.drives[1].frames, split.drives[1].dims, split.drives[1].norms) == (20, None, None)
     text = "\n".join(render(report))
     for part in (
         "reference test-reference: 20 frames, images only, ",
@@ -245,7 +248,7 @@ def test_struct_file_whose_name_contradicts_it(tmp_path, shared):
     assert report.errors == ()
     for city in ("melbourne", "amman"):
         assert f"msls_{city}_d-20_d2-5.db: named d-20 but holds a radius of 10 metres" in report.warnings
-    assert report.splits[0].query.sequences == 61
+    assert report.splits[0].drives[1].sequences == 61
 
 
 def test_nine_missing_frames_are_a_jump_that_is_named(tmp_path):
@@ -253,7 +256,7 @@ def test_nine_missing_frames_are_a_jump_that_is_named(tmp_path):
     metres = 5.0 * np.arange(200) + 45 * (np.arange(200) >= 100)
     query = replace(drive("b", 200), positions=np.stack([metres, np.zeros(200)], axis=1))
     report = check(tmp_path, reference=drive("a", 900), query=query, positive_radius=10.0, negative_radius=50.0)
-    assert report.splits[0].query.jumps == 1
+    assert report.splits[0].drives[1].jumps == 1
     (warning,) = report.warnings
     assert "1 jump inside sequences, the largest 50 (row 99 to 100) metres" in warning
     assert "max_step in dataset.toml" in warning
@@ -277,6 +280,35 @@ def test_images_of_unusable_frames_are_not_missed(tmp_path):
     Image.new("RGB", (4, 3)).save(tmp_path / "a.png")
     images = tuple(str(tmp_path / ("a.png" if row else "gone.png")) for row in range(25))
     query = replace(drive("b", 25, shift=0.5), images=images)
-    missing = check(tmp_path / "all", query=query).splits[0].query.images.missing
-    marked = check(tmp_path / "marked", query=replace(query, usable=np.arange(25) > 0)).splits[0].query.images.missing
+    missing = check(tmp_path / "all", query=query).splits[0].drives[1].images.missing
+    marked = (
+        check(tmp_path / "marked", query=replace(query, usable=np.arange(25) > 0)).splits[0].drives[1].images.missing
+    )
     assert (len(missing), len(marked)) == (1, 0)
+
+
+def test_every_drive_is_judged_alone(tmp_path):
+    """Two query drives, the second of which is the reference's data and jumps."""
+    reference = drive("a", 40)
+    jumping = replace(reference, name="c", positions=reference.positions.copy())
+    jumping.positions[20:, 0] += 300.0
+    query = join_drives([drive("b", 25, 0.5), jumping], "here")
+    split = split_report(Split("test", reference, query, 5.0))
+    assert [(one.role, one.name, one.frames, one.jumps) for one in split.drives] == [
+        ("reference", "a", 40, 0),
+        ("query", "b", 25, 0),
+        ("query", "c", 40, 1),
+    ]
+    assert split.same_data == (("a", "c"),)
+    judge(split, findings := Findings())
+    assert findings.errors == ["test: reference and query are the same data (a and c), so every query finds itself"]
+    assert [warning.split(": ")[0] for warning in findings.warnings if "jump" in warning] == ["test query (c)"]
+
+
+@pytest.mark.parametrize(("tested", "overlaps"), [("ab", True), ("ba", True), ("b", True), ("c", False)])
+def test_training_places_are_known_in_a_map_of_several_drives(tested, overlaps):
+    drives = {name: replace(drive(name, 40), source=f"{name}.npy") for name in ("a", "b", "c")}
+    train = Split("train", join_drives([drives["a"], drives["b"]], "here"), drive("q", 40), 5.0)
+    test = Split("test", join_drives([drives[name] for name in tested], "here"), drive("r", 40), 5.0)
+    judge_overlap(train, test, findings := Findings())
+    assert bool(findings.warnings) == overlaps

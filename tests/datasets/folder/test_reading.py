@@ -284,7 +284,7 @@ def test_a_mask_beside_the_descriptors_and_a_column_both_mark_frames(tmp_path):
 def test_rows_that_are_places_on_drives_of_different_length_are_known(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    assert load_folder(make(tmp_path / "a")).splits["test"].unequal_rows == (10, 8)
+    assert load_folder(make(tmp_path / "a")).splits["test"].unequal_rows == (("summer", 10), ("winter", 8))
     assert load_folder(make(tmp_path / "b", GOOD + "rows_are_places = true")).splits["test"].unequal_rows is None
 
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from opticornet.datasets.drives import join_drives
 from opticornet.datasets.folder.reading import load_folder
 from opticornet.datasets.folder.writing import write_dataset
 from opticornet.datasets.positives import Positives
@@ -59,3 +60,27 @@ def test_what_is_scored_usable_and_placed_is_written_as_it_is_read(tmp_path):
     np.testing.assert_array_equal(back.positions, positions)
     for name, values in flags.items():
         np.testing.assert_array_equal(getattr(back, name), values)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_several_drives_are_written_one_by_one(tmp_path, named):
+    """Frames of all drives have the same names, and the table of positives means those of one drive."""
+    rng = np.random.default_rng(0)
+
+    def drive(name: str) -> Traverse:
+        values, bounds = rng.standard_normal((4, 3)).astype(np.float32), np.array([[0, 2], [0, 2], [2, 4], [2, 4]])
+        names = tuple("abcd") if named else None
+        return Traverse(name, values, np.arange(4.0)[:, None], "frames", bounds, names)
+
+    reference = join_drives([drive("summer"), drive("fall")], "here")
+    query = join_drives([drive("rain"), drive("snow")], "here")
+    table = Positives.of_lists([[3, 4], [], [7], [0], [], [1, 2], [], [6]])
+    write_dataset(tmp_path / "set", Dataset("seasons", {"test": Split("test", reference, query, None, None, table)}))
+    split = load_folder(tmp_path / "set").splits["test"]
+    assert [one.name for one in split.reference.drives] == ["test-reference-summer", "test-reference-fall"]
+    assert np.array_equal(split.positives.rows, table.rows)
+    assert np.array_equal(split.positives.offsets, table.offsets)
+    for side, before in ((split.reference, reference), (split.query, query)):
+        assert np.array_equal(np.asarray(side.descriptors), np.asarray(before.descriptors))
+        assert np.array_equal(side.bounds, before.bounds)
+        assert side.names == before.names

@@ -65,23 +65,43 @@ def test_nothing_left():
 def test_several_query_drives_share_one_cut_of_the_reference():
     reference = np.arange(100.0)[:, None]
     queries = {"sun": np.arange(0, 100, 2.0)[:, None], "rain": np.arange(99.0, -1, -1)[:, None] + 0.25}
-    splits = partition_drives(reference, queries, (0.5, 0.2, 0.3), 3, np.random.default_rng(0))
-    assert {split: name for split, (name, _) in splits.items()} == {
-        "train": "sun",
-        "val": "sun",
-        "test-sun": "sun",
-        "test-rain": "rain",
+    splits = partition_drives({"map": reference}, queries, (0.5, 0.2, 0.3), 3, np.random.default_rng(0))
+    assert {split: list(of_queries) for split, (_, of_queries) in splits.items()} == {
+        "train": ["sun", "rain"],
+        "val": ["sun", "rain"],
+        "test-sun": ["sun"],
+        "test-rain": ["rain"],
     }
-    assert np.array_equal(splits["test-sun"][1][0], splits["test-rain"][1][0])
-    for name, (of_reference, of_query) in splits.values():
-        apart = np.abs(queries[name][of_query] - reference[of_reference].T).min(axis=1)
-        assert apart.max() <= 1
-    alone = partition_drives(reference, {"sun": queries["sun"]}, (0.5, 0.2, 0.3), 3, np.random.default_rng(0))
+    assert np.array_equal(splits["test-sun"][0]["map"], splits["test-rain"][0]["map"])
+    for of_references, of_queries in splits.values():
+        for name, rows in of_queries.items():
+            apart = np.abs(queries[name][rows] - reference[of_references["map"]].T).min(axis=1)
+            assert apart.max() <= 1
+    alone = partition_drives({"map": reference}, {"sun": queries["sun"]}, (0.5, 0.2, 0.3), 3, np.random.default_rng(0))
     assert list(alone) == ["train", "val", "test"]
+
+
+def test_several_reference_drives_are_cut_where_the_first_is():
+    """Fall drives the other way and knows half of the route; no drive of val or test comes near one of train."""
+    places = {"summer": np.arange(100.0)[:, None], "fall": np.arange(49.0, -1, -1)[:, None]}
+    query = {"sun": np.arange(100.0)[:, None]}
+    splits = partition_drives(places, query, (0.5, 0.2, 0.3), 3, np.random.default_rng(0))
+    one_drive = partition_drives({"summer": places["summer"]}, query, (0.5, 0.2, 0.3), 3, np.random.default_rng(0))
+    found = {}
+    for split, (of_references, of_queries) in splits.items():
+        assert np.array_equal(of_references["summer"], one_drive[split][0]["summer"])
+        own = {name: places[name][rows] for name, rows in of_references.items()}
+        found[split] = np.concatenate([*own.values(), query["sun"][of_queries["sun"]]])
+        if "fall" in own:
+            assert np.abs(own["fall"] - own["summer"].T).min(axis=1).max() <= 1
+    assert sum("fall" in of_references for of_references, _ in splits.values()) >= 1
+    assert any("fall" not in of_references for of_references, _ in splits.values())
+    for one, other in (("train", "val"), ("train", "test"), ("val", "test")):
+        assert np.abs(found[one] - found[other].T).min() >= 3
 
 
 def test_a_query_drive_elsewhere_is_named():
     reference = np.arange(100.0)[:, None]
     queries = {"whole": reference, "piece": reference[:3]}
     with pytest.raises(UserError, match="the test-piece split is left without frames of piece"):
-        partition_drives(reference, queries, (0.0, 0.0, 0.5), 0, np.random.default_rng(3))
+        partition_drives({"map": reference}, queries, (0.0, 0.0, 0.5), 0, np.random.default_rng(3))

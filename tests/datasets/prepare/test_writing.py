@@ -9,7 +9,7 @@ from opticornet.datasets.folder.reading import load_folder
 from opticornet.datasets.folder.toml import read_toml
 from opticornet.datasets.images.sources import read_list
 from opticornet.datasets.positives import Positives
-from opticornet.datasets.prepare.prepared import Prepared, PreparedSplit, PreparedTraverse
+from opticornet.datasets.prepare.prepared import DriveRows, Prepared, PreparedSplit, PreparedTraverse
 from opticornet.datasets.prepare.writing import write_prepared
 from opticornet.utils.errors import UserError
 
@@ -20,9 +20,14 @@ def traverse(name, count, images, **changes):
     return PreparedTraverse(name, paths, names, {"frame": np.arange(count)}, **changes)
 
 
+def split_of(reference, query, reference_rows, query_rows, radius=1.0, **changes):
+    drives = ((DriveRows(reference, reference_rows),), (DriveRows(query, query_rows),))
+    return PreparedSplit("test", *drives, radius, **changes)
+
+
 def make(images, reference_rows=range(10), query_rows=range(8), **changes):
     a, b = traverse("a", 10, images), traverse("b", 8, images)
-    split = PreparedSplit("test", "a", "b", np.array(reference_rows), np.array(query_rows), 2.0, **changes)
+    split = split_of("a", "b", np.array(reference_rows), np.array(query_rows), 2.0, **changes)
     return Prepared("frames", (a, b), (split,))
 
 
@@ -84,7 +89,7 @@ def test_scattered_rows_become_a_traverse_whose_sequences_end_at_the_gaps(tmp_pa
 
 def test_a_cut_never_takes_the_place_of_another_traverse(tmp_path):
     a, b = traverse("loop", 6, tmp_path), traverse("loop-test", 6, tmp_path)
-    split = PreparedSplit("test", "loop", "loop-test", np.array([0, 1, 4]), np.arange(6), 1.0)
+    split = split_of("loop", "loop-test", np.array([0, 1, 4]), np.arange(6))
     with pytest.raises(UserError, match="two traverses would be called loop-test; rename a folder"):
         write_prepared(tmp_path / "out", "tiny", Prepared("frames", (a, b), (split,)))
     assert not (tmp_path / "out").exists()
@@ -93,7 +98,7 @@ def test_a_cut_never_takes_the_place_of_another_traverse(tmp_path):
 def test_sequences_and_timestamps_are_kept(tmp_path):
     a = traverse("a", 4, tmp_path, sequences=["x", "x", "y", "x"], timestamps=np.array([0.1, 0.2, 1e9 + 1e-6, 2e9]))
     rows = np.arange(4)
-    write_prepared(tmp_path, "t", Prepared("frames", (a,), (PreparedSplit("test", "a", "a", rows, rows, 1.0),)))
+    write_prepared(tmp_path, "t", Prepared("frames", (a,), (split_of("a", "a", rows, rows),)))
     describe(tmp_path)
     found = load_folder(tmp_path).splits["test"].query
     assert found.bounds.tolist() == [[0, 2], [0, 2], [2, 3], [3, 4]]  # the second x is another sequence
@@ -135,7 +140,7 @@ def test_descriptors_of_other_images_are_said(tmp_path):
 def test_descriptors_of_a_drive_that_grew_are_said(tmp_path):
     prepared = make(tmp_path)
     shorter = [one.take(np.arange(6)) for one in prepared.traverses]
-    split = PreparedSplit.of_all_rows("test", *shorter, positive_radius=2.0)
+    split = PreparedSplit.of_all_rows("test", shorter[:1], shorter[1:], positive_radius=2.0)
     write_prepared(tmp_path / "out", "tiny", Prepared("frames", tuple(shorter), (split,)))
     describe(tmp_path / "out")
     notes = write_prepared(tmp_path / "out", "tiny", prepared, overwrite=True)[0].notes
@@ -193,3 +198,29 @@ def test_paths_the_formats_cannot_hold(tmp_path):
     first = replace(prepared.traverses[0], names=("a1.png", *prepared.traverses[0].names[1:]))
     with pytest.raises(UserError, match=r"traverse a: the frame a1\.png comes twice"):
         write_prepared(tmp_path, "tiny", replace(prepared, traverses=(first, prepared.traverses[1])))
+
+
+def test_several_drives_are_listed_with_rows_of_each(tmp_path):
+    drives = [traverse(name, count, tmp_path) for name, count in (("a", 10), ("b", 8), ("c", 8))]
+    rows = [DriveRows("a", np.arange(2, 6)), DriveRows("b", np.arange(8))]
+    split = PreparedSplit("test", tuple(rows), (DriveRows("c", np.arange(8)),), 1.0)
+    write_prepared(tmp_path, "t", Prepared("frames", tuple(drives), (split,)))
+    entry = read_toml(tmp_path).splits["test"]
+    assert (entry.reference, entry.reference_rows) == (("a", "b"), ((2, 6), (0, 8)))
+    assert (entry.query, entry.query_rows) == ("c", None)
+    describe(tmp_path)
+    found = load_folder(tmp_path).splits["test"].reference
+    assert found.descriptors[np.arange(12)][:, 0].tolist() == [2, 3, 4, 5, *range(8)]
+
+
+def test_of_several_drives_those_with_gaps_are_cut_up(tmp_path):
+    drives = [traverse(name, 6, tmp_path) for name in ("a", "b", "c")]
+    sides = ("a", [0, 1, 4]), ("b", [2, 3, 4]), ("c", range(6))
+    first, second, query = (DriveRows(name, np.array(rows)) for name, rows in sides)
+    split = PreparedSplit("test", (first, second), (query,), 1.0)
+    write_prepared(tmp_path, "t", Prepared("frames", tuple(drives), (split,)))
+    describe(tmp_path)
+    found = load_folder(tmp_path).splits["test"].reference
+    assert [drive.name for drive in found.drives] == ["a-test", "b"]
+    assert found.descriptors[np.arange(6)][:, 0].tolist() == [0, 1, 4, 2, 3, 4]
+    assert found.bounds.tolist() == [[0, 2], [0, 2], [2, 3], [3, 6], [3, 6], [3, 6]]

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from opticornet.datasets.pace import frames_at_pace
 from opticornet.datasets.windows import window_starts
 from opticornet.matching.sequences.diagonal import Diagonal
 from opticornet.matching.sequences.match import match, rerank
-from opticornet.matching.sequences.seqslam import SeqSlam, enhance_contrast
+from opticornet.matching.sequences.seqslam import SPEED_COST, SeqSlam, enhance_contrast
 from opticornet.matching.sequences.warping import Warping
 from opticornet.matching.sequences.windows import SequenceSet
 from opticornet.utils.errors import UserError
@@ -79,6 +80,17 @@ def contrast(distances: np.ndarray, half: int) -> np.ndarray:
     return enhanced
 
 
+def costly_seqslam_score(distances, frames, start, bounds):
+    length = len(frames)
+    scores = []
+    for velocity in 0.25 * np.arange(1, 11):
+        line = [start + int(np.floor(velocity * (t - length // 2) + 0.5)) + length // 2 for t in range(length)]
+        if line[0] >= bounds[0] and line[-1] < bounds[1]:
+            mean = np.mean([distances[frame, place] for frame, place in zip(frames, line, strict=True)])
+            scores.append(mean * (1 + 0.05 * abs(np.log2(velocity))))
+    return min(scores)
+
+
 def contrast_seqslam_score(distances, frames, start, bounds):
     return seqslam_score(distances, frames, start, bounds)
 
@@ -108,6 +120,7 @@ WIDE = {"velocities": (0.6, 1.4, 0.2)}
 CASES = {
     "diagonal": (Diagonal(), diagonal_score),
     "seqslam": (SeqSlam(**WIDE), seqslam_score),
+    "seqslam defaults": (SeqSlam(), costly_seqslam_score),
     "seqslam contrast": (SeqSlam(**WIDE, contrast_window=4), contrast_seqslam_score),
     "dtw": (Warping(), warping_score),
     "dtw band": (Warping(band=1), banded_score),
@@ -132,7 +145,7 @@ def test_match_is_the_plain_loop(reference, query, case, reverse):
     assert_ranked(match(matcher, reference, replace(query, backwards=reverse), 7), scores)
 
 
-@pytest.mark.parametrize("memory_bytes", [32_000, 200_000])
+@pytest.mark.parametrize("memory_bytes", [35_000, 200_000])
 @pytest.mark.parametrize("case", CASES)
 def test_tiles_change_nothing(reference, query, case, memory_bytes):
     matcher, _ = CASES[case]
@@ -225,7 +238,54 @@ def test_hand_worked_lines():
         [0, 1, 2, 3, 4],
         [1, 2, 2, 3, 3],
     ]
-    assert SeqSlam().speeds() == pytest.approx([0.8, 0.9, 1.0, 1.1, 1.2])
+    assert SeqSlam(velocities=(0.8, 1.2, 0.1)).speeds() == pytest.approx([0.8, 0.9, 1.0, 1.1, 1.2])
+
+
+def test_hand_worked_costs():
+    matcher = SeqSlam(velocities=(0.5, 2, 0.5), speed_cost=0.1)
+    lines, costs = matcher.costly_lines(3, 1)
+    assert lines.tolist() == [[-1, 1, 3], [0, 1, 2], [0, 1, 3], [1, 1, 2]]  # at 2, 1, 1.5 and 0.5
+    assert costs == pytest.approx([0.1, 0, 0.1 * np.log2(1.5), 0.1])
+    fine = SeqSlam(velocities=(0.8, 1.2, 0.1), speed_cost=0.1)
+    assert fine.costly_lines(5, 2)[1].tolist() == [0]  # all of these round to the diagonal, which costs nothing
+
+
+def test_a_line_costs_a_share_of_its_distance():
+    frames = np.array([0.0, 1, 2, 3, 4, 5, 6], np.float32)[:, None]
+    query = SequenceSet(np.array([[1.0], [3.5], [5.0]], np.float32), np.array([0]), 3)
+    reference = SequenceSet(frames, np.array([2]), 3)
+    straight = (1 + 0.5 + 1) / 3  # 2, 3 and 4; at double speed 1, 3 and 5
+    for cost, expected in ((0.0, 0.5 / 3), (1.0, 2 * 0.5 / 3), (5.0, straight)):
+        matcher = SeqSlam(velocities=(1, 2, 1), speed_cost=cost)
+        assert match(matcher, reference, query, 1).distances[0, 0] == pytest.approx(expected)
+
+
+def test_only_the_default_velocities_cost_something_by_default():
+    assert SeqSlam().speed_cost == SPEED_COST
+    assert SeqSlam(velocities=(0.8, 1.2, 0.1)).speed_cost == 0
+    assert SeqSlam(velocities=(0.8, 1.2, 0.1), speed_cost=0.2).speed_cost == 0.2
+
+
+@pytest.mark.parametrize("length", [5, 10])
+def test_defaults_lose_little_at_equal_speed_and_gain_at_others(shared, length):
+    """Real Nordland descriptors of the validation rows, by which the defaults were chosen; within one frame."""
+    summer, winter = (
+        np.load(shared / "data" / "nordland-1k" / f"{name}.npy")[600:800] for name in ("summer", "winter")
+    )
+    bounds = np.tile([0, len(summer)], (len(summer), 1))
+    places = np.arange(len(summer))
+    sides = {}
+    for speed in (1, 2):
+        held = frames_at_pace(places, bounds, np.full(length - 1, float(speed)), length // 2)
+        sides[speed] = SequenceSet(winter[held.ravel()], length * places, length, normalise=True)
+    reference = SequenceSet(summer, window_starts(places, bounds, length), length, bounds, normalise=True)
+
+    def recall(matcher, speed):
+        found = match(matcher, reference, sides[speed], 1).indices[:, 0]
+        return float((np.abs(found - places) <= 1).mean())
+
+    assert recall(SeqSlam(), 1) >= recall(Diagonal(), 1) - 0.02
+    assert recall(SeqSlam(), 2) > 1.5 * recall(Diagonal(), 2)
 
 
 def test_hand_worked_contrast():

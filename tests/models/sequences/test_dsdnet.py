@@ -5,7 +5,9 @@ import torch
 from torch import nn
 from torch.nn.functional import linear, normalize
 
-from opticornet.models.sequences.dsdnet import DSDNet
+from opticornet.models.sequences.dsdnet import DSDNet, DSDNetOptions
+from opticornet.models.sequences.place_pairs import PlacePairs
+from opticornet.models.sequences.temporal_noise import CAUTION, Persistence
 
 
 def windows(length: int, batch: int = 4, dims: int = 6) -> torch.Tensor:
@@ -24,68 +26,68 @@ def steps_of(net: DSDNet, x: torch.Tensor) -> torch.Tensor:
     return net.conv(x.transpose(1, 2)).transpose(1, 2)  # (B, T, C)
 
 
-@pytest.mark.parametrize("length", [5, 6, 9, 10])
+def differences_of(net: DSDNet, x: torch.Tensor) -> torch.Tensor:
+    return net.differencing(steps_of(net, x))
+
+
+@pytest.mark.parametrize("length", [4, 5, 6, 9, 10])
 def test_every_part_equals_the_plain_formula(length):
     net, x = encoder(), windows(length)
-    y = steps_of(net, x)
-    lag = y.shape[1] // 2
-    d = torch.stack([y[:, t + lag] - y[:, t] for t in range(y.shape[1] - lag)], dim=1)
+    d = differences_of(net, x)
     lstm = nn.LSTM(16, net.lstm.hidden_size, batch_first=True)
     lstm.load_state_dict({f"{name}_l0": value for name, value in net.lstm.state_dict().items()})
-    dsd = (d + net.proj(lstm(d)[0])).mean(1)
-    expected = normalize(torch.cat([y.mean(1), dsd], dim=1), dim=1)
+    later = d[:, 1:] + net.proj(lstm(d[:, 1:])[0])
+    expected = normalize(torch.cat([d[:, :1], later], dim=1).flatten(1), dim=1)
     torch.testing.assert_close(net(x), expected)
 
 
 def test_the_lstm_sees_a_sequence():
     net = encoder()
-    d = torch.randn(2, 3, 16)
-    forwards, backwards = net.refine(net.gates(d)), net.refine(net.gates(d.flip(1)))
+    gates = torch.randn(2, 3, 4 * net.lstm.hidden_size)
+    forwards, backwards = net.refine(gates)[:, -1], net.refine(gates.flip(1))[:, -1]
     assert (forwards - backwards).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("lstm", [True, False])
-@pytest.mark.parametrize("length", [4, 5, 6, 7, 10])
-def test_a_constant_added_to_every_frame_leaves_the_dsd_output(length, lstm):
-    net, x = encoder(lstm=lstm), windows(length)
-    offset = torch.randn(6, generator=torch.Generator().manual_seed(9))
-    plain, shifted = net(x), net(x + offset)
-    assert (plain[:, :16] - shifted[:, :16]).abs().max() > 0.1  # the embedding sees it
-    dsd = [normalize(encoding[:, 16:], dim=1) for encoding in (plain, shifted)]  # both halves share one length
-    torch.testing.assert_close(*dsd, rtol=0, atol=1e-5)
-
-
-def test_even_steps_difference_is_half_minus_half():
+def test_what_lasts_is_taken_out_of_later_steps():
     net = encoder(lstm=False)
-    y = steps_of(net, windows(6))  # T = 4
-    dsd = y[:, 2:].mean(1) - y[:, :2].mean(1)
-    torch.testing.assert_close(net(windows(6)), normalize(torch.cat([y.mean(1), dsd], dim=1), dim=1))
+    net.differencing.start(Persistence(0.999, 0.999))  # what changes stays
+    x = windows(8)
+    offset = torch.randn(6, generator=torch.Generator().manual_seed(9))
+    plain, shifted = (differences_of(net, frames) for frames in (x, x + offset))
+    assert (plain - shifted)[:, 0].abs().max() > 0.1
+    assert (plain - shifted)[:, 1:].abs().max() < 0.1 * (plain - shifted)[:, 0].abs().max()
 
 
 def test_parts_can_be_left_out():
     x = windows(5)
-    y = steps_of(encoder(), x)
-    torch.testing.assert_close(encoder(delta=False)(x), normalize(y.mean(1), dim=1))
-    plain = encoder(lstm=False)
-    torch.testing.assert_close(encoder(residual=False)(x)[:, :16].norm(dim=1) > 0, torch.ones(4, dtype=torch.bool))
-    summed = encoder(lstm=False, fusion="sum")(x)
-    embedding, dsd = y.mean(1), (y[:, 1:] - y[:, :-1]).mean(1)
-    torch.testing.assert_close(summed, normalize(embedding + dsd, dim=1))
-    assert plain.lstm is None
+    y, d = steps_of(encoder(), x), differences_of(encoder(), x)
+    torch.testing.assert_close(encoder(delta=False)(x), normalize(y.flatten(1), dim=1))
+    torch.testing.assert_close(encoder(lstm=False)(x), normalize(d.flatten(1), dim=1))
+    torch.testing.assert_close(encoder(lstm=False, fusion="sum")(x), normalize(d.sum(1), dim=1))
+    assert encoder(lstm=False).lstm is None
     assert encoder(delta=False).lstm is None
+    assert encoder(delta=False).differencing is None
 
 
-def test_without_the_residual_only_the_lstm_is_left():
+def test_without_the_residual_later_steps_hold_the_lstm_alone():
     net, x = encoder(residual=False), windows(5)
     nn.init.zeros_(net.proj.weight)
+    assert net(x)[:, :16].any()
     assert not net(x)[:, 16:].any()
 
 
-@pytest.mark.parametrize(("length", "dims"), [(3, 16), (4, 32), (10, 32)])
+@pytest.mark.parametrize(("length", "dims"), [(3, 16), (4, 32), (10, 128)])
 def test_encoding_dimensions(length, dims):
     net = encoder()
     assert net(windows(length)).shape[1] == net.encoding_dims(length) == dims
     assert encoder(fusion="sum").encoding_dims(length) == 16
+
+
+def test_weights_do_not_depend_on_the_length_of_windows():
+    def shapes(length: int) -> dict:
+        return {name: value.shape for name, value in DSDNetOptions().build(6, length).state_dict().items()}
+
+    assert shapes(2) == shapes(5) == shapes(20)
 
 
 def test_one_frame_is_encoded_by_a_linear_map():
@@ -124,6 +126,16 @@ def test_every_weight_gets_a_gradient():
     net.zero_grad()
     net(windows(5))[:, -1].sum().backward()
     assert all(p.grad.any() for p in net.parameters())
+
+
+def test_initialising_sets_convolution_and_differencing():
+    generator = torch.Generator().manual_seed(0)
+    places, lasting = torch.randn(500, 6, generator=generator), torch.randn(6, generator=generator)
+    change = 0.5 * lasting + 0.1 * torch.randn(500, 6, generator=generator)
+    net = DSDNet(6, 6, 1)
+    net.initialise(PlacePairs.of_one_drive(places + change, places))
+    assert net.differencing.share.sigmoid().item() == pytest.approx(1 / 6 / CAUTION, abs=0.03)  # one of six axes
+    assert net.differencing.persistence.sigmoid() > 0.9
 
 
 def test_unknown_fusion_is_refused():

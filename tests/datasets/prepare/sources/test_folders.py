@@ -40,12 +40,13 @@ def test_without_positions_frames_are_numbered_in_natural_order(tmp_path):
     for traverse in prepared.traverses:
         assert list(traverse.names) == numbered(60)
         assert traverse.positions["frame"].tolist() == list(range(60))
-    assert {s.name: (s.reference, s.query, s.positive_radius, s.negative_radius) for s in prepared.splits} == {
+    drives = {s.name: (s.reference[0].drive, s.query[0].drive) for s in prepared.splits}
+    assert {s.name: (*drives[s.name], s.positive_radius, s.negative_radius) for s in prepared.splits} == {
         "train": ("ref", "query", 1.0, 5.0),
         "val": ("ref", "query", 1.0, None),
         "test": ("ref", "query", 1.0, None),
     }
-    train, test = (next(s.reference_rows for s in prepared.splits if s.name == name) for name in ("train", "test"))
+    train, test = (next(s.reference[0].rows for s in prepared.splits if s.name == name) for name in ("train", "test"))
     assert np.abs(train[:, None] - test[None]).min() >= 5
 
 
@@ -89,7 +90,7 @@ def test_degrees_are_split_by_metres(tmp_path):
     assert prepared.units == "metres"
     assert prepared.traverses[0].positions["lat"].tolist() == degrees[:, 0].tolist()
     metres = local_metres(degrees, degrees[0])
-    rows = {s.name: s.reference_rows for s in prepared.splits}
+    rows = {s.name: s.reference[0].rows for s in prepared.splits}
     between = np.linalg.norm(metres[rows["train"]][:, None] - metres[rows["test"]][None], axis=2)
     assert 25.0 <= between.min() < 50.0
 
@@ -163,9 +164,9 @@ def test_which_is_the_reference(tmp_path):
         images(tmp_path, name, numbered(60))
     with pytest.raises(UserError, match="it has monday, sunday; give `reference` and `query`"):
         read(tmp_path)
-    assert [t.name for t in read(tmp_path, reference="sunday", query=("monday",)).traverses] == ["sunday", "monday"]
+    assert [t.name for t in read(tmp_path, reference=("sunday",), query=("monday",)).traverses] == ["sunday", "monday"]
     with pytest.raises(UserError, match=r"tuesday: no such folder of images; .* has monday, sunday"):
-        read(tmp_path, reference="sunday", query=("tuesday",))
+        read(tmp_path, reference=("sunday",), query=("tuesday",))
 
 
 @pytest.mark.parametrize(
@@ -392,7 +393,7 @@ def test_folders_in_a_drive_are_sequences_and_those_of_systems_hold_no_frames(tm
     assert prepared.traverses[0].sequence_numbers().tolist() == [0] * 15 + [1] * 15
     assert prepared.notes[0] == "ref: passed over 1 .gif, 2 .heic, the folder @eaDir"
     with pytest.raises(UserError, match=r"none: no such folder of images; .* has query, ref$"):
-        read(tmp_path, reference="none")
+        read(tmp_path, reference=("none",))
 
 
 def test_a_query_without_positions_is_to_be_placed(tmp_path):
@@ -401,7 +402,7 @@ def test_a_query_without_positions_is_to_be_placed(tmp_path):
     prepared = read(tmp_path)
     (split,) = prepared.splits
     assert (split.name, split.positive_radius, split.positives) == ("test", None, None)
-    assert (len(split.reference_rows), len(split.query_rows)) == (20, 20)
+    assert (len(split.reference[0].rows), len(split.query[0].rows)) == (20, 20)
     reference, query = prepared.traverses
     assert (list(reference.positions), list(query.positions)) == (["x", "y"], [])
     assert query.placed == "not known; its split has no ground truth"
@@ -453,29 +454,54 @@ def test_a_list_of_frames_beside_a_drive_holds_no_positions(tmp_path):
 def test_several_query_drives_share_one_cut_of_the_map(tmp_path):
     for name in ("map", "sun", "rain"):
         images(tmp_path, name, numbered(60))
-    prepared = read(tmp_path, reference="map", query=("sun", "rain"))
+    prepared = read(tmp_path, reference=("map",), query=("sun", "rain"))
     assert [traverse.name for traverse in prepared.traverses] == ["map", "sun", "rain"]
-    assert {split.name: split.query for split in prepared.splits} == {
-        "train": "sun",
-        "val": "sun",
-        "test-sun": "sun",
-        "test-rain": "rain",
+    assert {split.name: [one.drive for one in split.query] for split in prepared.splits} == {
+        "train": ["sun", "rain"],
+        "val": ["sun", "rain"],
+        "test-sun": ["sun"],
+        "test-rain": ["rain"],
     }
     sun, rain = (split for split in prepared.splits if split.name.startswith("test-"))
-    assert sun.reference_rows.tolist() == rain.reference_rows.tolist() == rain.query_rows.tolist()
+    assert sun.reference[0].rows.tolist() == rain.reference[0].rows.tolist() == rain.query[0].rows.tolist()
 
 
 def test_several_query_drives_are_held_against_the_map_one_by_one(tmp_path):
     for name, count in (("map", 60), ("sun", 60), ("rain", 59)):
         images(tmp_path, name, numbered(count))
     with pytest.raises(UserError, match="map has 60 images, rain 59, and neither has positions"):
-        read(tmp_path, reference="map", query=("sun", "rain"))
+        read(tmp_path, reference=("map",), query=("sun", "rain"))
     with pytest.raises(UserError, match="`query` names sun twice; name each drive once"):
-        read(tmp_path, reference="map", query=("sun", "sun"))
+        read(tmp_path, reference=("map",), query=("sun", "sun"))
     for name in ("map", "sun"):
         (tmp_path / f"{name}.csv").write_text(table("name,x,y", [(f"{i}.jpg", i, 0) for i in range(59)]))
     with pytest.raises(UserError, match="rain has no positions, other query drives have; prepare it alone"):
-        read(tmp_path, reference="map", query=("sun", "rain"))
+        read(tmp_path, reference=("map",), query=("sun", "rain"))
+
+
+def test_several_reference_drives_are_one_map(tmp_path):
+    for name in ("summer", "fall", "sun"):
+        images(tmp_path, name, numbered(60))
+    prepared = read(tmp_path, reference=("summer", "fall"), query=("sun",))
+    assert [split.name for split in prepared.splits] == ["train", "val", "test"]
+    for split in prepared.splits:
+        assert [one.drive for one in split.drives] == ["summer", "fall", "sun"]
+        assert split.reference[0].rows.tolist() == split.reference[1].rows.tolist() == split.query[0].rows.tolist()
+    with pytest.raises(UserError, match="`reference` names summer twice; name each drive once"):
+        read(tmp_path, reference=("summer", "summer"), query=("sun",))
+    (tmp_path / "fall" / prepared.traverses[1].names[-1]).unlink()
+    with pytest.raises(UserError, match="summer has 60 images, fall 59, and neither has positions"):
+        read(tmp_path, reference=("summer", "fall"), query=("sun",))
+
+
+def test_a_query_is_placed_in_a_map_of_several_drives(tmp_path):
+    for name in ("summer", "fall", "sun"):
+        images(tmp_path, name, numbered(20))
+        if name != "sun":
+            (tmp_path / f"{name}.csv").write_text(table("x,y", [(i, 0) for i in range(20)]))
+    (split,) = read(tmp_path, reference=("summer", "fall"), query=("sun",)).splits
+    assert [(one.drive, len(one.rows)) for one in split.drives] == [("summer", 20), ("fall", 20), ("sun", 20)]
+    assert split.positive_radius is None
 
 
 def test_a_list_of_correct_references_is_not_passed_over(tmp_path):

@@ -70,7 +70,7 @@ def test_order_positions_and_sequences(tmp_path):
     assert database.placed == "x, y of postprocessed.csv, by key; all 6 images have one"
     assert database.images[0] == str(tmp_path / "train_val" / "x" / "database" / "images" / "e.jpg")
     (split,) = prepared.splits
-    assert (split.name, split.reference, split.query) == ("test", "x_database", "x_query")
+    assert (split.name, split.reference[0].drive, split.query[0].drive) == ("test", "x_database", "x_query")
     assert (split.positive_radius, split.negative_radius) == (10.0, None)
 
 
@@ -97,7 +97,7 @@ def test_a_city_a_split(tmp_path):
         "austin_database",
         "austin_query",
     ]
-    assert [(s.name, s.query, s.positive_radius, s.negative_radius) for s in prepared.splits] == [
+    assert [(s.name, s.query[0].drive, s.positive_radius, s.negative_radius) for s in prepared.splits] == [
         ("train", "melbourne_query", 10.0, 25.0),
         ("val", "austin_query", 10.0, None),
         ("test", "austin_query", 10.0, None),
@@ -203,7 +203,7 @@ def test_several_cities_to_test_on_are_splits_of_their_own(tmp_path):
     for city in ("cph", "sf"):
         published_since_2026(tmp_path, city)
     prepared = read(tmp_path, val_city="austin", test_city=("cph", "sf"))
-    assert [(s.name, s.reference, s.query) for s in prepared.splits] == [
+    assert [(s.name, s.reference[0].drive, s.query[0].drive) for s in prepared.splits] == [
         ("val", "austin_database", "austin_query"),
         ("test-cph", "cph_database", "cph_query"),
         ("test-sf", "sf_database", "sf_query"),

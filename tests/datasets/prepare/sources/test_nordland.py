@@ -30,7 +30,7 @@ def names(count, first=1):
 
 
 def rows(prepared):
-    return {s.name: (s.reference_rows.tolist(), s.query_rows.tolist()) for s in prepared.splits}
+    return {s.name: (s.reference[0].rows.tolist(), s.query[0].rows.tolist()) for s in prepared.splits}
 
 
 def test_all_clean_frames_get_seqnets_rows(tmp_path, monkeypatch):
@@ -52,7 +52,7 @@ def test_the_clean_list_picks_frames_of_the_full_videos(tmp_path, monkeypatch):
     clean = names(CLEAN_FRAMES + 20, first=5)
     del clean[100:120]
     (tmp_path / "clean.txt").write_text("\n".join(clean))
-    prepared = read(tmp_path / "root", reference="spring", query="fall", frame_list=str(tmp_path / "clean.txt"))
+    prepared = read(tmp_path / "root", reference=("spring",), query=("fall",), frame_list=str(tmp_path / "clean.txt"))
     for traverse, folder in zip(prepared.traverses, ("spring", "fall"), strict=True):
         assert [n.replace(".jpg", ".png") for n in traverse.names] == clean
         assert traverse.images[0] == str(tmp_path / "root" / folder / "images-00005.jpg")
@@ -67,8 +67,8 @@ def test_against_seqnets_files(shared, tmp_path, monkeypatch):
     for split, file in zip(prepared.splits, ("train_d-40_d2-10", "val_d-1_d2-1", "test_d-1_d2-1"), strict=True):
         struct = read_struct(structs / f"nordland_{file}.db")
         for name, chosen, expected, at in (
-            (split.reference, split.reference_rows, struct.reference_names, struct.reference_positions),
-            (split.query, split.query_rows, struct.query_names, struct.query_positions),
+            (split.reference[0].drive, split.reference[0].rows, struct.reference_names, struct.reference_positions),
+            (split.query[0].drive, split.query[0].rows, struct.query_names, struct.query_positions),
         ):
             assert tuple(by_name[name].names[row] for row in chosen) == expected
             np.testing.assert_array_equal(by_name[name].positions["frame"][chosen], at[:, 0])
@@ -94,7 +94,7 @@ def test_frames_csv_gives_frames_and_splits(tmp_path):
 def test_real_thumbnails(shared):
     prepared = read(shared / "data" / "nordland-thumbnails")
     assert [(t.name, len(t)) for t in prepared.traverses] == [("summer", 2761), ("winter", 2761)]
-    assert {s.name: (len(s.query_rows), int(np.ptp(s.query_rows)) + 1) for s in prepared.splits} == {
+    assert {s.name: (len(s.query[0].rows), int(np.ptp(s.query[0].rows)) + 1) for s in prepared.splits} == {
         "train": (1500, 1500),
         "val": (300, 300),
         "test": (300, 300),
@@ -174,3 +174,17 @@ def test_bad_lists(tmp_path):
             read(tmp_path / "root", frame_list=str(listed))
     with pytest.raises(UserError, match=r"no such list of image names"):
         read(tmp_path / "root", frame_list=str(tmp_path / "none.txt"))
+
+
+def test_several_seasons_are_one_map_and_query_seasons_are_tested_one_by_one(tmp_path, monkeypatch):
+    pretend(monkeypatch, names(CLEAN_FRAMES))
+    prepared = read(tmp_path, reference=("summer", "fall"), query=("winter", "spring"))
+    assert [traverse.name for traverse in prepared.traverses] == ["summer", "fall", "winter", "spring"]
+    drives = {s.name: ([one.drive for one in s.reference], [one.drive for one in s.query]) for s in prepared.splits}
+    assert drives == {
+        "train": (["summer", "fall"], ["winter", "spring"]),
+        "val": (["summer", "fall"], ["winter", "spring"]),
+        "test-winter": (["summer", "fall"], ["winter"]),
+        "test-spring": (["summer", "fall"], ["spring"]),
+    }
+    assert all(one.rows.tolist() == list(range(15000)) for one in prepared.splits[0].drives)

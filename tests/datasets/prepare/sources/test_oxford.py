@@ -46,7 +46,7 @@ def straight(root, name, seconds=8.0, speed=3.1, start=START):
 def test_frames_two_metres_apart_with_interpolated_positions(tmp_path):
     straight(tmp_path, "a")
     straight(tmp_path, "b", speed=7.7)
-    prepared = read(tmp_path, reference="a", query="b", splits="all")
+    prepared = read(tmp_path, reference=("a",), query=("b",), splits="all")
     for traverse, speed in zip(prepared.traverses, (3.1, 7.7), strict=True):
         along = np.hypot(traverse.positions["x"] - 600_000, traverse.positions["y"] - 5_700_000)
         np.testing.assert_allclose(along, speed * (traverse.timestamps - START / 1e6), atol=1e-4)
@@ -64,7 +64,10 @@ def test_frames_two_metres_apart_with_interpolated_positions(tmp_path):
 def test_every_image_without_spacing(tmp_path):
     straight(tmp_path, "a")
     straight(tmp_path, "b")
-    assert [len(t) for t in read(tmp_path, reference="a", query="b", splits="all", spacing=0).traverses] == [128, 128]
+    assert [len(t) for t in read(tmp_path, reference=("a",), query=("b",), splits="all", spacing=0).traverses] == [
+        128,
+        128,
+    ]
 
 
 def test_marks():
@@ -137,8 +140,8 @@ def test_against_seqnets_files(shared, tmp_path, monkeypatch, splits, test_file)
         radii = training if split.name == "train" else (expected.radius, None)
         assert (split.positive_radius, split.negative_radius) == radii
         for date, rows, names, place in (
-            (split.reference, split.reference_rows, expected.reference_names, expected.reference_positions),
-            (split.query, split.query_rows, expected.query_names, expected.query_positions),
+            (split.reference[0].drive, split.reference[0].rows, expected.reference_names, expected.reference_positions),
+            (split.query[0].drive, split.query[0].rows, expected.query_names, expected.query_positions),
         ):
             kept = by_name[date].take(rows)
             assert [f"{date}/stereo/left/{name}" for name in kept.names] == list(names)
@@ -164,7 +167,8 @@ def test_splits_by_time_of_frames_chosen_otherwise(tmp_path):
         drive(tmp_path, date, times)
         poses(tmp_path / date / "gps" / "ins.csv", times, np.arange(6.0), np.arange(6.0))
     prepared = read(tmp_path, spacing=0)
-    assert {s.name: s.query_rows.tolist() for s in prepared.splits} == {"train": [1, 5], "val": [3, 4], "test": [3, 4]}
+    rows = {s.name: s.query[0].rows.tolist() for s in prepared.splits}
+    assert rows == {"train": [1, 5], "val": [3, 4], "test": [3, 4]}
 
 
 def test_rtk_and_camera(tmp_path):
@@ -172,7 +176,7 @@ def test_rtk_and_camera(tmp_path):
         drive(tmp_path, name, [START, START + 1_000_000], camera="mono_left")
     for path in (tmp_path / "a" / "rtk.csv", tmp_path / "rtk" / "b" / "rtk.csv"):  # both places it is found in
         poses(path, [START, START + 1_000_000], np.array([1.0, 5.0]), np.zeros(2))
-    prepared = read(tmp_path, reference="a", query="b", camera="mono_left", poses="rtk", splits="all")
+    prepared = read(tmp_path, reference=("a",), query=("b",), camera="mono_left", poses="rtk", splits="all")
     assert [t.positions["x"].tolist() for t in prepared.traverses] == [[1.0, 5.0]] * 2
 
 
@@ -192,7 +196,7 @@ def test_drives_with_gps_only_leave_out_what_is_no_fix(tmp_path, place):
         drive(tmp_path, name, times)
         easting = np.where(np.arange(20) == 0, 0, 600_000 + 2 * np.arange(20))
         gps(tmp_path / name / place, times, easting.tolist(), [9, 9, 9, 0, *([7] * 12), 3, 3, 3, 3])
-    prepared = read(tmp_path, reference="a", query="b", splits="all", spacing=0)
+    prepared = read(tmp_path, reference=("a",), query=("b",), splits="all", spacing=0)
     assert (prepared.traverses[0].positions["x"] - 600_000).tolist() == [2.0 * i for i in range(1, 16)]
     assert prepared.traverses[0].placed == (
         "x, y of gps.csv, interpolated at the times in the names of the images; 15 of 20 images have one"
@@ -203,10 +207,10 @@ def test_drives_with_gps_only_leave_out_what_is_no_fix(tmp_path, place):
         "a: 5 of 20 images left out, no pose within 0.5 s",
     )
     straight(tmp_path, "c")
-    notes = read(tmp_path, reference="a", query="c", splits="all", spacing=0, poses="auto").notes
+    notes = read(tmp_path, reference=("a",), query=("c",), splits="all", spacing=0, poses="auto").notes
     assert not [note for note in notes if note.startswith("c")]  # which has an INS
-    assert "c/gps/gps.csv: no such table" in refused(tmp_path, reference="a", query="c", poses="gps")
-    assert "a/gps/ins.csv: no such table" in refused(tmp_path, reference="a", query="b", poses="ins")
+    assert "c/gps/gps.csv: no such table" in refused(tmp_path, reference=("a",), query=("c",), poses="gps")
+    assert "a/gps/ins.csv: no such table" in refused(tmp_path, reference=("a",), query=("b",), poses="ins")
 
 
 def test_gps_without_any_fix(tmp_path):
@@ -227,7 +231,7 @@ def test_images_without_poses_are_left_out_and_said(tmp_path):
     drive(tmp_path, "a", START + np.arange(0, 10_000_000, 1_000_000))
     t = np.array([2.0, 2.5, 3.0, 3.4, 7.6, 8.0])  # 4 s: 0.6 s after one pose; 5 s and 6 s: in a hole; 7 s: 0.6 s before
     poses(tmp_path / "a" / "gps" / "ins.csv", START + (t * 1e6).astype(int), 2 * t, 0 * t)
-    prepared = read(tmp_path, reference="a", query="b", splits="all", spacing=0)
+    prepared = read(tmp_path, reference=("a",), query=("b",), splits="all", spacing=0)
     assert prepared.traverses[0].positions["x"].tolist() == [4.0, 6.0, 16.0]
     assert prepared.notes == (RAW, "a: 7 of 10 images left out, no pose within 0.5 s")
 
@@ -252,7 +256,7 @@ def test_seqnets_splits_are_of_its_traverses(tmp_path):
     assert f"split v1.0 is of {OXFORD_REFERENCE} and {OXFORD_QUERY}, not of a" in refused(tmp_path, splits="v1.0")
     straight(tmp_path, OXFORD_REFERENCE)
     straight(tmp_path, OXFORD_QUERY)
-    message = refused(tmp_path, splits="pnv", reference=OXFORD_REFERENCE, query=OXFORD_QUERY)
+    message = refused(tmp_path, splits="pnv", reference=(OXFORD_REFERENCE,), query=(OXFORD_QUERY,))
     assert "none of its images is in the train part of split pnv" in message
 
 
@@ -262,8 +266,17 @@ def test_images_without_a_pose_end_a_sequence(tmp_path):
         table = tmp_path / name / "gps" / "ins.csv"
         header, *rows = table.read_text().splitlines()
         table.write_text("\n".join([header, *rows[:80], *rows[120:]]))  # no pose from 8 to 12 s
-    traverse = read(tmp_path, reference="a", query="b", splits="all").traverses[0]
+    traverse = read(tmp_path, reference=("a",), query=("b",), splits="all").traverses[0]
     (end,) = np.flatnonzero(np.diff(traverse.sequence_numbers()))
     seconds = traverse.timestamps - START / 1e6
     assert seconds[end] < 8.5
     assert seconds[end + 1] > 11.4
+
+
+def test_several_drives_are_one_map(tmp_path):
+    for name in ("a", "b", "c"):
+        straight(tmp_path, name)
+    prepared = read(tmp_path, reference=("a", "b"), query=("c",), splits="all")
+    (split,) = prepared.splits
+    assert [one.drive for one in split.reference] == ["a", "b"]
+    assert [len(one.rows) for one in split.drives] == [len(traverse) for traverse in prepared.traverses]

@@ -23,9 +23,10 @@ def make(root, rows, reference="ref", query="query", header="query,first_referen
 def test_ranges(tmp_path):
     prepared = read(make(tmp_path, ["3,4,5", "0,0,2", "1,,"]))
     (split,) = prepared.splits
-    assert (split.name, split.reference, split.query, split.positive_radius) == ("test", "ref", "query", None)
+    assert (split.name, split.positive_radius) == ("test", None)
+    assert [one.drive for one in split.drives] == ["ref", "query"]
     assert split.positives.ranges() == [(0, 0, 2), (3, 4, 5)]
-    assert (len(split.reference_rows), len(split.query_rows), prepared.units) == (6, 4, "frames")
+    assert (len(split.reference[0].rows), len(split.query[0].rows), prepared.units) == (6, 4, "frames")
 
 
 def test_folders_within_a_drive_are_sequences(tmp_path):

@@ -47,7 +47,7 @@ def test_a_lone_pair_is_the_test_split_and_folders_are_sequences(tmp_path):
     prepared = read(tmp_path, positive_radius=5.0)
     assert prepared.traverses[0].sequence_numbers().tolist() == [0, 0, 1]
     assert prepared.traverses[1].sequence_numbers().tolist() == [0]
-    assert [(s.name, s.reference, s.query, s.positive_radius) for s in prepared.splits] == [
+    assert [(s.name, s.reference[0].drive, s.query[0].drive, s.positive_radius) for s in prepared.splits] == [
         ("test", "test-database", "test-query", 5.0)
     ]
 

@@ -1,0 +1,104 @@
+"""How the frames of a split's two traverses are adapted: the map's by all of them, the queries' as the method says."""
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+
+from opticornet.datasets.adapting.rows import AdaptedRows, ByOwnMean, ByRunningMean, DriveRows
+from opticornet.datasets.adapting.statistics import Statistics, statistics_of
+from opticornet.datasets.traverse import Split, Traverse
+from opticornet.utils.errors import UserError
+
+AdaptedBy = Literal["none", "running", "traverse"]
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """What is taken off the descriptors of each drive's frames.
+
+    Attributes:
+        by: of queries; "running": the mean of the frames so far; "traverse": of the whole drive, later frames included;
+            "none": nothing, of neither traverse. The map is there before any query: its drives are adapted as wholes.
+        scale: also divide by the standard deviation.
+        begin: what a running mean begins from; None: from the map's statistics.
+    """
+
+    by: AdaptedBy = "none"
+    scale: bool = False
+    begin: Statistics | None = None
+    _maps: list[tuple[Traverse, Traverse]] = field(default_factory=list, compare=False, repr=False)
+
+    @property
+    def begun_from(self) -> str:
+        """In words, what a running mean begins from; empty where there is none."""
+        if self.by != "running":
+            return ""
+        return "the map's mean" if self.begin is None else "queries of train"
+
+    def of(self, split: Split) -> Split:
+        """The split with adapted descriptors, which are made as they are read. Maps that splits share stay shared.
+
+        Raises:
+            UserError: a running mean begins from descriptors of another dimension.
+        """
+        if self.by == "none":
+            return split
+        query = own_mean(split.query, self.scale) if self.by == "traverse" else self._running_mean(split)
+        return replace(split, reference=self._map(split.reference), query=query)
+
+    def _map(self, reference: Traverse) -> Traverse:
+        known = next((adapted for plain, adapted in self._maps if plain is reference), None)
+        if known is None:
+            known = own_mean(reference, self.scale)
+            self._maps.append((reference, known))
+        return known
+
+    def _running_mean(self, split: Split) -> Traverse:
+        query = split.query
+        begin = self.begin or pooled_statistics(split.reference, self.scale)
+        if len(begin.mean) != query.dims:
+            raise UserError(
+                f"`adapt` running: the training queries have {len(begin.mean)}-D descriptors and {query.name} "
+                f"{query.dims}-D ones; extract them with the same image encoder, or choose `adapt` traverse"
+            )
+        rows, enters = query.need_descriptors(), entering(query)
+        return _adapted(
+            query,
+            [
+                ByRunningMean(rows[drive.start : drive.stop], enters[drive.start : drive.stop], begin)
+                for drive in query.drives
+            ],
+        )
+
+
+AS_THEY_ARE = Adaptation()
+
+
+def entering(traverse: Traverse) -> np.ndarray:
+    """(N,) bool: frames that a mean takes in: usable ones that were not filled from their neighbours."""
+    return traverse.is_usable if traverse.filled is None else traverse.is_usable & ~traverse.filled
+
+
+def own_mean(traverse: Traverse, scale: bool) -> Traverse:
+    """The traverse with each drive's frames adapted by all of that drive."""
+    return _adapted(traverse, [ByOwnMean(statistics) for statistics in drive_statistics(traverse, scale)])
+
+
+def drive_statistics(traverse: Traverse, scale: bool) -> list[Statistics]:
+    """Of each drive's frames; the descriptors are read once."""
+    rows, enters = traverse.need_descriptors(), entering(traverse)
+    return [
+        statistics_of(rows[drive.start : drive.stop], enters[drive.start : drive.stop], scale)
+        for drive in traverse.drives
+    ]
+
+
+def pooled_statistics(traverse: Traverse, scale: bool) -> Statistics:
+    """Of all frames, the variance within their drives."""
+    return Statistics.pooled(drive_statistics(traverse, scale))
+
+
+def _adapted(traverse: Traverse, drives: list[DriveRows]) -> Traverse:
+    starts = [drive.start for drive in traverse.drives]
+    return replace(traverse, descriptors=AdaptedRows(traverse.need_descriptors(), starts, drives))

@@ -1,0 +1,10 @@
+"""How the windows of training queries are made otherwise, by name."""
+
+from opticornet.utils.registry import Registry
+
+AUGMENTATIONS: Registry = {
+    "none": "opticornet.learning.augmentation.base:AugmentationOptions",
+    "time": "opticornet.learning.augmentation.kinds:TimeAugmentation",
+    "descriptors": "opticornet.learning.augmentation.kinds:DescriptorAugmentation",
+    "time+descriptors": "opticornet.learning.augmentation.kinds:TimeAndDescriptorAugmentation",
+}

@@ -1,0 +1,34 @@
+"""What an augmentation says."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from opticornet.datasets.altered import Pace
+from opticornet.utils.options import Choice
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentationOptions(Choice):
+    """``none``, and the base of every entry of ``AUGMENTATIONS``: what it leaves as it is.
+
+    Attributes:
+        changes_pace: whether windows are of a drive at another pace.
+        changes_descriptors: whether frame descriptors become others.
+    """
+
+    changes_pace: ClassVar[bool] = False
+    changes_descriptors: ClassVar[bool] = False
+
+    def pace(self) -> Pace | None:
+        """The steps of windows at another pace; None: as they were recorded."""
+        return None
+
+    @property
+    def noise_strength(self) -> float:
+        """Standard deviation of the noise that is added, where 1 is what differs between two drives of a place."""
+        return 0.0
+
+    @property
+    def mixed_share(self) -> float:
+        """Share of a window's frames that become the reference drive's of the same place."""
+        return 0.0

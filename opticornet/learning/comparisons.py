@@ -1,0 +1,116 @@
+"""Batches in which each anchor is compared with all of the batch's references."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from opticornet.datasets.positives import Positives
+from opticornet.learning.augmentation.augmenter import Augmenter
+from opticornet.learning.batches import BatchSource
+from opticornet.learning.losses.base import ComparisonLoss, Comparisons
+from opticornet.learning.places import TrainingPlaces
+from opticornet.learning.task import StepTerms
+from opticornet.models.sequences.base import SequenceEncoder
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A batch, by windows.
+
+    Attributes:
+        anchors: (B,) int64 query windows.
+        references: (R,) int64 reference windows, rising.
+        positive: (B, R) bool, which show an anchor's place.
+        negative: (B, R) bool, which show another place; those that do neither count for nothing.
+    """
+
+    anchors: Tensor
+    references: Tensor
+    positive: Tensor
+    negative: Tensor
+
+
+class ComparisonBatches(BatchSource[Compared]):
+    """Anchors in random order, and for each batch of them references: all of their positives, and others at random.
+
+    Args:
+        encoder: what learns, on the frames' device.
+        loss: of the comparisons.
+        places: of the training split.
+        batch_size: anchors per step.
+        references: per step, at least; 0: all.
+        generator: draws anchors, references and all that ``augmenter`` draws.
+        augmenter: of the anchors' windows.
+    """
+
+    def __init__(
+        self,
+        encoder: SequenceEncoder,
+        loss: ComparisonLoss,
+        places: TrainingPlaces,
+        batch_size: int,
+        references: int,
+        generator: torch.Generator,
+        augmenter: Augmenter | None = None,
+    ) -> None:
+        self.encoder, self.comparison_loss, self.places = encoder, loss, places
+        self.batch_size, self.generator, self.augmenter = batch_size, generator, augmenter
+        self.count = min(references or len(places.reference), len(places.reference))
+        self.anchors = torch.from_numpy(np.flatnonzero(places.positives.counts))
+        self.order: Tensor | None = None
+
+    def batches(self, done: int) -> Iterator[Compared]:
+        """Go through the (rest of the) epoch's anchors."""
+        if self.order is None:
+            self.order = self.anchors[torch.randperm(len(self.anchors), generator=self.generator)]
+        for anchors in self.order.split(self.batch_size)[done:]:
+            yield self.compared(anchors)
+        self.order = None
+
+    def known_batches(self) -> int:
+        """All of them."""
+        return math.ceil(len(self.anchors) / self.batch_size)
+
+    def compared(self, anchors: Tensor) -> Compared:
+        """The batch of some anchors (B,)."""
+        places, rows = self.places, anchors.numpy()
+        positives, excluded = places.positives.of(rows), places.excluded.of(rows)
+        chosen = torch.zeros(len(places.reference), dtype=torch.bool)
+        chosen[torch.from_numpy(positives.rows)] = True
+        wanted = self.count - int(chosen.sum())
+        if wanted > 0:
+            others = (~chosen).nonzero()[:, 0]
+            chosen[others[torch.randperm(len(others), generator=self.generator)[:wanted]]] = True
+        references = chosen.nonzero()[:, 0]
+        positive = listed_among(positives, references)
+        return Compared(anchors, references, positive, ~(positive | listed_among(excluded, references)))
+
+    def loss(self, batch: Compared) -> StepTerms:
+        """The batch encoded, in the run's precision, and its loss, in full precision."""
+        make = self.augmenter.windows if self.augmenter else self.places.query.gather
+        windows = torch.cat([make(batch.anchors), self.places.reference.gather(batch.references)])  # (B + R, L, *F)
+        vectors = self.encoder(windows).float()  # (B + R, O)
+        masks = (mask.to(vectors.device, non_blocking=True) for mask in (batch.positive, batch.negative))
+        count = len(batch.anchors)
+        with torch.autocast(vectors.device.type, enabled=False):
+            terms = self.comparison_loss(Comparisons(vectors[:count], vectors[count:], *masks))
+        return StepTerms(terms.loss, count, terms.values)
+
+    def state(self) -> dict[str, Any]:
+        return {"order": self.order}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.order = state["order"]
+
+
+def listed_among(lists: Positives, references: Tensor) -> Tensor:
+    """(B, R) bool: which of some references (R,), rising, are on each of B lists."""
+    among = lists.among(references.numpy())
+    mask = torch.zeros(len(lists), len(references), dtype=torch.bool)
+    mask[torch.from_numpy(among.queries), torch.from_numpy(among.rows)] = True
+    return mask

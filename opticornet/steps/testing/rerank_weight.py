@@ -1,0 +1,117 @@
+"""How much the searched distance weighs in a re-ranked one."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from opticornet.datasets.catalogue import split_names
+from opticornet.evaluation.judged import query_sequences
+from opticornet.evaluation.records import RerankWeightRecord
+from opticornet.evaluation.rerank_weight import Candidates, choose_weight
+from opticornet.evaluation.scene import Scene
+from opticornet.matching.rerankers.mixing import distances_of
+from opticornet.options.modes import TestOptions
+from opticornet.steps.testing.answering import answer_queries, load_encoders, with_candidates
+from opticornet.steps.testing.maps import SharedMaps
+from opticornet.steps.testing.runs import Runs, check_descriptors
+from opticornet.steps.testing.scenes import open_scenes
+from opticornet.utils.errors import UserError
+
+
+def chooses_weight(options: TestOptions) -> bool:
+    """Whether the weight is to be chosen on the val split."""
+    return bool(options.rerank) and not options.extract_only and options.part("rerank").chooses_weight
+
+
+def why_not_on_val(options: TestOptions) -> str:
+    """Why nothing can be chosen on the val split; empty where it can."""
+    if options.splits == ("val",):
+        return "the tested split is val itself"
+    if "val" not in split_names(options.dataset, **options.source()):
+        return f"{options.dataset} has no val split"
+    return ""
+
+
+def check_choosing_weight(options: TestOptions) -> None:
+    """Raise :class:`UserError` where the user asked for a weight chosen on the val split, and there is no such."""
+    if "rerank_weight" in options.given and chooses_weight(options) and (reason := why_not_on_val(options)):
+        without_val(options, reason)
+
+
+def rerank_weight(options: TestOptions, runs: Runs) -> RerankWeightRecord | None:
+    """The weight: as given, or chosen on the val split, which is answered as the tested one is. None where no searched
+    distance can take part.
+
+    Where none can be chosen, and the user did not ask for it, it is 0, SeqNet's, and record and summary say why.
+
+    Raises:
+        UserError: the user asked for a weight chosen on the val split, and there is none; or its descriptors were made
+            otherwise.
+    """
+    if not options.rerank or options.extract_only:
+        return None
+    if not chooses_weight(options):
+        weight = options.part("rerank").searched_weight
+        return None if weight is None else RerankWeightRecord(weight)
+    try:
+        if reason := why_not_on_val(options):
+            raise UserError(reason)
+        val = open_scenes(options.for_split("val"), runs)["val"].need_positives()
+    except UserError as error:
+        return without_val(options, str(error))
+    candidates = both_stages(options, val, runs)
+    try:
+        return choose_weight("val", candidates, options.longest_window, np.random.default_rng(options.seed))
+    except ValueError as error:
+        return without_val(options, str(error))
+
+
+def without_val(options: TestOptions, reason: str) -> RerankWeightRecord:
+    """SeqNet's weight, as the val split says none.
+
+    Raises:
+        UserError: the user asked for one that it says.
+    """
+    if "rerank_weight" in options.given:
+        raise UserError(f"`rerank_weight` auto: {reason}; give a number from 0 to 1")
+    return not_chosen(reason)
+
+
+def not_chosen(reason: str) -> RerankWeightRecord:
+    """SeqNet's weight, and why it is that."""
+    return RerankWeightRecord(0.0, criterion=f"not chosen: {reason}")
+
+
+def weight_for(split: str, weight: RerankWeightRecord | None) -> RerankWeightRecord | None:
+    """The weight for a tested split: not one that was chosen on that very split."""
+    if weight is None or not weight.chosen_on or weight.chosen_on != split:
+        return weight
+    return not_chosen(f"the tested split is {split} itself")
+
+
+def both_stages(options: TestOptions, val: Scene, runs: Runs) -> Candidates:
+    """The candidates of a split's queries with the distances of both stages.
+
+    Raises:
+        UserError: its descriptors were made otherwise.
+    """
+    options = with_candidates(options, len(val.reference))
+    encoders = load_encoders(options, val, runs)
+    check_descriptors(options, val, runs, encoders.searched, encoders.single)
+    # Where both distances take part, no two candidates are one answer: all of them are ranked, none is left out.
+    even = weighted(replace(options, latency_queries=0, projector=0), RerankWeightRecord(0.5))
+    answer, _ = answer_queries(even, val, encoders, SharedMaps([val]))
+    assert answer.candidates is not None
+    candidates = answer.candidates.first(answer.ranking.indices.shape[1])
+    searched, mixed = candidates.distances.astype(np.float64), distances_of(answer.ranking, candidates.indices)
+    with np.errstate(invalid="ignore"):
+        compared = np.where(np.isfinite(searched), 2 * mixed - searched, np.inf)
+    right = val.truth.within(answer.equal.errors(val.truth, candidates.indices), val.radius)
+    return Candidates(searched, compared, right, query_sequences(val))
+
+
+def weighted(options: TestOptions, weight: RerankWeightRecord | None) -> TestOptions:
+    """The options with the weight that is known by now."""
+    if weight is None:
+        return options
+    return replace(options, chosen={**options.chosen, "rerank_weight": repr(float(weight.weight))})

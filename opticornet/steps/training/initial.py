@@ -1,0 +1,79 @@
+"""The run whose weights training starts from, where ``init_from`` names one."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+from opticornet.evaluation.scene import Scene
+from opticornet.inference.load import LoadedEncoder, WeightsRecord, frames_taken, load_encoder
+from opticornet.inference.runs import find_run, named_checkpoint, read_flags
+from opticornet.options.modes import TrainOptions
+from opticornet.options.plugins import load_remembered
+
+
+@dataclass(frozen=True)
+class InitialRun:
+    """A run, ours or seqNet's, whose weights are to be trained further on other data.
+
+    Attributes:
+        path: its folder.
+        checkpoint: "best" or "latest".
+        flags: its options by flag.
+    """
+
+    path: Path
+    checkpoint: str
+    flags: dict[str, Any]
+
+    @classmethod
+    def of(cls, options: TrainOptions) -> Self | None:
+        """The run that the options name, with its plugins loaded; None where they name none.
+
+        Raises:
+            UserError: there is no such run, or one of its plugins is missing.
+        """
+        if not options.init_from:
+            return None
+        run = find_run(options.init_from, options.runs_path, options.save_path, "init_from")
+        flags = read_flags(run, options.save_path)
+        load_remembered(flags.get("plugins", {}), options.plugin, str(run))
+        return cls(run, named_checkpoint(options.init_from) or "best", flags)
+
+    def decide(self, options: TrainOptions) -> TrainOptions:
+        """The options with the run's method, and the plugins that it needs.
+
+        Raises:
+            UserError: they ask for another method, or for other options of it.
+        """
+        flags = {name: value for name, value in self.flags.items() if name != "init"}  # what that run started from
+        given = {Path(path).name for path in options.plugin}
+        needed = (path for path in self.flags.get("plugins", {}) if Path(path).name not in given)
+        options = replace(options, plugin=(*options.plugin, *needed))
+        return options.restored(flags, ("pooling",), str(self.path), "run")
+
+    def load(self, options: TrainOptions, scene: Scene) -> LoadedEncoder:
+        """Its encoder, for the windows of a training scene.
+
+        Raises:
+            UserError: no checkpoint, or one that does not fit the data or the options.
+        """
+        return load_encoder(
+            options.part("pooling"),
+            options.pooling,
+            scene.in_dims(frames_taken(options.pooling)),
+            options.sequence_length,
+            run=self.path,
+            save_path=options.save_path,
+            checkpoint=self.checkpoint,
+            dataset=options.dataset,
+        )
+
+
+def recorded(weights: WeightsRecord) -> dict[str, Any]:
+    """What a run keeps of the weights that it started from."""
+    return {
+        "path": weights.path,
+        "sha256": weights.sha256,
+        "epoch": weights.epoch,
+        "trainedOn": weights.trained_on,
+    }

@@ -1,0 +1,91 @@
+"""Equal windows are one answer, against worlds worked out by hand."""
+
+import numpy as np
+import pytest
+
+from opticornet.datasets.positives import Positives
+from opticornet.datasets.traverse import Traverse
+from opticornet.datasets.windows import Windows
+from opticornet.evaluation.equal_windows import EqualWindows
+from opticornet.evaluation.ground_truth import GroundTruth
+from opticornet.matching.ranking import Ranking
+
+FRAMES = 8
+
+
+def windows(length: int, rule="centred", bounds=((0, FRAMES),)) -> Windows:
+    """Of every frame of a drive of eight, in sequences."""
+    own = np.concatenate([np.tile(pair, (pair[1] - pair[0], 1)) for pair in bounds])
+    positions = np.arange(FRAMES, dtype=np.float64)[:, None]
+    traverse = Traverse("drive", np.zeros((FRAMES, 2), np.float32), positions, "frames", own)
+    return Windows.of(traverse, length, rule=rule)
+
+
+def by_distance(*rows: list[int]) -> Ranking:
+    indices = np.array(rows)
+    return Ranking(indices, np.where(indices < 0, np.inf, np.arange(indices.shape[1]) / 10).astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        (windows(5), [2, 2, 2, 3, 4, 5, 5, 5]),  # starts 0 0 0 1 2 3 3 3
+        (windows(4), [2, 2, 2, 3, 4, 5, 6, 6]),  # starts 0 0 0 1 2 3 4 4: an even window is around its third frame
+        (windows(4).mirrored(), [1, 1, 2, 3, 4, 5, 5, 5]),  # starts 0 0 1 2 3 4 4 4
+        (windows(3, "trailing"), [2, 2, 2, 3, 4, 5, 6, 7]),  # starts 0 0 0 1 2 3 4 5
+        (windows(3, "trailing").mirrored(), [0, 1, 2, 3, 4, 5, 5, 5]),
+        (windows(3, bounds=((0, 4), (4, 8))), [1, 1, 2, 2, 5, 5, 6, 6]),  # starts 0 0 1 1 4 4 5 5
+        (windows(1), list(range(8))),
+    ],
+)
+def test_the_frames_at_the_ends_are_shown_as_the_frame_that_their_window_is_around(given, shown):
+    assert EqualWindows.of(given).shown.tolist() == [shown]
+
+
+def test_windows_of_two_lengths_are_one_answer_where_both_are_the_same():
+    assert EqualWindows.of(windows(5), windows(3)).shown.tolist() == [[1, 1, 2, 3, 4, 5, 6, 6]]
+    assert EqualWindows.of(windows(5), windows(1)).shown.tolist() == [list(range(8))]
+    assert EqualWindows.of(windows(3), windows(5)).shown.tolist() == [[1, 1, 2, 3, 4, 5, 6, 6]]
+
+
+def test_a_retrieved_window_is_as_far_off_as_the_nearest_frame_it_stands_for():
+    equal = EqualWindows.of(windows(5))  # 0 1 2 | 3 | 4 | 5 6 7
+    truth = GroundTruth(np.arange(8.0)[:, None], np.array([[2.0], [7.0], [3.0], [9.0]]))
+    found = np.array([[0, 3], [5, 4], [1, -1], [6, 0]])
+    assert truth.errors(found).tolist() == [[2, 1], [2, 3], [2, np.inf], [3, 9]]
+    assert equal.errors(truth, found).tolist() == [[0, 1], [0, 3], [1, np.inf], [2, 7]]
+    assert EqualWindows.each(8).errors(truth, found).tolist() == truth.errors(found).tolist()
+
+
+def test_by_a_table_it_is_right_where_one_of_its_frames_is_listed():
+    equal = EqualWindows.of(windows(5))
+    truth = GroundTruth(np.zeros((8, 1)), np.zeros((3, 1)), Positives.of_lists([[2], [6, 7], []]))
+    found = np.array([[0, 3], [5, 2], [0, 1]])
+    assert equal.errors(truth, found).tolist() == [[0, 1], [0, 4], [np.inf, np.inf]]
+
+
+def test_equal_windows_take_one_place_of_a_ranking():
+    equal = EqualWindows.of(windows(5))
+    ranking = by_distance([0, 1, 2, 4, 7, 6], [3, 7, 4, 5, 0, -1], [-1, -1, -1, -1, -1, -1])
+    distinct = equal.distinct(ranking)
+    assert distinct.indices.tolist() == [[2, 4, 5, -1, -1, -1], [3, 5, 4, 2, -1, -1], [-1] * 6]
+    assert distinct.distances[0].tolist() == pytest.approx([0, 0.3, 0.4, np.inf, np.inf, np.inf])
+    assert equal.distinct(ranking, 2).indices.tolist() == [[2, 4], [3, 5], [-1, -1]]
+    again = equal.distinct(distinct)
+    assert again.indices.tolist() == distinct.indices.tolist()
+    assert EqualWindows.each(8).distinct(ranking, 4).indices.tolist() == ranking.indices[:, :4].tolist()
+
+
+def test_a_ranking_as_deep_as_asked_for_is_sure_of_k_answers():
+    equal = EqualWindows.of(windows(5))  # four answers, two of three references each
+    assert [equal.depth(k) for k in (1, 2, 3, 4, 20)] == [3, 6, 7, 8, 8]
+    assert EqualWindows.each(8).depth(5) == 5
+
+
+def test_queries_read_the_other_way_have_the_equal_windows_of_that_way():
+    trailing = windows(3, "trailing")
+    equal = EqualWindows.of(trailing).either(EqualWindows.of(trailing.mirrored()), np.array([False, True, True]))
+    truth = GroundTruth(np.arange(8.0)[:, None], np.array([[0.0], [0.0], [7.0]]))
+    assert equal.errors(truth, np.array([[2], [2], [5]])).tolist() == [[0], [2], [0]]
+    assert equal.distinct(by_distance([0, 1], [0, 1], [5, 7])).indices.tolist() == [[2, -1], [0, 1], [5, -1]]
+    assert equal.depth(1) == 3

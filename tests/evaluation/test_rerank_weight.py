@@ -1,0 +1,84 @@
+"""The weight of the searched distance, chosen in worlds whose better stage is known."""
+
+import numpy as np
+import pytest
+
+from opticornet.evaluation.rerank_weight import Candidates, choose_weight
+
+QUERIES = 300
+
+
+def world(searched_noise: float, compared_noise: float, queries: int = QUERIES) -> Candidates:
+    """Five candidates, the first right and truly one nearer than the others, by stages with noise of their own."""
+    generator = np.random.default_rng(7)
+    truth = np.array([1.0, 2, 2, 2, 2])
+    searched, compared = (
+        truth + noise * generator.standard_normal((queries, 5)) for noise in (searched_noise, compared_noise)
+    )
+    right = np.zeros((queries, 5), bool)
+    right[:, 0] = True
+    return Candidates(searched, compared, right, np.zeros(queries, np.int64))
+
+
+def chosen(candidates: Candidates):
+    return choose_weight("val", candidates, 5, np.random.default_rng(0))
+
+
+def test_margins_by_hand():
+    candidates = Candidates(
+        searched=np.array([[0.2, 0.5, np.inf], [0.3, 0.1, 0.4]]),
+        compared=np.array([[0.4, 0.1, np.inf], [0.2, 0.6, 0.4]]),
+        right=np.array([[True, False, False], [True, False, True]]),
+        sequences=np.zeros(2, np.int64),
+    )
+    # searched: .5 - .2 = .3 and .1 - .3 = -.2; compared: .1 - .4 = -.3 and .6 - .2 = .4
+    np.testing.assert_allclose(candidates.margins(1), np.array([0.3, -0.2]) / np.sqrt(0.13 / 2))
+    np.testing.assert_allclose(candidates.margins(0), np.array([-0.3, 0.4]) / np.sqrt(0.25 / 2))
+    # half of each: right .3, wrong .3; right .25 and .4, wrong .35
+    np.testing.assert_allclose(candidates.margins(0.5), np.array([0, 0.1]) / np.sqrt(0.01 / 2), atol=1e-12)
+
+
+def test_a_stage_that_knows_nothing_gets_no_weight():
+    assert chosen(world(0.2, 20)).weight == 1
+    assert chosen(world(20, 0.2)).weight == 0
+
+
+def test_two_stages_that_err_apart_are_mixed_near_the_best_weights():
+    equal = chosen(world(0.8, 0.8))
+    assert 0.4 <= equal.weight <= 0.6
+    assert equal.measured[f"{equal.weight:g}"] > max(equal.measured["0"], equal.measured["1"])
+    uneven = chosen(world(0.6, 1.2))  # by inverse variance .8
+    assert 0.65 <= uneven.weight < 1
+
+
+def test_a_mixture_that_is_better_by_chance_alone_is_not_taken():
+    candidates = world(0.8, 0.8)
+    few = Candidates(candidates.searched[:8], candidates.compared[:8], candidates.right[:8], candidates.sequences[:8])
+    record = chosen(few)
+    assert max(record.measured, key=record.measured.get) not in ("0", "1")
+    assert record.weight in (0, 1)
+
+
+def test_of_stages_that_are_the_same_the_second_is_kept():
+    same = world(0.5, 0.5)
+    record = chosen(Candidates(same.searched, same.searched, same.right, same.sequences))
+    assert record.weight == 0
+    assert record.measured["0"] == pytest.approx(record.measured["1"])
+
+
+def test_the_scale_of_neither_matters_to_the_measure():
+    candidates = world(0.8, 0.8)
+    scaled = Candidates(3 * candidates.searched, 3 * candidates.compared, candidates.right, candidates.sequences)
+    np.testing.assert_allclose(scaled.margins(0.3), candidates.margins(0.3))
+
+
+def test_queries_without_a_right_or_without_a_wrong_candidate_say_nothing():
+    candidates = world(0.2, 20, queries=40)
+    candidates.right[:10] = False
+    candidates.right[10:20] = True
+    assert len(candidates.telling().searched) == 20
+    nothing = Candidates(
+        candidates.searched[:20], candidates.compared[:20], candidates.right[:20], candidates.sequences[:20]
+    )
+    with pytest.raises(ValueError, match="no query of val has both right and wrong candidates"):
+        chosen(nothing)
