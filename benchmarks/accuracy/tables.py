@@ -14,6 +14,7 @@ from rows import (
     IMAGES,
     METHODS,
     MORE_SEASONS,
+    SEQNETS_RULE,
     SIMULATED,
     START,
     STRESSED,
@@ -54,6 +55,11 @@ def methods(bench: Bench, seeds: Seeds) -> list[str]:
         lines.append(line(row.name, *costs, *adapted(found, row, "split")))
     lines += ["", f"### {FOLDS} folds, {seeds.fold} seeds, by adaptation", "", *header_of("method", *header)]
     lines += [line(row.name, *adapted(found, row, "folds")) for row in rows]
+    lines += ["", "### Equal windows judged each alone (`--equalWindows each`, SeqNet's counting), `--adapt none`", ""]
+    alone = by_row(bench, seeds, SEQNETS_RULE, ("none",))
+    lines += header_of("method", "test split: R@1 | R@5", f"{FOLDS} folds: R@1 | R@5")
+    for row in SEQNETS_RULE:
+        lines.append(line(row.name, *(recalls(alone[row.name, "none", where]) for where in ("split", "folds"))))
     return [*lines, "", training_time(found.values())]
 
 
