@@ -105,7 +105,7 @@ class TemporalDifferencing(nn.Module):
         """(T, T) lower triangular: what it multiplies T steps by."""
         expected = correlation(self.share.sigmoid(), self.persistence.sigmoid(), steps)
         with torch.autocast(expected.device.type, enabled=False):
-            factor = torch.linalg.cholesky(expected.float())
+            factor, _ = torch.linalg.cholesky_ex(expected.float())  # of what is not finite not finite, and no error
             one = torch.eye(steps, device=factor.device)
             return torch.linalg.solve_triangular(factor, one, upper=False)
 

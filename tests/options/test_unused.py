@@ -43,7 +43,6 @@ MARGIN = "--margin changes nothing here: it is an option of --loss quadruplet or
         ("test --pooling single --projector 9", "--projector changes nothing here: nothing is kept to show it in"),
         ("train --noDelta --noLstm", "--noLstm changes nothing here: --noDelta leaves the LSTM out already"),
         ("train --noLstm --noResidual", "--noResidual changes nothing here: --noLstm leaves the LSTM out"),
-        ("train --noDelta --dsdFusion sum", "--dsdFusion changes nothing here: with --noDelta there is no difference"),
         ("compare --diff a.json b.json --sort R@1", "--sort changes nothing here: two results are compared, not runs"),
         ("check --seed 5", "--seed changes nothing here"),
         (

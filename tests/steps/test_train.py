@@ -46,16 +46,16 @@ def route(tmp_path) -> Path:
     return folder
 
 
+RANDOM = {"init": "random"}
+
+
 def given(route: Path, **more) -> dict:
+    """Options of a short run, from random weights, which leave something to learn, where nothing else is said."""
+    start = {} if {"init", "init_from", "resume"} & more.keys() or more.get("pooling") == "delta-lstm" else RANDOM
     return {
         "dataset": str(route), "runs_path": str(route.parent / "runs"), "n_epochs": 3, "batch_size": 8,
         "out_dims": 8, "device": "cpu", "threads": 1, "quiet": True,
-    } | more  # fmt: skip
-
-
-def from_random(pooling: str) -> dict:
-    """From a start that leaves something to learn."""
-    return {"init": "random"} if pooling in ("dsdnet", "seqnet") else {}
+    } | start | more  # fmt: skip
 
 
 def arguments(options: dict) -> list[str]:
@@ -85,14 +85,14 @@ def assert_same_run(a: Path, b: Path) -> None:
 @pytest.mark.parametrize("pooling", ["dsdnet", "seqnet", "delta-lstm"])
 @pytest.mark.parametrize("loss", ["quadruplet", "triplet", "multi-similarity", "soft-contrastive", "smooth-ap"])
 def test_every_method_learns_with_every_loss(route, pooling, loss):
-    run = train(TrainOptions.of(**given(route, pooling=pooling, loss=loss, n_epochs=2, **from_random(pooling))))
+    run = train(TrainOptions.of(**given(route, pooling=pooling, loss=loss, n_epochs=2)))
     flags = json.loads((run / "checkpoints" / "flags.json").read_text())
     assert (flags["pooling"], flags["loss"], flags["seqL"]) == (pooling, loss, 5)
     state = latest(run)
     assert state["epoch"] == 2
     assert set(state["recalls"]) == {1, 5, 10, 20}
     assert all(torch.isfinite(value).all() for value in state["state_dict"].values())
-    fresh = latest(train(TrainOptions.of(**given(route, pooling=pooling, loss=loss, n_epochs=1, **from_random(pooling)))))
+    fresh = latest(train(TrainOptions.of(**given(route, pooling=pooling, loss=loss, n_epochs=1))))
     assert any(not torch.equal(v, fresh["state_dict"][k]) for k, v in state["state_dict"].items())
 
 
@@ -318,7 +318,7 @@ def test_what_training_starts_from_competes_for_the_best(route):
 def test_whitening_needs_two_conditions(route):
     np.save(route / "night.npy", np.load(route / "day.npy"))
     with pytest.raises(UserError, match=r"`init` whitening: .*nothing changes.* use `init` random"):
-        train(TrainOptions.of(**given(route)))
+        train(TrainOptions.of(**given(route, init="whitening")))
 
 
 def test_patience_stops_a_run_that_no_longer_improves(route):
@@ -332,7 +332,7 @@ def test_evaluation_may_be_rarer_but_the_last_epoch_is_evaluated(route):
 
 
 def test_training_ends_where_no_tuple_violates_the_margin(route, capsys):
-    options = given(route, n_epochs=20, margin=1e-9, loss="triplet", pooling="seqnet", quiet=False)
+    options = given(route, n_epochs=20, margin=1e-9, loss="triplet", pooling="seqnet", init="whitening", quiet=False)
     run = train(TrainOptions.of(**options))
     epochs = latest(run)["epoch"]
     assert epochs < 20
@@ -429,7 +429,7 @@ def test_training_leaves_the_random_state_of_the_process_alone(route):
     ("options", "message"),
     [
         ({"pooling": "smooth"}, "nothing to learn"),
-        ({"sequence_length": 2}, "--seqL 2 is below 3"),
+        ({"sequence_length": 2, "w": 3}, "--seqL 2 is below 3"),
         ({"sequence_length": 40}, "--seqL 40 is above the shortest sequence"),
         ({"n_epochs": 0}, "--nEpochs 0"),
         ({"lr": -1.0}, "--lr -1"),
