@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from opticornet.datasets.descriptors.identity import SplitIdentity
+from opticornet.evaluation.equal_windows import EqualWindows
 from opticornet.evaluation.metrics import precision_recall, recall_at
 from opticornet.evaluation.scene import Scene, side_of
 from opticornet.evaluation.stress import altered
@@ -176,11 +177,13 @@ class SequenceTask(LearningTask[Any]):
 
     def judge(self, reference: np.ndarray, query: np.ndarray) -> tuple[dict[str, float], np.ndarray, np.ndarray]:
         """Search the validation references (N, O) for the queries (M, O): metrics by name, and of the first match of
-        each query its distance (M,) and whether it is right (M,)."""
+        each query its distance (M,) and whether it is right (M,). Equal windows are one answer, as in a test."""
         scene = self.validation
         ks = [k for k in RECALLS if k <= len(scene.reference)]
-        ranking = search(reference, query, max(ks), device=scene.device)
-        correct, counted = scene.truth.correct(ranking.indices, scene.radius), scene.has_positive()
+        equal = EqualWindows.of(scene.reference)
+        ranking = equal.distinct(search(reference, query, equal.depth(max(ks)), device=scene.device), max(ks))
+        correct = scene.truth.within(equal.errors(scene.truth, ranking.indices), scene.radius)
+        counted = scene.has_positive()
         distances, first = ranking.distances[:, 0], correct[:, 0]
         metrics = {recall_name(k): recall for k, recall in recall_at(correct, counted, ks).items()}
         return metrics | {AVERAGE_PRECISION: precision_recall(distances, first, counted).area}, distances, first

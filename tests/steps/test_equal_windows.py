@@ -100,9 +100,18 @@ def test_re_ranked_by_single_frames_each_frame_is_an_answer(folder, tmp_path):
     assert record.recall_before_rerank["1"] == searched.recall["1"]
 
 
-def test_re_ranked_by_longer_windows_these_are_the_answers(folder, tmp_path):
-    _, arrays = answer(folder, tmp_path, pooling="smooth", rerank="single+seqmatch", rerank_length=8)
-    assert arrays["preds"][:5, 0].tolist() == [4] * 5  # frames 0 to 4 share a window of eight
+@pytest.mark.parametrize(
+    ("weight", "shown"),
+    [
+        ("0", [4, 4, 4, 4, 4]),  # frames 0 to 4 share a window of eight
+        ("0.5", [2, 2, 2, 3, 4]),  # 0 to 2 one of five as well, 3 and 4 do not
+        ("1", [2, 2, 2, 3, 4]),
+    ],
+)
+def test_re_ranked_by_longer_windows_what_the_distance_is_made_of_decides(folder, tmp_path, weight, shown):
+    options = {"rerank": "single+seqmatch", "rerank_length": 8, "rerank_weight": weight}
+    _, arrays = answer(folder, tmp_path, pooling="smooth", **options)
+    assert arrays["preds"][:5, 0].tolist() == shown
 
 
 def test_queries_without_a_place_stay_without(folder, tmp_path):

@@ -46,4 +46,4 @@ def answer_single_frames(options: TestOptions, scene: Scene) -> Answer:
 
 def recall(options: TestOptions, scene: Scene, answer: Answer) -> dict[str, float]:
     """Recall by K, judged as the test's own answers are."""
-    return Judged.of(scene, answer.ranking, score_settings(options)).recall
+    return Judged.of(scene, answer.ranking, answer.equal, score_settings(options)).recall
