@@ -228,3 +228,14 @@ def test_the_projector_says_drives(folder):
     head, *rows = (line.split("\t") for line in metadata.read_text().splitlines())
     assert head[:2] == ["place", "traverse"]
     assert [row[1] for row in rows] == ["summer"] * 6 + ["fall"] * 6 + ["rain"] * 5 + ["snow"] * 5
+
+
+def test_two_results_are_compared_by_the_rows_of_each_drive(folder, capsys):
+    """The windows of the last frame of rain and the first of snow, moved inside their drives, are those of their
+    neighbours in the map; that of the last frame but one of snow holds the wrong frame."""
+    records = [run_test(options(folder)), run_test(options(folder, pooling="smooth", sequence_length=3))]
+    paths = [str(folder / "results" / Path(record.predictions).with_suffix(".json")) for record in records]
+    assert main(["--mode", "compare", "--diff", *paths]) == 0
+    out = capsys.readouterr().out
+    (line,) = (line for line in out.splitlines() if "query rows only" in line)
+    assert line == "  query rows only single S1 gets right: rain:4 snow:5 snow:8"
