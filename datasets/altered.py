@@ -7,7 +7,7 @@ import numpy as np
 
 from opticornet.datasets.descriptors.arrays import LazyRows
 from opticornet.datasets.pace import frames_at_pace, own_positions
-from opticornet.datasets.traverse import Traverse
+from opticornet.datasets.traverse import Drive, Traverse
 from opticornet.datasets.windows import Windows
 
 Pace = Callable[[int, int, np.random.Generator], np.ndarray]
@@ -35,6 +35,7 @@ def at_pace(windows: Windows, pace: Pace, longest: int, generator: np.random.Gen
     where = recorded.rows, recorded.surroundings, pace(len(windows), longest, generator), recorded.anchor
     starts = longest * np.arange(len(windows))
     traverse = _chosen(windows.traverse, frames_at_pace(*where))
+    traverse = replace(traverse, joined=_drives(windows, longest))
     altered = replace(windows, traverse=traverse, rows=starts + own_positions(*where), short="refuse")
     return altered.with_length(windows.length)
 
@@ -62,5 +63,15 @@ def _chosen(traverse: Traverse, frames: np.ndarray) -> Traverse:
         usable=None,
         filled=None if traverse.filled is None else traverse.filled[rows],
         first_row=0,
-        joined=(),
+    )
+
+
+def _drives(windows: Windows, longest: int) -> tuple[Drive, ...]:
+    """The drives that windows of ``longest`` frames are of, where they lie one after the other."""
+    drives = windows.traverse.joined
+    images = [drive.drive_images or (windows.traverse.images or ())[drive.start : drive.stop] for drive in drives]
+    return tuple(
+        replace(drive, start=longest * some.start, stop=longest * some.stop, drive_images=names or None)
+        for drive, names, some in zip(drives, images, windows.by_drive, strict=False)
+        if some.start < some.stop
     )

@@ -32,12 +32,19 @@ class JoinedRows:
         return self.shape[0]
 
     def __getitem__(self, key: int | slice | np.ndarray, /) -> Any:
-        rows = np.arange(len(self))[key]
-        if not isinstance(key, slice):
-            return self._read(np.atleast_1d(rows).ravel()).reshape(*np.shape(rows), *self.shape[1:])
-        if len(rows) and (np.diff(rows) != 1).any():
-            return self._read(rows)
-        low, high = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, 0)
+        if isinstance(key, slice):
+            return self._slice(range(len(self))[key])
+        rows = np.asarray(key)
+        if rows.size and not -len(self) <= rows.min() <= rows.max() < len(self):
+            raise IndexError(f"rows {rows.min()} to {rows.max()} of {len(self)}")
+        rows = np.where(rows < 0, rows + len(self), rows)
+        return self._read(np.atleast_1d(rows).ravel()).reshape(*rows.shape, *self.shape[1:])
+
+    def _slice(self, rows: range) -> Any:
+        """What a slice holds: unread where its rows are neighbours."""
+        if rows.step != 1 and len(rows) > 1:
+            return self._read(np.array(rows))
+        low, high = (rows[0], rows[-1] + 1) if rows else (0, 0)
         starts = self._ends - [len(part) for part in self._parts]
         held = [
             part[max(low - start, 0) : high - start]

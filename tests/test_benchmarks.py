@@ -92,7 +92,7 @@ def test_finished_cells_are_kept_and_what_they_need_is_trained_once(accuracy, tm
     matched = accuracy["rows"].Row("S1 + seqmatch", {"pooling": "s1+seqmatch", "sequence_length": 3}, encoder)
     first = bench.outcomes([once.cell("split", 0), matched.cell("split", 0)])
     assert len(seen) == 1
-    assert [outcome["dims"] for outcome in first] == [8, 0]
+    assert [outcome["method"]["out_dims"] for outcome in first] == [8, 0]
     assert first[0]["recall"]["1"] > 0.5
     monkeypatch.setattr(accuracy["cells"], "run_cell", None)
     assert bench.outcomes([matched.cell("split", 0), once.cell("split", 0)]) == first[::-1]
@@ -111,6 +111,15 @@ def test_every_row_has_options_that_exist(accuracy):
         OptionsOfTest.of(**row.test)
         for encoder in filter(None, (row.encoder, row.reranker)):
             TrainOptions.of(**encoder)
+
+
+def test_methods_without_parameters_find_what_they_always_found(accuracy, shared, tmp_path):
+    """R@1 of real descriptors without adaptation, each window judged alone: as before there was anything else."""
+    sources = accuracy["sources"].Sources(shared / "data" / "nordland-1k")
+    bench = accuracy["cells"].Bench(tmp_path, sources.open, processes=1)
+    found = bench.outcomes(row.cell("split", 0, "none") for row in accuracy["rows"].SEQNETS_RULE)
+    recalls = [(outcome["recall"]["1"], outcome["recall"]["5"]) for outcome in found]
+    assert recalls == [(0.085, 0.205), (0.035, 0.115), (0.15, 0.34), (0.14, 0.29), (0.265, 0.385)]
 
 
 def test_folds_share_no_row_and_lie_apart(accuracy):
@@ -140,8 +149,9 @@ def test_a_cell_of_another_season_trains_with_it(accuracy, tmp_path, monkeypatch
 def test_a_table_lists_every_row_and_adaptation(accuracy):
     """Of outcomes that are all alike but for a row's place."""
     tables, rows = accuracy["tables"], accuracy["rows"]
-    outcome = {"recall": {"1": 0.25, "5": 0.5}, "dims": 64, "frame_dims": 8, "training_s": [2.0]}
-    outcome |= {"latency_ms": {"encode": 0.5, "search": 0.25, "total": 0.75}}
+    latency = {step: {"median": ms} for step, ms in {"encode": 0.5, "search": 0.25, "total": 0.75}.items()}
+    outcome = {"recall": {"1": 0.25, "5": 0.5}, "method": {"out_dims": 64}, "training_s": [2.0]}
+    outcome |= {"data": {"dims": 8}, "timing": {"latency_ms": latency}}
 
     class Same:
         def outcomes(self, cells):
@@ -155,8 +165,9 @@ def test_a_table_lists_every_row_and_adaptation(accuracy):
     ]
     assert lines[-1] == "Training one encoder took 2.0 s on one core (median)."
     names = [row.name for row in rows.METHODS + rows.MORE_SEASONS]
-    assert [sum(line.startswith(f"| {name} |") for line in lines) for name in names] == [2] * len(names)
-    assert {line.count("|") for line in lines if line.startswith("| ")} == {11, 8}
+    places = {name: sum(line.startswith(f"| {name} |") for line in lines) for name in names}
+    assert places == dict.fromkeys(names, 2) | {row.name: 3 for row in rows.SEQNETS_RULE}
+    assert {line.count("|") for line in lines if line.startswith("| ")} == {11, 8, 6}
 
 
 def test_a_table_replaces_the_one_on_its_page(accuracy, tmp_path):

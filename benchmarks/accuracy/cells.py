@@ -97,7 +97,7 @@ def run_training(folder: Path, paths: dict[str, str], training: Training) -> Non
 
 
 def run_cell(folder: Path, paths: dict[str, str], cell: Cell) -> None:
-    """Test; ``cells/KEY.json`` holds the recall, its interval, dimensions, latencies, and the seconds of training."""
+    """Test; ``cells/KEY.json`` holds the result record, and as ``training_s`` how long its encoders took to train."""
     import opticornet
 
     trained = {
@@ -109,14 +109,7 @@ def run_cell(folder: Path, paths: dict[str, str], cell: Cell) -> None:
         record = opticornet.test(
             dataset=paths[cell.dataset], device="cpu", threads=1, quiet=True, **given | cell.options
         )
-    outcome = {
-        "recall": record.recall,
-        "interval": record.recall_interval.get("1"),
-        "dims": record.method.out_dims,
-        "frame_dims": record.data.dims,
-        "latency_ms": {step: latency.median for step, latency in record.timing.latency_ms.items()},
-        "training_s": [run["seconds"] for run in trained.values()],
-    }
+    outcome = asdict(record) | {"training_s": [run["seconds"] for run in trained.values()]}
     write(folder / "cells" / f"{key(cell)}.json", outcome)
 
 
@@ -128,9 +121,11 @@ def write(path: Path, values: dict[str, Any]) -> None:
 
 
 def sources_digest() -> str:
-    """Of the package's sources, any of which may change a number."""
+    """Of the sources any of which may change a number: the package's, and what makes datasets and cells of it."""
     digest = hashlib.sha256()
-    for folder in ("opticornet", "models", "datasets", "utils"):
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            digest.update(path.read_bytes())
+    package = [
+        path for folder in ("opticornet", "models", "datasets", "utils") for path in (ROOT / folder).rglob("*.py")
+    ]
+    for path in (*sorted(package), *(Path(__file__).with_name(f"{name}.py") for name in ("cells", "sources"))):
+        digest.update(path.read_bytes())
     return digest.hexdigest()[:12]

@@ -1,6 +1,6 @@
 """The rows of the tables: what is trained, with default options but for what the name says, and how it is tested."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cells import Cell, Training
@@ -54,7 +54,6 @@ def length(frames: int) -> Options:
 
 
 S1, S5, S10 = length(1), length(5), length(10)
-FRAME = S1 | {"w": 1}  # an encoder of single frames
 SEQNET = {"pooling": "seqnet"}
 RANDOM = {"init": "random", "lr": 1e-3}
 START = {"lr": 1e-30, "n_epochs": 1}  # training that changes nothing
@@ -72,24 +71,28 @@ UNTRAINED = [
     Row("single+seqmatch L5", {"pooling": "single+seqmatch"} | S5),
     Row("single+seqmatch L10", {"pooling": "single+seqmatch"} | S10),
 ]
+SEQNETS_RULE = [  # each window of a sequence's ends judged alone, as SeqNet counts
+    replace(row, test=row.test | ({} if row.test["sequence_length"] == 1 else {"equal_windows": "each"}))
+    for row in UNTRAINED
+]
 METHODS = [
     *UNTRAINED,
-    Row("seqnet S1", {}, FRAME | SEQNET),
+    Row("seqnet S1", {}, S1 | SEQNET),
     Row("seqnet S5", {}, S5 | SEQNET),
     Row("seqnet S10", {}, S10 | SEQNET),
-    Row("seqnet S1 + seqmatch L5", MATCH | S5, FRAME | SEQNET),
-    Row("seqnet HVPR S5 to S1 (5)", hvpr(5), S5 | SEQNET, FRAME | SEQNET),
+    Row("seqnet S1 + seqmatch L5", MATCH | S5, S1 | SEQNET),
+    Row("seqnet HVPR S5 to S1 (5)", hvpr(5), S5 | SEQNET, S1 | SEQNET),
     Row("seqnet S5, random weights, lr 1e-3", {}, S5 | SEQNET | RANDOM, adaptations=("none",)),
     Row(
         "delta-lstm L5, random weights, lr 1e-3", {}, S5 | {"pooling": "delta-lstm", "lr": 1e-3}, adaptations=("none",)
     ),
-    Row("dsdnet S1", {}, FRAME),
+    Row("dsdnet S1", {}, S1),
     Row("dsdnet S5", {}, S5),
     Row("dsdnet S10", {}, S10),
-    Row("dsdnet S1 + seqmatch L5", MATCH | S5, FRAME),
-    Row("dsdnet S1 + seqmatch L10", MATCH | S10, FRAME),
-    Row("dsdnet HVPR S5 to S1 (5)", hvpr(5), S5, FRAME),
-    Row("dsdnet HVPR S5 to S1 (10)", hvpr(10), S5, FRAME),
+    Row("dsdnet S1 + seqmatch L5", MATCH | S5, S1),
+    Row("dsdnet S1 + seqmatch L10", MATCH | S10, S1),
+    Row("dsdnet HVPR S5 to S1 (5)", hvpr(5), S5, S1),
+    Row("dsdnet HVPR S5 to S1 (10)", hvpr(10), S5, S1),
 ]
 MORE_SEASONS = [
     Row("dsdnet S5, three seasons in training", {}, S5, ending="+fall"),
@@ -114,27 +117,29 @@ ABLATIONS = [
     Row("fusion by sum", {}, S5 | {"dsd_fusion": "sum"}),
     Row("from random weights, lr 1e-3", {}, S5 | RANDOM),
     Row("whitening alone, no training", {}, S5 | START),
-    Row("quadruplet loss", {}, S5 | {"loss": "quadruplet"}),
-    Row("triplet loss", {}, S5 | {"loss": "triplet"}),
-    Row("multi-similarity loss", {}, S5 | {"loss": "multi-similarity"}),
+    *(
+        Row(f"{loss} loss", {}, S5 | {"loss": loss})
+        for loss in ("quadruplet", "triplet", "multi-similarity", "soft-contrastive", "smooth-ap")
+    ),
+    *(Row(f"augmented: {kind}", {}, S5 | {"augment": kind}) for kind in ("time", "descriptors")),
 ]
 ENCODED = {"S5": (5, S5), "S10": (10, S10)}
 DIMENSIONS = (64, 128, 192, 256, 320, 512, 1024)
 IMAGES = {
-    1: [Row("single", {"pooling": "single"} | S1), Row("dsdnet S1", {}, FRAME)],
+    1: [Row("single", {"pooling": "single"} | S1), Row("dsdnet S1", {}, S1)],
     5: [
         Row("single+seqmatch L5", {"pooling": "single+seqmatch"} | S5),
         Row("smooth L5", {"pooling": "smooth"} | S5),
         Row("delta L5", {"pooling": "delta"} | S5),
         Row("dsdnet S5", {}, S5),
-        Row("dsdnet HVPR S5 to S1 (5)", hvpr(5), S5, FRAME),
+        Row("dsdnet HVPR S5 to S1 (5)", hvpr(5), S5, S1),
     ],
     10: [
         Row("single+seqmatch L10", {"pooling": "single+seqmatch"} | S10),
         Row("smooth L10", {"pooling": "smooth"} | S10),
         Row("delta L10", {"pooling": "delta"} | S10),
         Row("dsdnet S10", {}, S10),
-        Row("dsdnet HVPR S10 to S1 (10)", hvpr(10), S10, FRAME),
+        Row("dsdnet HVPR S10 to S1 (10)", hvpr(10), S10, S1),
     ],
 }
 STRESSED = [
@@ -142,7 +147,7 @@ STRESSED = [
     Row("single+seqmatch L5, seqslam", {"pooling": "single+seqmatch", "matcher": "seqslam"} | S5),
     Row("single+seqmatch L5, dtw", {"pooling": "single+seqmatch", "matcher": "dtw"} | S5),
     Row("dsdnet S5", {}, S5),
-    Row("dsdnet HVPR S5 to S1 (5)", hvpr(5), S5, FRAME),
+    Row("dsdnet HVPR S5 to S1 (5)", hvpr(5), S5, S1),
     Row("single+seqmatch L10, seqslam", {"pooling": "single+seqmatch", "matcher": "seqslam"} | S10),
     Row("dsdnet S10", {}, S10),
 ]

@@ -14,6 +14,7 @@ from rows import (
     IMAGES,
     METHODS,
     MORE_SEASONS,
+    SEQNETS_RULE,
     SIMULATED,
     START,
     STRESSED,
@@ -50,10 +51,15 @@ def methods(bench: Bench, seeds: Seeds) -> list[str]:
     lines = [f"### Test split, {seeds.split} seeds, by adaptation", ""]
     lines += header_of("method", "dimensions", "ms per query: encode", "search", *header)
     for row in rows:
-        costs = cost(found[row.name, row.adaptations[0], "split"][0], row)
+        costs = cost(found[row.name, row.adaptations[0], "split"][0])
         lines.append(line(row.name, *costs, *adapted(found, row, "split")))
     lines += ["", f"### {FOLDS} folds, {seeds.fold} seeds, by adaptation", "", *header_of("method", *header)]
     lines += [line(row.name, *adapted(found, row, "folds")) for row in rows]
+    lines += ["", "### Equal windows judged each alone (`--equalWindows each`, SeqNet's counting), `--adapt none`", ""]
+    alone = by_row(bench, seeds, SEQNETS_RULE, ("none",))
+    lines += header_of("method", "test split: R@1 | R@5", f"{FOLDS} folds: R@1 | R@5")
+    for row in SEQNETS_RULE:
+        lines.append(line(row.name, *(recalls(alone[row.name, "none", where]) for where in ("split", "folds"))))
     return [*lines, "", training_time(found.values())]
 
 
@@ -108,7 +114,7 @@ def starts(bench: Bench, what: str, values: dict[str, list[int]], option: str) -
                 cells.append(" | ".join([""] * 5))
                 continue
             folds, split = (found[row.name, None, where] for where in ("folds", "split"))
-            cells.append(f"{split[0]['dims']} | {recalls(folds, deviation=False)} | {recalls(split)}")
+            cells.append(f"{split[0]['method']['out_dims']} | {recalls(folds, deviation=False)} | {recalls(split)}")
         lines.append(line(str(value), *cells))
     return lines
 
@@ -144,7 +150,7 @@ def simulation(bench: Bench, seeds: Seeds) -> list[str]:
     lines = header_of("method", f"R@1 of {SIMULATION_SEEDS} seeds", "R@5", "R@1 of each seed, 95 % interval")
     for row in SIMULATED:
         mine = [outcome for (other, _), outcome in zip(keys, found, strict=True) if other is row]
-        each = ", ".join("{:.3f} ({:.3f} to {:.3f})".format(o["recall"]["1"], *o["interval"]) for o in mine)
+        each = ", ".join("{:.3f} ({:.3f} to {:.3f})".format(o["recall"]["1"], *o["recall_interval"]["1"]) for o in mine)
         lines.append(line(row.name, recalls(mine), each))
     return [*lines, "", training_time([[o for o in found if o["training_s"]]])]
 
@@ -196,11 +202,12 @@ def recalls(outcomes: list[Outcome], deviation: bool = True) -> str:
     return " | ".join(cells)
 
 
-def cost(outcome: Outcome, row: Row) -> list[str]:
-    """Numbers kept for a place, and milliseconds of encoding a query and of all the rest."""
-    latency = outcome["latency_ms"]
+def cost(outcome: Outcome) -> list[str]:
+    """Numbers kept for a place (of a frame, where frames are matched), and milliseconds of encoding a query and of all
+    the rest."""
+    latency = {step: times["median"] for step, times in outcome["timing"]["latency_ms"].items()}
     encode = latency.get("encode", 0.0)
-    dims = str(outcome["dims"] or outcome["frame_dims"])
+    dims = str(outcome["method"]["out_dims"] or outcome["data"]["dims"])
     return [dims, f"{encode:.2f}" if encode else "", f"{latency['total'] - encode:.2f}"]
 
 

@@ -64,19 +64,20 @@ class ByRunningMean:
     def __init__(self, rows: RowMatrix, enters: np.ndarray, begin: Statistics, frames: int = BEGIN_FRAMES) -> None:
         self._enters, self._begin, self._frames = enters, begin, frames
         self._before = [Sums.empty(rows.shape[1], begin.variance is not None)]
-        for start, frames, after in walk(rows, enters, self._before[0], STEP):
-            if (start + len(frames)) % STEP == 0:
+        for start, block, after in walk(rows, enters, self._before[0], STEP):
+            if (start + len(block)) % STEP == 0:
                 self._before.append(after[-1])
 
     def read(self, rows: RowMatrix, wanted: np.ndarray, adapted: np.ndarray) -> None:
         steps, edges = np.unique(wanted // STEP, return_index=True)
         for step, low, high in zip(steps.tolist(), edges, [*edges[1:], len(wanted)], strict=True):
             first, stop = step * STEP, int(wanted[high - 1]) + 1
-            for start, frames, after in walk(rows[first:stop], self._enters[first:stop], self._before[step], STEP):
-                begin, end = np.searchsorted(wanted[low:high], [first + start, first + start + len(frames)]) + low
-                if begin < end:
-                    chosen = wanted[begin:end] - first - start
-                    adapted[begin:end] = after[chosen].statistics(self._begin, self._frames).adapt(frames[chosen])
+            for start, block, after in walk(rows[first:stop], self._enters[first:stop], self._before[step], STEP):
+                here = low + np.searchsorted(wanted[low:high], [first + start, first + start + len(block)])
+                chosen = wanted[here[0] : here[1]] - first - start
+                if len(chosen):
+                    found = after[chosen].statistics(self._begin, self._frames).adapt(block[chosen])
+                    adapted[here[0] : here[1]] = found
 
 
 class AdaptedRows:

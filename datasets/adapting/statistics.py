@@ -36,7 +36,7 @@ class Statistics:
         return cls(
             shares @ np.stack([drive.mean for drive in drives]),
             shares @ np.stack(variances) if variances else None,
-            np.int64(counts.sum()),
+            np.array(int(counts.sum())),
         )
 
     def saved(self) -> dict[str, Any]:
@@ -50,7 +50,7 @@ class Statistics:
         if saved is None:
             return None
         variance = None if saved["variance"] is None else saved["variance"].numpy()
-        return cls(saved["mean"].numpy(), variance, np.int64(saved["count"]))
+        return cls(saved["mean"].numpy(), variance, np.array(saved["count"]))
 
     def adapt(self, frames: np.ndarray) -> np.ndarray:
         """Frames (..., D) as (x - mean), or (x - mean) / (s + FLOOR r): float32.
@@ -82,7 +82,7 @@ class Sums:
     @classmethod
     def empty(cls, dims: int, scale: bool) -> "Sums":
         """Before the first frame."""
-        return cls(np.int64(0), np.zeros(dims), np.zeros(dims) if scale else None)
+        return cls(np.array(0), np.zeros(dims), np.zeros(dims) if scale else None)
 
     def after_each(self, frames: np.ndarray, enters: np.ndarray) -> "Sums":
         """After each of the next frames.

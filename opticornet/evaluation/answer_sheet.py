@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from opticornet.datasets.labels import first_repeated
 from opticornet.datasets.traverse import Units
 from opticornet.datasets.windows import Windows
 from opticornet.evaluation.no_answer import NoAnswer
@@ -21,8 +22,8 @@ class SheetSide:
     Attributes:
         traverse: its name.
         names: of each frame: its name; without, its image's; without, its row in its drive.
-        images: of each frame: its image's path below the folder of images, of several drives with the drive before it;
-            None where there are none.
+        images: of each frame: its image's path below the folder of images, where several drives have the same behind
+            the drive's name; None where there are none.
         times: (M,) float64 seconds, or None.
         positions: (M, P) float64 in ``units``, NaN where not known.
         lat_lon: (M, 2) degrees, or None.
@@ -47,7 +48,7 @@ class SheetSide:
         below = None if traverse.images is None else tuple(path for part in parts for path in _paths_below(part))
         drives = tuple(part.traverse.name for part in parts for _ in range(len(part))) if len(parts) > 1 else None
         images = below
-        if below is not None and drives is not None:
+        if below is not None and drives is not None and first_repeated(below) is not None:
             images = tuple(f"{drive}/{path}" for drive, path in zip(drives, below, strict=True))
         numbers = tuple(map(str, traverse.drive_rows[rows].tolist()))
         return cls(

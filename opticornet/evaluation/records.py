@@ -64,15 +64,11 @@ class SideRecord:
 class AdaptationRecord:
     """How each traverse's frame descriptors were centred: the map's by their own mean."""
 
-    by: str  # of queries: "running", the mean of the frames so far; "traverse", of the whole drive: it looks ahead
+    by: str  # of queries: "running", the mean of the frames so far; "traverse", of the whole drive
+    looks_ahead: bool  # later frames shaped a query's
     scale: bool  # also divided by the standard deviation
     begun_from: str  # of "running": "queries of train" or "the map's mean"; else ""
     begun_with: int  # frames that it counts for; 0 of "traverse"
-
-    @property
-    def looks_ahead(self) -> bool:
-        """Whether later frames shaped a query's."""
-        return self.by == "traverse"
 
     @property
     def label(self) -> str:

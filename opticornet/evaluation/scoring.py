@@ -157,8 +157,13 @@ def adaptation_record(adaptation: Adaptation) -> records.AdaptationRecord | None
     """How frames were adapted; None where they were not."""
     if adaptation.by == "none":
         return None
-    begun_with = BEGIN_FRAMES if adaptation.by == "running" else 0
-    return records.AdaptationRecord(adaptation.by, adaptation.scale, adaptation.begun_from, begun_with)
+    return records.AdaptationRecord(
+        by=adaptation.by,
+        looks_ahead=adaptation.by == "traverse",
+        scale=adaptation.scale,
+        begun_from=adaptation.begun_from,
+        begun_with=BEGIN_FRAMES if adaptation.by == "running" else 0,
+    )
 
 
 def timing_record(scene: Scene, answer: Answer) -> records.TimingRecord:

@@ -7,7 +7,7 @@ import numpy as np
 
 from opticornet.evaluation.metrics import block_length, resampled_means
 from opticornet.reports.protocols import protocol_key
-from opticornet.reports.results import Result
+from opticornet.reports.results import Result, Side
 from opticornet.utils.errors import UserError
 
 EXACT_UP_TO = 1000  # discordant queries; beyond, the chi-squared approximation is as good
@@ -49,7 +49,7 @@ class Difference:
         first, second: the results.
         both, neither: counts of the queries that agree.
         only_first, only_second: (n,) int64 query indices.
-        query_rows: (M,) int64 row of each query in the traverse's cut.
+        query: the queries of both.
         test: McNemar's.
         interval: 95 % of the first's recall@1 less the second's, by blocks of neighbouring queries.
         block: queries in a block.
@@ -61,7 +61,7 @@ class Difference:
     neither: int
     only_first: np.ndarray
     only_second: np.ndarray
-    query_rows: np.ndarray
+    query: Side
     test: McNemar
     interval: tuple[float, float]
     block: int
@@ -103,7 +103,7 @@ def difference(first: Result, second: Result) -> Difference:
         neither=int((~a & ~b & counted).sum()),
         only_first=only_first,
         only_second=only_second,
-        query_rows=answers[0].query.rows,
+        query=answers[0].query,
         test=mcnemar(len(only_first), len(only_second)),
         interval=interval,
         block=block,
@@ -174,7 +174,7 @@ def as_text(found: Difference) -> str:
     ]
     for name, queries in zip(names, (found.only_first, found.only_second), strict=True):
         if len(queries):
-            rows = found.query_rows[queries]
-            shown = " ".join(map(str, rows[:20])) + (f" ... ({len(rows)} in all)" if len(rows) > 20 else "")
+            rows = found.query.row_names(queries)
+            shown = " ".join(rows[:20]) + (f" ... ({len(rows)} in all)" if len(rows) > 20 else "")
             lines.append(f"  query rows only {name} gets right: {shown}")
     return "\n".join(lines)

@@ -188,7 +188,7 @@ def adapted(data: Mapping[str, Any]) -> str:
 
 def looks_ahead(data: Mapping[str, Any]) -> bool:
     """Whether queries were adapted by later frames too."""
-    return _nested(data, "adaptation", "by") == "traverse"
+    return bool(_nested(data, "adaptation", "looks_ahead"))
 
 
 def cautions(data: Mapping[str, Any]) -> tuple[str, ...]:

@@ -48,6 +48,20 @@ class Side:
     def __len__(self) -> int:
         return len(self.rows)
 
+    @property
+    def route_rows(self) -> np.ndarray:
+        """(N,) int64: ``rows``, which do not go on from one drive to the next."""
+        if self.drives is None:
+            return self.rows
+        return self.rows + np.concatenate([[0], np.cumsum(self.drives[1:] != self.drives[:-1])])
+
+    def row_names(self, windows: np.ndarray) -> list[str]:
+        """What the rows of some windows (n,) are called: their numbers, behind their drive where there are several."""
+        rows = self.rows[windows].tolist()
+        if self.drives is None:
+            return list(map(str, rows))
+        return [f"{drive}:{row}" for drive, row in zip(self.drives[windows].tolist(), rows, strict=True)]
+
 
 @dataclass(frozen=True)
 class Answers:

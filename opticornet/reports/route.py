@@ -79,7 +79,7 @@ def route(result: Result, answers: Answers) -> Route:
     kernel = np.ones(min(window, len(answers)))
     with np.errstate(invalid="ignore"):
         recall = np.convolve(right, kernel, "same") / np.convolve(known, kernel, "same")
-    start, stop = longest_failure(answers.outcome, answers.query.rows)
+    start, stop = longest_failure(answers.outcome, answers.query.route_rows)
     length = None
     if result.units == "metres":
         steps = np.diff(answers.query.positions[start:stop][answers.placed[start:stop]], axis=0)

@@ -61,16 +61,20 @@ def reopen(result: Result) -> Scene:
     except (UserError, KeyError) as error:
         raise Unavailable(f"the dataset cannot be opened any more ({error})") from error
     sides = (("reference", answers.reference, scene.reference), ("query", answers.query, scene.query))
-    for name, side, windows in sides:
+    for name, places, windows in sides:
         if not (
-            np.array_equal(side.rows, windows.rows)
-            and np.array_equal(side.positions, windows.positions, equal_nan=True)
+            np.array_equal(places.rows, windows.rows)
+            and np.array_equal(places.positions, windows.positions, equal_nan=True)
         ):
             raise Unavailable(f"the dataset {options.dataset} has changed since: its places differ from the record's")
-        recorded = DescriptorIdentity.of(result.get("data", name, "descriptors"))
-        now = DescriptorIdentity.beside(windows.traverse)
-        if recorded and now and (found := recorded.difference(now, "the record", "the dataset")):
-            raise Unavailable(f"the dataset {options.dataset} has changed since: {found}")
+        side, parts = result.get("data", name, default={}), windows.traverse.parts
+        drives = side.get("drives") or [side]
+        if len(drives) != len(parts):
+            raise Unavailable(f"the dataset {options.dataset} has changed since: its {name} drives differ")
+        for drive, part in zip(drives, parts, strict=True):
+            recorded, now = DescriptorIdentity.of(drive.get("descriptors")), DescriptorIdentity.beside(part)
+            if recorded and now and (found := recorded.difference(now, "the record", "the dataset")):
+                raise Unavailable(f"the dataset {options.dataset} has changed since: {found}")
     return scene
 
 

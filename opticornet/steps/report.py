@@ -36,6 +36,8 @@ def report(options: ReportOptions) -> Path:
     protocols = group_by_protocol(results)
     matrices, pictures, more = gather(results, options.matrix_side)
     notes += [f"{result.name}: {note}" for result in results for note in result.notes] + more
+    ahead = [result.name for result in results if result.get("data", "adaptation", "looks_ahead")]
+    notes += [f"{name}: queries were centred by their whole traverse, which looks ahead" for name in ahead]
 
     folder = Path(options.output)
     page = folder / "index.html"

@@ -119,13 +119,14 @@ def answer_and_score(options: TestOptions, scene: Scene, once: OfAllSplits) -> R
     if encoders.searched is not None and options.extract_only:
         extract_only(options, scene, once.maps.describe(scene, encoders.searched, options.amp))
         return None
-    answer, shown = answer_queries(weighted(options, once.weight), scene, encoders, once.maps)
+    method = weighted(options, once.weight)
+    answer, shown = answer_queries(method, scene, encoders, once.maps)
     added = None if once.baseline_mib is None else peak_memory_mib() - once.baseline_mib
     test = description(options, scene, answer, differences, once.weight)
     test = replace(test, baseline_memory_mib=once.baseline_mib, added_memory_mib=added)
     record, arrays = score(scene, answer, score_settings(options), test, once.no_answer)
     if options.stress:
-        record = replace(record, stress=stress_table(weighted(options, once.weight), scene, encoders, record.recall))
+        record = replace(record, stress=stress_table(method, scene, encoders, record.recall))
     if not options.quiet and record.recall and (left_out := [k for k in options.ks if k not in record.protocol.ks]):
         dropped = ", ".join(map(str, left_out))
         print(f"note: recall@{dropped} left out: there are only {len(scene.reference)} references", file=sys.stderr)

@@ -3,10 +3,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from opticornet.datasets.adapting.adaptation import Adaptation
 from opticornet.datasets.altered import at_pace
 from opticornet.datasets.filling import fill_frames
-from opticornet.datasets.pace import steady, with_lost_frames
-from opticornet.datasets.traverse import Traverse
+from opticornet.datasets.pace import frames_at_pace, steady, with_lost_frames
+from opticornet.datasets.traverse import Drive, Split, Traverse
 from opticornet.datasets.windows import Windows
 
 
@@ -125,3 +126,27 @@ def test_frames_that_are_made_when_asked_for_are_served_too():
     drive = fill_frames(traverse(unusable=(5, 6)), "previous", frozenset({"descriptors"}))
     twice = at_pace(at_pace(Windows.of(drive, 3), steps_of(1), 3, GENERATOR), steps_of(-1), 3, GENERATOR)
     assert held(twice)[5:9].tolist() == [[4, 4, 4], [7, 4, 4], [8, 7, 4], [9, 8, 7]]
+
+
+def test_windows_of_several_drives_are_each_of_its_own():
+    whole = replace(traverse(), joined=(Drive("day", 0, 12), Drive("dusk", 12, 12), Drive("night", 12, 32)))
+    altered = at_pace(Windows.of(whole, 3, filter_length=3), steps_of(2), 3, GENERATOR)
+    assert [(drive.name, drive.start, drive.stop) for drive in altered.traverse.drives] == [
+        ("day", 0, 30),
+        ("night", 30, 84),
+    ]
+    day, night = altered.traverse.parts
+    assert day.drive_images == tuple(f"{number}.png" for number in range(12))
+    assert night.drive_images == tuple(f"{number}.png" for number in range(12, 32))
+    assert altered.by_drive == (slice(0, 10), slice(10, 28))
+
+
+@pytest.mark.parametrize("by", ["running", "traverse"])
+def test_adapted_frames_are_adapted_by_the_recorded_drive(by):
+    split = Split("test", traverse(), traverse(), 1.0)
+    adapted = Adaptation(by).of(split).query
+    windows = Windows.of(adapted, 5)
+    altered = at_pace(windows, steps_of(-2), 5, GENERATOR)
+    frames = frames_at_pace(windows.rows, adapted.bounds, np.full(4, -2.0), 2)
+    recorded = np.asarray(adapted.descriptors)
+    np.testing.assert_allclose(altered.traverse.descriptors[altered.starts[:, None] + np.arange(5)], recorded[frames])

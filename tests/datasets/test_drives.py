@@ -26,7 +26,19 @@ def on_disk(folder, name: str, count: int) -> np.ndarray:
     return np.load(folder / f"{name}.npy", mmap_mode="r")
 
 
-@pytest.mark.parametrize("key", [slice(None), slice(2, 9), slice(3, 3), slice(1, 4), slice(0, 10, 3), slice(-2, None)])
+@pytest.mark.parametrize(
+    "key",
+    [
+        slice(None),
+        slice(2, 9),
+        slice(3, 3),
+        slice(1, 4),
+        slice(0, 10, 3),
+        slice(-2, None),
+        slice(8, 1, -2),
+        slice(3, 99),
+    ],
+)
 def test_slices_are_those_of_the_whole_matrix(key):
     parts = [RNG.standard_normal((count, 3)).astype(np.float32) for count in (4, 1, 5)]
     rows = JoinedRows(parts)
@@ -42,8 +54,10 @@ def test_rows_are_read_in_any_order_and_shape(key):
 
 
 def test_a_row_that_is_not_there_is_an_error():
-    with pytest.raises(IndexError):
-        JoinedRows([np.zeros((4, 3)), np.zeros((2, 3))])[np.array([6])]
+    rows = JoinedRows([np.zeros((4, 3)), np.zeros((2, 3))])
+    for row in (6, -7):
+        with pytest.raises(IndexError):
+            rows[np.array([0, row])]
 
 
 def test_what_lies_in_one_memory_map_stays_a_view_of_it(tmp_path):

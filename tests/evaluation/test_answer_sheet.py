@@ -1,8 +1,11 @@
 """Rows of arrays in the words of the data."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from opticornet.datasets.drives import join_drives
 from opticornet.datasets.traverse import Traverse
 from opticornet.datasets.windows import Windows
 from opticornet.evaluation.answer_sheet import SheetSide, margins
@@ -36,3 +39,30 @@ def test_the_margin_is_to_the_first_window_of_other_frames():
     assert np.isnan(three).tolist() == [True, True]
     two = margins(ranking, windows(2))  # windows start at 0, 0, 1, 2, 3, 4
     assert two[0] == pytest.approx(0.7)
+
+
+@pytest.mark.parametrize(("own_folder", "called"), [(True, "fall/0.png"), (False, "b/0.png")])
+def test_images_of_several_drives_are_told_apart_by_drive_only_where_they_must_be(tmp_path, own_folder, called):
+    """Each drive's images below a folder of its own, or all of them below one."""
+    drives = []
+    for name, folder in (("summer", "a"), ("fall", "b")):
+        (tmp_path / folder).mkdir()
+        images = tuple(str(tmp_path / folder / f"{row}.png") for row in range(3))
+        source = tmp_path / folder if own_folder else tmp_path
+        positions, bounds = np.arange(3.0)[:, None], np.tile([0, 3], (3, 1))
+        traverse = Traverse(name, np.ones((3, 2), np.float32), positions, "frames", bounds, images=images)
+        drives.append(replace(traverse, images_source=str(source)))
+    side = SheetSide.of(Windows.of(join_drives(drives, "here"), 1))
+    assert side.drives == ("summer",) * 3 + ("fall",) * 3
+    assert side.images[3] == called
+    assert side.names[3] == called.removeprefix("fall/")
+
+
+def test_frames_without_names_are_called_by_their_row_in_their_drive():
+    positions, bounds = np.arange(9.0)[:, None], np.tile([0, 9], (9, 1))
+    whole = Traverse("summer", np.ones((9, 2), np.float32), positions, "frames", bounds)
+    both = join_drives([whole.cut(4, 6), replace(whole.cut(7, 9), name="fall")], "here")
+    side = SheetSide.of(Windows.of(both, 1))
+    assert list(zip(side.drives, side.names, strict=True)) == [
+        ("summer", "4"), ("summer", "5"), ("fall", "7"), ("fall", "8"),
+    ]  # fmt: skip

@@ -1,9 +1,12 @@
 """The task of tuples of windows: what it encodes, what a checkpoint holds, what a table of positives means."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from opticornet.datasets.drives import join_drives
 from opticornet.datasets.frames import DescriptorFrames
 from opticornet.datasets.positives import Positives
 from opticornet.datasets.traverse import Split, Traverse
@@ -15,9 +18,10 @@ from opticornet.learning.losses.base import TupleLoss
 from opticornet.learning.losses.quadruplet import QuadrupletLoss
 from opticornet.learning.losses.triplet import TripletLoss
 from opticornet.learning.mining import MinedTuples
+from opticornet.learning.places import TrainingPlaces
 from opticornet.learning.sequences import SequenceSettings, SequenceTask
 from opticornet.learning.sides import Side
-from opticornet.learning.tuples import Mining, MiningSettings
+from opticornet.learning.tuples import Mining, MiningSettings, TupleBatches
 from opticornet.models.sequences.seqnet import SeqNet
 from opticornet.utils.checkpoints import load_checkpoint, save_checkpoint
 
@@ -36,6 +40,10 @@ def scene(negative_radius: float) -> Scene:
     return Scene.of("line", Split("train", reference, query, None, negative_radius, table), 3, 0, CPU)
 
 
+def scene_of(split: Split) -> Scene:
+    return Scene.of("line", split, 1, 0, CPU)
+
+
 def task(negative_radius: float = 2.0, loss: TupleLoss | None = None, **more) -> SequenceTask:
     torch.manual_seed(0)
     settings = SequenceSettings(MiningSettings(**{"batch_size": 32, "n_neg": 10} | more))
@@ -49,6 +57,38 @@ def test_beside_a_table_the_negative_radius_counts_rows_on_both_sides(radius, ne
     excluded = one.places.excluded[5]
     kept = np.setdiff1d(np.arange(20), excluded)
     assert [kept[kept < 5].max(), kept[kept > 5].min()] == negatives
+
+
+def test_positives_are_looked_for_on_all_reference_drives_and_negatives_keep_off_them_all():
+    """Place 5 looks on the second drive as the query sees it; there it is row 14 of the map, on the first row 5."""
+    places, frames = np.arange(10.0)[:, None], np.eye(12, dtype=np.float32)
+    bounds = np.tile([0, 10], (10, 1))
+    strange = frames[:10] + 0.9 * frames[10]
+    first = Traverse("first", strange, places, "frames", bounds)
+    second = Traverse("second", frames[9::-1], places[::-1], "frames", bounds)
+    query = Traverse("query", frames[:10], places, "frames", bounds)
+    split = Split("train", join_drives([first, second], "here"), query, 0.5, 1.5)
+    encoder = SeqNet(12, 12, 1)
+    with torch.no_grad():
+        encoder.conv.weight.copy_(torch.eye(12)[:, :, None])
+        encoder.conv.bias.zero_()
+    places = TrainingPlaces.of(scene_of(split), encoder)
+    assert places.positives[5].tolist() == [5, 14]
+    assert places.excluded[5].tolist() == [4, 5, 6, 13, 14, 15]
+    batches = TupleBatches(encoder, TripletLoss(10.0), places, MiningSettings(32, 4), torch.Generator())
+    tuples = batches.mine(torch.arange(10))
+    assert tuples.positives.tolist() == list(range(19, 9, -1))
+    assert not set(tuples.negatives[5].tolist()) & {4, 5, 6, 13, 14, 15}
+
+
+def test_beside_a_table_neighbours_end_with_their_drive():
+    table = Positives.of_lists([[19], *[[row] for row in range(1, 20)]])
+    whole = scene(2.0).split
+    reference = join_drives([whole.reference.cut(0, 12), replace(whole.reference.cut(12, 20), name="other")], "here")
+    split = replace(whole, reference=reference, positives=table)
+    excluded = TrainingPlaces.of(scene_of(split), SeqNet(4, 2, 1)).excluded
+    assert excluded[11].tolist() == [9, 10, 11]
+    assert excluded[12].tolist() == [12, 13, 14]
 
 
 def batch() -> MinedTuples:

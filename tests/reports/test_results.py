@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -106,3 +107,13 @@ def test_labels_may_be_given_one_for_each_result(record):
     assert [(result.path, result.name) for result in results] == [(paths[0], "ours"), (paths[1], "theirs")]
     with pytest.raises(UserError, match=r"`label`: 1 labels for 2 results \(b.json, a.json\)"):
         read_results(paths, ("ours",))
+
+
+def test_rows_of_several_drives_are_called_by_their_drive_and_end_with_it(record, tmp_path):
+    (plain,), _ = read_results([record("plain")])
+    side = plain.need_answers("this").query
+    assert side.row_names(np.array([0, 11])) == ["0", "11"]
+    assert side.route_rows is side.rows
+    both = replace(side, drives=np.repeat(["rain", "snow"], 10))
+    assert both.row_names(np.array([9, 10])) == ["rain:9", "snow:10"]
+    assert np.flatnonzero(np.diff(both.route_rows) != 1).tolist() == [9]

@@ -81,6 +81,21 @@ def test_every_method_finds_more_in_centred_frames(folder, method, by):
     assert adapted.data.adaptation.by == by
 
 
+@pytest.mark.parametrize(
+    ("options", "none", "running", "traverse"),
+    [
+        ({"pooling": "single", "sequence_length": 1}, (0.085, 0.205), (0.225, 0.485), (0.215, 0.460)),
+        ({"pooling": "single+seqmatch", "sequence_length": 5}, (0.140, 0.290), (0.555, 0.760), (0.575, 0.780)),
+        ({"pooling": "single+seqmatch", "sequence_length": 10}, (0.265, 0.385), (0.770, 0.910), (0.755, 0.905)),
+    ],
+)
+def test_winter_is_found_in_summer_by_centred_frames(nordland, options, none, running, traverse):
+    rule = {"equal_windows": "each"} if options["sequence_length"] > 1 else {}
+    for adapt, expected in (("none", none), ("running", running), ("traverse", traverse)):
+        record = score(nordland, adapt=adapt, **rule, **options)
+        assert (record.recall["1"], record.recall["5"]) == pytest.approx(expected, abs=1e-12)
+
+
 def test_what_is_compared_are_centred_frames(folder):
     """Descriptors of single frames are the centred rows at unit length."""
     options = {"pooling": "single", "sequence_length": 1, "adapt": "running"}
@@ -101,7 +116,7 @@ def test_a_query_is_answered_alike_whatever_comes_later(folder):
             (folder / "dataset.toml").write_text(text.replace("query_rows = [160, 240]", f"query_rows = [160, {stop}]"))
             options = {"pooling": "smooth", "windows": "trailing", "adapt": by, "results_path": str(folder / by)}
             record = score(folder, **options)
-            found[by, stop] = np.load(folder / by / record.predictions)["distances"]
+            found[by, stop] = np.load(folder / by / record.predictions)["distances"][:, :5]
             (folder / "dataset.toml").write_text(text)
     np.testing.assert_allclose(found["running", 240][:40], found["running", 200], atol=1e-6)
     assert np.abs(found["traverse", 240][:40] - found["traverse", 200]).max() > 1e-3
@@ -110,11 +125,12 @@ def test_a_query_is_answered_alike_whatever_comes_later(folder):
 def test_the_record_and_the_terminal_say_how_frames_were_adapted(folder, capsys):
     record = score(folder, pooling="smooth", adapt="running")
     assert vars(record.data.adaptation) == {
-        "by": "running", "scale": False, "begun_from": "queries of train", "begun_with": 50,
+        "by": "running", "looks_ahead": False, "scale": False, "begun_from": "queries of train", "begun_with": 50,
     }  # fmt: skip
     assert record.method.label == "smooth S5 (adapted)"
     assert "a query's by those up to it, begun from queries of train as 50 frames" in capsys.readouterr().out
     record = score(folder, pooling="smooth", adapt="traverse", adapt_scale=True)
+    assert record.data.adaptation.looks_ahead
     assert (record.data.adaptation.scale, record.data.adaptation.begun_with) == (True, 0)
     assert record.method.label == "smooth S5 (adapted, scaled, looking ahead)"
     assert "which looks ahead: no robot could" in capsys.readouterr().out
@@ -217,6 +233,15 @@ def test_a_resumed_run_keeps_its_adaptation(folder, tmp_path):
         run_train(TrainOptions.of(resume=killed, adapt="none", quiet=True))
 
 
+def test_weights_are_trained_further_as_they_were_begun_unless_it_is_asked_for(folder):
+    begun = run_with(folder, adapt="running", adapt_scale=True)
+    small = {key: value for key, value in SMALL.items() if key not in ("w", "out_dims", "pooling")}
+    for given, expected in (({}, ("running", True)), ({"adapt": "traverse"}, ("traverse", True))):
+        options = {"dataset": str(folder), "init_from": begun, "runs_path": str(folder / "runs"), **small, **given}
+        flags = json.loads((run_train(TrainOptions.of(**options)) / "checkpoints" / "flags.json").read_text())
+        assert (flags["adapt"], flags["adaptScale"]) == expected
+
+
 def test_a_trained_encoder_adapts_as_a_test_does(folder):
     run = run_with(folder, adapt="running", adapt_scale=True)
     run_test(TestOptions.of(resume=run, extract_only=True, results_path=str(folder / "r")))
@@ -248,6 +273,10 @@ def test_a_report_reopens_the_adapted_scene(folder):
         score(folder, **options)
     results, _ = read_results((str(folder / "r"),))
     assert {result.name for result in results} == {"smooth", "smooth (adapted)", "smooth (adapted, looking ahead)"}
+    opticornet.report(results=(str(folder / "r"),), output=str(folder / "page"), quiet=True)
+    text = (folder / "page" / "index.html").read_text()
+    assert "smooth (adapted, looking ahead): queries were centred by their whole traverse, which looks ahead" in text
+    assert text.count("which looks ahead") == 1
     (path,) = (folder / "r").glob("*_running.json")
     result = read_result(path)
     reference, query, _ = vectors(result, reopen(result))

@@ -80,7 +80,7 @@ class Drives:
         if given.get("rerank") == "s1+seqmatch":
             given["rerank_resume"] = str(next((self.folder / "runs").glob("*_s1")))
         where = {"dataset": str(self.folder), "results_path": str(self.folder / "results"), "device": "cpu"}
-        record = run_test(TestOptions.of(**{"bootstrap": 0, "latency_queries": 0} | where | given))
+        record = run_test(TestOptions.of(**{"bootstrap": 0, "latency_queries": 0, "adapt": "none"} | where | given))
         with np.load(self.folder / "results" / record.predictions) as arrays:
             return record, dict(arrays)
 

@@ -147,7 +147,7 @@ def test_other_formats_of_answers_say_the_drive_or_refuse(folder):
         (folder / f"{name}.csv").write_text("\n".join(f"{a},{b}" for a, b in zip(rows, images, strict=True)))
     pairs = folder / "pairs.txt"
     run_test(options(folder, answers=str(pairs), answers_format="hloc", answers_top_k=1))
-    assert pairs.read_text().splitlines()[5] == "snow/snow/0.png fall/fall/1.png"
+    assert pairs.read_text().splitlines()[5] == "snow/0.png fall/1.png"
     with pytest.raises(UserError, match=r"tum is one trajectory, and rain \+ snow are several drives"):
         run_test(options(folder, answers=str(pairs), answers_format="tum"))
     with pytest.raises(UserError, match=r"two frames of rain \+ snow have the key 0; write csv"):
@@ -220,3 +220,11 @@ def test_a_report_of_one_drive_has_no_table_of_drives(folder):
     page = (folder / "report" / "index.html").read_text()
     assert '<section id="drives">' not in page
     assert '"drives":null' in page
+
+
+def test_the_projector_says_drives(folder):
+    run_test(options(folder, pooling="smooth", projector=100))
+    (metadata,) = (folder / "results").rglob("metadata.tsv")
+    head, *rows = (line.split("\t") for line in metadata.read_text().splitlines())
+    assert head[:2] == ["place", "traverse"]
+    assert [row[1] for row in rows] == ["summer"] * 6 + ["fall"] * 6 + ["rain"] * 5 + ["snow"] * 5

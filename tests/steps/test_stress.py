@@ -13,6 +13,7 @@ from opticornet.models.sequences import SEQUENCE_ENCODERS
 from opticornet.options.modes import TestOptions
 from opticornet.steps.test import test as run_test
 from opticornet.steps.testing.answering import answer_scenes, load_encoders, with_candidates
+from opticornet.steps.testing.rerank_weight import rerank_weight, weighted
 from opticornet.steps.testing.runs import find_runs, resolve
 from opticornet.steps.testing.scenes import open_scenes
 from opticornet.utils.registry import entry
@@ -100,7 +101,7 @@ def test_the_row_of_the_recorded_pace_is_the_plain_result_and_its_drive_the_reco
     runs = find_runs(options, run)
     scene = open_scenes(options, runs)["test"]
     options = with_candidates(options, len(scene.reference))
-    encoders = load_encoders(options, scene, runs)
+    encoders, options = load_encoders(options, scene, runs), weighted(options, rerank_weight(options, runs))
     same = altered(scene, PACES[AS_RECORDED], options.longest_window, seed=0)
     (answer,) = answer_scenes(options, [same], encoders)
     with np.load(world.folder / "results" / record.predictions) as arrays:
@@ -110,11 +111,11 @@ def test_the_row_of_the_recorded_pace_is_the_plain_result_and_its_drive_the_reco
 
 @pytest.mark.parametrize("method", ["diagonal", "dsdnet", "hvpr raw"])
 def test_conditions_are_answered_as_when_each_is_asked_for_alone(world, method):
-    options, run = resolve(world.options(method, stress=True))
+    options, run = resolve(world.options(method, stress=True, equal_windows="each"))
     table = run_test(options).stress
     runs = find_runs(options, run)
     scene = open_scenes(options, runs)["test"]
-    encoders = load_encoders(options, scene, runs)
+    encoders, options = load_encoders(options, scene, runs), weighted(options, rerank_weight(options, runs))
     alone = altered(scene, PACES["lost frames"], options.longest_window, options.seed)
     (answer,) = answer_scenes(options, [alone], encoders)
     errors = answer.equal.errors(scene.truth, answer.ranking.indices[:, :1])

@@ -12,7 +12,7 @@ from opticornet.evaluation.answer_sheet import AnswerSheet, SheetSide
 @dataclass(frozen=True, kw_only=True)
 class HlocPairs(AnswerFormat):
     """hloc: a query's image and a reference's per line, best first; queries without an answer have none.
-    Where a side has several drives, an image is below a folder of its drive's name."""
+    Where several drives of a side have images of one name, each is below a folder of its drive's name."""
 
     def check(self, query: SheetSide, reference: SheetSide) -> None:
         for side in (query, reference):

@@ -46,7 +46,7 @@ function queryList(title, queries, failing) {
   const { query } = DATA.scenes[DATA.results[failing].answers.scene];
   const most = 60;
   const buttons = queries.slice(0, most).map((i) =>
-    element("button", { type: "button", onclick: () => { state.query = i; showResult(failing); showQuery(i, true); } }, String(windowNumber(query, i))));
+    element("button", { type: "button", onclick: () => { state.query = i; showResult(failing); showQuery(i, true); } }, query.drives ? `${query.drives[i]}:${windowNumber(query, i)}` : String(windowNumber(query, i))));
   const more = queries.length > most ? `, the first ${most} shown` : "";
   return [element("div", { class: "hint" }, `${title} (${queries.length} ${queries.length === 1 ? "query" : "queries"}${more}; a click shows the failure)`), element("div", { class: "pick-list" }, ...buttons)];
 }

@@ -9,6 +9,7 @@ from opticornet.inference.load import LoadedEncoder, WeightsRecord, frames_taken
 from opticornet.inference.runs import find_run, named_checkpoint, read_flags
 from opticornet.options.modes import TrainOptions
 from opticornet.options.plugins import load_remembered
+from opticornet.options.shared import ADAPT_FIELDS
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class InitialRun:
         return cls(run, named_checkpoint(options.init_from) or "best", flags)
 
     def decide(self, options: TrainOptions) -> TrainOptions:
-        """The options with the run's method, and the plugins that it needs.
+        """The options with the run's method, the plugins that it needs, and, unless they say so, how it adapted frames.
 
         Raises:
             UserError: they ask for another method, or for other options of it.
@@ -49,7 +50,8 @@ class InitialRun:
         given = {Path(path).name for path in options.plugin}
         needed = (path for path in self.flags.get("plugins", {}) if Path(path).name not in given)
         options = replace(options, plugin=(*options.plugin, *needed))
-        return options.restored(flags, ("pooling",), str(self.path), "run")
+        followed = tuple(name for name in ADAPT_FIELDS if name not in options.given)
+        return options.restored(flags, ("pooling", *followed), str(self.path), "run")
 
     def load(self, options: TrainOptions, scene: Scene) -> LoadedEncoder:
         """Its encoder, for the windows of a training scene.

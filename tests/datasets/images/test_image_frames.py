@@ -1,6 +1,7 @@
 """Images served as frames: decoded as extraction decodes them, kept within a budget, one line where one is bad."""
 
 import warnings
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from opticornet.datasets.drives import join_drives
 from opticornet.datasets.images.batches import image_batches
 from opticornet.datasets.images.frames import ImageFrames, check_image_files
 from opticornet.datasets.images.sources import ImageFiles
@@ -161,3 +163,46 @@ def test_deep_images_of_a_cut_are_scaled_by_the_range_of_the_whole_drive(tmp_pat
     assert len(whole.unique()) > 150
     cut = ImageFrames.of(drive.cut(1, 4).cut(1, 2), scale, CPU)
     assert torch.equal(cut.rows(0, 1)[0], whole[2])
+
+
+def drives_of(paths, *more: str) -> Traverse:
+    """Two drives, of the first five images and of the others."""
+    drives = []
+    for name, images in (("day", paths[:5]), ("night", (*paths[5:], *more))):
+        count = len(images)
+        positions, bounds = np.arange(float(count))[:, None], np.tile([0, count], (count, 1))
+        drives.append(Traverse(name, None, positions, "frames", bounds, images=images, images_source=f"{name}.csv"))
+    return join_drives(drives, "here")
+
+
+def test_images_of_several_drives_are_served_in_their_order(paths):
+    frames, whole = ImageFrames.of(drives_of(paths), Preprocess(None), CPU), expected(paths)
+    assert len(frames) == COUNT
+    assert torch.equal(frames.rows(3, 8), whole[3:8])
+    assert torch.equal(frames.windows(torch.tensor([3, 0]), 4), torch.stack([whole[3:7], whole[0:4]]))
+
+
+def test_deep_images_of_each_drive_have_its_own_range(tmp_path):
+    """The second drive is ten times brighter: by its own range it shows the same."""
+    paths = []
+    for number, gain in enumerate((1, 1, 10, 10)):
+        pixels = gain * np.arange(1000, 1000 + HEIGHT * WIDTH, dtype=np.uint16).reshape(HEIGHT, WIDTH)
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+        paths.append(str(tmp_path / f"{number}.png"))
+    sides = [
+        Traverse(name, None, np.arange(2.0)[:, None], "frames", np.tile([0, 2], (2, 1)), images=images)
+        for name, images in (("day", tuple(paths[:2])), ("night", tuple(paths[2:])))
+    ]
+    frames = ImageFrames.of(join_drives(sides, "here"), Preprocess(None), CPU).rows(0, 4)
+    assert torch.equal(frames[0], frames[2])
+    assert float(frames[0].std()) > 0.1
+
+
+def test_drives_whose_images_differ_in_size_or_are_missing_are_named(paths, tmp_path):
+    Image.new("RGB", (WIDTH, 2 * HEIGHT)).save(tmp_path / "tall.png")
+    day, night = drives_of(paths).parts
+    tall = replace(night, images=(str(tmp_path / "tall.png"), *night.images[1:]))
+    with pytest.raises(UserError, match=r"frames of day are 3 x 6 x 8, those of night 3 x 12 x 8: give images of one"):
+        ImageFrames.of(join_drives([day, tall], "here"), Preprocess(None), CPU)
+    with pytest.raises(UserError, match=r"traverse night: 1 of its 8 images do not exist, first .*gone.*night\.csv"):
+        check_image_files(drives_of(paths, str(tmp_path / "gone.png")))
