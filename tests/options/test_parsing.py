@@ -144,7 +144,7 @@ def shown(mode, capsys):
 def test_help_says_where_entries_have_other_defaults(capsys):
     text = shown("prepare", capsys)
     assert "nordland: reference traverse, a folder; or several (default summer); oxford: reference traverse" in text
-    assert "; folders, vpr-bench: reference traverse, a folder\n" in text
+    assert "folders: reference traverse, a folder; or several: one map of all; vpr-bench:" in text
     assert "default: 1 or 10; utm-names: metres within which a match is correct (default 25.0)" in text
     assert "--camera STR folder of the images in a traverse (default stereo/left)" in text
 
