@@ -1,11 +1,12 @@
 """How the frames of a split's two traverses are adapted: the map's by all of them, the queries' as the method says."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
-from opticornet.datasets.adapting.rows import AdaptedRows, ByOwnMean, ByRunningMean, DriveRows
+from opticornet.datasets.adapting.rows import AdaptedRows, ByOwnMean, ByRunningMean, DriveRows, RunningMean
 from opticornet.datasets.adapting.statistics import Statistics, statistics_of
 from opticornet.datasets.descriptors.identity import DescriptorIdentity
 from opticornet.datasets.traverse import Split, Traverse
@@ -59,6 +60,12 @@ class Adaptation:
             return split
         query = own_mean(split.query, self.scale) if self.by == "traverse" else self._running_mean(split)
         return replace(split, reference=self._map(split.reference), query=query)
+
+    def of_next_frame(self, dims: int) -> Callable[[np.ndarray], np.ndarray]:
+        """What adapts the next frame (D,) of a drive, as a robot adapts each once; to time, as it begins from zeros."""
+        zeros = np.zeros(dims)
+        begin = Statistics(zeros, zeros if self.scale else None, np.array(1))
+        return RunningMean(begin).add if self.by == "running" else begin.adapt
 
     def _map(self, reference: Traverse) -> Traverse:
         known = next((adapted for plain, adapted in self._maps if plain is reference), None)
