@@ -48,7 +48,8 @@ def begun_in_training(options: TestOptions, *runs: Path | None) -> Statistics | 
         if bool(flags.get("adaptScale", False)) != options.adapt_scale or not _trained_on_tested(options, flags):
             continue
         kept = [path for name in (BEST, LATEST) if (path := run / options.save_path / name).is_file()]
-        if kept and (begin := Statistics.restored(load_checkpoint(kept[0], mapped=True).get("adaptation"))):
+        saved = load_checkpoint(kept[0], mapped=True).get("adaptation") if kept else None
+        if begin := Statistics.restored(saved, f"run {run}"):
             return begin
     return None
 
