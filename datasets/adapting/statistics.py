@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -54,14 +54,15 @@ class Statistics:
         """
         if saved is None:
             return None
-        kept = saved if isinstance(saved, dict) else {}
-        mean, variance, count = (kept.get(name) for name in ("mean", "variance", "count"))
-        vectors = [mean] if variance is None else [mean, variance]
-        if type(count) is not int or not all(map(_is_vector, vectors)) or len({len(v) for v in vectors}) > 1:
-            raise UserError(
-                f"{source} holds no mean of training queries where one should be; it was changed, train again"
-            )
-        return cls(mean.numpy(), None if variance is None else variance.numpy(), np.array(count))
+        mean, variance, count = (
+            saved.get(name) if isinstance(saved, dict) else None for name in ("mean", "variance", "count")
+        )
+        if _is_vector(mean) and type(count) is int:
+            if variance is None:
+                return cls(mean.numpy(), None, np.array(count))
+            if _is_vector(variance) and len(variance) == len(mean):
+                return cls(mean.numpy(), variance.numpy(), np.array(count))
+        raise UserError(f"{source} holds no mean of training queries where one should be; it was changed, train again")
 
     def adapt(self, frames: np.ndarray) -> np.ndarray:
         """Frames (..., D) as (x - mean), or (x - mean) / (s + FLOOR r): float32.
@@ -163,14 +164,10 @@ def statistics_of(rows: RowMatrix, enters: np.ndarray, scale: bool) -> Statistic
     return sums.statistics()
 
 
-def _is_vector(value: Any) -> bool:
+def _is_vector(value: Any) -> TypeGuard[torch.Tensor]:
     """Whether it is a (D,) tensor of finite float64."""
-    return (
-        isinstance(value, torch.Tensor)
-        and value.dtype == torch.float64
-        and value.ndim == 1
-        and bool(value.isfinite().all())
-    )
+    is_vector = isinstance(value, torch.Tensor) and value.dtype == torch.float64 and value.ndim == 1
+    return is_vector and bool(value.isfinite().all())
 
 
 def _added(before: np.ndarray, values: np.ndarray) -> np.ndarray:
