@@ -3,6 +3,7 @@ only the newest frame is left to adapt. Frames that are not adapted are left whe
 
 from collections.abc import Callable
 from dataclasses import replace
+from tempfile import TemporaryFile
 
 import numpy as np
 from torch import Tensor
@@ -14,6 +15,8 @@ from opticornet.datasets.windows import Windows
 from opticornet.evaluation.answering.timing import timed_queries
 from opticornet.matching.sequences.windows import SequenceSet
 from opticornet.utils.mapped import RowMatrix
+
+_BLOCK = 1024  # rows written at a time
 
 
 class KeptRows:
@@ -55,7 +58,7 @@ def windows_at_hand(
     than ``memory_bytes``."""
     known: RowMatrix | Tensor = reference.frames
     if wanted and isinstance(known, AdaptedRows) and known.dtype.itemsize * np.prod(known.shape) <= memory_bytes:
-        reference = replace(reference, frames=np.asarray(known))
+        reference = replace(reference, frames=_written(known))
     if wanted and isinstance(query.frames, AdaptedRows):
         kept = KeptRows(query.frames, _rows(query.starts, query.length, wanted))
         query = replace(query, frames=kept)
@@ -68,6 +71,15 @@ def adapting_newest(adaptation: Adaptation, frames: RowMatrix | Tensor | None) -
         return lambda: None
     adapt, frame = adaptation.of_next_frame(frames.shape[1]), np.zeros(frames.shape[1], np.float32)
     return lambda: adapt(frame)
+
+
+def _written(frames: AdaptedRows) -> np.ndarray:
+    """All rows in a temporary file, memory-mapped as those of a map that nobody adapts."""
+    file = TemporaryFile()  # noqa: SIM115 - the map keeps it
+    for start in range(0, len(frames), _BLOCK):
+        file.write(np.asarray(frames[start : start + _BLOCK]))
+    file.flush()
+    return np.memmap(file, frames.dtype, mode="r", shape=frames.shape)
 
 
 def _rows(starts: np.ndarray, length: int, wanted: int) -> np.ndarray:
