@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from opticornet.cli import main
+from opticornet.evaluation.rerank_weight import CRITERION
 from opticornet.options.modes import TestOptions
 from opticornet.steps.test import test as run_test
 from opticornet.utils.errors import UserError
@@ -68,7 +69,7 @@ def test_between_them_the_distance_is_their_mean(folder, tmp_path):
 def test_by_default_it_is_chosen_on_val_and_the_record_says_how(folder, tmp_path):
     record, _ = answer(folder, tmp_path)
     chosen = record.method.rerank_weight
-    assert (chosen.chosen_on, chosen.criterion) == ("val", "largest standardised margin")
+    assert (chosen.chosen_on, chosen.criterion) == ("val", CRITERION)
     assert {"0", "1", f"{chosen.weight:g}"} <= set(chosen.measured)
     assert chosen.measured[f"{chosen.weight:g}"] >= max(chosen.measured["0"], chosen.measured["1"])
     again, _ = answer(folder, tmp_path, rerank_weight=f"{chosen.weight:g}")
