@@ -524,10 +524,10 @@ def test_the_run_to_re_rank_by_must_be_of_the_same_descriptors(plain):
 
 def test_options_of_the_first_method_are_not_those_of_the_encoder_to_re_rank_by(plain):
     flags = Path(plain.runs["s1"]) / "checkpoints" / "flags.json"
-    flags.write_text(json.dumps({k: v for k, v in json.loads(flags.read_text()).items() if k != "w"}))
+    flags.write_text(json.dumps(json.loads(flags.read_text()) | {"w": 3}))
     split = load_dataset(str(plain.folder), splits=("test",)).splits["test"]
     scene = Scene.of("plain", split, 5, 0, torch.device("cpu"))
-    with pytest.raises(UserError, match="`sequence_length` 1 is below 3"):  # the default, not the 1 given
+    with pytest.raises(UserError, match="`sequence_length` 1 is below 3"):  # the run's, not the 1 given
         load_single_frames(plain.options("hvpr_s5_to_s1", w=1), scene, Path(plain.runs["s1"]))
 
 
