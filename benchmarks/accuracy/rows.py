@@ -127,7 +127,8 @@ ABLATIONS = [
     ),
     *(Row(f"augmented: {kind}", {}, S5 | {"augment": kind}) for kind in ("time", "descriptors")),
 ]
-ENCODED = {"S5": (5, S5), "S10": (10, S10)}
+ENCODED = {"dsdnet S5": S5, "seqnet S5": S5 | SEQNET, "dsdnet S10": S10, "seqnet S10": S10 | SEQNET}
+FRAME_DIMS = 64  # of the real descriptors
 DIMENSIONS = (64, 128, 192, 256, 320, 512, 1024)
 IMAGES = {
     1: [Row("single", {"pooling": "single"} | S1), Row("dsdnet S1", {}, S1)],
