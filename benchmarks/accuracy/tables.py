@@ -11,6 +11,7 @@ from rows import (
     ADAPTATIONS,
     DIMENSIONS,
     ENCODED,
+    FRAME_DIMS,
     IMAGES,
     METHODS,
     MORE_SEASONS,
@@ -82,26 +83,33 @@ def ablations(bench: Bench, seeds: Seeds) -> list[str]:
 
 
 def dimensions(bench: Bench, seeds: Seeds) -> list[str]:
-    """Recall against the channels of dsdnet."""
-    return starts(bench, "channels", {name: list(DIMENSIONS) for name in ENCODED}, "out_dims")
+    """Recall against the numbers kept for a place: of dsdnet as many channels as fit, once for each step."""
+    values = {}
+    for name, options in ENCODED.items():
+        length, is_dsdnet = options["sequence_length"], "pooling" not in options
+        fitting = [size for size in DIMENSIONS if size <= length * FRAME_DIMS]
+        values[name] = {size: {"out_dims": size // length if is_dsdnet else size} for size in fitting}
+    return starts(bench, "dimensions", values)
 
 
 def kernels(bench: Bench, seeds: Seeds) -> list[str]:
-    """Recall against the frames under the kernel of dsdnet."""
-    return starts(bench, "`--w`", {name: list(range(1, length + 1)) for name, (length, _) in ENCODED.items()}, "w")
+    """Recall against the frames under the kernel."""
+    lengths = {name: options["sequence_length"] for name, options in ENCODED.items()}
+    return starts(bench, "`--w`", {name: {w: {"w": w} for w in range(1, most + 1)} for name, most in lengths.items()})
 
 
-def starts(bench: Bench, what: str, values: dict[str, list[int]], option: str) -> list[str]:
-    """Recall of the start alone, untrained, for each value of an option: by the folds, which choose, and the test."""
+def starts(bench: Bench, what: str, values: dict[str, dict[int, dict[str, int]]]) -> list[str]:
+    """Recall of the start alone, untrained, for values of each encoder and the options they stand for: by the folds,
+    which choose, and the test."""
     rows = {
-        (name, value): Row(f"{name} {value}", {}, ENCODED[name][1] | START | {option: value})
-        for name in values
-        for value in values[name]
+        (name, value): Row(f"{name} {value}", {}, ENCODED[name] | START | options)
+        for name, of_name in values.items()
+        for value, options in of_name.items()
     }
     found = by_row(bench, Seeds(1, 1), list(rows.values()), (None,))
     columns = [f"{name}: dimensions | folds: R@1 | R@5 | test: R@1 | R@5" for name in values]
     lines = header_of(what, *columns)
-    for value in sorted({value for name in values for value in values[name]}):
+    for value in sorted({value for of_name in values.values() for value in of_name}):
         cells = []
         for name in values:
             if (row := rows.get((name, value))) is None:

@@ -11,7 +11,7 @@ from opticornet.models.sequences.base import SequenceEncoder, check_traverse
 from opticornet.models.sequences.place_pairs import PlacePairs
 from opticornet.models.sequences.seqnet import convolve
 from opticornet.models.sequences.temporal_noise import TemporalDifferencing
-from opticornet.models.sequences.whitening import MAX_CHANNELS, WhitenedConvolutionOptions, whiten_convolution
+from opticornet.models.sequences.whitening import MAX_CHANNELS, WhitenedStartOptions, whiten_convolution
 from opticornet.utils.options import option, option_fields
 
 MAX_FRAME_CHANNELS = 4096  # of windows of one step, whose encoding is no longer than a frame
@@ -125,7 +125,7 @@ class DSDNet(SequenceEncoder):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DSDNetOptions(WhitenedConvolutionOptions):
+class DSDNetOptions(WhitenedStartOptions):
     """``dsdnet``."""
 
     out_dims: int = option(

@@ -8,7 +8,7 @@ from torch.nn.functional import linear, normalize
 
 from opticornet.models.sequences.base import SequenceEncoder, check_traverse, moving_mean
 from opticornet.models.sequences.place_pairs import PlacePairs
-from opticornet.models.sequences.whitening import MAX_CHANNELS, WhitenedConvolutionOptions, whiten_convolution
+from opticornet.models.sequences.whitening import MAX_CHANNELS, WhitenedStartOptions, whiten_convolution
 from opticornet.utils.options import option
 
 
@@ -57,7 +57,7 @@ def convolve(frames: Tensor, conv: nn.Conv1d) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SeqNetOptions(WhitenedConvolutionOptions):
+class SeqNetOptions(WhitenedStartOptions):
     """``seqnet``."""
 
     out_dims: int = option(

@@ -72,9 +72,35 @@ def space_time_axes(whitening: "Whitening", noise: Persistence, pairs: PlacePair
     return spread_rows((in_space[:, :, None] * in_time[:, None]).flatten(1), channels).unflatten(1, (-1, w))
 
 
+class WhitenedFrames(nn.Linear):
+    """A layer by which an encoder takes whitened frames, (..., D) to (..., C): it starts from the axes of
+    :func:`place_whitening` and learns on. The encoder's ``initialise`` calls :meth:`start`, and its options derive
+    from :class:`WhitenedStartOptions`.
+
+    Args:
+        in_dims: D.
+        channels: C, at most D axes, those first along which places differ most.
+    """
+
+    def __init__(self, in_dims: int, channels: int) -> None:
+        super().__init__(in_dims, channels)
+
+    @torch.no_grad()
+    def start(self, pairs: PlacePairs) -> Persistence:
+        """Set the weights; returns what lasts of the change from frame to frame.
+
+        Raises:
+            ValueError: no pairs, or both sides are the same data.
+        """
+        whitening = place_whitening(pairs)
+        self.weight.copy_(whitening.rows(self.out_features))
+        self.bias.copy_(-self.weight @ whitening.mean.to(self.weight))
+        return Persistence.of(pairs, whitening.matrix)
+
+
 @dataclass(frozen=True, kw_only=True)
-class WhitenedConvolutionOptions(SequenceEncoderOptions):
-    """What methods share whose convolution can start from :func:`whiten_convolution`."""
+class WhitenedStartOptions(SequenceEncoderOptions):
+    """What methods share that can start from the whitening of training pairs."""
 
     init: str = option("--init", "whitening", "weights that training starts from", choices=("whitening", "random"))
 

@@ -17,6 +17,7 @@ from opticornet.models.sequences.whitening import (
     FEW_PAIRS_TOLERANCE,
     MOTION,
     SHRINKAGES,
+    WhitenedFrames,
     choose_shrinkage,
     place_whitening,
     space_time_axes,
@@ -163,6 +164,14 @@ def test_few_axes_of_space_and_time_are_those_along_which_places_differ_most():
     places = PlacePairs.of_one_drive(slow + change, slow)
     axes = space_time_axes(place_whitening(places), Persistence(0.0, 0.0), places, 4, 3)
     assert (axes.sum(2).abs().amax(1) > 3 * axes.diff(dim=2).abs().amax((1, 2))).all()  # means over the window
+
+
+def test_a_layer_takes_whitened_frames():
+    layer, found = WhitenedFrames(6, 4), place_whitening(pairs())
+    assert layer.start(pairs()) == Persistence.of(pairs(), found.matrix)
+    rows = frames()[0]
+    expected = ((rows.double() - found.mean) @ found.matrix.T)[:, :4].float()
+    torch.testing.assert_close(layer(rows[:, None])[:, 0], expected, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("method", [DSDNet, SeqNet])
