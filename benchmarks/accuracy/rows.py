@@ -1,6 +1,6 @@
 """The rows of the tables: what is trained, with default options but for what the name says, and how it is tested."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from cells import Cell, Training
@@ -71,10 +71,6 @@ UNTRAINED = [
     Row("delta L5", {"pooling": "delta"} | S5),
     Row("single+seqmatch L5", {"pooling": "single+seqmatch"} | S5),
     Row("single+seqmatch L10", {"pooling": "single+seqmatch"} | S10),
-]
-SEQNETS_RULE = [  # each window of a sequence's ends judged alone, as SeqNet counts
-    replace(row, test=row.test | ({} if row.test["sequence_length"] == 1 else {"equal_windows": "each"}))
-    for row in UNTRAINED
 ]
 METHODS = [
     *UNTRAINED,

@@ -15,7 +15,6 @@ from rows import (
     IMAGES,
     METHODS,
     MORE_SEASONS,
-    SEQNETS_RULE,
     SIMULATED,
     START,
     STRESSED,
@@ -56,11 +55,6 @@ def methods(bench: Bench, seeds: Seeds) -> list[str]:
         lines.append(line(row.name, *costs, *adapted(found, row, "split")))
     lines += ["", f"### {FOLDS} folds, {seeds.fold} seeds, by adaptation", "", *header_of("method", *header)]
     lines += [line(row.name, *adapted(found, row, "folds")) for row in rows]
-    lines += ["", "### Equal windows judged each alone (`--equalWindows each`, SeqNet's counting), `--adapt none`", ""]
-    alone = by_row(bench, seeds, SEQNETS_RULE, ("none",))
-    lines += header_of("method", "test split: R@1 | R@5", f"{FOLDS} folds: R@1 | R@5")
-    for row in SEQNETS_RULE:
-        lines.append(line(row.name, *(recalls(alone[row.name, "none", where]) for where in ("split", "folds"))))
     return [*lines, "", training_time(found.values())]
 
 
@@ -159,7 +153,7 @@ def simulation(bench: Bench, seeds: Seeds) -> list[str]:
     for row in SIMULATED:
         mine = [outcome for (other, _), outcome in zip(keys, found, strict=True) if other is row]
         each = ", ".join("{:.3f} ({:.3f} to {:.3f})".format(o["recall"]["1"], *o["recall_interval"]["1"]) for o in mine)
-        lines.append(line(row.name, recalls(mine), each))
+        lines.append(line(row.name, recalls(mine, count="recall"), each))
     return [*lines, "", training_time([[o for o in found if o["training_s"]]])]
 
 
@@ -200,11 +194,12 @@ def adapted(found: dict, row: Row, where: str) -> list[str]:
     return [recalls(found[row.name, adapt, where]) if adapt in row.adaptations else " | " for adapt in ADAPTATIONS]
 
 
-def recalls(outcomes: list[Outcome], deviation: bool = True) -> str:
-    """Mean and standard deviation of R@1 and of R@5; no deviation where there is one number."""
+def recalls(outcomes: list[Outcome], deviation: bool = True, count: str = "recall_each") -> str:
+    """Mean and standard deviation of R@1 and of R@5; no deviation where there is one number. They are counted as SeqNet
+    does, or by ``recall`` with equal windows as one answer."""
     cells = []
     for k in ("1", "5"):
-        values = [outcome["recall"][k] for outcome in outcomes]
+        values = [outcome[count][k] for outcome in outcomes]
         spread = f" ± {statistics.stdev(values):.3f}" if deviation and len(values) > 1 else ""
         cells.append(f"{statistics.mean(values):.3f}{spread}")
     return " | ".join(cells)
