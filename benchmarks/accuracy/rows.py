@@ -1,6 +1,6 @@
 """The rows of the tables: what is trained, with default options but for what the name says, and how it is tested."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from cells import Cell, Training
@@ -72,10 +72,6 @@ UNTRAINED = [
     Row("single+seqmatch L5", {"pooling": "single+seqmatch"} | S5),
     Row("single+seqmatch L10", {"pooling": "single+seqmatch"} | S10),
 ]
-SEQNETS_RULE = [  # each window of a sequence's ends judged alone, as SeqNet counts
-    replace(row, test=row.test | ({} if row.test["sequence_length"] == 1 else {"equal_windows": "each"}))
-    for row in UNTRAINED
-]
 METHODS = [
     *UNTRAINED,
     Row("seqnet S1", {}, S1 | SEQNET),
@@ -127,7 +123,8 @@ ABLATIONS = [
     ),
     *(Row(f"augmented: {kind}", {}, S5 | {"augment": kind}) for kind in ("time", "descriptors")),
 ]
-ENCODED = {"S5": (5, S5), "S10": (10, S10)}
+ENCODED = {"dsdnet S5": S5, "seqnet S5": S5 | SEQNET, "dsdnet S10": S10, "seqnet S10": S10 | SEQNET}
+FRAME_DIMS = 64  # of the real descriptors
 DIMENSIONS = (64, 128, 192, 256, 320, 512, 1024)
 IMAGES = {
     1: [Row("single", {"pooling": "single"} | S1), Row("dsdnet S1", {}, S1)],
