@@ -34,7 +34,8 @@ class DriveRows(Protocol):
     """How the rows of one drive are adapted."""
 
     def read(self, rows: RowMatrix, wanted: np.ndarray, adapted: np.ndarray) -> None:
-        """Write some of the drive's ``rows`` (N, D), at least one, whose numbers (M,) never fall, into ``adapted`` (M, D) float32."""
+        """Write at least one of the drive's ``rows`` (N, D), whose numbers (M,) never fall, into ``adapted`` (M, D)
+        float32."""
         ...
 
 
