@@ -191,3 +191,22 @@ def test_windows_shorter_than_the_kernel_of_default_size_are_one_line(tmp_path, 
     test = ["--dataset", str(data), "--resume", str(run), "--resultsPath", str(tmp_path / "short"), "--device", "cpu"]
     assert main(["--mode", "test", "--seqL", "3", *test]) == 2
     assert "--seqL 3 is below 4, the fewest frames that seqnet takes" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("use", ["--resume", "--initFrom"])
+def test_weights_of_an_earlier_dsdnet_are_to_be_trained_anew(tmp_path, capsys, use):
+    """It had no learned differences."""
+    data = dataset(tmp_path / "data")
+    run = train(given(tmp_path, data, pooling="dsdnet"))
+    for name in (BEST, LATEST):
+        state = checkpoint(run, name)
+        state["state_dict"] = {k: v for k, v in state["state_dict"].items() if not k.startswith("differencing")}
+        save_checkpoint(state, run / "checkpoints" / name)
+    capsys.readouterr()
+    mode = ["--mode", "test", "--resultsPath", str(tmp_path)] if use == "--resume" else ["--mode", "train"]
+    here = ["--dataset", str(data), "--device", "cpu", "--runsPath", str(tmp_path / "runs")]
+    assert main([*mode, use, str(run), *here, *(["--seqL", "4"] if use == "--initFrom" else [])]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "2 missing (first: differencing.persistence)" in error
+    assert "train anew what an earlier version trained" in error
