@@ -1,7 +1,7 @@
 """OptiCorNet (arXiv 2507.14477): convolution, differentiable sequence delta, LSTM with a residual, fusion."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -151,6 +151,9 @@ class DSDNetOptions(WhitenedStartOptions):
     def channels(self, in_dims: int, length: int) -> int:
         """Channels of the convolution for windows of ``length`` frames."""
         return self.out_dims or min(in_dims, MAX_FRAME_CHANNELS if length == self.w else MAX_CHANNELS)
+
+    def decided(self, in_dims: int, length: int) -> Self:
+        return replace(self, out_dims=self.channels(in_dims, length))
 
     def build(self, in_dims: int, length: int) -> DSDNet:
         return DSDNet(
