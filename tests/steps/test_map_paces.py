@@ -152,6 +152,15 @@ def test_a_place_is_as_far_as_its_nearest_pace_and_that_costs_its_share(world, c
         assert record.recall_exact_index == record.recall
 
 
+def test_queries_in_blocks_have_the_same_answers(world, monkeypatch):
+    _, arrays = world.run("dsdnet", map_paces=(0.5, 2))
+    monkeypatch.setattr("opticornet.evaluation.answering.search._FOUND", 2000)
+    _, again = world.run("dsdnet", map_paces=(0.5, 2))
+    np.testing.assert_array_equal(again["preds"], arrays["preds"])
+    np.testing.assert_array_equal(again["mapPaces"], arrays["mapPaces"])
+    np.testing.assert_allclose(again["distances"], arrays["distances"], atol=1e-5)
+
+
 def test_a_costly_pace_is_chosen_less_often(world):
     shares = [
         (world.run("dsdnet", map_paces=(0.5, 2), pace_cost=cost)[1]["mapPaces"][:, 0] != 1).mean()

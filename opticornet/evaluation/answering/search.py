@@ -1,6 +1,6 @@
 """Answers by search of sequence descriptors."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -15,9 +15,11 @@ from opticornet.evaluation.metrics import KS
 from opticornet.evaluation.scene import Scene, encode_side
 from opticornet.inference.encode import encode, frames_of
 from opticornet.inference.load import LoadedEncoder
-from opticornet.matching.ranking import Ranking, of_all_ways
+from opticornet.matching.ranking import Ranking, concatenate, of_all_ways
 from opticornet.matching.search import EXACT, Index
 from opticornet.utils.errors import as_user_error
+
+_FOUND = 1 << 22  # references that are found at a time, at all paces
 
 
 @dataclass(frozen=True)
@@ -134,19 +136,27 @@ def search_descriptors(
         amp: encode the queries that are timed alone in bfloat16, as ``described`` was.
         latency_queries: queries to time one at a time.
     """
-    kept_apart = kept_apart or equal
-    k, factors = kept_apart.depth(settings.depth), settings.paces.factors
+    kept_apart, factors = kept_apart or equal, settings.paces.factors
+    alone, k = EqualWindows.each(len(described.reference), len(factors)), kept_apart.depth(settings.depth)
 
-    def search(indexes: Iterable[Index], queries: slice) -> Ranking:
+    def search(indexes: Sequence[Index], queries: slice) -> Ranking:
         """The nearest of each pace: behind them, a pace has only references with ``k`` others before them."""
         return of_all_ways([index.search(described.query[queries], k) for index in indexes], factors)
 
+    def distinct(indexes: Sequence[Index]) -> tuple[Ranking, Ranking]:
+        """All queries' answers, and the same where every reference stands for itself."""
+        block = max(1, _FOUND // (k * len(factors)))
+        found = (search(indexes, slice(first, first + block)) for first in range(0, len(described.query), block))
+        parts = [(kept_apart.distinct(one, settings.depth), alone.distinct(one, settings.depth)) for one in found]
+        answers, each = (concatenate(of_blocks) for of_blocks in zip(*parts, strict=True))
+        return answers, each
+
     seconds = dict(described.seconds)
     with timed(seconds, "search"):
-        ranking = search(described.indexes, slice(None))
+        ranking, each = distinct(described.indexes)
     exact = None
     if settings.index != EXACT:
-        exact = search((Index(one, EXACT, device=scene.device) for one in described.references), slice(None))
+        exact, _ = distinct([Index(one, EXACT, device=scene.device) for one in described.references])
 
     encoder = described.encoder.encoder
     frames = frames_of(scene.query.traverse, encoder, scene.device)
@@ -157,8 +167,8 @@ def search_descriptors(
         "search": lambda i: search(described.indexes, slice(i, i + 1)),
     }
     return Answer(
-        ranking=kept_apart.distinct(ranking, settings.depth),
-        each=EqualWindows.each(len(described.reference), len(factors)).distinct(ranking, settings.depth),
+        ranking=ranking,
+        each=each,
         equal=equal,
         searched_equal=equal,
         out_dims=described.reference.shape[1],
@@ -166,7 +176,7 @@ def search_descriptors(
         alone_ms=one_at_a_time(len(query), steps, latency_queries),
         backwards=np.full(len(query), query.backwards),
         weights=described.encoder.weights,
-        exact=exact and kept_apart.distinct(exact, settings.depth),
+        exact=exact,
         index_settings=described.indexes[0].settings,
         paces=settings.paces.paces,
     )
