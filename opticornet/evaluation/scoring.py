@@ -61,8 +61,8 @@ def score(
     def recall_of(ranking: Ranking | None) -> dict[str, float]:
         if ranking is None:
             return {}
-        found = answer.searched_equal.distinct(ranking).indices
-        errors = answer.searched_equal.errors(scene.truth, found)
+        found = answer.searched_equal.distinct(ranking)
+        errors = answer.searched_equal.errors(scene.truth, found.indices, found.ways)
         return judged.recall_of(padded(scene.truth.within(errors, scene.radius), max(judged.ks), False))
 
     names = [f"{radius:g}" for radius in judged.radii]

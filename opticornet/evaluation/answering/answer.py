@@ -27,6 +27,7 @@ class Answer:
         exact: the exact ranking, where an approximate index gave ``ranking``.
         index_settings: of an approximate index, see ``opticornet.matching.search.Index``.
         backwards: (M,) bool, queries whose windows were read backwards.
+        paces: of the map, as the ``ways`` of a ranking count them, anew for each direction.
     """
 
     ranking: Ranking
@@ -42,6 +43,12 @@ class Answer:
     candidates: Ranking | None = None
     exact: Ranking | None = None
     index_settings: dict[str, int] = field(default_factory=dict)
+    paces: tuple[float, ...] = (1.0,)
+
+    @property
+    def found_at(self) -> np.ndarray:
+        """(M, K) float64: the pace of the map at which each reference was found."""
+        return np.array(self.paces)[self.ranking.ways_from(0) % len(self.paces)]
 
 
 ROUNDING = 1e-4  # of a distance in float32, where most of two unit vectors cancels
@@ -60,6 +67,7 @@ def better(forwards: Answer, reverse: Answer) -> Answer:
         return Ranking(
             np.where(backwards[:, None], second.indices, first.indices),
             np.where(backwards[:, None], second.distances, first.distances),
+            np.where(backwards[:, None], second.ways_from(len(forwards.equal.shown)), first.ways_from(0)),
         )
 
     ranking, each = chosen(forwards.ranking, reverse.ranking), chosen(forwards.each, reverse.each)
@@ -69,8 +77,8 @@ def better(forwards: Answer, reverse: Answer) -> Answer:
         forwards,
         ranking=ranking,
         each=each,
-        equal=forwards.equal.either(reverse.equal, backwards),
-        searched_equal=forwards.searched_equal.either(reverse.searched_equal, backwards),
+        equal=forwards.equal.or_of(reverse.equal),
+        searched_equal=forwards.searched_equal.or_of(reverse.searched_equal),
         candidates=chosen(forwards.candidates, reverse.candidates),
         exact=chosen(forwards.exact, reverse.exact),
         seconds=summed(forwards.seconds, reverse.seconds),

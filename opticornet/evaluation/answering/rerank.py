@@ -10,6 +10,7 @@ from opticornet.evaluation.equal_windows import EqualWindows
 from opticornet.evaluation.scene import Scene
 from opticornet.matching.ranking import Ranking
 from opticornet.matching.rerankers.base import Reranker, RerankMaterial, RerankSide
+from opticornet.matching.rerankers.mixing import ways_of
 from opticornet.utils.errors import as_user_error
 
 
@@ -44,7 +45,7 @@ def rerank_answer(
         UserError: the traverses lack what is compared, or the memory is too small.
     """
     seconds = dict(answer.seconds)
-    candidates = answer.ranking.first(top_k)
+    candidates, each = answer.ranking.first(top_k), answer.each.first(top_k)
     scene = scene.with_length(reranker.window_length(scene.query.length), "rerank_length")
     reference, query = rerank_sides(scene)
     if frames is not None:
@@ -54,6 +55,7 @@ def rerank_answer(
     material = RerankMaterial(reference, query, settings.matcher, settings.memory_bytes, scene.device)
     with timed(seconds, "rerank"), as_user_error("`match_memory_mib`"):
         ranking = reranker.rerank(material, candidates, slice(None))
+        ranking = replace(ranking, ways=ways_of(candidates, ranking.indices))
 
     single = None if frames is None else frames.single
     describe_frames = None if single is None else single_frames_of_window(scene, single, amp, latency_queries)
@@ -71,7 +73,7 @@ def rerank_answer(
     return replace(
         answer,
         ranking=equal.distinct(ranking),
-        each=kept_apart.spread(ranking, answer.each.first(top_k).indices),
+        each=kept_apart.spread(ranking, each.indices, each.ways),
         equal=equal,
         candidates=answer.ranking,
         seconds=seconds,
