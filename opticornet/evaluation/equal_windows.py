@@ -10,10 +10,11 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
+import torch
 
 from opticornet.datasets.windows import Windows
 from opticornet.evaluation.ground_truth import GroundTruth
-from opticornet.matching.ranking import Ranking
+from opticornet.matching.ranking import Ranking, sort_candidates
 
 EqualWindowRule = Literal["one", "each"]
 
@@ -73,6 +74,19 @@ class EqualWindows:
             np.where(empty, -1, np.take_along_axis(shown, kept, axis=1)),
             np.where(empty, np.float32(np.inf), np.take_along_axis(ranking.distances, kept, axis=1)),
         )
+
+    def spread(self, ranking: Ranking, indices: np.ndarray) -> Ranking:
+        """Each of the references (M, K), -1 for none, with the distance that a ranking has of the one that is shown for
+        it: all of those are in the ranking. Of equal distances the lower reference first."""
+        if not self._has_equal:
+            return ranking
+        queries = np.arange(len(ranking))[:, None] * (self.shown.shape[1] + 1) + 1
+        known = (queries + ranking.indices).ravel()
+        order = known.argsort()
+        shown = np.where(indices < 0, -1, self._of_queries(self.shown, indices))
+        place = order[np.searchsorted(known, queries + shown, sorter=order)]
+        distances = np.where(indices < 0, np.float32(np.inf), ranking.distances.ravel()[place])
+        return sort_candidates(torch.from_numpy(distances), torch.from_numpy(indices))
 
     def errors(self, truth: GroundTruth, indices: np.ndarray) -> np.ndarray:
         """(M, K) float64, as :meth:`GroundTruth.errors`: of each retrieved reference the least among all that it

@@ -232,6 +232,9 @@ class ResultRecord:
     no_answer: NoAnswerRecord | None = None  # None: every query is answered
     recall_per_drive: dict[str, dict[str, float]] = field(default_factory=dict)  # of several query drives: as `recall`
     counted_per_drive: dict[str, int] = field(default_factory=dict)  # queries counted of each
+    recall_each: dict[str, float] = field(
+        default_factory=dict
+    )  # as `recall`, every reference judged for itself (SeqNet)
     stress: dict[str, dict[str, float]] = field(default_factory=dict)  # condition -> K -> recall; empty: not measured
     format: int = FORMAT
 

@@ -38,7 +38,7 @@ class TrainOptions(MethodOptions):
     select_by: str = option(
         "--selectBy", "mean-recall", "what decides which epoch's weights are best", choices=tuple(MEASURES)
     )
-    patience: int = option("--patience", 0, "validations without a better score before stopping; 0: never stop")
+    patience: int = option("--patience", 5, "validations without a better score before stopping; 0: never stop")
 
     def __post_init__(self) -> None:
         if not self.lr > 0:

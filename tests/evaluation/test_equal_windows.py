@@ -76,6 +76,16 @@ def test_equal_windows_take_one_place_of_a_ranking():
     assert EqualWindows.each(8).distinct(ranking, 4).indices.tolist() == ranking.indices[:, :4].tolist()
 
 
+def test_each_of_equal_windows_has_the_distance_of_the_one_that_is_shown():
+    equal = EqualWindows.of(windows(5))  # 0 1 2 as 2, 5 6 7 as 5
+    ranking = Ranking(np.array([[5, 2, 4], [3, 2, -1]]), np.array([[0.1, 0.2, 0.4], [0.3, 0.5, np.inf]], np.float32))
+    spread = equal.spread(ranking, np.array([[0, 4, 7, 5], [-1, 2, 3, 1]]))
+    assert spread.indices.tolist() == [[5, 7, 0, 4], [3, 1, 2, -1]]
+    assert spread.distances[0].tolist() == pytest.approx([0.1, 0.1, 0.2, 0.4])
+    assert spread.distances[1].tolist() == pytest.approx([0.3, 0.5, 0.5, np.inf])
+    assert EqualWindows.each(8).spread(ranking, ranking.indices) is ranking
+
+
 def test_a_ranking_as_deep_as_asked_for_is_sure_of_k_answers():
     equal = EqualWindows.of(windows(5))  # four answers, two of three references each
     assert [equal.depth(k) for k in (1, 2, 3, 4, 20)] == [3, 6, 7, 8, 8]

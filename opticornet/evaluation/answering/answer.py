@@ -16,6 +16,7 @@ class Answer:
 
     Attributes:
         ranking: (M, K) window numbers of the reference and their distances.
+        each: (M, K) the same where every reference stands for itself: SeqNet's.
         equal: which references each one in ``ranking`` stands for.
         searched_equal: the same of ``candidates`` and ``exact``.
         out_dims: of the searched descriptor, 0 where frames were matched.
@@ -29,6 +30,7 @@ class Answer:
     """
 
     ranking: Ranking
+    each: Ranking
     equal: EqualWindows
     searched_equal: EqualWindows
     out_dims: int
@@ -60,11 +62,13 @@ def better(forwards: Answer, reverse: Answer) -> Answer:
             np.where(backwards[:, None], second.distances, first.distances),
         )
 
-    ranking = chosen(forwards.ranking, reverse.ranking)
+    ranking, each = chosen(forwards.ranking, reverse.ranking), chosen(forwards.each, reverse.each)
     assert ranking is not None
+    assert each is not None
     return replace(
         forwards,
         ranking=ranking,
+        each=each,
         equal=forwards.equal.either(reverse.equal, backwards),
         searched_equal=forwards.searched_equal.either(reverse.searched_equal, backwards),
         candidates=chosen(forwards.candidates, reverse.candidates),

@@ -137,6 +137,7 @@ def match_frames(
         steps = {"encode": single_frames_of_window(scene, frames.single, amp)} | steps
     return Answer(
         ranking=equal.distinct(ranking, settings.depth if candidates is None else None),
+        each=ranking.first(settings.depth) if candidates is None else ranking,
         equal=equal,
         searched_equal=equal,
         out_dims=0,

@@ -19,6 +19,7 @@ def rerank_answer(
     top_k: int,
     settings: MatchSettings,
     equal: EqualWindows,
+    kept_apart: EqualWindows,
     frames: MatchedFrames | None = None,
     *,
     amp: bool = False,
@@ -33,6 +34,7 @@ def rerank_answer(
         top_k: candidates per query.
         settings: of matching frames, where the re-ranker does.
         equal: references that are one answer, re-ranked.
+        kept_apart: those that were one answer when searched: that both stages see as one.
         frames: of both sides, where the re-ranker compares windows of them.
         amp: describe frames in bfloat16.
         latency_queries: queries to time one at a time.
@@ -64,6 +66,7 @@ def rerank_answer(
     return replace(
         answer,
         ranking=equal.distinct(ranking),
+        each=kept_apart.spread(ranking, answer.each.first(top_k).indices),
         equal=equal,
         candidates=answer.ranking,
         seconds=seconds,

@@ -134,6 +134,7 @@ def search_descriptors(
     }
     return Answer(
         ranking=kept_apart.distinct(ranking, settings.depth),
+        each=ranking.first(settings.depth),
         equal=equal,
         searched_equal=equal,
         out_dims=described.reference.shape[1],

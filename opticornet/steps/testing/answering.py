@@ -91,8 +91,8 @@ def reranked(
     for scene, answer in zip(scenes, answers, strict=True):
         if options.matches_frames:
             frames = matched_frames(scene, single, amp=options.amp, known=frames)
-        equal = reranked_equal(options, scene)
-        again.append(rerank(scene, answer, reranker, options.top_k, settings, equal, frames))
+        equal, (_, kept_apart) = reranked_equal(options, scene), searched_equal(options, scene)
+        again.append(rerank(scene, answer, reranker, options.top_k, settings, equal, kept_apart, frames))
     return again
 
 
