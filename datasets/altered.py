@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from opticornet.datasets.descriptors.arrays import LazyRows
-from opticornet.datasets.pace import frames_at_pace, own_positions
+from opticornet.datasets.pace import frames_at_pace, own_positions, steady
 from opticornet.datasets.traverse import Drive, Traverse
 from opticornet.datasets.windows import Windows
 
@@ -31,13 +31,37 @@ def at_pace(windows: Windows, pace: Pace, longest: int, generator: np.random.Gen
     Returns:
         M windows in the same order, of the same length and rule. At a pace of ones they hold the same frames.
     """
-    recorded = replace(windows.with_length(longest), backwards=False)  # a pace is that of the drive, however it is read
-    where = recorded.rows, recorded.surroundings, pace(len(windows), longest, generator), recorded.anchor
-    starts = longest * np.arange(len(windows))
-    traverse = _chosen(windows.traverse, frames_at_pace(*where))
-    traverse = replace(traverse, joined=_drives(windows, longest))
-    altered = replace(windows, traverse=traverse, rows=starts + own_positions(*where), short="refuse")
+    frames, own = frames_at(windows.with_length(longest), pace(len(windows), longest, generator))
+    traverse = replace(_chosen(windows.traverse, frames), joined=_drives(windows, longest))
+    altered = replace(windows, traverse=traverse, rows=longest * np.arange(len(windows)) + own, short="refuse")
     return altered.with_length(windows.length)
+
+
+def at_speed(windows: Windows, speed: float) -> Windows:
+    """:func:`at_pace` of a drive ``speed`` times as fast; the windows themselves as they were recorded, at 1."""
+    if speed == 1:
+        return windows
+    return at_pace(windows, speed_of(speed), windows.length, np.random.default_rng())
+
+
+def speed_of(speed: float) -> Pace:
+    """The pace of a drive ``speed`` times as fast: 0 stands, -1 is driven backwards."""
+    return lambda count, length, generator: steady(np.full(count, speed), length)
+
+
+def frames_at(windows: Windows, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The frames that windows hold at a pace.
+
+    Args:
+        windows: M windows of L frames of the recorded drive.
+        steps: (M, L - 1) or (1, L - 1) float64, see ``pace.py``.
+
+    Returns:
+        (M, L) int64 rows of the traverse, in the order of the drive, and (M,) int64 position of each one's own frame.
+    """
+    recorded = replace(windows, backwards=False)  # a pace is that of the drive, however it is read
+    where = recorded.rows, recorded.surroundings, steps, recorded.anchor
+    return frames_at_pace(*where), own_positions(*where)
 
 
 def _chosen(traverse: Traverse, frames: np.ndarray) -> Traverse:

@@ -33,7 +33,7 @@ def main() -> None:
     for source in NEEDS:
         parser.add_argument(f"--{source}", type=Path, metavar="FOLDER")
     parser.add_argument("--seeds", type=int, default=5, help="on the split")
-    parser.add_argument("--foldSeeds", type=int, default=2, help="on each fold")
+    parser.add_argument("--foldSeeds", type=int, default=1, help="on each fold")
     parser.add_argument("--processes", type=int, default=2, help="at a time")
     parser.add_argument("--cache", type=Path, default=ROOT / "data" / "accuracy")
     parser.add_argument("--write", action="store_true", help="into the pages")

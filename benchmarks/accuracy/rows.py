@@ -1,6 +1,6 @@
 """The rows of the tables: what is trained, with default options but for what the name says, and how it is tested."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from cells import Cell, Training
@@ -35,18 +35,19 @@ class Row:
         Args:
             dataset: to test on, and to train on unless ``trained_on`` says another one.
             seed: of training.
-            adapt: the adaptation; None: the default one.
+            adapt: the adaptation; None: the default one. Training that looks ahead is training: it is ``running``.
             more: options of the test.
         """
         adapted = {} if adapt is None else {"adapt": adapt}
         if self.encoder is None:
             return Cell(dataset, self.test | adapted | more)
+        in_training = {"adapt": "running"} if adapt == "traverse" else adapted
         trainings = {"resume": self.encoder} | ({"rerank_resume": self.reranker} if self.reranker else {})
         runs = {
-            option: Training((trained_on or dataset) + self.ending, seed, options | adapted)
+            option: Training((trained_on or dataset) + self.ending, seed, options | in_training)
             for option, options in trainings.items()
         }
-        return Cell(dataset, self.test | more, runs)
+        return Cell(dataset, self.test | adapted | more, runs)
 
 
 def length(frames: int) -> Options:
@@ -55,7 +56,7 @@ def length(frames: int) -> Options:
 
 S1, S5, S10 = length(1), length(5), length(10)
 SEQNET = {"pooling": "seqnet"}
-RANDOM = {"init": "random", "lr": 1e-3}
+RANDOM = {"init": "random", "lr": 1e-3, "patience": 0}
 START = {"lr": 1e-30, "n_epochs": 1}  # training that changes nothing
 MATCH = {"pooling": "s1+seqmatch"}
 
@@ -71,10 +72,6 @@ UNTRAINED = [
     Row("single+seqmatch L5", {"pooling": "single+seqmatch"} | S5),
     Row("single+seqmatch L10", {"pooling": "single+seqmatch"} | S10),
 ]
-SEQNETS_RULE = [  # each window of a sequence's ends judged alone, as SeqNet counts
-    replace(row, test=row.test | ({} if row.test["sequence_length"] == 1 else {"equal_windows": "each"}))
-    for row in UNTRAINED
-]
 METHODS = [
     *UNTRAINED,
     Row("seqnet S1", {}, S1 | SEQNET),
@@ -84,7 +81,10 @@ METHODS = [
     Row("seqnet HVPR S5 to S1 (5)", hvpr(5), S5 | SEQNET, S1 | SEQNET),
     Row("seqnet S5, random weights, lr 1e-3", {}, S5 | SEQNET | RANDOM, adaptations=("none",)),
     Row(
-        "delta-lstm L5, random weights, lr 1e-3", {}, S5 | {"pooling": "delta-lstm", "lr": 1e-3}, adaptations=("none",)
+        "delta-lstm L5, random weights, lr 1e-3",
+        {},
+        S5 | {"pooling": "delta-lstm", "lr": 1e-3, "patience": 0},
+        adaptations=("none",),
     ),
     Row("dsdnet S1", {}, S1),
     Row("dsdnet S5", {}, S5),
@@ -123,7 +123,8 @@ ABLATIONS = [
     ),
     *(Row(f"augmented: {kind}", {}, S5 | {"augment": kind}) for kind in ("time", "descriptors")),
 ]
-ENCODED = {"S5": (5, S5), "S10": (10, S10)}
+ENCODED = {"dsdnet S5": S5, "seqnet S5": S5 | SEQNET, "dsdnet S10": S10, "seqnet S10": S10 | SEQNET}
+FRAME_DIMS = 64  # of the real descriptors
 DIMENSIONS = (64, 128, 192, 256, 320, 512, 1024)
 IMAGES = {
     1: [Row("single", {"pooling": "single"} | S1), Row("dsdnet S1", {}, S1)],
@@ -155,5 +156,10 @@ SIMULATED = [
     Row("single", {"pooling": "single"} | S1),
     Row("single+seqmatch L5", {"pooling": "single+seqmatch"} | S5),
     Row("dsdnet S5, start alone", {}, S5 | START),
-    Row("dsdnet S5, trained", {}, S5 | {"n_epochs": 6}),
+    Row("dsdnet S5, trained", {}, S5 | {"n_epochs": 2}),
+    Row(
+        "dsdnet S5, soft-contrastive loss, lr 1e-3, 64 anchors and 512 references a step",
+        {},
+        S5 | {"n_epochs": 2, "loss": "soft-contrastive", "lr": 1e-3, "batch_size": 64, "references": 512},
+    ),
 ]

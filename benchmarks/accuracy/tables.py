@@ -11,10 +11,10 @@ from rows import (
     ADAPTATIONS,
     DIMENSIONS,
     ENCODED,
+    FRAME_DIMS,
     IMAGES,
     METHODS,
     MORE_SEASONS,
-    SEQNETS_RULE,
     SIMULATED,
     START,
     STRESSED,
@@ -55,11 +55,6 @@ def methods(bench: Bench, seeds: Seeds) -> list[str]:
         lines.append(line(row.name, *costs, *adapted(found, row, "split")))
     lines += ["", f"### {FOLDS} folds, {seeds.fold} seeds, by adaptation", "", *header_of("method", *header)]
     lines += [line(row.name, *adapted(found, row, "folds")) for row in rows]
-    lines += ["", "### Equal windows judged each alone (`--equalWindows each`, SeqNet's counting), `--adapt none`", ""]
-    alone = by_row(bench, seeds, SEQNETS_RULE, ("none",))
-    lines += header_of("method", "test split: R@1 | R@5", f"{FOLDS} folds: R@1 | R@5")
-    for row in SEQNETS_RULE:
-        lines.append(line(row.name, *(recalls(alone[row.name, "none", where]) for where in ("split", "folds"))))
     return [*lines, "", training_time(found.values())]
 
 
@@ -88,26 +83,33 @@ def ablations(bench: Bench, seeds: Seeds) -> list[str]:
 
 
 def dimensions(bench: Bench, seeds: Seeds) -> list[str]:
-    """Recall against the channels of dsdnet."""
-    return starts(bench, "channels", {name: list(DIMENSIONS) for name in ENCODED}, "out_dims")
+    """Recall against the numbers kept for a place: of dsdnet as many channels as fit, once for each step."""
+    values = {}
+    for name, options in ENCODED.items():
+        length, is_dsdnet = options["sequence_length"], "pooling" not in options
+        fitting = [size for size in DIMENSIONS if size <= length * FRAME_DIMS]
+        values[name] = {size: {"out_dims": size // length if is_dsdnet else size} for size in fitting}
+    return starts(bench, "dimensions", values)
 
 
 def kernels(bench: Bench, seeds: Seeds) -> list[str]:
-    """Recall against the frames under the kernel of dsdnet."""
-    return starts(bench, "`--w`", {name: list(range(1, length + 1)) for name, (length, _) in ENCODED.items()}, "w")
+    """Recall against the frames under the kernel."""
+    lengths = {name: options["sequence_length"] for name, options in ENCODED.items()}
+    return starts(bench, "`--w`", {name: {w: {"w": w} for w in range(1, most + 1)} for name, most in lengths.items()})
 
 
-def starts(bench: Bench, what: str, values: dict[str, list[int]], option: str) -> list[str]:
-    """Recall of the start alone, untrained, for each value of an option: by the folds, which choose, and the test."""
+def starts(bench: Bench, what: str, values: dict[str, dict[int, dict[str, int]]]) -> list[str]:
+    """Recall of the start alone, untrained, for values of each encoder and the options they stand for: by the folds,
+    which choose, and the test."""
     rows = {
-        (name, value): Row(f"{name} {value}", {}, ENCODED[name][1] | START | {option: value})
-        for name in values
-        for value in values[name]
+        (name, value): Row(f"{name} {value}", {}, ENCODED[name] | START | options)
+        for name, of_name in values.items()
+        for value, options in of_name.items()
     }
     found = by_row(bench, Seeds(1, 1), list(rows.values()), (None,))
     columns = [f"{name}: dimensions | folds: R@1 | R@5 | test: R@1 | R@5" for name in values]
     lines = header_of(what, *columns)
-    for value in sorted({value for name in values for value in values[name]}):
+    for value in sorted({value for of_name in values.values() for value in of_name}):
         cells = []
         for name in values:
             if (row := rows.get((name, value))) is None:
@@ -151,7 +153,7 @@ def simulation(bench: Bench, seeds: Seeds) -> list[str]:
     for row in SIMULATED:
         mine = [outcome for (other, _), outcome in zip(keys, found, strict=True) if other is row]
         each = ", ".join("{:.3f} ({:.3f} to {:.3f})".format(o["recall"]["1"], *o["recall_interval"]["1"]) for o in mine)
-        lines.append(line(row.name, recalls(mine), each))
+        lines.append(line(row.name, recalls(mine, count="recall"), each))
     return [*lines, "", training_time([[o for o in found if o["training_s"]]])]
 
 
@@ -192,11 +194,12 @@ def adapted(found: dict, row: Row, where: str) -> list[str]:
     return [recalls(found[row.name, adapt, where]) if adapt in row.adaptations else " | " for adapt in ADAPTATIONS]
 
 
-def recalls(outcomes: list[Outcome], deviation: bool = True) -> str:
-    """Mean and standard deviation of R@1 and of R@5; no deviation where there is one number."""
+def recalls(outcomes: list[Outcome], deviation: bool = True, count: str = "recall_each") -> str:
+    """Mean and standard deviation of R@1 and of R@5; no deviation where there is one number. They are counted as SeqNet
+    does, or by ``recall`` with equal windows as one answer."""
     cells = []
     for k in ("1", "5"):
-        values = [outcome["recall"][k] for outcome in outcomes]
+        values = [outcome[count][k] for outcome in outcomes]
         spread = f" ± {statistics.stdev(values):.3f}" if deviation and len(values) > 1 else ""
         cells.append(f"{statistics.mean(values):.3f}{spread}")
     return " | ".join(cells)

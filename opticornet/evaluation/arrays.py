@@ -25,6 +25,8 @@ def answer_arrays(answer: Answer, judged: Judged) -> dict[str, np.ndarray]:
     }
     if answer.backwards.any():
         arrays["backwards"] = answer.backwards
+    if len(answer.paces) > 1:
+        arrays["mapPaces"] = answer.found_at
     if judged.curve is not None:
         arrays |= {name: getattr(judged.curve, name) for name in ("precision", "recall", "thresholds")}
     if answer.candidates is not None:

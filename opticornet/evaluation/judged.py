@@ -79,7 +79,7 @@ class Judged:
         """The references of ``scene`` that ``ranking`` names, and those that they stand for, judged."""
         ks = [k for k in settings.ks if k <= len(scene.reference)]
         radii, truth = settings.radii, scene.truth
-        errors = padded(equal.errors(truth, ranking.indices), max(ks), np.inf)
+        errors = padded(equal.errors(truth, ranking.indices, ranking.ways), max(ks), np.inf)
         correct = truth.within(errors, scene.radius)
         has_positive = scene.has_positive()
         counted_by_radius = np.zeros((len(radii), len(has_positive)), bool)

@@ -126,6 +126,8 @@ class MethodRecord:
     index_settings: dict[str, int]  # nlist and nprobe, or efSearch, of an approximate index; else empty
     predictions: FileRecord | None  # the results file whose candidates were re-ordered; None: they were searched
     direction: str = "forward"  # of the queries: "forward", "reverse" or "both", whichever matched better
+    map_paces: tuple[float, ...] = (1.0,)  # times as fast as recorded, at which the searched map was encoded
+    pace_cost: float | None = None  # share of a distance per doubling of the pace; None: of one pace
     rerank_weight: RerankWeightRecord | None = None  # None: no searched distance takes part in the order
     backwards: float = 0.0  # share of the queries whose windows were read backwards
 
@@ -232,6 +234,9 @@ class ResultRecord:
     no_answer: NoAnswerRecord | None = None  # None: every query is answered
     recall_per_drive: dict[str, dict[str, float]] = field(default_factory=dict)  # of several query drives: as `recall`
     counted_per_drive: dict[str, int] = field(default_factory=dict)  # queries counted of each
+    recall_each: dict[str, float] = field(
+        default_factory=dict
+    )  # as `recall`, every reference judged for itself (SeqNet)
     stress: dict[str, dict[str, float]] = field(default_factory=dict)  # condition -> K -> recall; empty: not measured
     format: int = FORMAT
 

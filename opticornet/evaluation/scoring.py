@@ -61,8 +61,8 @@ def score(
     def recall_of(ranking: Ranking | None) -> dict[str, float]:
         if ranking is None:
             return {}
-        found = answer.searched_equal.distinct(ranking).indices
-        errors = answer.searched_equal.errors(scene.truth, found)
+        found = answer.searched_equal.distinct(ranking)
+        errors = answer.searched_equal.errors(scene.truth, found.indices, found.ways)
         return judged.recall_of(padded(scene.truth.within(errors, scene.radius), max(judged.ks), False))
 
     names = [f"{radius:g}" for radius in judged.radii]
@@ -74,6 +74,7 @@ def score(
             judged, settings, block, scene.query.rule_in_words, chance(scene, judged, answer.equal, settings.seed)
         ),
         recall=judged.recall,
+        recall_each=recall_each(scene, answer.each, judged),
         recall_interval={str(k): list(value) for k, value in intervals.items()},
         recall_before_rerank=recall_of(answer.candidates),
         recall_exact_index=recall_of(answer.exact),
@@ -99,6 +100,12 @@ def score(
         counted_per_drive={name: int(judged.counted[some].sum()) for name, some in query_drives(scene).items()},
     )
     return record, answer_arrays(answer, judged) | no_answer_arrays(answer, no_answer) | scene_arrays(scene)
+
+
+def recall_each(scene: Scene, each: Ranking, judged: Judged) -> dict[str, float]:
+    """The recalls of the same search with every reference judged for itself, as SeqNet counts."""
+    correct = scene.truth.within(scene.truth.errors(each.indices), scene.radius)
+    return judged.recall_of(padded(correct, max(judged.ks), False))
 
 
 def query_drives(scene: Scene) -> dict[str, slice]:

@@ -8,17 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from opticornet.datasets.altered import Pace, at_pace
+from opticornet.datasets.altered import Pace, at_pace, speed_of
 from opticornet.datasets.pace import steady, with_lost_frames, with_repeated_frames, with_stop
 from opticornet.evaluation.scene import Scene
 
 AS_RECORDED = "1x"
 SINGLE_FRAME = "single frame"
 SHARE = 1 / 3  # of the frames that are lost, or repeated
-
-
-def _at_speed(speed: float) -> Pace:
-    return lambda count, length, generator: steady(np.full(count, speed), length)
 
 
 def _with_stop(count: int, length: int, generator: np.random.Generator) -> np.ndarray:
@@ -34,14 +30,14 @@ def _with_repeated_frames(count: int, length: int, generator: np.random.Generato
 
 
 PACES: dict[str, Pace] = {
-    "0.2x": _at_speed(0.2),
-    "0.4x": _at_speed(0.4),
-    "0.5x": _at_speed(0.5),
-    AS_RECORDED: _at_speed(1),
-    "2x": _at_speed(2),
-    "2.5x": _at_speed(2.5),
-    "reversed": _at_speed(-1),
-    "standing": _at_speed(0),
+    "0.2x": speed_of(0.2),
+    "0.4x": speed_of(0.4),
+    "0.5x": speed_of(0.5),
+    AS_RECORDED: speed_of(1),
+    "2x": speed_of(2),
+    "2.5x": speed_of(2.5),
+    "reversed": speed_of(-1),
+    "standing": speed_of(0),
     "stop": _with_stop,
     "lost frames": _with_lost_frames,
     "repeated frames": _with_repeated_frames,

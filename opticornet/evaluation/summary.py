@@ -58,8 +58,17 @@ def scores(record: records.ResultRecord, head: str) -> list[str]:
         "  " + "".join(f"{'R@' + k:>8}" for k in ks) + "      AP  R@P=1",
         "  " + "".join(f"{record.recall[k]:8.3f}" for k in ks)
         + f"{record.average_precision:8.3f}{record.recall_at_full_precision:7.3f}",
+        *by_seqnets_count(record, ks),
         *(per_drive(record, name, ks) for name in record.recall_per_drive),
     ]  # fmt: skip
+
+
+def by_seqnets_count(record: records.ResultRecord, ks: list[str]) -> list[str]:
+    """The recalls with every reference judged for itself, below those of equal windows as one, where they differ."""
+    each = record.recall_each
+    if each in ({}, record.recall):
+        return []
+    return ["  " + "".join(f"{each[k]:8.3f}" for k in ks) + "  equal windows judged each alone, as SeqNet counts"]
 
 
 def per_drive(record: records.ResultRecord, name: str, ks: list[str]) -> str:

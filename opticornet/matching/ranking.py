@@ -18,17 +18,29 @@ class Ranking:
     Attributes:
         indices: (M, K) int64 reference rows; -1 where an approximate index found fewer than K.
         distances: (M, K) float32; infinite where the index is -1.
+        ways: (M, K) int64, in which of several ways of reading the references, as directions or paces, each was found;
+            None: there is one.
     """
 
     indices: np.ndarray
     distances: np.ndarray
+    ways: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def first(self, k: int) -> "Ranking":
         """The best ``k`` of every query."""
-        return Ranking(self.indices[:, :k], self.distances[:, :k])
+        return Ranking(self.indices[:, :k], self.distances[:, :k], None if self.ways is None else self.ways[:, :k])
+
+    def ways_from(self, first: int) -> np.ndarray:
+        """(M, K) int64: the ways, counted from ``first``."""
+        return first + (np.zeros(self.indices.shape, np.int64) if self.ways is None else self.ways)
+
+    def at(self, places: np.ndarray) -> "Ranking":
+        """The entries at ``places`` (M, K) of each query."""
+        indices, distances = (np.take_along_axis(of, places, axis=1) for of in (self.indices, self.distances))
+        return Ranking(indices, distances, None if self.ways is None else np.take_along_axis(self.ways, places, axis=1))
 
 
 def concatenate(rankings: Sequence[Ranking]) -> Ranking:
@@ -36,7 +48,28 @@ def concatenate(rankings: Sequence[Ranking]) -> Ranking:
     return Ranking(
         np.concatenate([ranking.indices for ranking in rankings]),
         np.concatenate([ranking.distances for ranking in rankings]),
+        None if rankings[0].ways is None else np.concatenate([ranking.ways_from(0) for ranking in rankings]),
     )
+
+
+def of_all_ways(rankings: Sequence[Ranking], factors: Sequence[float]) -> Ranking:
+    """Rankings of the same queries, by the same references read in several ways, as one.
+
+    Args:
+        rankings: (M, K) of each way.
+        factors: by which each way's distances are multiplied.
+
+    Returns:
+        (M, ways * K), where a reference stands as often as it was found: of equal distances the lower index first, then
+        the first way. The ranking itself, of no way, where there is one and its factor is 1.
+    """
+    if len(rankings) == 1 and factors[0] == 1:
+        return rankings[0]
+    indices = np.concatenate([ranking.indices for ranking in rankings], axis=1)
+    scaled = [ranking.distances * np.float32(factor) for ranking, factor in zip(rankings, factors, strict=True)]
+    distances = np.concatenate(scaled, axis=1)
+    ways = np.concatenate([np.full(ranking.indices.shape, way) for way, ranking in enumerate(rankings)], axis=1)
+    return Ranking(indices, distances, ways).at(np.lexsort((ways, indices, distances), axis=1))
 
 
 def order_keys(distances: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:

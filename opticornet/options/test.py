@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from opticornet.evaluation.answer_files import ANSWER_FORMATS, SUFFIXES
+from opticornet.evaluation.answering.paces import FASTEST, PACE_COST
 from opticornet.matching.rerankers import RERANKERS
 from opticornet.matching.sequences import SEQUENCE_MATCHERS
 from opticornet.options.shared import MATCHED, MethodOptions
@@ -25,6 +26,16 @@ class TestOptions(MethodOptions):
     ckpt: str = option("--ckpt", "best", "which checkpoint of the run", choices=("best", "latest"))
     index: str = option("--index", "Flat", "faiss index_factory string; Flat is exact")
     nprobe: int = option("--nprobe", 0, "lists of an IVF index that are visited per query; 0: a sixteenth of them")
+    map_paces: tuple[float, ...] = option(
+        "--mapPaces",
+        (1.0,),
+        "encode each place of the map as at these speeds, too, e.g. 0.5 2 0: slower, faster, standing; -1: backwards; "
+        "1, as recorded, is always among them",
+        minimum=-math.inf,
+    )
+    pace_cost: float = option(
+        "--paceCost", PACE_COST, "share of its distance that a place costs per doubling or halving of its pace"
+    )
     matcher: str = option("--matcher", "diagonal", "sequence matcher", choices=SEQUENCE_MATCHERS)
     match_memory_mib: int = option("--matchMemory", 1024, "memory that re-ranking may fill, in MiB", minimum=1)
     direction: Literal["forward", "reverse", "both"] = option(
@@ -74,7 +85,9 @@ class TestOptions(MethodOptions):
     )
     latency_queries: int = option("--latencyQueries", 50, "queries timed one at a time; 0: none")
     results_path: str = option("--resultsPath", "", "folder for predictions (.npz) and result record (.json)")
-    extract_only: bool = option("--extractOnly", False, "only write dbDesc, qDesc and gt to --resultsPath")
+    extract_only: bool = option(
+        "--extractOnly", False, "only write encodings and ground truth to --resultsPath (seqNet's dbDesc, qDesc, gt)"
+    )
     projector: int = option("--projector", 0, "embeddings of this many places for TensorBoard's projector")
     label: str = option(
         "--label", "", "what tables and curves call this result; else by what differs between those shown"
@@ -84,6 +97,8 @@ class TestOptions(MethodOptions):
     def __post_init__(self) -> None:
         if not self.splits:
             raise UserError("`splits`: wanted the name of a split, or all")
+        if any(abs(pace) > FASTEST for pace in self.map_paces):
+            raise UserError(f"`map_paces` {_in_words(self.map_paces)}: wanted paces from -{FASTEST} to {FASTEST}")
         if not self.radii:
             raise UserError("`radii`: wanted radii of 0 or more")
         if self.no_answer not in ("", "val") and not math.isfinite(_number_or_nan(self.no_answer)):
@@ -134,6 +149,11 @@ class TestOptions(MethodOptions):
     def searches(self) -> bool:
         """Whether sequence descriptors are searched; otherwise frames are matched."""
         return self.pooling not in MATCHED
+
+    @property
+    def paces(self) -> tuple[float, ...]:
+        """At which the map is encoded, first as it was recorded."""
+        return tuple(dict.fromkeys((1.0, *self.map_paces)))
 
     @property
     def compares(self) -> str:
@@ -194,6 +214,12 @@ class TestOptions(MethodOptions):
                 reasons["match_memory_mib"] = "no frames are matched"
         if not self.sees_order:
             reasons |= dict.fromkeys(("direction", "reverse"), "single frames are compared, and they have no direction")
+        if not self.searches:
+            reasons["map_paces"] = "frames are matched; a `matcher` such as seqslam does so at other speeds"
+        elif self.pooling == "single" or self.sequence_length == 1:
+            reasons["map_paces"] = "single frames are searched, which are the same at any pace"
+        if len(self.paces) == 1 or "map_paces" in reasons:
+            reasons["pace_cost"] = "the map has no other pace than 1; `map_paces` gives it some"
         if self.longest_window == 1:
             reasons["equal_windows"] = "windows of one frame are never the same"
         if not self.multiplies:
@@ -219,6 +245,8 @@ class TestOptions(MethodOptions):
                     "top_k",
                     "index",
                     "nprobe",
+                    "map_paces",
+                    "pace_cost",
                     "no_positive",
                     "equal_windows",
                     "radii",
@@ -232,6 +260,10 @@ class TestOptions(MethodOptions):
         if not self.resume and not getattr(self.part("rerank") if self.rerank else None, "rerank_resume", ""):
             reasons["ckpt"] = "no weights are loaded"
         return reasons
+
+
+def _in_words(numbers: tuple[float, ...]) -> str:
+    return " ".join(f"{number:g}" for number in numbers)
 
 
 def _number_or_nan(text: str) -> float:

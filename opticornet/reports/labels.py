@@ -35,6 +35,8 @@ _SILENT = {
         "reverse",
         "index",
         "nprobe",
+        "mapPaces",
+        "paceCost",
         "amp",
         "predictionsFile",
         "split",
@@ -170,6 +172,9 @@ def leading(method: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, str
     if searched:
         index = str(method.get("index") or "Flat")
         found["index"] = "exact search" if index == "Flat" else index
+        paces = method.get("map_paces") or [1]
+        found["map paces"] = f"map at paces {' '.join(f'{pace:g}' for pace in paces)}" if len(paces) > 1 else ""
+        found |= {"pace cost": f"paceCost {method['pace_cost']:g}"} if method.get("pace_cost") is not None else {}
         found |= {f"{index} {key}": _said(key, value) for key, value in _mapping(method.get("index_settings")).items()}
     if path := _nested(method, "predictions", "path"):
         found["predictions"] = f"candidates of {PurePath(str(path)).name}"

@@ -79,6 +79,7 @@ def render(
         stress=stress_table(results),
         notes=notes,
         drives=[table.per_drive(result, table.shown_ks(results)) for result in results],
+        seqnets_count=table.by_seqnets_count(results, table.shown_ks(results)),
         details=[list(flattened(result.record)) for result in results],
         created=time.strftime("%Y-%m-%d %H:%M"),
         datasets=list(dict.fromkeys(result.dataset for result in results)),

@@ -155,10 +155,21 @@ def per_drive(result: Result, ks: list[int]) -> list[tuple[str, int, list[str]]]
     """Of several query drives: name, counted queries and recalls at ``ks`` in per cent, a dash where none is known."""
     recalls: dict[str, dict[str, float]] = result.get("recall_per_drive", default={})
     counted = result.get("counted_per_drive", default={})
+    return [(name, int(counted.get(name, 0)), in_per_cent(own, ks)) for name, own in recalls.items()]
+
+
+def by_seqnets_count(results: list[Result], ks: list[int]) -> list[tuple[str, list[str]]]:
+    """Name and recalls at ``ks`` in per cent of those results that are other ones where every reference is judged for
+    itself."""
+    counts = [(result, result.get("recall_each", default={})) for result in results]
     return [
-        (name, int(counted.get(name, 0)), [f"{100 * own[str(k)]:.1f}" if str(k) in own else "–" for k in ks])
-        for name, own in recalls.items()
+        (result.name, in_per_cent(each, ks)) for result, each in counts if each not in ({}, result.record["recall"])
     ]
+
+
+def in_per_cent(recalls: dict[str, float], ks: list[int]) -> list[str]:
+    """Recalls at ``ks``; a dash where none is known."""
+    return [f"{100 * recalls[str(k)]:.1f}" if str(k) in recalls else "–" for k in ks]
 
 
 def unsteady(result: Result) -> bool:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from opticornet.datasets.adapting.adaptation import Adaptation
-from opticornet.datasets.altered import at_pace
+from opticornet.datasets.altered import at_pace, at_speed, frames_at
 from opticornet.datasets.filling import fill_frames
 from opticornet.datasets.pace import frames_at_pace, steady, with_lost_frames
 from opticornet.datasets.traverse import Drive, Split, Traverse
@@ -150,3 +150,12 @@ def test_adapted_frames_are_adapted_by_the_recorded_drive(by):
     frames = frames_at_pace(windows.rows, adapted.bounds, np.full(4, -2.0), 2)
     recorded = np.asarray(adapted.descriptors)
     np.testing.assert_allclose(altered.traverse.descriptors[altered.starts[:, None] + np.arange(5)], recorded[frames])
+
+
+def test_a_drive_at_a_speed_is_one_of_steady_steps_and_at_1_the_recorded_one():
+    windows = Windows.of(traverse(), 5)
+    assert at_speed(windows, 1) is windows
+    np.testing.assert_array_equal(held(at_speed(windows, 2)), held(at_pace(windows, steps_of(2), 5, GENERATOR)))
+    frames, own = frames_at(windows, np.full((1, 4), 2.0))
+    np.testing.assert_array_equal(held(at_speed(windows, 2)), frames)
+    np.testing.assert_array_equal(frames[np.arange(len(windows)), own], windows.rows)

@@ -3,7 +3,15 @@
 import numpy as np
 import torch
 
-from opticornet.matching.ranking import Ranking, TopK, concatenate, decode_keys, order_keys, sort_candidates
+from opticornet.matching.ranking import (
+    Ranking,
+    TopK,
+    concatenate,
+    decode_keys,
+    of_all_ways,
+    order_keys,
+    sort_candidates,
+)
 
 
 def test_keys_sort_by_distance_then_by_index_and_decode_to_both():
@@ -41,3 +49,17 @@ def test_concatenate_and_first():
     assert both.indices.tolist() == [[1, 2], [3, 4]]
     assert len(both) == 2
     assert both.first(1).indices.tolist() == [[1], [3]]
+
+
+def test_rankings_of_several_ways_are_one_by_distance_then_index_then_way():
+    first = Ranking(np.array([[4, 7], [2, 3]]), np.array([[0.2, 0.6], [0.1, 0.5]], np.float32))
+    second = Ranking(np.array([[7, 4], [3, -1]]), np.array([[0.1, 0.3], [0.25, np.inf]], np.float32))
+    both = of_all_ways([first, second], (1, 2))
+    assert both.indices.tolist() == [[4, 7, 4, 7], [2, 3, 3, -1]]
+    assert both.ways.tolist() == [[0, 1, 1, 0], [0, 0, 1, 1]]
+    assert both.distances.tolist() == np.float32([[0.2, 0.2, 0.6, 0.6], [0.1, 0.5, 0.5, np.inf]]).tolist()
+    assert both.first(1).ways.tolist() == [[0], [0]]
+    assert both.ways_from(2)[0].tolist() == [2, 3, 3, 2]
+    assert of_all_ways([first], (1,)) is first
+    assert first.ways_from(2).tolist() == [[2, 2], [2, 2]]
+    assert concatenate([both, both]).ways.tolist() == [*both.ways.tolist()] * 2

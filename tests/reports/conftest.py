@@ -34,6 +34,7 @@ def make_record(
     threshold: float | None = None,
     p95: float | None = None,
     stress: dict[str, dict[str, float]] | None = None,
+    each: dict[str, float] | None = None,
 ) -> Path:
     """A record of ``queries`` queries, each taken where the reference of its number was.
 
@@ -134,6 +135,7 @@ def make_record(
         added_memory_mib=20.0,
         no_answer=None if threshold is None else records.NoAnswerRecord(threshold, "val", "best F1", None, tested),
         stress=stress or {},
+        recall_each=recall if each is None else each,
     )
     arrays = {
         "preds": predictions,

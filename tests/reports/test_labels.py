@@ -57,6 +57,16 @@ def test_indices_and_their_settings():
     ]
 
 
+def test_maps_at_several_paces_are_told_and_their_cost():
+    paced = [record(map_paces=[1.0, 0.5, 2.0], pace_cost=cost) for cost in (0.02, 0.1)]
+    assert called(record(map_paces=[1.0], pace_cost=None), *paced) == [
+        "dsdnet",
+        "dsdnet (map at paces 1 0.5 2; paceCost 0.02)",
+        "dsdnet (map at paces 1 0.5 2; paceCost 0.1)",
+    ]
+    assert called(record(), paced[0]) == ["dsdnet", "dsdnet (map at paces 1 0.5 2)"]
+
+
 def test_options_of_a_matcher_are_told_where_it_was_used_with_two():
     speeds = [matched(matcher="seqslam", matcher_options={"speeds": [low, 1.2]}) for low in (0.8, 0.9)]
     assert called(*speeds) == ["single+seqmatch (speeds 0.8 1.2)", "single+seqmatch (speeds 0.9 1.2)"]

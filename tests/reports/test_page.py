@@ -40,6 +40,17 @@ def test_page_names_no_address_to_load_from(record):
     assert re.findall(r"https://[^/\s\"'`]+/\$\{theme\}", page) == ["https://basemaps.cartocdn.com/${theme}"]
 
 
+def test_seqnets_count_has_a_table_where_it_is_another(record):
+    results, notes = read_results([record("a", label="same"), record("b", label="other", each={"1": 0.7, "5": 0.8})])
+    pages = [
+        render(some, group_by_protocol(some), ["left out"] * len(some), {}, notes) for some in (results, results[:1])
+    ]
+    section = re.search(r'<section id="each">.*?</section>', pages[0], re.DOTALL)[0]
+    assert re.findall(r'scope="row">(\w+)', section) == ["other"]
+    assert re.findall(r"<td[^>]*>([^<]*)</td>", section) == ["70.0", "80.0", "–", "–"]  # at 1, 5, 10, 20
+    assert 'id="each"' not in pages[1]
+
+
 def test_every_library_comes_with_its_licence():
     for path in (path for path in (*LIBRARIES, *STYLES) if "vendor" in path):
         licence = (HERE / path).with_name((HERE / path).stem + "-LICENSE")

@@ -11,6 +11,7 @@ from opticornet.reports.table import (
     as_latex,
     as_markdown,
     best_rows,
+    by_seqnets_count,
     cell,
     columns_of,
     interval_note,
@@ -32,6 +33,18 @@ def test_protocols_are_kept_apart(record):
     assert "19 of 20 queries counted (1 without a positive left out)" in protocols[1].text
     assert best_rows(columns_of(results)[0], results, protocols[0].results) == {1}
     assert best_rows(columns_of(results)[0], results, protocols[1].results) == set()
+
+
+def test_seqnets_count_stands_apart_where_it_differs(record):
+    same, other = record("a", label="same"), record("b", label="other", each={"1": 0.7, "5": 0.8, "10": 0.85})
+    results, protocols = _read(same, other)
+    assert by_seqnets_count(results, [1, 5, 20]) == [("other", ["70.0", "80.0", "–"])]
+    older = json.loads(other.read_text())
+    del older["recall_each"]
+    other.write_text(json.dumps(older))
+    assert by_seqnets_count(_read(other)[0], [1]) == []
+    assert protocols[0].results == (0, 1)  # both are compared by the count of the protocol
+    assert "70.0" not in as_markdown(results, protocols)
 
 
 def test_csv_holds_all_digits_and_no_formulas(record):

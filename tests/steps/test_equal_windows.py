@@ -114,6 +114,53 @@ def test_re_ranked_by_longer_windows_what_the_distance_is_made_of_decides(folder
     assert arrays["preds"][:5, 0].tolist() == shown
 
 
+SEARCHED = {"pooling": "smooth", "recall_at": (1, 5, 20)}
+RERANKED = SEARCHED | {"rerank": "single+seqmatch", "top_k": 7}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"splits": ("val",)},
+        {"no_positive": "count", "splits": ("val",)},
+        {"direction": "both"},
+        SEARCHED,
+        SEARCHED | {"index": "IVF4,Flat", "nprobe": 4},
+        *(RERANKED | {"rerank_weight": weight} for weight in ("0", "0.4", "1")),
+        *(RERANKED | {"rerank_weight": weight, "rerank_length": 3} for weight in ("0", "0.4", "1")),
+        RERANKED | {"rerank_length": 9, "rerank_weight": "0.4", "direction": "both"},
+        RERANKED | {"rerank_length": 1, "rerank_weight": "0"},
+    ],
+    ids=str,
+)
+def test_one_run_has_seqnets_count_too(folder, tmp_path, options):
+    one, _ = answer(folder, tmp_path, **options)
+    each, _ = answer(folder, tmp_path, equal_windows="each", **options)
+    assert one.recall_each == each.recall == each.recall_each
+    assert (one.recall_each == one.recall) == (options.get("rerank_length") == 1)  # frames alone are never the same
+
+
+def test_the_candidates_of_a_file_are_counted_as_they_are(folder, tmp_path):
+    answer(folder, tmp_path, pooling="smooth", exp_name="candidates", equal_windows="each")
+    given = {"predictions_file": str(next(tmp_path.glob("*candidates.npz"))), "top_k": 10}
+    one, _ = answer(folder, tmp_path, **given)
+    each, _ = answer(folder, tmp_path, equal_windows="each", **given)
+    assert one.recall_each == each.recall
+
+
+def test_the_summary_has_seqnets_count_where_it_differs(folder, tmp_path, capsys):
+    answer(folder, tmp_path, exp_name="written")
+    assert "\n     0.900" in (shown := capsys.readouterr().out)
+    assert "equal windows judged each alone, as SeqNet counts\n" in shown
+    for same in ({"equal_windows": "each"}, {"pooling": "single", "sequence_length": 1}):
+        record, _ = answer(folder, tmp_path, **same)
+        assert record.recall_each == record.recall
+        assert "as SeqNet counts" not in capsys.readouterr().out
+    written = json.loads(next(tmp_path.glob("*written.json")).read_text())
+    assert written["recall_each"]["1"] == 0.9
+
+
 def test_queries_without_a_place_stay_without(folder, tmp_path):
     each, _ = answer(folder, tmp_path, splits=("val",), equal_windows="each")
     one, arrays = answer(folder, tmp_path, splits=("val",))

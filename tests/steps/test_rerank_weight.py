@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from opticornet.cli import main
+from opticornet.evaluation.rerank_weight import CRITERION
 from opticornet.options.modes import TestOptions
+from opticornet.steps import test as steps_test
 from opticornet.steps.test import test as run_test
+from opticornet.steps.testing import rerank_weight as steps
 from opticornet.utils.errors import UserError
 
 PLACES = 160
@@ -23,8 +26,8 @@ def write(folder, val=True):
         np.save(folder / f"{name}.npy", frames.astype(np.float32))
     toml = ['name = "made"', 'units = "frames"']
     toml += [f'traverses.{name}.descriptors = "{name}.npy"' for name in ("day", "night")]
-    for split, start, stop in (("val", 0, 70), ("test", 80, 160)):
-        if split == "test" or val:
+    for split, start, stop in (("val", 0, 70), ("test", 80, 160), ("test-other", 90, 150)):
+        if split != "val" or val:
             toml += [f"[splits.{split}]", "reference = 'day'\nquery = 'night'\npositive_radius = 1"]
             toml += [f"reference_rows = [{start}, {stop}]\nquery_rows = [{start}, {stop}]"]
     (folder / "dataset.toml").write_text("\n".join(toml))
@@ -68,7 +71,7 @@ def test_between_them_the_distance_is_their_mean(folder, tmp_path):
 def test_by_default_it_is_chosen_on_val_and_the_record_says_how(folder, tmp_path):
     record, _ = answer(folder, tmp_path)
     chosen = record.method.rerank_weight
-    assert (chosen.chosen_on, chosen.criterion) == ("val", "largest standardised margin")
+    assert (chosen.chosen_on, chosen.criterion) == ("val", CRITERION)
     assert {"0", "1", f"{chosen.weight:g}"} <= set(chosen.measured)
     assert chosen.measured[f"{chosen.weight:g}"] >= max(chosen.measured["0"], chosen.measured["1"])
     again, _ = answer(folder, tmp_path, rerank_weight=f"{chosen.weight:g}")
@@ -109,7 +112,24 @@ def test_val_is_not_tested_with_what_was_chosen_on_it(folder, tmp_path):
     assert main([str(part) for part in line]) == 0
     records = [json.loads(path.read_text()) for path in (tmp_path / "all").glob("*.json")]
     chosen = {record["data"]["split"]: record["method"]["rerank_weight"]["chosen_on"] for record in records}
-    assert chosen == {"val": "", "test": "val"}
+    assert chosen == {"val": "", "test": "val", "test-other": "val"}
+
+
+def test_val_is_answered_once_for_all_splits(folder, tmp_path, monkeypatch):
+    opened, answered = [], []
+    for module, name, seen in ((steps, "open_scenes", opened), (steps, "answer_queries", answered)):
+        original = getattr(module, name)
+        monkeypatch.setattr(
+            module, name, lambda *given, _all=original, _seen=seen: (_seen.append(given), _all(*given))[1]
+        )
+    given = {"pooling": "smooth", "sequence_length": 3, "rerank": "single+seqmatch", "splits": ("test", "test-other")}
+    options = TestOptions.of(dataset=str(folder), bootstrap=0, device="cpu", quiet=True, **given)
+    records = steps_test.test_splits(options)
+    weights = {name: record.method.rerank_weight for name, record in records.items()}
+    assert weights["test"] == weights["test-other"]
+    assert weights["test"].chosen_on == "val"
+    assert (len(opened), len(answered)) == (1, 1)
+    assert answered[0][0].latency_queries == 0  # untimed
 
 
 def test_it_is_an_option_of_matching_only(folder, tmp_path):

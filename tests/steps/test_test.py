@@ -431,7 +431,8 @@ def test_nothing_is_written_unless_asked(plain, monkeypatch, tmp_path):
 
 
 def command(plain, *arguments: str) -> list[str]:
-    return ["--mode", "test", "--dataset", str(plain.folder), "--runsPath", str(plain.folder / "none"), *arguments]
+    fixed = ["--mode", "test", "--dataset", str(plain.folder), "--runsPath", str(plain.folder / "none")]
+    return [*fixed, "--adapt", "none", *arguments]
 
 
 @pytest.mark.parametrize(
@@ -444,7 +445,7 @@ def command(plain, *arguments: str) -> list[str]:
         (["--pooling", "seqnet", "--resume", "{s5}", "--seqL", "2"], "--seqL 2 is below 3"),
         (["--pooling", "smooth", "--resume", "{s5}"], "has no weights"),
         (["--pooling", "seqnet", "--resume", "{s5}", "--ckpt", "latest"], "no checkpoint"),
-        (["--pooling", "s1+seqmatch", "--resume", "{s5}"], "name a run trained with --seqL 1 --w 1"),
+        (["--pooling", "s1+seqmatch", "--resume", "{s5}"], "name a run trained with --seqL 1"),
         (["--pooling", "smooth", "--seqL", "161"], "--seqL 161 is above the shortest sequence"),
         (["--pooling", "single", "--seqL_filterData", "161"], "leaves no frame"),
         (["--pooling", "smooth", "--seqL", "0"], "--seqL 0: wanted a number of at least 1"),
@@ -466,7 +467,7 @@ def command(plain, *arguments: str) -> list[str]:
         (["--pooling", "single+seqmatch", "--extractOnly", "--resultsPath", "x"], "has none"),
         (["{rerank}", "elsewhere"], "--rerankResume elsewhere: no such folder"),
         (["{rerank}", "{s5}"], "--rerankResume {s5} cannot describe single frames"),
-        (["{rerank}", "{s5}"], "name a run trained with --seqL 1 --w 1"),
+        (["{rerank}", "{s5}"], "name a run trained with --seqL 1"),
         (["{rerank}", "{s1}", "--ckpt", "latest"], "--rerankResume {s1} cannot describe single frames"),
         (["--pooling", "single", "--rerank", "single+seqmatch", "--rerankResume", "{s1}"], "--rerankResume changes"),
         (["--pooling", "single", "--rerankSeqL", "3"], "--rerankSeqL changes nothing here"),

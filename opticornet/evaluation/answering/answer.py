@@ -16,6 +16,7 @@ class Answer:
 
     Attributes:
         ranking: (M, K) window numbers of the reference and their distances.
+        each: (M, K) the same where every reference stands for itself: SeqNet's.
         equal: which references each one in ``ranking`` stands for.
         searched_equal: the same of ``candidates`` and ``exact``.
         out_dims: of the searched descriptor, 0 where frames were matched.
@@ -26,9 +27,11 @@ class Answer:
         exact: the exact ranking, where an approximate index gave ``ranking``.
         index_settings: of an approximate index, see ``opticornet.matching.search.Index``.
         backwards: (M,) bool, queries whose windows were read backwards.
+        paces: of the map, as the ``ways`` of a ranking count them, anew for each direction.
     """
 
     ranking: Ranking
+    each: Ranking
     equal: EqualWindows
     searched_equal: EqualWindows
     out_dims: int
@@ -40,6 +43,12 @@ class Answer:
     candidates: Ranking | None = None
     exact: Ranking | None = None
     index_settings: dict[str, int] = field(default_factory=dict)
+    paces: tuple[float, ...] = (1.0,)
+
+    @property
+    def found_at(self) -> np.ndarray:
+        """(M, K) float64: the pace of the map at which each reference was found."""
+        return np.array(self.paces)[self.ranking.ways_from(0) % len(self.paces)]
 
 
 ROUNDING = 1e-4  # of a distance in float32, where most of two unit vectors cancels
@@ -58,15 +67,18 @@ def better(forwards: Answer, reverse: Answer) -> Answer:
         return Ranking(
             np.where(backwards[:, None], second.indices, first.indices),
             np.where(backwards[:, None], second.distances, first.distances),
+            np.where(backwards[:, None], second.ways_from(len(forwards.equal.shown)), first.ways_from(0)),
         )
 
-    ranking = chosen(forwards.ranking, reverse.ranking)
+    ranking, each = chosen(forwards.ranking, reverse.ranking), chosen(forwards.each, reverse.each)
     assert ranking is not None
+    assert each is not None
     return replace(
         forwards,
         ranking=ranking,
-        equal=forwards.equal.either(reverse.equal, backwards),
-        searched_equal=forwards.searched_equal.either(reverse.searched_equal, backwards),
+        each=each,
+        equal=forwards.equal.or_of(reverse.equal),
+        searched_equal=forwards.searched_equal.or_of(reverse.searched_equal),
         candidates=chosen(forwards.candidates, reverse.candidates),
         exact=chosen(forwards.exact, reverse.exact),
         seconds=summed(forwards.seconds, reverse.seconds),

@@ -3,12 +3,14 @@
 from dataclasses import replace
 
 from opticornet.evaluation.answering.answer import Answer
+from opticornet.evaluation.answering.at_hand import windows_at_hand
 from opticornet.evaluation.answering.matching import MatchedFrames, MatchSettings, single_frames_of_window
 from opticornet.evaluation.answering.timing import one_at_a_time, summed, timed
 from opticornet.evaluation.equal_windows import EqualWindows
 from opticornet.evaluation.scene import Scene
 from opticornet.matching.ranking import Ranking
 from opticornet.matching.rerankers.base import Reranker, RerankMaterial, RerankSide
+from opticornet.matching.rerankers.mixing import ways_of
 from opticornet.utils.errors import as_user_error
 
 
@@ -19,6 +21,7 @@ def rerank_answer(
     top_k: int,
     settings: MatchSettings,
     equal: EqualWindows,
+    kept_apart: EqualWindows,
     frames: MatchedFrames | None = None,
     *,
     amp: bool = False,
@@ -33,6 +36,7 @@ def rerank_answer(
         top_k: candidates per query.
         settings: of matching frames, where the re-ranker does.
         equal: references that are one answer, re-ranked.
+        kept_apart: those that were one answer when searched: that both stages see as one.
         frames: of both sides, where the re-ranker compares windows of them.
         amp: describe frames in bfloat16.
         latency_queries: queries to time one at a time.
@@ -41,7 +45,7 @@ def rerank_answer(
         UserError: the traverses lack what is compared, or the memory is too small.
     """
     seconds = dict(answer.seconds)
-    candidates = answer.ranking.first(top_k)
+    candidates, each = answer.ranking.first(top_k), answer.each.first(top_k)
     scene = scene.with_length(reranker.window_length(scene.query.length), "rerank_length")
     reference, query = rerank_sides(scene)
     if frames is not None:
@@ -51,9 +55,14 @@ def rerank_answer(
     material = RerankMaterial(reference, query, settings.matcher, settings.memory_bytes, scene.device)
     with timed(seconds, "rerank"), as_user_error("`match_memory_mib`"):
         ranking = reranker.rerank(material, candidates, slice(None))
+        ranking = replace(ranking, ways=ways_of(candidates, ranking.indices))
 
     single = None if frames is None else frames.single
-    describe_frames = None if single is None else single_frames_of_window(scene, single, amp)
+    describe_frames = None if single is None else single_frames_of_window(scene, single, amp, latency_queries)
+    if frames is not None:
+        windows = windows_at_hand(*windows, latency_queries, settings.memory_bytes)
+        reference, query = replace(reference, windows=windows[0]), replace(query, windows=windows[1])
+        material = replace(material, reference=reference, query=query)
 
     def rerank_one(i: int) -> Ranking:
         if describe_frames is not None:
@@ -64,6 +73,7 @@ def rerank_answer(
     return replace(
         answer,
         ranking=equal.distinct(ranking),
+        each=kept_apart.spread(ranking, each.indices, each.ways),
         equal=equal,
         candidates=answer.ranking,
         seconds=seconds,

@@ -1,20 +1,27 @@
 """Answers by search of sequence descriptors."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+from torch import Tensor
 
+from opticornet.datasets.altered import at_speed
 from opticornet.evaluation.answering.answer import Answer
+from opticornet.evaluation.answering.at_hand import adapting_newest, of_timed_queries
+from opticornet.evaluation.answering.paces import AS_RECORDED, MapPaces
 from opticornet.evaluation.answering.timing import one_at_a_time, timed
 from opticornet.evaluation.equal_windows import EqualWindows
 from opticornet.evaluation.metrics import KS
 from opticornet.evaluation.scene import Scene, encode_side
 from opticornet.inference.encode import encode, frames_of
 from opticornet.inference.load import LoadedEncoder
+from opticornet.matching.ranking import Ranking, concatenate, of_all_ways
 from opticornet.matching.search import EXACT, Index
 from opticornet.utils.errors import as_user_error
+
+_FOUND = 1 << 22  # references that are found at a time, at all paces
 
 
 @dataclass(frozen=True)
@@ -26,12 +33,14 @@ class SearchSettings:
         probes: lists of an inverted file that are visited per query; None: a sixteenth of them.
         seed: of an index's clustering.
         depth: references per query, at least.
+        paces: of the map.
     """
 
     index: str = EXACT
     probes: int | None = None
     seed: int = 0
     depth: int = max(KS)
+    paces: MapPaces = AS_RECORDED
 
 
 @dataclass(frozen=True)
@@ -41,39 +50,54 @@ class Described:
     Attributes:
         encoder: what encoded them.
         starts: (N,) int64 first frame of each reference window.
-        reference, query: (N, O) and (M, O) float32 unit rows on the CPU.
+        references: (N, O) float32 unit rows on the CPU, at each pace of the map.
+        query: (M, O) float32 unit rows on the CPU.
         seconds: of the steps that this took.
-        index: the references ready to be searched; None before :func:`indexed`.
+        indexes: the references at each pace, ready to be searched; none before :func:`indexed`.
     """
 
     encoder: LoadedEncoder
     starts: np.ndarray
-    reference: np.ndarray
+    references: tuple[np.ndarray, ...]
     query: np.ndarray
     seconds: dict[str, float]
-    index: Index | None = None
+    indexes: tuple[Index, ...] = ()
+
+    @property
+    def reference(self) -> np.ndarray:
+        """(N, O) float32: the references as they were recorded."""
+        return self.references[0]
 
 
-def describe(scene: Scene, loaded: LoadedEncoder, *, amp: bool = False, known: Described | None = None) -> Described:
+def describe(
+    scene: Scene,
+    loaded: LoadedEncoder,
+    *,
+    paces: tuple[float, ...] = AS_RECORDED.paces,
+    amp: bool = False,
+    known: Described | None = None,
+) -> Described:
     """Encode every window of both sides.
 
     Args:
         scene: whose windows.
         loaded: the encoder.
+        paces: at which the references are encoded, the first 1.
         amp: encode in bfloat16.
-        known: of a scene whose references are not encoded again where their windows are the same: another split's, or
-            the same one driven the other way.
+        known: at the same paces, of a scene whose references are not encoded again where their windows are the same:
+            another split's, or the same one driven the other way.
     """
     encoder = loaded.encoder.to(scene.device)
-    starts, vectors, index = scene.reference.starts, {}, None
+    starts, seconds = scene.reference.starts, dict[str, float]()
     if known is not None and np.array_equal(known.starts, starts):
-        vectors["reference"], index = known.reference, known.index
-    seconds: dict[str, float] = {}
-    for name, side in (("reference", scene.reference), ("query", scene.query)):
-        if name not in vectors:
-            with timed(seconds, f"encode_{name}"):
-                vectors[name] = encode_side(encoder, side, scene.device, amp)
-    return Described(loaded, starts, vectors["reference"], vectors["query"], seconds, index)
+        references, indexes = known.references, known.indexes
+    else:
+        with timed(seconds, "encode_reference"):
+            sides = (at_speed(scene.reference, pace) for pace in paces)
+            references, indexes = tuple(encode_side(encoder, side, scene.device, amp) for side in sides), ()
+    with timed(seconds, "encode_query"):
+        query = encode_side(encoder, scene.query, scene.device, amp)
+    return Described(loaded, starts, references, query, seconds, indexes)
 
 
 def indexed(scene: Scene, described: Described, settings: SearchSettings) -> Described:
@@ -82,14 +106,15 @@ def indexed(scene: Scene, described: Described, settings: SearchSettings) -> Des
     Raises:
         UserError: the index does not fit the data.
     """
-    if described.index is not None:
+    if described.indexes:
         return described
     seconds = dict(described.seconds)
     with timed(seconds, "search"), as_user_error(f"`index` {settings.index}"):
-        index = Index(
-            described.reference, settings.index, device=scene.device, seed=settings.seed, probes=settings.probes
+        indexes = tuple(
+            Index(reference, settings.index, device=scene.device, seed=settings.seed, probes=settings.probes)
+            for reference in described.references
         )
-    return replace(described, index=index, seconds=seconds)
+    return replace(described, indexes=indexes, seconds=seconds)
 
 
 def search_descriptors(
@@ -113,27 +138,46 @@ def search_descriptors(
         amp: encode the queries that are timed alone in bfloat16, as ``described`` was.
         latency_queries: queries to time one at a time.
     """
-    index = described.index
-    assert index is not None
-    kept_apart = kept_apart or equal
-    k = kept_apart.depth(settings.depth)
+    kept_apart, factors = kept_apart or equal, settings.paces.factors
+    alone, k = EqualWindows.each(len(described.reference), len(factors)), kept_apart.depth(settings.depth)
+
+    def search(indexes: Sequence[Index], queries: slice) -> Ranking:
+        """The nearest of each pace: behind them, a pace has only references with ``k`` others before them."""
+        return of_all_ways([index.search(described.query[queries], k) for index in indexes], factors)
+
+    def distinct(indexes: Sequence[Index]) -> tuple[Ranking, Ranking]:
+        """All queries' answers, and the same where every reference stands for itself."""
+        block = max(1, _FOUND // (k * len(factors)))
+        found = (search(indexes, slice(first, first + block)) for first in range(0, len(described.query), block))
+        parts = [(kept_apart.distinct(one, settings.depth), alone.distinct(one, settings.depth)) for one in found]
+        answers, each = (concatenate(of_blocks) for of_blocks in zip(*parts, strict=True))
+        return answers, each
+
     seconds = dict(described.seconds)
     with timed(seconds, "search"):
-        ranking = index.search(described.query, k)
+        ranking, each = distinct(described.indexes)
     exact = None
     if settings.index != EXACT:
-        exact = Index(described.reference, EXACT, device=scene.device).search(described.query, k)
+        exact, _ = distinct([Index(one, EXACT, device=scene.device) for one in described.references])
 
     encoder = described.encoder.encoder
-    frames = frames_of(scene.query.traverse, encoder, scene.device)
     query = scene.query
+    frames = frames_of(of_timed_queries(query, latency_queries), encoder, scene.device)
+    described_frames = query.traverse.descriptors if encoder.takes == "descriptors" else None
+    adapt_newest = adapting_newest(scene.adaptation, described_frames)
     encode_some = partial(encode, length=query.length, backwards=query.backwards, amp=amp)
+
+    def encode_one(i: int) -> Tensor:
+        adapt_newest()
+        return encode_some(encoder, frames, query.starts[i : i + 1]).cpu()
+
     steps: dict[str, Callable[[int], object]] = {
-        "encode": lambda i: encode_some(encoder, frames, query.starts[i : i + 1]).cpu(),
-        "search": lambda i: index.search(described.query[i : i + 1], k),
+        "encode": encode_one,
+        "search": lambda i: search(described.indexes, slice(i, i + 1)),
     }
     return Answer(
-        ranking=kept_apart.distinct(ranking, settings.depth),
+        ranking=ranking,
+        each=each,
         equal=equal,
         searched_equal=equal,
         out_dims=described.reference.shape[1],
@@ -141,6 +185,7 @@ def search_descriptors(
         alone_ms=one_at_a_time(len(query), steps, latency_queries),
         backwards=np.full(len(query), query.backwards),
         weights=described.encoder.weights,
-        exact=exact and kept_apart.distinct(exact, settings.depth),
-        index_settings=index.settings,
+        exact=exact,
+        index_settings=described.indexes[0].settings,
+        paces=settings.paces.paces,
     )

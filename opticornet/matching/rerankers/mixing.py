@@ -29,6 +29,16 @@ def mixed(searched: Ranking, compared: Ranking, weight: float) -> Ranking:
 
 def distances_of(ranking: Ranking, indices: np.ndarray) -> np.ndarray:
     """(M, K) float64 distances in a ranking (M, K) of ``indices`` (M, K), the same references in another order."""
-    ascending = np.take_along_axis(ranking.distances, ranking.indices.argsort(axis=1, kind="stable"), axis=1)
-    place = indices.argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
-    return np.take_along_axis(ascending, place, axis=1).astype(np.float64)
+    return ranking.at(_places_of(ranking, indices)).distances.astype(np.float64)
+
+
+def ways_of(ranking: Ranking, indices: np.ndarray) -> np.ndarray | None:
+    """(M, K) int64 ways in a ranking (M, K) of ``indices`` (M, K), the same references in another order; None where it
+    has none."""
+    return None if ranking.ways is None else ranking.at(_places_of(ranking, indices)).ways
+
+
+def _places_of(ranking: Ranking, indices: np.ndarray) -> np.ndarray:
+    """(M, K) int64: where in the ranking each of ``indices`` stands."""
+    rank = indices.argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
+    return np.take_along_axis(ranking.indices.argsort(axis=1, kind="stable"), rank, axis=1)

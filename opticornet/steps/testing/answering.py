@@ -5,6 +5,7 @@ from functools import partial, reduce
 
 from opticornet.evaluation.answering.answer import Answer, better
 from opticornet.evaluation.answering.matching import MatchSettings, match_frames, matched_frames, read_predictions
+from opticornet.evaluation.answering.paces import MapPaces
 from opticornet.evaluation.answering.rerank import rerank_answer
 from opticornet.evaluation.answering.search import Described, SearchSettings, describe, indexed, search_descriptors
 from opticornet.evaluation.equal_windows import EqualWindows
@@ -45,7 +46,7 @@ def answer_queries(
     if encoders.searched is None:
         return reduce(better, matched_answers(options, scenes, encoders.single)), ()
     shown: tuple[EncodedSide, ...] = ()
-    described = maps.describe(scene, encoders.searched, options.amp)
+    described = maps.describe(scene, encoders.searched, options.amp, options.paces)
     if options.projector:
         shown = side_of(scene.reference, described.reference), side_of(scene.query, described.query)
     answers = search_answers(options, scenes, described)
@@ -58,7 +59,9 @@ def answer_scenes(options: TestOptions, scenes: list[Scene], encoders: Encoders)
     options = replace(options, latency_queries=0)
     if encoders.searched is None:
         return matched_answers(options, scenes, encoders.single)
-    answers = search_answers(options, scenes, describe(scenes[0], encoders.searched, amp=options.amp))
+    answers = search_answers(
+        options, scenes, describe(scenes[0], encoders.searched, paces=options.paces, amp=options.amp)
+    )
     return reranked(options, scenes, answers, encoders.single) if options.rerank else answers
 
 
@@ -70,12 +73,13 @@ def directions(options: TestOptions, scene: Scene) -> list[Scene]:
 def search_answers(options: TestOptions, scenes: list[Scene], described: Described) -> list[Answer]:
     """Answer each scene by search of sequence descriptors; ``described`` is the first one."""
     depth = max(*options.ks, options.top_k if options.rerank else 0)
-    settings = SearchSettings(options.index, options.nprobe or None, options.seed, depth)
+    paces = MapPaces(options.paces, options.pace_cost)
+    settings = SearchSettings(options.index, options.nprobe or None, options.seed, depth, paces)
     answers = []
     search = partial(search_descriptors, amp=options.amp, latency_queries=options.latency_queries)
     for number, scene in enumerate(scenes):
         if number:
-            described = describe(scene, described.encoder, amp=options.amp, known=described)
+            described = describe(scene, described.encoder, paces=options.paces, amp=options.amp, known=described)
         described = indexed(scene, described, settings)
         answers.append(search(scene, described, settings, *searched_equal(options, scene)))
     return answers
@@ -91,8 +95,8 @@ def reranked(
     for scene, answer in zip(scenes, answers, strict=True):
         if options.matches_frames:
             frames = matched_frames(scene, single, amp=options.amp, known=frames)
-        equal = reranked_equal(options, scene)
-        again.append(rerank(scene, answer, reranker, options.top_k, settings, equal, frames))
+        equal, (_, kept_apart) = reranked_equal(options, scene), searched_equal(options, scene)
+        again.append(rerank(scene, answer, reranker, options.top_k, settings, equal, kept_apart, frames))
     return again
 
 
@@ -114,22 +118,23 @@ def searched_equal(options: TestOptions, scene: Scene) -> tuple[EqualWindows, Eq
     """References that are one answer to the search (or to matching), and those that are one to the re-ranker too."""
     reference = scene.reference
     if options.equal_windows == "each":
-        return (EqualWindows.each(len(reference)),) * 2
-    searched = EqualWindows.of(reference)
+        return (EqualWindows.each(len(reference), len(options.paces)),) * 2
+    searched = EqualWindows.at_speeds(options.paces, reference)
     if not options.rerank:
         return searched, searched
-    return searched, EqualWindows.of(reference, reference.with_length(options.rerank_window, "rerank_length"))
+    compared = reference.with_length(options.rerank_window, "rerank_length")
+    return searched, EqualWindows.at_speeds(options.paces, reference, compared)
 
 
 def reranked_equal(options: TestOptions, scene: Scene) -> EqualWindows:
     """References that are one answer once re-ranked: whose windows are the same to what their distances are made of."""
     if options.equal_windows == "each":
-        return EqualWindows.each(len(scene.reference))
-    windows = {
-        "searched": scene.reference,
-        "compared": scene.reference.with_length(options.rerank_window, "rerank_length"),
-    }
-    return EqualWindows.of(*(windows[what] for what in options.part("rerank").distances_of))
+        return EqualWindows.each(len(scene.reference), len(options.paces))
+    compared = scene.reference.with_length(options.rerank_window, "rerank_length")
+    if "searched" in options.part("rerank").distances_of:
+        also = (compared,) if "compared" in options.part("rerank").distances_of else ()
+        return EqualWindows.at_speeds(options.paces, scene.reference, *also)
+    return EqualWindows.at_speeds([1.0] * len(options.paces), compared)
 
 
 def match_settings(options: TestOptions) -> MatchSettings:

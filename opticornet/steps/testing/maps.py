@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 from opticornet.datasets.windows import Windows
+from opticornet.evaluation.answering.paces import AS_RECORDED
 from opticornet.evaluation.answering.search import Described, describe
 from opticornet.evaluation.scene import Scene
 from opticornet.inference.load import LoadedEncoder
@@ -20,12 +21,14 @@ class SharedMaps:
     to_come: list[Scene]
     known: list[tuple[Windows, Described]] = field(default_factory=list)
 
-    def describe(self, scene: Scene, loaded: LoadedEncoder, amp: bool) -> Described:
+    def describe(
+        self, scene: Scene, loaded: LoadedEncoder, amp: bool, paces: tuple[float, ...] = AS_RECORDED.paces
+    ) -> Described:
         """Encode every window of both sides, the map's only where no scene before has them. The seconds are those that
         each took when it was encoded."""
         self.to_come = [other for other in self.to_come if other is not scene]
         known = next((known for windows, known in self.known if windows.holds_same(scene.reference)), None)
-        described = describe(scene, loaded, amp=amp, known=known)
+        described = describe(scene, loaded, paces=paces, amp=amp, known=known)
         if known is not None:
             took = {"encode_reference": known.seconds["encode_reference"]}
             described = replace(described, seconds=took | described.seconds)

@@ -67,6 +67,8 @@ def method_record(options: TestOptions, answer: Answer, data: DataRecord) -> Met
         rerank_weights=answer.rerank_weights,
         amp=options.amp,
         index_settings=answer.index_settings,
+        map_paces=answer.paces,
+        pace_cost=options.pace_cost if len(answer.paces) > 1 else None,
         direction=options.direction,
         backwards=float(answer.backwards.mean()),
         predictions=FileRecord(full_path(path), sha256(Path(path))) if path else None,
@@ -94,6 +96,8 @@ def label(options: TestOptions, data: DataRecord) -> str:
         notes.append(options.matcher)
     if options.index != EXACT and options.searches:
         notes.append(options.index)
+    if len(paces := options.paces) > 1 and options.searches:
+        notes.append(f"map at paces {' '.join(f'{pace:g}' for pace in paces)}")
     if options.direction != "forward":
         notes.append({"reverse": "reverse", "both": "either direction"}[options.direction])
     if options.amp:

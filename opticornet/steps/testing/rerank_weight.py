@@ -106,7 +106,7 @@ def both_stages(options: TestOptions, val: Scene, runs: Runs) -> Candidates:
     searched, mixed = candidates.distances.astype(np.float64), distances_of(answer.ranking, candidates.indices)
     with np.errstate(invalid="ignore"):
         compared = np.where(np.isfinite(searched), 2 * mixed - searched, np.inf)
-    right = val.truth.within(answer.equal.errors(val.truth, candidates.indices), val.radius)
+    right = val.truth.within(answer.equal.errors(val.truth, candidates.indices, candidates.ways), val.radius)
     return Candidates(searched, compared, right, query_sequences(val))
 
 

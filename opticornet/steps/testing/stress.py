@@ -38,7 +38,14 @@ def stress_table(
 def answer_single_frames(options: TestOptions, scene: Scene) -> Answer:
     """Answer every query by exact search of its own frame's descriptor."""
     options = replace(
-        options, pooling="single", sequence_length=1, rerank="", index=EXACT, given=frozenset(), chosen={}
+        options,
+        pooling="single",
+        sequence_length=1,
+        rerank="",
+        index=EXACT,
+        map_paces=(),
+        given=frozenset(),
+        chosen={},
     )
     scene = scene.with_length(1)
     return answer_scenes(options, [scene], Encoders(load_searched(options, scene, None), None))[0]

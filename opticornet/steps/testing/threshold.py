@@ -28,7 +28,7 @@ def when_no_answer(options: TestOptions, runs: Runs) -> NoAnswer | None:
     untimed = replace(options, latency_queries=0, projector=0)
     answer, _ = answer_queries(untimed, scene, encoders, SharedMaps([scene]))
     first = answer.ranking.first(1)
-    correct = scene.truth.within(answer.equal.errors(scene.truth, first.indices), scene.radius)[:, 0]
+    correct = scene.truth.within(answer.equal.errors(scene.truth, first.indices, first.ways), scene.radius)[:, 0]
     with as_user_error("`no_answer` val"):
         return choose_threshold("val", first.distances[:, 0], correct, scene.has_positive(), options.answer_precision)
 
