@@ -159,8 +159,8 @@ def _check_drives(where: str, split: SplitEntry, role: Role, traverses: tuple[st
     for key, found in ((f"{role}_rows", split.rows(role)), (f"{role}_score", split.score(role))):
         if len(found) != len(drives):
             raise UserError(
-                f"{where}.{key} is given for {counted(len(found), 'drive')}, and {role} names {len(drives)}; give one for "
-                "all of them, or one for each"
+                f"{where}.{key} is given for {counted(len(found), 'drive')}, and {role} names {len(drives)}; "
+                "give one for all of them, or one for each"
             )
 
 
