@@ -1,7 +1,7 @@
 """``dataset.toml``: what it may hold, read and written. The format is described in docs/datasets.md."""
 
 import tomllib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -10,6 +10,7 @@ from opticornet.datasets.split_names import check_split_name
 from opticornet.datasets.traverse import Units
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import write_text
+from opticornet.utils.text import counted
 
 TOML_NAME = "dataset.toml"
 
@@ -46,6 +47,7 @@ class TraverseEntry:
 Rows = tuple[int, int]
 Role = Literal["reference", "query"]
 ROLES: tuple[Role, Role] = ("reference", "query")
+OF_DRIVES = tuple(f"{role}{of}" for role in ROLES for of in ("", "_rows", "_score"))  # may be listed, one of each drive
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,7 @@ def read_toml(folder: Path) -> FolderEntry:
                 f"{path}: splits.{name} has positive_radius and positives; give one of the two, or neither where "
                 "nothing is known of the correct references"
             )
+    splits = {name: _without_lists_of_one(split) for name, split in splits.items()}
     return FolderEntry(_checked_value(path, "name", document.get("name", folder.name), str), units, traverses, splits)
 
 
@@ -156,9 +159,15 @@ def _check_drives(where: str, split: SplitEntry, role: Role, traverses: tuple[st
     for key, found in ((f"{role}_rows", split.rows(role)), (f"{role}_score", split.score(role))):
         if len(found) != len(drives):
             raise UserError(
-                f"{where}.{key} is given for {len(found)} drives, and {role} names {len(drives)}; give one for all of "
-                "them, or one for each"
+                f"{where}.{key} is given for {counted(len(found), 'drive')}, and {role} names {len(drives)}; "
+                "give one for all of them, or one for each"
             )
+
+
+def _without_lists_of_one(split: SplitEntry) -> SplitEntry:
+    """What is listed of one drive, as it is without the list."""
+    values = {key: getattr(split, key) for key in OF_DRIVES}
+    return replace(split, **{key: of[0] for key, of in values.items() if isinstance(of, tuple) and len(of) == 1})
 
 
 def format_toml(entry: FolderEntry) -> str:
@@ -208,10 +217,9 @@ def _entry(path: Path, where: str, table: Any, entry_type: type[Entry]) -> Entry
         "max_step": float,
         "rows_are_places": bool,
     }
-    of_drives = {f"{role}{of}" for role in ROLES for of in ("", "_rows", "_score")}
     values = {}
     for key, value in table.items():
-        check = _one_or_each if key in of_drives else _checked_value
+        check = _one_or_each if key in OF_DRIVES else _checked_value
         values[key] = check(path, f"{where}.{key}", value, kinds.get(key, str))
     try:
         return entry_type(**values)
@@ -221,7 +229,7 @@ def _entry(path: Path, where: str, table: Any, entry_type: type[Entry]) -> Entry
 
 
 def _one_or_each(path: Path, where: str, value: Any, kind: type) -> Any:
-    """A value of :func:`_checked_value`, or a tuple of them from a list; of one drive it is as without the list."""
+    """A value of :func:`_checked_value`, or a tuple of them from a list."""
     if kind is tuple and not (isinstance(value, list) and any(isinstance(one, list) for one in value)):
         return _checked_value(path, where, value, kind)
     if kind is tuple:
@@ -230,7 +238,7 @@ def _one_or_each(path: Path, where: str, value: Any, kind: type) -> Any:
         values = tuple(value) if isinstance(value, list) else (value,)
         if not values or not all(isinstance(text, str) and text for text in values):
             raise UserError(f"{path}: {where} is {value!r}; wanted text, or a list of texts")
-    return values[0] if len(values) == 1 else values
+    return values if isinstance(value, list) else values[0]
 
 
 def _checked_value(path: Path, where: str, value: Any, kind: type) -> Any:

@@ -140,6 +140,8 @@ def test_rows_are_places_only_where_all_drives_have_equally_many(tmp_path):
         ('reference = ["summer", "autumn"]', "splits.test names traverse 'autumn'; there are flat, seen, summer"),
         ('reference = "summer"\nreference_rows = [[0, 2], [1, 3]]', "reference_rows is given for 2 drives, and refer"),
         ('reference = ["summer", "fall"]\nreference_rows = [[0, 2], [1]]', "reference_rows is [1]; wanted two whole"),
+        ('reference = ["summer", "fall"]\nreference_rows = [[0, 2]]', "reference_rows is given for 1 drive, and refer"),
+        ('reference = ["summer", "fall"]\nreference_score = ["a.txt"]', "reference_score is given for 1 drive, and"),
         ('reference = ["summer", "fall"]\nreference_rows = []', "reference_rows is []; wanted two whole numbers"),
         ('reference = ["summer", "fall"]\nreference_rows = [8, 11]', "leaves nothing or goes beyond the 10 frames"),
         ('reference = ["summer", "fall"]\nquery_score = ["a.txt", "b.txt"]', "query_score is given for 2 drives"),
