@@ -124,7 +124,7 @@ def by_hand(world, method, paces, cost) -> tuple[np.ndarray, np.ndarray]:
     scene = open_scenes(options, runs)["test"]
     encoder = load_encoders(options, scene, runs).searched.encoder
     query = encode_side(encoder, scene.query, scene.device, False).astype(np.float64)
-    doubled = {1: 0, 2: 1, 0.5: 1, 0: 3, -1: 1}
+    doubled = {1: 0, 2: 1, 0.5: 1, 0: 2, -1: 1}
     distances = []
     for pace in paces:
         reference = encode_side(encoder, at_speed(scene.reference, pace), scene.device, False)
