@@ -38,7 +38,7 @@ def test_a_run_is_loaded_without_options(run, tmp_path):
     encoded = loaded.encode(split.query.descriptors)
     assert encoded.shape == (len(split.query), loaded.encoder.encoding_dims(5))
     np.testing.assert_allclose(np.linalg.norm(encoded, axis=1), 1, atol=1e-5)
-    window = torch.from_numpy(np.array(split.query.descriptors[5:10]))[None]
+    window = torch.from_numpy(loaded.adapted(split.query.descriptors)[5:10])[None]
     np.testing.assert_allclose(encoded[7], loaded.encoder(window)[0].detach(), atol=1e-5)
     assert opticornet.load(runs_path=tmp_path / "runs").weights == loaded.weights
 

@@ -12,14 +12,14 @@ from typing import IO, Literal
 
 import numpy as np
 
-from opticornet.utils.errors import UserError
+from opticornet.utils.errors import DamagedFile, UserError
 
 Header = tuple[tuple[int, ...], bool, np.dtype]
 
 
 @contextmanager
 def undamaged(path: str | Path, wanted: str) -> Iterator[None]:
-    """Turn whatever reading damaged bytes of ``path`` raises into a :class:`UserError` of one line.
+    """Turn whatever reading damaged bytes of ``path`` raises into a :class:`DamagedFile` of one line.
 
     Args:
         path: the file.
@@ -30,7 +30,7 @@ def undamaged(path: str | Path, wanted: str) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:  # parsers of damaged bytes raise whatever they meet
-        raise UserError(f"{path}: cannot be read ({one_line(error)}); {wanted}") from error
+        raise DamagedFile(f"{path}: cannot be read ({one_line(error)}); {wanted}") from error
 
 
 def one_line(error: Exception) -> str:
@@ -87,18 +87,18 @@ def checked_header(file: IO[bytes], path: Path, end: int) -> Header:
     try:
         shape, fortran, dtype = read_header(file)
     except ValueError as error:
-        raise UserError(
+        raise DamagedFile(
             f"{path}: not a NumPy array file ({one_line(error)}); write it with np.save, or extract it again"
         ) from error
     if dtype.hasobject:
-        raise UserError(f"{path}: holds pickled Python objects, which are not opened; save an array of numbers")
+        raise DamagedFile(f"{path}: holds pickled Python objects, which are not opened; save an array of numbers")
     if not dtype.itemsize or min(shape, default=0) < 0:
-        raise UserError(
+        raise DamagedFile(
             f"{path}: not a NumPy array file (shape {shape} {dtype}); write it with np.save, or extract it again"
         )
     needed, found = int(np.prod(shape, dtype=object)) * dtype.itemsize, end - file.tell()
     if found < needed:
-        raise UserError(
+        raise DamagedFile(
             f"{path}: truncated, shape {shape} {dtype} needs {needed} bytes and {found} are there; "
             "copy or extract it again"
         )

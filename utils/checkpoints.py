@@ -114,7 +114,7 @@ def fit_state(module: torch.nn.Module, state: dict[str, torch.Tensor], source: s
         ]
         raise UserError(
             f"{source} does not fit this encoder: {', '.join(faults)}; check `pooling`, its options and, for "
-            "delta-lstm, `sequence_length`"
+            "delta-lstm, `sequence_length`, or train anew what an earlier version trained"
         )
     module.load_state_dict({key: value.to(own[key].dtype) for key, value in state.items()}, assign=assign)
 

@@ -15,6 +15,10 @@ class UserError(Exception):
         super().__init__(" ".join(message.splitlines()))  # whatever a file's own words put into it
 
 
+class DamagedFile(UserError):
+    """A file is there and does not hold what it says: cut short, overwritten, or of another kind."""
+
+
 @contextmanager
 def as_user_error(argument: str) -> Iterator[None]:
     """Turn a ValueError of the block into a UserError that names the argument it comes from."""

@@ -1,16 +1,18 @@
 """How the frames of a split's two traverses are adapted: the map's by all of them, the queries' as the method says."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
-from opticornet.datasets.adapting.rows import AdaptedRows, ByOwnMean, ByRunningMean, DriveRows
+from opticornet.datasets.adapting.rows import AdaptedRows, ByOwnMean, ByRunningMean, DriveRows, RunningMean
 from opticornet.datasets.adapting.statistics import Statistics, statistics_of
+from opticornet.datasets.descriptors.identity import DescriptorIdentity
 from opticornet.datasets.traverse import Split, Traverse
-from opticornet.utils.errors import UserError
 
 AdaptedBy = Literal["none", "running", "traverse"]
+QUERIES_OF_TRAIN = "queries of train"
 
 
 @dataclass(frozen=True)
@@ -21,12 +23,16 @@ class Adaptation:
         by: of queries; "running": the mean of the frames so far; "traverse": of the whole drive, later frames included;
             "none": nothing, of neither traverse. The map is there before any query: its drives are adapted as wholes.
         scale: also divide by the standard deviation.
-        begin: what a running mean begins from; None: from the map's statistics.
+        begin: what a running mean begins from, of the queries of the train split; None: from the map's statistics.
+        made: what made the descriptors that ``begin`` is of; None: unknown.
+        why_map: where it begins from the map's, why, in words.
     """
 
     by: AdaptedBy = "none"
     scale: bool = False
     begin: Statistics | None = None
+    made: DescriptorIdentity | None = None
+    why_map: str = ""
     _maps: list[tuple[Traverse, Traverse]] = field(default_factory=list, compare=False, repr=False)
 
     @property
@@ -34,18 +40,32 @@ class Adaptation:
         """In words, what a running mean begins from; empty where there is none."""
         if self.by != "running":
             return ""
-        return "the map's mean" if self.begin is None else "queries of train"
+        return "the map's mean" if self.begin is None else QUERIES_OF_TRAIN
+
+    def fitting(self, split: Split) -> "Adaptation":
+        """The same, begun from the map where the queries' descriptors are not of the kind that it would begin from."""
+        if self.begin is None:
+            return self
+        trained, dims = len(self.begin.mean), split.query.dims
+        why = f"the training queries have {trained}-D descriptors, these {dims}-D ones" if trained != dims else ""
+        found = DescriptorIdentity.beside(split.query)
+        if not why and self.made and found and (difference := self.made.difference(found, "training", "these")):
+            why = f"the training queries' descriptors were made differently ({difference})"
+        return replace(self, begin=None, made=None, why_map=why) if why else self
 
     def of(self, split: Split) -> Split:
-        """The split with adapted descriptors, which are made as they are read. Maps that splits share stay shared.
-
-        Raises:
-            UserError: a running mean begins from descriptors of another dimension.
-        """
+        """The split, which it is :meth:`fitting`, with adapted descriptors, which are made as they are read. Maps that
+        splits share stay shared."""
         if self.by == "none":
             return split
         query = own_mean(split.query, self.scale) if self.by == "traverse" else self._running_mean(split)
         return replace(split, reference=self._map(split.reference), query=query)
+
+    def of_next_frame(self, dims: int) -> Callable[[np.ndarray], np.ndarray]:
+        """What adapts the next frame (D,) of a drive, as a robot adapts each once; to time, as it begins from zeros."""
+        zeros = np.zeros(dims)
+        begin = Statistics(zeros, zeros if self.scale else None, np.array(1))
+        return RunningMean(begin).add if self.by == "running" else begin.adapt
 
     def _map(self, reference: Traverse) -> Traverse:
         known = next((adapted for plain, adapted in self._maps if plain is reference), None)
@@ -57,11 +77,6 @@ class Adaptation:
     def _running_mean(self, split: Split) -> Traverse:
         query = split.query
         begin = self.begin or pooled_statistics(split.reference, self.scale)
-        if len(begin.mean) != query.dims:
-            raise UserError(
-                f"`adapt` running: the training queries have {len(begin.mean)}-D descriptors and {query.name} "
-                f"{query.dims}-D ones; extract them with the same image encoder, or choose `adapt` traverse"
-            )
         rows, enters = query.need_descriptors(), entering(query)
         return _adapted(
             query,

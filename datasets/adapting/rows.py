@@ -34,7 +34,8 @@ class DriveRows(Protocol):
     """How the rows of one drive are adapted."""
 
     def read(self, rows: RowMatrix, wanted: np.ndarray, adapted: np.ndarray) -> None:
-        """Write some of the drive's ``rows`` (N, D), whose numbers (M,) never fall, into ``adapted`` (M, D) float32."""
+        """Write at least one of the drive's ``rows`` (N, D), whose numbers (M,) never fall, into ``adapted`` (M, D)
+        float32."""
         ...
 
 
@@ -121,6 +122,7 @@ class AdaptedRows:
         values = np.empty((len(rows), self.shape[1]), np.float32)
         edges = np.searchsorted(rows, [*self._starts, len(self._base)])
         for drive, start, low, high in zip(self._drives, self._starts, edges[:-1], edges[1:], strict=True):
-            drive.read(self._base[start:], rows[low:high] - start, values[low:high])
+            if low < high:
+                drive.read(self._base[start:], rows[low:high] - start, values[low:high])
         release(self._base)
         return values

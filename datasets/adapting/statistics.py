@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
 
+from opticornet.utils.errors import UserError
 from opticornet.utils.mapped import RowMatrix, release
 
 PIECE = 1 << 16  # numbers worked on at a time: they stay in a processor's cache
@@ -45,12 +46,23 @@ class Statistics:
         return {"mean": torch.from_numpy(self.mean), "variance": variance, "count": int(self.count)}
 
     @classmethod
-    def restored(cls, saved: dict[str, Any] | None) -> "Statistics | None":
-        """From :meth:`saved`; None from None."""
+    def restored(cls, saved: Any, source: str) -> "Statistics | None":
+        """From :meth:`saved`, as ``source`` holds it; None from None.
+
+        Raises:
+            UserError: it is no such thing.
+        """
         if saved is None:
             return None
-        variance = None if saved["variance"] is None else saved["variance"].numpy()
-        return cls(saved["mean"].numpy(), variance, np.array(saved["count"]))
+        mean, variance, count = (
+            saved.get(name) if isinstance(saved, dict) else None for name in ("mean", "variance", "count")
+        )
+        if _is_vector(mean) and type(count) is int:
+            if variance is None:
+                return cls(mean.numpy(), None, np.array(count))
+            if _is_vector(variance) and len(variance) == len(mean):
+                return cls(mean.numpy(), variance.numpy(), np.array(count))
+        raise UserError(f"{source} holds no mean of training queries where one should be; it was changed, train again")
 
     def adapt(self, frames: np.ndarray) -> np.ndarray:
         """Frames (..., D) as (x - mean), or (x - mean) / (s + FLOOR r): float32.
@@ -150,6 +162,12 @@ def statistics_of(rows: RowMatrix, enters: np.ndarray, scale: bool) -> Statistic
     for _, _, after in walk(rows, enters, sums, step=1 << 10):
         sums = after[-1]
     return sums.statistics()
+
+
+def _is_vector(value: Any) -> TypeGuard[torch.Tensor]:
+    """Whether it is a (D,) tensor of finite float64."""
+    is_vector = isinstance(value, torch.Tensor) and value.dtype == torch.float64 and value.ndim == 1
+    return is_vector and bool(value.isfinite().all())
 
 
 def _added(before: np.ndarray, values: np.ndarray) -> np.ndarray:

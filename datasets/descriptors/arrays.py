@@ -20,7 +20,7 @@ import numpy as np
 
 from opticornet.datasets.traverse import Traverse
 from opticornet.utils.array_files import map_array, map_npy, one_line, read_member, undamaged
-from opticornet.utils.errors import UserError
+from opticornet.utils.errors import DamagedFile, UserError
 from opticornet.utils.mapped import RowMatrix, release
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ def _read_h5(dataset: "h5py.Dataset | ImageFeatures", rows: np.ndarray) -> np.nd
         unique, inverse = np.unique(rows, return_inverse=True)
         return dataset[unique][inverse]
     except OSError as error:
-        raise UserError(
+        raise DamagedFile(
             f"{dataset.file.filename}: rows {low} to {high} cannot be read ({one_line(error)}); copy it again"
         ) from error
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from opticornet.datasets.descriptors.arrays import LazyRows
-from opticornet.utils.errors import UserError
+from opticornet.utils.errors import DamagedFile, UserError
 from opticornet.utils.mapped import release
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def open_image_features(path: Path, namings: Sequence[Sequence[str]], others: Co
         return LazyRows(ImageFeatures(path, [datasets[name] for name in naming]), np.arange(len(naming)))
     except (OSError, RuntimeError, KeyError) as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"{path}: cannot be read as an h5 file ({reason}); copy or extract it again") from error
+        raise DamagedFile(f"{path}: cannot be read as an h5 file ({reason}); copy or extract it again") from error
 
 
 def namings_of(names: Sequence[str] | None, images: Sequence[str] | None) -> list[list[str]]:

@@ -11,7 +11,7 @@ import numpy as np
 from opticornet.datasets.seqnet.matlab import read_matlab_struct
 from opticornet.datasets.traverse import Units
 from opticornet.utils.array_files import read_header
-from opticornet.utils.errors import UserError
+from opticornet.utils.errors import DamagedFile, UserError
 from opticornet.utils.text import read_lines
 
 
@@ -112,7 +112,7 @@ def read_split_indices(path: Path, key: str) -> tuple[np.ndarray, np.ndarray]:
         raise
     except Exception as error:  # a hostile or broken pickle may raise anything at all
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{path}:{key}: cannot be read as split indices ({reason}); get the file again") from error
+        raise DamagedFile(f"{path}:{key}: cannot be read as split indices ({reason}); get the file again") from error
     if not isinstance(value, np.ndarray) or value.shape[:1] != (2,):
         raise UserError(f"{path}:{key}: wanted two arrays of rows, of reference and query")
     return _rising_rows(path, key, value[0]), _rising_rows(path, key, value[1])
@@ -216,7 +216,7 @@ def _load_fields(path: Path) -> dict[str, Any]:
         return read_matlab_struct(path, "dbStruct")
     except Exception as error:  # sizes, types and text of damaged bytes fail in many ways
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{path}: not a MATLAB v5 file with a struct dbStruct ({reason})") from error
+        raise DamagedFile(f"{path}: not a MATLAB v5 file with a struct dbStruct ({reason})") from error
 
 
 def _field(path: Path, fields: dict[str, Any], name: str) -> Any:

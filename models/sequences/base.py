@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, Self
 
 import numpy as np
 import torch
@@ -47,6 +47,11 @@ class SequenceEncoderOptions(Choice, ABC):
     def weight_count(self, in_dims: int, length: int) -> int:
         """About how many numbers :meth:`build` has to hold, where that may be too many; else 0."""
         return 0
+
+    def decided(self, in_dims: int, length: int) -> Self:
+        """These options with what they leave to D and to the L of training in numbers, as a run records them: weights
+        are then the same size in windows of any length."""
+        return self
 
     @property
     def starts_from_places(self) -> bool:

@@ -1,7 +1,7 @@
 """OptiCorNet (arXiv 2507.14477): convolution, differentiable sequence delta, LSTM with a residual, fusion."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -84,44 +84,40 @@ class DSDNet(SequenceEncoder):
 
     def forward(self, windows: Tensor) -> Tensor:
         self.check(windows)
-        steps = self.conv(windows.transpose(1, 2)).transpose(1, 2)  # (B, T, C)
-        gates = None if self.lstm is None else linear(steps, self.lstm.weight_ih)  # (B, T, 4 H)
-        return self.fuse(steps, gates)
+        steps = self.conv(windows.transpose(1, 2)).permute(2, 0, 1)  # (T, B, C)
+        return self.fuse(steps, None if self.lstm is None else linear(steps, self.lstm.weight_ih))
 
     def encode_traverse(self, frames: Tensor, starts: Tensor, length: int) -> Tensor:
         """As the base class says; convolution and LSTM inputs are computed once for all windows."""
         check_traverse(self, frames, length)
         steps = convolve(frames, self.conv)  # (N - w + 1, C)
-        order = starts[:, None] + torch.arange(length - self.w + 1, device=starts.device)  # (M, T)
-        gates = None if self.lstm is None else linear(steps, self.lstm.weight_ih)[order]
-        return self.fuse(steps[order], gates)
+        order = torch.arange(length - self.w + 1, device=starts.device)[:, None] + starts  # (T, M)
+        return self.fuse(steps[order], None if self.lstm is None else linear(steps, self.lstm.weight_ih)[order])
 
     def fuse(self, steps: Tensor, gates: Tensor | None) -> Tensor:
-        """The encoding of steps y (B, T, C), of which the LSTM's gates see ``gates`` (B, T, 4 H)."""
-        refined = steps
-        if self.differencing is not None and steps.shape[1] > 1:
-            matrix = self.differencing.matrix(steps.shape[1]).to(steps.dtype)  # (T, T)
-            refined = matrix @ steps
+        """The encoding (B, O) of steps y (T, B, C), of which the LSTM's gates see ``gates`` (T, B, 4 H)."""
+        if self.differencing is not None and len(steps) > 1:
+            matrix = self.differencing.matrix(len(steps)).to(steps.dtype)  # (T, T)
+            steps = (matrix @ steps.flatten(1)).view_as(steps)
             if gates is not None:
-                correction = self.refine((matrix @ gates)[:, 1:])  # (B, T - 1, C)
-                rest = refined[:, 1:] + correction if self.residual else correction
-                refined = torch.cat([refined[:, :1], rest], dim=1)
-        fused = refined.flatten(1) if self.fusion == "concat" else refined.sum(1)
+                steps = self.refine(steps, (matrix @ gates.flatten(1)).view_as(gates))
+        fused = steps.transpose(0, 1).flatten(1) if self.fusion == "concat" else steps.sum(0)
         return normalize(fused, dim=1)
 
-    def refine(self, gates: Tensor) -> Tensor:
-        """Run the LSTM over what its gates see of the differences (B, S, 4 H); the projected states, (B, S, C)."""
+    def refine(self, differences: Tensor, gates: Tensor) -> Tensor:
+        """The differences (T, B, C) and what the LSTM adds to all but the first, from what its gates see of them."""
         assert self.lstm is not None
         assert self.proj is not None
-        gates = gates + self.lstm.bias_ih + self.lstm.bias_hh
-        hidden = cell = gates.new_zeros(len(gates), self.lstm.hidden_size)
-        states = []
-        for step in gates.unbind(1):
+        hidden = cell = gates.new_zeros(gates.shape[1], self.lstm.hidden_size)
+        states = [hidden]
+        for step in (gates[1:] + (self.lstm.bias_ih + self.lstm.bias_hh)).unbind(0):
             update, forget, candidate, output = (step + linear(hidden, self.lstm.weight_hh)).chunk(4, dim=1)
             cell = forget.sigmoid() * cell + update.sigmoid() * candidate.tanh()
             hidden = output.sigmoid() * cell.tanh()
             states.append(hidden)
-        return self.proj(torch.stack(states, dim=1))
+        kept = differences if self.residual else torch.cat([differences[:1], torch.zeros_like(differences[1:])])
+        added = torch.addmm(kept.flatten(0, 1), torch.cat(states), self.proj.weight.T)
+        return added.view_as(differences)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +151,9 @@ class DSDNetOptions(WhitenedStartOptions):
     def channels(self, in_dims: int, length: int) -> int:
         """Channels of the convolution for windows of ``length`` frames."""
         return self.out_dims or min(in_dims, MAX_FRAME_CHANNELS if length == self.w else MAX_CHANNELS)
+
+    def decided(self, in_dims: int, length: int) -> Self:
+        return replace(self, out_dims=self.channels(in_dims, length))
 
     def build(self, in_dims: int, length: int) -> DSDNet:
         return DSDNet(

@@ -1,7 +1,8 @@
 """SeqNet (Garg and Milford, RA-L 2021, arXiv 2102.11603): a convolution over the frames, its mean over time, L2."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
@@ -72,6 +73,10 @@ class SeqNetOptions(WhitenedStartOptions):
     def channels(self, in_dims: int, w: int) -> int:
         """Channels of a convolution over w frames."""
         return self.out_dims or min(in_dims * w, MAX_CHANNELS)
+
+    def decided(self, in_dims: int, length: int) -> Self:
+        w = self.w or length
+        return replace(self, w=w, out_dims=self.channels(in_dims, w))
 
     def frame_dims(self, state: Mapping[str, Tensor]) -> int:
         weight = state.get("pool.0.conv.weight", state.get("module.pool.0.conv.weight"))

@@ -47,20 +47,22 @@ class SheetSide:
         parts = side.parts
         below = None if traverse.images is None else tuple(path for part in parts for path in _paths_below(part))
         drives = tuple(part.traverse.name for part in parts for _ in range(len(part))) if len(parts) > 1 else None
-        images = below
-        if below is not None and drives is not None and first_repeated(below) is not None:
-            images = tuple(f"{drive}/{path}" for drive, path in zip(drives, below, strict=True))
         numbers = tuple(map(str, traverse.drive_rows[rows].tolist()))
         return cls(
             traverse=traverse.name,
             names=tuple(traverse.names[row] for row in rows) if traverse.names else below or numbers,
-            images=images,
+            images=None if below is None else _told_apart(below, drives),
             times=None if traverse.timestamps is None else traverse.timestamps[rows],
             positions=side.positions,
             lat_lon=None if traverse.lat_lon is None else traverse.lat_lon[rows],
             units=traverse.units,
             drives=drives,
         )
+
+    @property
+    def image_names(self) -> tuple[str, ...]:
+        """Of each frame its image, else its name, behind the drive's name where several drives have the same."""
+        return self.images or _told_apart(self.names, self.drives)
 
     @property
     def places(self) -> tuple[tuple[str, ...], np.ndarray]:
@@ -124,6 +126,13 @@ def margins(ranking: Ranking, reference: Windows) -> np.ndarray:
     with np.errstate(invalid="ignore"):
         margin = second.astype(np.float64) - ranking.distances[:, 0]
     return np.where(apart.any(axis=1) & (ranking.indices[:, 0] >= 0), margin, np.nan)
+
+
+def _told_apart(names: tuple[str, ...], drives: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Names of frames, behind their drives' where several drives have the same."""
+    if drives is None or first_repeated(names) is None:
+        return names
+    return tuple(f"{drive}/{name}" for drive, name in zip(drives, names, strict=True))
 
 
 def _paths_below(drive: Windows) -> list[str]:

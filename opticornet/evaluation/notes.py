@@ -20,8 +20,10 @@ def over_jumps(side: Windows, radius: float) -> tuple[int, str]:
 
 def notes(scene: Scene) -> list[str]:
     """One line for each drive of a scene and each kind of thing there is to say; of windows that are left out one for
-    each side."""
+    each side; and one of a running mean that begins from the map, for want of training queries."""
     lines = []
+    if why := scene.adaptation.why_map:
+        lines.append(f"{scene.query.traverse.name}: `adapt` running begins from the map's mean: {why}")
     for side in (scene.reference, scene.query):
         for drive in side.parts:
             lines += _lines(drive.traverse, _of_frames(drive, scene))

@@ -103,7 +103,7 @@ class Scene:
                 check_finite(traverse)
             if "images" in needs:
                 check_image_files(traverse)
-        adaptation = adaptation if "descriptors" in needs else AS_THEY_ARE
+        adaptation = adaptation.fitting(split) if "descriptors" in needs else AS_THEY_ARE
         split = adaptation.of(split)
         need_positions = split.positive_radius is not None
         references, queries = (

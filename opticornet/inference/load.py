@@ -260,5 +260,5 @@ def load_run(run: Path, *, checkpoint: str = "best", save_path: str = SAVE_PATH)
         in_dims = options.frame_dims(state["state_dict"])
     loaded = load_encoder(options, method, in_dims, length, run=run, save_path=save_path, checkpoint=checkpoint)
     assert loaded.weights is not None
-    begin = Statistics.restored(state.get("adaptation"))
+    begin = Statistics.restored(state.get("adaptation"), loaded.weights.path)
     return TrainedEncoder(loaded.encoder, method, options, length, loaded.weights, begin)

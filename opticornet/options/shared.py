@@ -12,7 +12,7 @@ from opticornet.utils.registry import entry
 SEQNET_DATASETS = ("nordland-sw", "nordland-sf", "oxford-v1.0", "oxford-pnv", "msls")  # in seqNet's layout
 MATCHED = ("single+seqmatch", "s1+seqmatch")  # methods that match frames instead of searching descriptors
 ADAPT_FIELDS = ("adapt", "adapt_scale")
-ADAPT: Literal["none", "running", "traverse"] = "none"  # what `adapt` is, unless it is given or a run decides
+ADAPT: Literal["none", "running", "traverse"] = "running"  # what `adapt` is, unless it is given or a run decides
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,8 +101,9 @@ class MethodOptions(RunOptions):
     adapt: Literal["none", "running", "traverse"] = option(
         "--adapt",
         ADAPT,
-        "centre frame descriptors: the map's by their mean, a query's by that of the frames up to it (running) or of "
-        "its whole traverse, which looks ahead",
+        "centre frame descriptors: the map's by their mean, a query's by that of the frames up to it (running: begun "
+        "from the training queries' mean where the dataset has them, else from the map's) or of its whole traverse, "
+        "which looks ahead",
         choices=("none", "running", "traverse"),
     )
     adapt_scale: bool = option("--adaptScale", False, "with --adapt: also divide by the standard deviation")
@@ -150,10 +151,12 @@ class MethodOptions(RunOptions):
         return reasons
 
     def completed(self) -> Self:
-        """With what follows from other options: of MSLS, whose sequences are short, border frames are dropped."""
-        if self.dataset == "msls" and "filter_length" not in self.given:
-            return replace(self, filter_length=self.sequence_length)
-        return self
+        """With what follows from other options: of MSLS, whose sequences are short, border frames are dropped; images
+        are not adapted."""
+        options = self if self.reads_descriptors or "adapt" in self.given else replace(self, adapt="none")
+        if options.dataset == "msls" and "filter_length" not in options.given:
+            return replace(options, filter_length=options.sequence_length)
+        return options
 
     @property
     def method_name(self) -> str:

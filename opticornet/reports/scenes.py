@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from opticornet.datasets.adapting.adaptation import QUERIES_OF_TRAIN, Adaptation
 from opticornet.datasets.adapting.opening import open_adaptation
 from opticornet.datasets.catalogue import load_dataset
 from opticornet.datasets.descriptors.identity import DescriptorIdentity
@@ -51,12 +52,7 @@ def reopen(result: Result) -> Scene:
             torch.device("cpu"),
             needs,
             windowing,
-            open_adaptation(
-                result.get("data", "adaptation", "by", default="none"),
-                bool(result.get("data", "adaptation", "scale", default=False)),
-                options.dataset,
-                **options.source(),
-            ),
+            recorded_adaptation(result, options),
         )
     except (UserError, KeyError) as error:
         raise Unavailable(f"the dataset cannot be opened any more ({error})") from error
@@ -76,6 +72,26 @@ def reopen(result: Result) -> Scene:
             if recorded and now and (found := recorded.difference(now, "the record", "the dataset")):
                 raise Unavailable(f"the dataset {options.dataset} has changed since: {found}")
     return scene
+
+
+def recorded_adaptation(result: Result, options: TestOptions) -> Adaptation:
+    """How the frames of a record were adapted.
+
+    Raises:
+        Unavailable: a running mean began from training queries that cannot be read any more.
+        UserError: a file of them is damaged.
+    """
+    by = result.get("data", "adaptation", "by", default="none")
+    scale = bool(result.get("data", "adaptation", "scale", default=False))
+    if result.get("data", "adaptation", "begun_from", default="") != QUERIES_OF_TRAIN:
+        return Adaptation(by, scale)
+    adaptation = open_adaptation(by, scale, options.dataset, **options.source())
+    if adaptation.begin is None:
+        raise Unavailable(
+            f"the training queries of {options.dataset}, from which a running mean began, are not there any more "
+            f"({adaptation.why_map})"
+        )
+    return adaptation
 
 
 def recorded_options(result: Result) -> TestOptions:

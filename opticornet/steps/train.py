@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def train(options: TrainOptions) -> Path:
             files = {"plugins": remembered(options.plugin), "descriptors": task.descriptors.saved()}
             if loaded and loaded.weights:
                 files["initialWeights"] = recorded(loaded.weights)
-            write_flags(run, options.record() | files, options.save_path)
+            write_flags(run, in_numbers(options, scene).record() | files, options.save_path)
         write_environment(run)
         follow(loop, options, run, notes)
     return run
@@ -169,6 +170,13 @@ def make_task(
         start_from_places=method.starts_from_places and initial is None,
     )
     return SequenceTask(options.pooling, encoder, loss.build(), scene, validation, settings)
+
+
+def in_numbers(options: TrainOptions, scene: Scene) -> TrainOptions:
+    """The options with what the method leaves to the training windows in numbers: what its weights are."""
+    method = options.part("pooling")
+    decided = asdict(method.decided(scene.in_dims(method.takes), options.sequence_length))
+    return replace(options, chosen={**options.chosen, **decided})
 
 
 def make_loop(options: TrainOptions, task: LearningTask[Batch]) -> Loop[Batch]:

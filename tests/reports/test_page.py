@@ -55,3 +55,18 @@ def test_every_library_comes_with_its_licence():
     for path in (path for path in (*LIBRARIES, *STYLES) if "vendor" in path):
         licence = (HERE / path).with_name((HERE / path).stem + "-LICENSE")
         assert "Copyright" in licence.read_text(encoding="utf-8"), path
+
+
+def test_recalls_of_query_drives_name_the_data_where_several_were_tested(record):
+    """Two results of one method are otherwise the same row twice."""
+    paths = [record(name, dataset=name) for name in ("rain", "snow")]
+    for path in paths:
+        drives = {"recall_per_drive": {"x": {"1": 0.5}, "y": {}}, "counted_per_drive": {"x": 4, "y": 0}}
+        path.write_text(json.dumps(json.loads(path.read_text()) | drives))
+    results, _ = read_results(paths)
+    page = render(results, group_by_protocol(results), ["left out"] * 2, {}, [])
+    section = page[page.index('<section id="drives">') : page.index('<section id="curves">')]
+    rows = re.findall(r"<tr><th scope=\"row\">(.*?)</th><td>(\w)</td>", section)
+    assert [drive for _, drive in rows] == ["x", "y", "x", "y"]
+    assert ["rain" in row for row, _ in rows] == [True, True, False, False]
+    assert ["snow" in row for row, _ in rows] == [False, False, True, True]

@@ -1,6 +1,7 @@
 """``--adapt``: from a dataset folder to records, runs and what is said of them."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,10 @@ from opticornet.cli import main
 from opticornet.datasets.adapting.rows import RunningMean
 from opticornet.options.modes import TestOptions, TrainOptions
 from opticornet.reports.results import read_result, read_results
-from opticornet.reports.scenes import reopen, vectors
+from opticornet.reports.scenes import Unavailable, reopen, vectors
 from opticornet.steps.test import test as run_test
 from opticornet.steps.test import test_splits as run_test_splits
+from opticornet.steps.testing import adapting
 from opticornet.steps.train import load_scenes
 from opticornet.steps.train import train as run_train
 from opticornet.utils.checkpoints import LATEST, load_checkpoint
@@ -136,20 +138,103 @@ def test_the_record_and_the_terminal_say_how_frames_were_adapted(folder, capsys)
     assert "which looks ahead: no robot could" in capsys.readouterr().out
 
 
-def test_without_a_train_split_it_begins_from_the_map(folder):
-    text = (folder / "dataset.toml").read_text()
-    (folder / "dataset.toml").write_text(text.replace("[splits.train]", "[splits.first]"))
-    assert score(folder, pooling="smooth", adapt="running").data.adaptation.begun_from == "the map's mean"
+def test_frames_are_adapted_by_a_running_mean_by_default(folder):
+    assert score(folder, pooling="smooth").data.adaptation.by == "running"
+    flags = json.loads(Path(run_with(folder), "checkpoints", "flags.json").read_text())
+    assert (flags["adapt"], flags["adaptScale"]) == ("running", False)
 
 
-def test_a_train_split_that_cannot_be_opened_is_said(folder):
+def edit(folder: Path, before: str, after: str) -> None:
     text = (folder / "dataset.toml").read_text()
-    (folder / "dataset.toml").write_text(text.replace("query_rows = [0, 80]", "query_rows = [0, 8000]"))
-    with pytest.raises(
-        UserError, match=r"`adapt` running begins from the queries of the train split, .*8000.*traverse"
-    ):
-        score(folder, pooling="smooth", adapt="running")
+    assert before in text
+    (folder / "dataset.toml").write_text(text.replace(before, after))
+
+
+def without_train(folder: Path) -> None:
+    edit(folder, "[splits.train]", "[splits.first]")
+
+
+def beyond_the_frames(folder: Path) -> None:
+    edit(folder, "query_rows = [0, 80]", "query_rows = [0, 8000]")
+
+
+def of_files_that_are_gone(folder: Path) -> None:
+    lines = '[traverses.dawn]\ndescriptors = "dawn.npy"\n[splits.train]\nreference = "day"\nquery = "dawn"'
+    edit(folder, '[splits.train]\nreference = "day"\nquery = "night"', lines)
+
+
+def of_other_dimensions(folder: Path) -> None:
+    np.save(folder / "dawn.npy", np.ones((FRAMES, DIMS + 1), np.float32))
+    lines = '[traverses.dawn]\ndescriptors = "dawn.npy"\n[splits.train]\nreference = "dawn"\nquery = "dawn"'
+    edit(folder, '[splits.train]\nreference = "day"\nquery = "night"', lines)
+
+
+@pytest.mark.parametrize("given", [{}, {"adapt": "running"}])
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (without_train, "there is no train split"),
+        (beyond_the_frames, "the train split cannot be opened (.*[0, 8000].*)"),
+        (of_files_that_are_gone, "the train split cannot be opened (.*dawn.npy: no such descriptor file; .*)"),
+        (of_other_dimensions, "the training queries have 13-D descriptors, these 12-D ones"),
+    ],
+)
+def test_without_training_queries_it_begins_from_the_map_and_says_so(folder, capsys, change, why, given):
+    change(folder)
+    record = score(folder, pooling="smooth", results_path=str(folder / "r"), **given)
+    assert record.data.adaptation.begun_from == "the map's mean"
+    (note,) = (line for line in capsys.readouterr().err.splitlines() if "map's mean" in line)
+    beginning, *parts = f"note: night: --adapt running begins from the map's mean: {why}".split(".*")
+    assert note.startswith(beginning)
+    assert all(part in note for part in parts)
+    night, day = np.load(folder / "night.npy"), np.load(folder / "day.npy")[TEST]
+    first = night[160] - (50 * day.mean(axis=0) + night[160]) / 51
+    (path,) = (folder / "r").glob("*.json")
+    scene = reopen(read_result(path))
+    np.testing.assert_allclose(np.asarray(scene.split.query.descriptors)[0], first, atol=1e-5)
+
+
+def test_a_damaged_train_split_is_an_error(folder):
+    of_other_dimensions(folder)
+    (folder / "dawn.npy").write_bytes((folder / "dawn.npy").read_bytes()[:-9])
+    for given in ({}, {"adapt": "running"}):
+        with pytest.raises(
+            UserError,
+            match=r"`adapt` running begins from the queries of the train split, .* damaged .*dawn.npy: truncated",
+        ):
+            score(folder, pooling="smooth", **given)
     assert score(folder, pooling="smooth", adapt="traverse").recall
+
+
+def test_a_record_whose_training_queries_are_gone_is_not_reopened(folder):
+    score(folder, pooling="smooth", results_path=str(folder / "r"))
+    without_train(folder)
+    (path,) = (folder / "r").glob("*.json")
+    with pytest.raises(Unavailable, match=r"training queries of .* are not there any more \(there is no train split"):
+        reopen(read_result(path))
+
+
+@pytest.mark.parametrize("scale", [False, True])
+def test_the_beginning_that_a_run_has_kept_is_that_of_its_train_split(folder, monkeypatch, scale):
+    run = run_with(folder, adapt_scale=scale)
+    with monkeypatch.context() as patch:
+        patch.setattr(adapting, "begun_in_training", lambda *_: None)
+        expected = run_test(TestOptions.of(**QUICK, resume=run, results_path=str(folder / "read")))
+    with monkeypatch.context() as patch:
+        patch.setattr(adapting, "open_adaptation", lambda *_, **__: pytest.fail("the train split is read again"))
+        record = run_test(TestOptions.of(**QUICK, resume=run, results_path=str(folder / "kept")))
+    assert record.data.adaptation == expected.data.adaptation
+    arrays = (np.load(folder / name / r.predictions) for name, r in (("read", expected), ("kept", record)))
+    np.testing.assert_array_equal(*(one["distances"] for one in arrays))
+
+
+def test_the_beginning_of_a_run_of_another_dataset_is_not_taken(folder, tmp_path):
+    run = run_with(folder)
+    other = tmp_path / "other"
+    shutil.copytree(folder, other, ignore=shutil.ignore_patterns("runs"))
+    (other / "dataset.toml").write_text((other / "dataset.toml").read_text().replace("[splits.train]", "[splits.one]"))
+    assert score(other, resume=run).data.adaptation.begun_from == "the map's mean"
+    assert score(folder, resume=run).data.adaptation.begun_from == "queries of train"
 
 
 def test_splits_that_share_a_map_encode_it_once(folder, monkeypatch):
@@ -188,7 +273,7 @@ def test_a_run_decides_unless_it_is_asked_for(folder, capsys):
 
 
 def test_a_run_that_knows_no_adaptation_was_trained_without(folder):
-    run = run_with(folder)
+    run = run_with(folder, adapt="none")
     path = Path(run, "checkpoints", "flags.json")
     flags = json.loads(path.read_text())
     path.write_text(json.dumps({key: value for key, value in flags.items() if not key.startswith("adapt")}))
@@ -202,7 +287,7 @@ def test_the_run_that_describes_re_ranked_frames_decides_where_no_other_does(fol
     assert score(folder, pooling="smooth", **again).data.adaptation.by == "running"
     assert score(folder, pooling="smooth", adapt="none", **again).data.descriptor_differences
     assert run_test(TestOptions.of(**QUICK, pooling="s1+seqmatch", resume=single)).data.adaptation.by == "running"
-    plain = run_with(folder, exp_name="plain")
+    plain = run_with(folder, exp_name="plain", adapt="none")
     record = run_test(TestOptions.of(**QUICK, resume=plain, **again))
     assert record.data.adaptation is None
     assert f"frames centred for run {single}" in record.data.descriptor_differences[0]
@@ -258,7 +343,7 @@ def test_a_trained_encoder_adapts_as_a_test_does(folder):
 
 
 def test_a_trained_encoder_says_what_it_cannot_adapt(folder):
-    loaded = opticornet.load(run_with(folder))
+    loaded = opticornet.load(run_with(folder, adapt="none"))
     night = np.load(folder / "night.npy")
     assert loaded.adapted(night, is_map=True) is night
     with pytest.raises(UserError, match=r"`adapt` running: .* was trained without"):
@@ -294,7 +379,10 @@ def test_half_precision_descriptors_are_adapted_in_full(folder):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (("--pooling", "smooth", "--adaptScale"), "--adaptScale changes nothing here: nothing is adapted"),
+        (
+            ("--pooling", "smooth", "--adapt", "none", "--adaptScale"),
+            "--adaptScale changes nothing here: nothing is adapted",
+        ),
         (("--pooling", "smooth", "--adapt", "all"), "argument --adapt: invalid choice"),
     ],
 )

@@ -53,8 +53,10 @@ def folder(tmp_path) -> Path:
 
 
 def options(folder: Path, **more) -> TestOptions:
+    """Of frames as they are, whose distances are worked out by hand."""
     quick = {"bootstrap": 0, "latency_queries": 0, "device": "cpu", "pooling": "single", "sequence_length": 1}
-    return TestOptions.of(**{"dataset": str(folder), "results_path": str(folder / "results")} | quick | more)
+    given = {"dataset": str(folder), "results_path": str(folder / "results"), "adapt": "none"}
+    return TestOptions.of(**given | quick | more)
 
 
 def written(folder: Path, record) -> tuple[dict, dict[str, np.ndarray]]:
@@ -194,7 +196,7 @@ def test_training_on_several_drives_finds_what_one_of_them_alone_cannot(tmp_path
         lines.append(f"[splits.{split}]\n{drives}\nreference_rows = {rows}\nquery_rows = {rows}\npositive_radius = 1")
     lines[-3] += "\nnegative_radius = 2"
     (tmp_path / "dataset.toml").write_text("\n".join(lines))
-    data = {"dataset": str(tmp_path), "device": "cpu", "pooling": pooling, "sequence_length": 3}
+    data = {"dataset": str(tmp_path), "device": "cpu", "pooling": pooling, "sequence_length": 3, "adapt": "none"}
     run = run_train(TrainOptions.of(**data, runs_path=str(tmp_path / "runs"), n_epochs=1, quiet=True))
     trained = run_test(options(tmp_path, **data, resume=str(run)))
     raw = run_test(options(tmp_path, **data | {"pooling": "smooth"}))

@@ -158,7 +158,7 @@ def test_a_stopped_run_that_is_resumed_is_the_run_that_never_stopped(folder, tin
 
 
 def test_descriptors_are_asked_for_where_a_method_needs_them(folder, tiny, error):
-    needed = "day has images only, and this needs frame descriptors: give [traverses.day] of"
+    needed = "images only, and this needs frame descriptors: give [traverses."
     assert folder.run("test", "--pooling", "smooth", *QUICK) == 2
     assert needed in error()
     assert folder.run("test", "--pooling", "single+seqmatch", *QUICK) == 2
@@ -187,6 +187,7 @@ def test_only_descriptors_are_adapted(folder, tiny, error):
     assert folder.train("--pooling", tiny, "--nEpochs", 1, "--adapt", "running") == 2
     assert error() == "error: --adapt changes nothing here: tiny takes images"
     assert folder.train("--pooling", tiny, "--nEpochs", 1, length=1) == 0
+    assert json.loads((Path(folder.trained) / "checkpoints" / "flags.json").read_text())["adapt"] == "none"
     assert folder.run("test", "--pooling", tiny, "--resume", folder.trained, "--adapt", "traverse", *QUICK) == 2
     assert error() == "error: --adapt changes nothing here: tiny takes images"
     matched = ("--pooling", "s1+seqmatch", "--resume", folder.trained)

@@ -198,7 +198,7 @@ def test_random_weights_are_named_in_every_result(drives, capsys):
     )
     assert "resnet18: weights are random" in capsys.readouterr().err
     record = last_record(drives)
-    assert record["method"]["label"] == "single S1 (random resnet18)"
+    assert record["method"]["label"] == "single S1 (adapted; random resnet18)"
     for side in ("reference", "query"):
         descriptors = record["data"][side]["descriptors"]
         assert descriptors["weights"] == {"kind": "random", "name": "seed 0", "sha256": None}

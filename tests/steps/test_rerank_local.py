@@ -69,7 +69,7 @@ def test_the_frame_that_shares_local_features_comes_first(folder, length, filter
     record = json.loads(path.read_text())
     assert record["recall"]["1"] == 1.0
     assert record["recall_before_rerank"]["1"] < 0.5
-    assert record["method"]["label"] == f"single S{length}, re-ranked by local L1"
+    assert record["method"]["label"] == f"single S{length}, re-ranked by local L1 (adapted)"
     assert record["method"]["matcher"] == ""
     assert "rerank" in record["timing"]["latency_ms"]
     with np.load(path.with_suffix(".npz")) as arrays:

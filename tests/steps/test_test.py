@@ -431,7 +431,8 @@ def test_nothing_is_written_unless_asked(plain, monkeypatch, tmp_path):
 
 
 def command(plain, *arguments: str) -> list[str]:
-    return ["--mode", "test", "--dataset", str(plain.folder), "--runsPath", str(plain.folder / "none"), *arguments]
+    fixed = ["--mode", "test", "--dataset", str(plain.folder), "--runsPath", str(plain.folder / "none")]
+    return [*fixed, "--adapt", "none", *arguments]
 
 
 @pytest.mark.parametrize(

@@ -360,9 +360,9 @@ def test_a_model_trained_at_ten_is_tested_at_five(route, capsys):
     run = train(TrainOptions.of(**given(route, sequence_length=10, n_epochs=1)))
     line = ["--mode", "test", "--resume", str(run), "--latencyQueries", "0", "--bootstrap", "0"]
     assert main([*line, "--seqL", "5"]) == 0
-    assert "dsdnet S5 on route" in capsys.readouterr().out
+    assert "dsdnet S5 (adapted) on route" in capsys.readouterr().out
     assert main(line) == 0  # without --seqL: the run's
-    assert "dsdnet S10 on route" in capsys.readouterr().out
+    assert "dsdnet S10 (adapted) on route" in capsys.readouterr().out
 
 
 def test_weights_made_for_one_length_name_the_flag_that_says_it(route, capsys):

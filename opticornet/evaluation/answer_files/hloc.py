@@ -16,10 +16,10 @@ class HlocPairs(AnswerFormat):
 
     def check(self, query: SheetSide, reference: SheetSide) -> None:
         for side in (query, reference):
-            check_words("hloc", side, side.images or side.names)
+            check_words("hloc", side, side.image_names)
 
     def lines(self, sheet: AnswerSheet) -> Iterator[str]:
-        queries, references = (side.images or side.names for side in (sheet.query, sheet.reference))
+        queries, references = (side.image_names for side in (sheet.query, sheet.reference))
         for i in np.flatnonzero(sheet.answered()).tolist():
             for found in sheet.references[i].tolist():
                 if found >= 0:

@@ -12,6 +12,7 @@ from torch import Tensor
 from opticornet.datasets.traverse import Traverse
 from opticornet.datasets.windows import Windows
 from opticornet.evaluation.answering.answer import Answer
+from opticornet.evaluation.answering.at_hand import adapting_newest, of_timed_queries, windows_at_hand
 from opticornet.evaluation.answering.timing import one_at_a_time, timed
 from opticornet.evaluation.equal_windows import EqualWindows
 from opticornet.evaluation.metrics import KS
@@ -124,17 +125,24 @@ def match_frames(
         partial(function, memory_bytes=settings.memory_bytes, device=scene.device) for function in (match, rerank)
     )
 
-    def find(queries: slice) -> Ranking:
-        some = query.some(queries)
+    def find(windows: tuple[SequenceSet, SequenceSet], queries: slice) -> Ranking:
+        known, some = windows[0], windows[1].some(queries)
         if candidates is None:
-            return find_all(settings.matcher, reference, some, k)
-        return find_some(settings.matcher, reference, some, candidates[queries])
+            return find_all(settings.matcher, known, some, k)
+        return find_some(settings.matcher, known, some, candidates[queries])
 
     with timed(seconds, step), as_user_error("`match_memory_mib`"):
-        ranking = find(slice(None))
-    steps: dict[str, Callable[[int], object]] = {step: lambda i: find(slice(i, i + 1))}
+        ranking = find((reference, query), slice(None))
+    at_hand = windows_at_hand(reference, query, latency_queries, settings.memory_bytes)
+    adapt_newest = adapting_newest(scene.adaptation, query.frames)
+
+    def find_one(i: int) -> Ranking:
+        adapt_newest()
+        return find(at_hand, slice(i, i + 1))
+
+    steps: dict[str, Callable[[int], object]] = {step: find_one}
     if frames.single is not None:
-        steps = {"encode": single_frames_of_window(scene, frames.single, amp)} | steps
+        steps = {"encode": single_frames_of_window(scene, frames.single, amp, latency_queries)} | steps
     return Answer(
         ranking=equal.distinct(ranking, settings.depth if candidates is None else None),
         each=ranking.first(settings.depth) if candidates is None else ranking,
@@ -149,12 +157,17 @@ def match_frames(
     )
 
 
-def single_frames_of_window(scene: Scene, single: LoadedEncoder, amp: bool) -> Callable[[int], Tensor]:
+def single_frames_of_window(
+    scene: Scene, single: LoadedEncoder, amp: bool, latency_queries: int
+) -> Callable[[int], Tensor]:
     """Describes all frames of the i-th query window, (L, O), which is what a robot has to compute per query."""
     encoder = single.encoder.to(scene.device)
-    frames = frames_of(scene.query.traverse, encoder, scene.device)
+    frames = frames_of(of_timed_queries(scene.query, latency_queries), encoder, scene.device)
+    described_frames = scene.query.traverse.descriptors if encoder.takes == "descriptors" else None
+    adapt_newest = adapting_newest(scene.adaptation, described_frames)
 
     def describe_frames(i: int) -> Tensor:
+        adapt_newest()
         rows = scene.query.starts[i] + np.arange(scene.query.length)
         return encode(encoder, frames, rows, 1, amp=amp).cpu()
 

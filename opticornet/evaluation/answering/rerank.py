@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from opticornet.evaluation.answering.answer import Answer
+from opticornet.evaluation.answering.at_hand import windows_at_hand
 from opticornet.evaluation.answering.matching import MatchedFrames, MatchSettings, single_frames_of_window
 from opticornet.evaluation.answering.timing import one_at_a_time, summed, timed
 from opticornet.evaluation.equal_windows import EqualWindows
@@ -57,7 +58,11 @@ def rerank_answer(
         ranking = replace(ranking, ways=ways_of(candidates, ranking.indices))
 
     single = None if frames is None else frames.single
-    describe_frames = None if single is None else single_frames_of_window(scene, single, amp)
+    describe_frames = None if single is None else single_frames_of_window(scene, single, amp, latency_queries)
+    if frames is not None:
+        windows = windows_at_hand(*windows, latency_queries, settings.memory_bytes)
+        reference, query = replace(reference, windows=windows[0]), replace(query, windows=windows[1])
+        material = replace(material, reference=reference, query=query)
 
     def rerank_one(i: int) -> Ranking:
         if describe_frames is not None:

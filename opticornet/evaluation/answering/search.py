@@ -5,9 +5,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+from torch import Tensor
 
 from opticornet.datasets.altered import at_speed
 from opticornet.evaluation.answering.answer import Answer
+from opticornet.evaluation.answering.at_hand import adapting_newest, of_timed_queries
 from opticornet.evaluation.answering.paces import AS_RECORDED, MapPaces
 from opticornet.evaluation.answering.timing import one_at_a_time, timed
 from opticornet.evaluation.equal_windows import EqualWindows
@@ -159,11 +161,18 @@ def search_descriptors(
         exact, _ = distinct([Index(one, EXACT, device=scene.device) for one in described.references])
 
     encoder = described.encoder.encoder
-    frames = frames_of(scene.query.traverse, encoder, scene.device)
     query = scene.query
+    frames = frames_of(of_timed_queries(query, latency_queries), encoder, scene.device)
+    described_frames = query.traverse.descriptors if encoder.takes == "descriptors" else None
+    adapt_newest = adapting_newest(scene.adaptation, described_frames)
     encode_some = partial(encode, length=query.length, backwards=query.backwards, amp=amp)
+
+    def encode_one(i: int) -> Tensor:
+        adapt_newest()
+        return encode_some(encoder, frames, query.starts[i : i + 1]).cpu()
+
     steps: dict[str, Callable[[int], object]] = {
-        "encode": lambda i: encode_some(encoder, frames, query.starts[i : i + 1]).cpu(),
+        "encode": encode_one,
         "search": lambda i: search(described.indexes, slice(i, i + 1)),
     }
     return Answer(

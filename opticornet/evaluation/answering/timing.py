@@ -26,12 +26,17 @@ def summed(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
     return first | {key: first[key] + value if key in first else value for key, value in second.items()}
 
 
+def timed_queries(queries: int, wanted: int) -> list[int]:
+    """Which queries are timed: ``wanted`` of them, spread along the traverse."""
+    return np.unique(np.linspace(0, queries - 1, min(wanted, queries)).astype(int)).tolist()
+
+
 def one_at_a_time(queries: int, steps: dict[str, Callable[[int], object]], wanted: int) -> dict[str, np.ndarray]:
     """Milliseconds of steps that answer the i-th query, for ``wanted`` of the queries, spread along the traverse; with
     one CPU thread, as the times of many vary with what else the machine does."""
     if wanted < 1:
         return {}
-    chosen = np.unique(np.linspace(0, queries - 1, min(wanted, queries)).astype(int)).tolist()
+    chosen = timed_queries(queries, wanted)
 
     def milliseconds(step: Callable[[int], object], i: int) -> float:
         begun = time.perf_counter()

@@ -68,6 +68,7 @@ def match(
                 scores = _take(_take(scores, positions - low, 0), strip.positions, 1)
                 best.update(slice(row + block.start, row + block.stop), scores, numbers)
         release(reference.frames)
+        del strip, around, local  # before the next frames are read
     ranking = best.ranking()
     return Ranking(ranking.indices[query_of], ranking.distances[query_of])
 

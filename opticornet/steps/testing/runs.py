@@ -54,7 +54,9 @@ def resolve(options: TestOptions) -> tuple[TestOptions, Path | None]:
     if not wants_weights:
         raise UserError(f"`pooling` {options.pooling} has no weights, so `resume` {run} contradicts it; leave one out")
     decided: tuple[str, ...] = ()
-    followed: tuple[str, ...] = (*DATA_FIELDS, "fill_frames", *ADAPT_FIELDS)
+    followed: tuple[str, ...] = (*DATA_FIELDS, "fill_frames")
+    if frames_taken(str(flags.get("pooling"))) == "descriptors":  # weights that take images say nothing of these
+        followed += ADAPT_FIELDS
     if options.pooling != "s1+seqmatch":  # whose run describes single frames: it knows nothing of windows
         decided, followed = ("pooling",), (*followed, "sequence_length", "windows", "short_sequences")
     return options.restored(flags, (*decided, *(name for name in followed if name not in options.given)), str(run)), run

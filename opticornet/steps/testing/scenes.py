@@ -24,7 +24,8 @@ def open_scenes(options: TestOptions, runs: Runs) -> dict[str, Scene]:
     device = choose_device(options.device, options.nocuda)
     dataset = load_dataset(options.dataset, **options.source(), splits=options.splits)
     needs = frames_needed(options, runs)
-    settings, adaptation = WindowSettings(**options.windowing()), adaptation_of(options, needs)
+    settings = WindowSettings(**options.windowing())
+    adaptation = adaptation_of(options, needs, runs.method, runs.single)
     length, filter_length = options.sequence_length, options.filter_length
     scenes = {}
     for name, split in dataset.splits.items():

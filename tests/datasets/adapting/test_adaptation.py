@@ -1,5 +1,6 @@
 """How the two traverses of a split are adapted."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -9,9 +10,9 @@ from opticornet.datasets.adapting import adaptation
 from opticornet.datasets.adapting.adaptation import Adaptation, pooled_statistics
 from opticornet.datasets.adapting.rows import RunningMean
 from opticornet.datasets.adapting.statistics import Statistics
+from opticornet.datasets.descriptors.identity import DescriptorIdentity
 from opticornet.datasets.filling import fill_frames
 from opticornet.datasets.traverse import Drive, Split, Traverse
-from opticornet.utils.errors import UserError
 
 COUNT, DIMS = 40, 4
 
@@ -98,7 +99,27 @@ def test_a_map_that_splits_share_is_adapted_once(split, monkeypatch):
     assert adapted._map(split.reference) is first.reference
 
 
-def test_training_queries_of_other_descriptors_are_refused(split):
-    begin = Statistics(np.zeros(DIMS + 1), None, np.int64(1))
-    with pytest.raises(UserError, match="training queries have 5-D descriptors and night 4-D"):
-        Adaptation("running", begin=begin).of(split)
+def test_training_queries_of_other_dimensions_are_left_for_the_map(split):
+    fitting = Adaptation("running", begin=Statistics(np.zeros(DIMS + 1), None, np.int64(1))).fitting(split)
+    assert fitting.why_map == "the training queries have 5-D descriptors, these 4-D ones"
+    assert fitting.begun_from == "the map's mean"
+    expected = np.asarray(Adaptation("running").of(split).query.descriptors)
+    np.testing.assert_array_equal(np.asarray(fitting.of(split).query.descriptors), expected)
+
+
+def test_training_queries_described_otherwise_are_left_for_the_map(split, tmp_path):
+    record = {"encoder": "hog", "weights": {"kind": "none"}, "rows": COUNT, "dims": DIMS}
+    np.save(tmp_path / "night.npy", split.query.descriptors)
+    (tmp_path / "night.json").write_text(json.dumps(record))
+    split = replace(split, query=replace(split.query, source=str(tmp_path / "night.npy")))
+    begin = Statistics(np.zeros(DIMS), None, np.int64(1))
+    for made, why in (
+        (DescriptorIdentity.of(record), ""),
+        (None, ""),
+        (
+            DescriptorIdentity("tiny", {"kind": "none"}),
+            "the training queries' descriptors were made differently (encoder tiny for training, hog for these)",
+        ),
+    ):
+        fitting = Adaptation("running", begin=begin, made=made).fitting(split)
+        assert (fitting.why_map, fitting.begin is None) == (why, bool(why))

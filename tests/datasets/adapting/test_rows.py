@@ -125,6 +125,14 @@ def test_each_drive_begins_anew():
     np.testing.assert_array_equal(joined[around], expected[around])
 
 
+@pytest.mark.parametrize("wanted", [[1, 2], [FRAMES + 4], [2 * FRAMES - 1, FRAMES], []])
+def test_rows_of_some_drives_only_are_read(wanted):
+    rows, enters = drive(), np.ones(FRAMES, bool)
+    base = np.concatenate([rows, drive(1)])
+    adapted = AdaptedRows(base, [0, FRAMES], [ByRunningMean(part, enters, begun(False)) for part in (rows, drive(1))])
+    np.testing.assert_array_equal(adapted[np.array(wanted, int)], np.asarray(adapted)[wanted])
+
+
 def test_a_source_of_frames_serves_adapted_rows_and_windows():
     frames = DescriptorFrames(running(drive()), torch.device("cpu"))
     whole = np.asarray(running(drive()))

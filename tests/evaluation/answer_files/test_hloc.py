@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from opticornet.evaluation.answer_files.hloc import HlocPairs
@@ -25,3 +27,10 @@ def test_names_with_spaces_are_refused(sheet):
     found = sheet(query={"names": ("a b.jpg", "c.jpg", "d.jpg")})
     with pytest.raises(UserError, match=r"'a b.jpg' of query holds one"):
         HlocPairs().check(found.query, found.reference)
+
+
+def test_equal_names_of_several_drives_are_told_apart(sheet):
+    found = replace(
+        sheet(top_k=1), query=replace(sheet().query, names=("a", "a", "b"), drives=("rain", "snow", "snow"))
+    )
+    assert list(HlocPairs().lines(found)) == ["rain/a m2.jpg", "snow/a m0.jpg", "snow/b m3.jpg"]

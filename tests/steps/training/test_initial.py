@@ -165,3 +165,48 @@ def test_a_runs_options_repeat_it(tmp_path, first):
     run = train(given(tmp_path, dataset(tmp_path / "second", seed=1), init_from=str(first)))
     again = train(TrainOptions.of(config=str(run / "options.toml"), runs_path=str(tmp_path / "again")))
     assert_weights(again, checkpoint(run)["state_dict"])
+
+
+@pytest.mark.parametrize("method", ["seqnet", "dsdnet"])
+def test_weights_of_default_sizes_serve_other_lengths(tmp_path, monkeypatch, method):
+    """Their sizes follow the windows of training: they are recorded, and hold for windows of other lengths."""
+    monkeypatch.setattr("opticornet.models.sequences.dsdnet.MAX_CHANNELS", 3)
+    data = dataset(tmp_path / "data")
+    run = train(given(tmp_path, data, pooling=method))
+    longer = str(tmp_path / "longer")
+    test = ["--dataset", str(data), "--resume", str(run), "--resultsPath", longer, "--device", "cpu", "--quiet"]
+    assert main(["--mode", "test", "--seqL", "9", *test]) == 0
+    if method == "dsdnet":
+        assert main(["--mode", "test", "--seqL", "1", *test]) == 0
+    further = train(given(tmp_path, data, init_from=str(run), sequence_length=9, lr=1e-12))
+    assert_weights(further, checkpoint(run, BEST)["state_dict"])
+    assert flags(further)["w"] == flags(run)["w"] == {"seqnet": 4, "dsdnet": 1}[method]
+    assert flags(further)["outDims"] == flags(run)["outDims"] == {"seqnet": 24, "dsdnet": 3}[method]
+    assert train(given(tmp_path, data, resume=str(further), sequence_length=9, n_epochs=1)) == further
+
+
+def test_windows_shorter_than_the_kernel_of_default_size_are_one_line(tmp_path, capsys):
+    data = dataset(tmp_path / "data")
+    run = train(given(tmp_path, data, pooling="seqnet"))
+    test = ["--dataset", str(data), "--resume", str(run), "--resultsPath", str(tmp_path / "short"), "--device", "cpu"]
+    assert main(["--mode", "test", "--seqL", "3", *test]) == 2
+    assert "--seqL 3 is below 4, the fewest frames that seqnet takes" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("use", ["--resume", "--initFrom"])
+def test_weights_of_an_earlier_dsdnet_are_to_be_trained_anew(tmp_path, capsys, use):
+    """It had no learned differences."""
+    data = dataset(tmp_path / "data")
+    run = train(given(tmp_path, data, pooling="dsdnet"))
+    for name in (BEST, LATEST):
+        state = checkpoint(run, name)
+        state["state_dict"] = {k: v for k, v in state["state_dict"].items() if not k.startswith("differencing")}
+        save_checkpoint(state, run / "checkpoints" / name)
+    capsys.readouterr()
+    mode = ["--mode", "test", "--resultsPath", str(tmp_path)] if use == "--resume" else ["--mode", "train"]
+    here = ["--dataset", str(data), "--device", "cpu", "--runsPath", str(tmp_path / "runs")]
+    assert main([*mode, use, str(run), *here, *(["--seqL", "4"] if use == "--initFrom" else [])]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "2 missing (first: differencing.persistence)" in error
+    assert "train anew what an earlier version trained" in error
