@@ -2,7 +2,7 @@
 
 Each step takes either its options object or options by name: a field of its options, or a flag without its dashes::
 
-    train(dataset="synthetic", sequence_length=5, pooling="dsdnet", w=3)
+    train(dataset="synthetic", sequence_length=5, pooling="dsdnet", out_dims=32)
     train(dataset="synthetic", seqL=5)
     train(config="data/runs/.../options.toml", lr=1e-3)
 """

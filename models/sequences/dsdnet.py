@@ -125,14 +125,20 @@ class DSDNetOptions(WhitenedStartOptions):
     """``dsdnet``."""
 
     out_dims: int = option(
-        "--outDims", 0, "channels of the convolution; 0: one per frame dimension, at most 1024 (4096 with --seqL 1)"
+        "--outDims",
+        0,
+        "numbers per step of a window, whose --seqL - --w + 1 steps the encoding holds; 0: one per frame dimension, at "
+        "most 1024 (4096 where that is one step)",
     )
     w: int = option("--w", 1, "frames under the convolution's kernel", minimum=1)
     no_delta: bool = option("--noDelta", False, "without temporal differencing (nor the LSTM on it)")
     no_lstm: bool = option("--noLstm", False, "without the LSTM")
     no_residual: bool = option("--noResidual", False, "without the residual around the LSTM")
     dsd_fusion: Literal["concat", "sum"] = option(
-        "--dsdFusion", "concat", "how the steps of a window are joined", choices=("sum", "concat")
+        "--dsdFusion",
+        "concat",
+        "how the steps of a window are joined: added, or side by side",
+        choices=("sum", "concat"),
     )
 
     def unused(self) -> dict[str, str]:

@@ -62,7 +62,7 @@ class SeqNetOptions(WhitenedStartOptions):
     """``seqnet``."""
 
     out_dims: int = option(
-        "--outDims", 0, "channels of the convolution; 0: as many as its window has numbers, at most 1024"
+        "--outDims", 0, "numbers of the encoding; 0: as many as the kernel's frames have, at most 1024"
     )
     w: int = option("--w", 0, "frames under the convolution's kernel; 0: the whole window")
 

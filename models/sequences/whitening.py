@@ -79,7 +79,7 @@ class WhitenedFrames(nn.Linear):
 
     Args:
         in_dims: D.
-        channels: C, at most D axes, those first along which places differ most.
+        channels: C axes, those first along which places differ most; above D all of them, spread.
     """
 
     def __init__(self, in_dims: int, channels: int) -> None:
@@ -102,7 +102,12 @@ class WhitenedFrames(nn.Linear):
 class WhitenedStartOptions(SequenceEncoderOptions):
     """What methods share that can start from the whitening of training pairs."""
 
-    init: str = option("--init", "whitening", "weights that training starts from", choices=("whitening", "random"))
+    init: str = option(
+        "--init",
+        "whitening",
+        "weights that training starts from: worked out from the training pairs, or random",
+        choices=("whitening", "random"),
+    )
 
     @property
     def starts_from_places(self) -> bool:

@@ -2,7 +2,7 @@
 
 A notebook builds the same object as the command line::
 
-    TrainOptions.of(dataset="synthetic", sequence_length=5, pooling="dsdnet", w=3)
+    TrainOptions.of(dataset="synthetic", sequence_length=5, pooling="dsdnet", out_dims=32)
 
 ``w`` is an option of ``dsdnet``, not of training: a field whose choices are a registry brings the fields of the entry
 that it names. ``of`` remembers which options were given, so that a resumed run distinguishes what the user asked for

@@ -109,7 +109,7 @@ class MethodOptions(RunOptions):
     adapt_scale: bool = option("--adaptScale", False, "with --adapt: also divide by the standard deviation")
     amp: bool = option("--amp", False, "bfloat16 matrix products")
     other_descriptors: bool = option(
-        "--otherDescriptors", False, "go on where the frame descriptors that meet were made differently"
+        "--otherDescriptors", False, "take frame descriptors that were made otherwise than those they meet"
     )
 
     @property

@@ -85,7 +85,9 @@ class TestOptions(MethodOptions):
     )
     latency_queries: int = option("--latencyQueries", 50, "queries timed one at a time; 0: none")
     results_path: str = option("--resultsPath", "", "folder for predictions (.npz) and result record (.json)")
-    extract_only: bool = option("--extractOnly", False, "only write dbDesc, qDesc and gt to --resultsPath")
+    extract_only: bool = option(
+        "--extractOnly", False, "only write encodings and ground truth to --resultsPath (seqNet's dbDesc, qDesc, gt)"
+    )
     projector: int = option("--projector", 0, "embeddings of this many places for TensorBoard's projector")
     label: str = option(
         "--label", "", "what tables and curves call this result; else by what differs between those shown"

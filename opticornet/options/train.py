@@ -23,8 +23,15 @@ class TrainOptions(MethodOptions):
         "run, ours or seqNet's, whose weights training starts from (its folder or checkpoint); its method holds",
         path=(),
     )
-    loss: str = option("--loss", "quadruplet", "loss", choices=LOSSES)
-    augment: str = option("--augment", "none", "how training queries are made otherwise", choices=AUGMENTATIONS)
+    loss: str = option(
+        "--loss",
+        "quadruplet",
+        "loss: over mined tuples, or (soft-contrastive, smooth-ap) all references, better where places are many",
+        choices=LOSSES,
+    )
+    augment: str = option(
+        "--augment", "none", "change what training queries are: their pace, descriptors, or both", choices=AUGMENTATIONS
+    )
     n_neg: int = option("--nNeg", 10, "hardest violating negatives per anchor", minimum=1)
     n_neg_sample: int = option("--nNegSample", 0, "random references searched for negatives; 0: all of them")
     batch_size: int = option("--batchSize", 32, "anchors per step", minimum=1)

@@ -22,9 +22,9 @@ def demo(options: DemoOptions) -> None:
     """Train encoders of five frames and of one, test them and every baseline, print a table and write the report."""
     begun = time.monotonic()
     shared = {"dataset": options.dataset, "runs_path": options.runs_path, "seed": options.seed}
-    s5 = train(TrainOptions.of(**shared, sequence_length=5, w=3, exp_name="demo_s5"))
-    seqnet = train(TrainOptions.of(**shared, pooling="seqnet", sequence_length=5, w=3, exp_name="demo_seqnet"))
-    s1 = train(TrainOptions.of(**shared, sequence_length=1, w=1, exp_name="demo_s1"))
+    s5 = train(TrainOptions.of(**shared, sequence_length=5, exp_name="demo_s5"))
+    seqnet = train(TrainOptions.of(**shared, pooling="seqnet", sequence_length=5, exp_name="demo_seqnet"))
+    s1 = train(TrainOptions.of(**shared, sequence_length=1, exp_name="demo_s1"))
 
     shared |= {"results_path": options.results_path, "latency_queries": 20}
     records = [test(TestOptions.of(**shared, pooling=pooling, exp_name=pooling)) for pooling in BASELINES]

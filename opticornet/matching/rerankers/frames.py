@@ -70,7 +70,9 @@ class DescribedFrames(RawFrames):
     """``s1+seqmatch``: the same, of frames that a single-frame encoder describes."""
 
     compares: ClassVar[Literal["raw frames", "described frames", "local features"]] = "described frames"
-    rerank_resume: str = option("--rerankResume", "", "run of the encoder that describes single frames")
+    rerank_resume: str = option(
+        "--rerankResume", "", "run whose encoder describes single frames: of --seqL 1, or of dsdnet with --w 1"
+    )
 
 
 def _number_or_nan(text: str) -> float:

@@ -144,6 +144,5 @@ def load_single_frames(options: TestOptions, scene: Scene, run: Path) -> LoadedE
     except UserError as error:
         argument = "rerank_resume" if options.rerank else "resume"
         raise UserError(
-            f"`{argument}` {run} cannot describe single frames ({error}); name a run trained with `sequence_length` 1 "
-            "`w` 1"
+            f"`{argument}` {run} cannot describe single frames ({error}); name a run trained with `sequence_length` 1"
         ) from error
