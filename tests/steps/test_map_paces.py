@@ -61,7 +61,14 @@ class World:
         (checkpoints / "flags.json").write_text(json.dumps(flags))
 
     def options(self, method: str, split: str | tuple[str, ...] = "test", **more) -> TestOptions:
-        given = {"sequence_length": 5, "bootstrap": 0, "latency_queries": 0, "device": "cpu", "quiet": True}
+        given = {
+            "sequence_length": 5,
+            "bootstrap": 0,
+            "latency_queries": 0,
+            "device": "cpu",
+            "quiet": True,
+            "adapt": "none",
+        }
         given |= METHODS[method] | {"results_path": str(self.folder / "results")} | more
         if "resume" in given:
             given["resume"] = str(self.folder / "runs" / "Jun03_15-22-44_l5_dsdnet")
@@ -117,14 +124,14 @@ def test_one_pace_is_the_plain_result_to_the_bit(world, method):
         np.testing.assert_array_equal(values, one_arrays[name])
 
 
-def by_hand(world, method, paces, cost) -> tuple[np.ndarray, np.ndarray]:
+def by_hand(world, method, paces, cost, adapt) -> tuple[np.ndarray, np.ndarray]:
     """(M, N) float64 distance of every query to every place at the nearest pace, and (M, N) that pace."""
-    options, run = resolve(world.options(method))
+    options, run = resolve(world.options(method, adapt=adapt))
     runs = find_runs(options, run)
     scene = open_scenes(options, runs)["test"]
     encoder = load_encoders(options, scene, runs).searched.encoder
     query = encode_side(encoder, scene.query, scene.device, False).astype(np.float64)
-    doubled = {1: 0, 2: 1, 0.5: 1, 0: 3, -1: 1}
+    doubled = {1: 0, 2: 1, 0.5: 1, 0: 2, -1: 1}
     distances = []
     for pace in paces:
         reference = encode_side(encoder, at_speed(scene.reference, pace), scene.device, False)
@@ -134,10 +141,13 @@ def by_hand(world, method, paces, cost) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("index", ["Flat", "IVF4,Flat"])
-@pytest.mark.parametrize("cost", [0, 0.1])
-def test_a_place_is_as_far_as_its_nearest_pace_and_that_costs_its_share(world, cost, index):
-    distances, nearest = by_hand(world, "dsdnet", paces := (1, 0.5, 2, 0, -1), cost)
-    found = {"map_paces": paces, "pace_cost": cost, "index": index, "nprobe": 4} | {"equal_windows": "each"}
+@pytest.mark.parametrize(("cost", "adapt"), [(0, "none"), (0.1, "none"), (0.1, "running")])
+def test_a_place_is_as_far_as_its_nearest_pace_and_that_costs_its_share(world, cost, adapt, index):
+    distances, nearest = by_hand(world, "dsdnet", paces := (1, 0.5, 2, 0, -1), cost, adapt)
+    found = {"map_paces": paces, "pace_cost": cost, "index": index, "nprobe": 4} | {
+        "equal_windows": "each",
+        "adapt": adapt,
+    }
     if index == "Flat":
         del found["nprobe"]
     record, arrays = world.run("dsdnet", recall_at=(1, 30), **found)

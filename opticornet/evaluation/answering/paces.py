@@ -7,8 +7,8 @@ chance; hence the cost of every pace but the recorded one.
 import math
 from dataclasses import dataclass
 
-PACE_COST = 0.02
-SLOWEST = 1 / 8  # slower than that costs as much as standing
+PACE_COST = 0.035
+SLOWEST = 1 / 4  # slower than that costs as much as standing
 FASTEST = 16
 
 
@@ -34,6 +34,6 @@ AS_RECORDED = MapPaces()
 
 
 def doublings(pace: float) -> float:
-    """How many doublings or halvings a pace is away from the recorded one: three where it stands or nearly does, and
+    """How many doublings or halvings a pace is away from the recorded one: two where it stands or nearly does, and
     backwards one more than forwards."""
     return abs(math.log2(max(abs(pace), SLOWEST))) + (pace < 0)
