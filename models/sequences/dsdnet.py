@@ -11,10 +11,13 @@ from opticornet.models.sequences.base import SequenceEncoder, check_traverse
 from opticornet.models.sequences.place_pairs import PlacePairs
 from opticornet.models.sequences.seqnet import convolve
 from opticornet.models.sequences.temporal_noise import TemporalDifferencing
-from opticornet.models.sequences.whitening import MAX_CHANNELS, WhitenedStartOptions, whiten_convolution
+from opticornet.models.sequences.whitening import (
+    MAX_CHANNELS,
+    MAX_FRAME_CHANNELS,
+    WhitenedStartOptions,
+    whiten_convolution,
+)
 from opticornet.utils.options import option, option_fields
-
-MAX_FRAME_CHANNELS = 4096  # of windows of one step, whose encoding is no longer than a frame
 
 
 class DSDNet(SequenceEncoder):

@@ -9,7 +9,12 @@ from torch.nn.functional import linear, normalize
 
 from opticornet.models.sequences.base import SequenceEncoder, check_traverse, moving_mean
 from opticornet.models.sequences.place_pairs import PlacePairs
-from opticornet.models.sequences.whitening import MAX_CHANNELS, WhitenedStartOptions, whiten_convolution
+from opticornet.models.sequences.whitening import (
+    MAX_CHANNELS,
+    MAX_FRAME_CHANNELS,
+    WhitenedStartOptions,
+    whiten_convolution,
+)
 from opticornet.utils.options import option
 
 
@@ -72,7 +77,7 @@ class SeqNetOptions(WhitenedStartOptions):
 
     def channels(self, in_dims: int, w: int) -> int:
         """Channels of a convolution over w frames."""
-        return self.out_dims or min(in_dims * w, MAX_CHANNELS)
+        return self.out_dims or min(in_dims * w, MAX_FRAME_CHANNELS if w == 1 else MAX_CHANNELS)
 
     def decided(self, in_dims: int, length: int) -> Self:
         w = self.w or length

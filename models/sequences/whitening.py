@@ -13,7 +13,8 @@ from opticornet.models.sequences.scatter import NO_CHANGE, Change, Scatter
 from opticornet.models.sequences.temporal_noise import Persistence, autocorrelations
 from opticornet.utils.options import option
 
-MAX_CHANNELS = 1024  # more found no more places of a validation split (3136-D HOG), and cost in proportion
+MAX_CHANNELS = 1024  # where nobody says how many: on the route of training far fewer do, on others more find no more
+MAX_FRAME_CHANNELS = 4096  # of windows of one step, whose encoding is no longer than a frame
 SHRINKAGES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 FEW_PAIRS_TOLERANCE = 0.02  # of the mean reciprocal rank, given for a metric nearer to the identity where P < D
 MOTION = 0.1  # share of a frame's motion in what is whitened, where the next frame shows the same place still

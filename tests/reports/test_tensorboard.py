@@ -69,7 +69,8 @@ def pictured_route(tmp_path) -> Path:
 
 def test_a_real_run_leaves_all_that_the_documentation_lists(pictured_route, tmp_path):
     options = TrainOptions.of(
-        dataset=str(pictured_route), runs_path=str(tmp_path / "runs"), n_epochs=6, batch_size=16, out_dims=8, lr=1e-2,
+        dataset=str(pictured_route), runs_path=str(tmp_path / "runs"), n_epochs=6, patience=0, batch_size=16,
+        out_dims=8, lr=1e-2,
         init="random", margin=2.0, margin2=1.0, device="cpu", quiet=True,
     )  # fmt: skip
     run = train(options)

@@ -77,7 +77,7 @@ def _written(frames: AdaptedRows) -> np.ndarray:
     """All rows in a temporary file, memory-mapped as those of a map that nobody adapts."""
     file = TemporaryFile()  # noqa: SIM115 - the map keeps it
     for start in range(0, len(frames), _BLOCK):
-        file.write(np.asarray(frames[start : start + _BLOCK]))
+        file.write(np.ascontiguousarray(frames[start : start + _BLOCK]).data)
     file.flush()
     return np.memmap(file, frames.dtype, mode="r", shape=frames.shape)
 
