@@ -5,6 +5,7 @@ its mean over the queries divided by its root mean square, as an effect size. Un
 it has no scale.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,22 @@ class Candidates:
     compared: np.ndarray
     right: np.ndarray
     sequences: np.ndarray
+
+    @classmethod
+    def joined(cls, parts: Sequence["Candidates"]) -> "Candidates":
+        """Those of several splits, one after the other; missing candidates are infinitely far."""
+        most = max(part.searched.shape[1] for part in parts)
+
+        def padded(matrix: np.ndarray, value: float | bool) -> np.ndarray:
+            return np.pad(matrix, ((0, 0), (0, most - matrix.shape[1])), constant_values=value)
+
+        numbers = np.cumsum([0, *(int(part.sequences.max(initial=0)) + 1 for part in parts[:-1])])
+        return cls(
+            np.concatenate([padded(part.searched, np.inf) for part in parts]),
+            np.concatenate([padded(part.compared, np.inf) for part in parts]),
+            np.concatenate([padded(part.right, False) for part in parts]),
+            np.concatenate([part.sequences + number for part, number in zip(parts, numbers, strict=True)]),
+        )
 
     def telling(self) -> "Candidates":
         """Those of queries that have both right and wrong candidates."""
@@ -59,7 +76,7 @@ def choose_weight(
     those that may be best, and neither stage is lost by chance.
 
     Args:
-        split: its name.
+        split: its name, or the names of several.
         candidates: of its queries.
         longest_window: frames of the longest window, so that blocks hold the neighbours that share frames.
         generator: draws the blocks.

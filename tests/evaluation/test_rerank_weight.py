@@ -91,3 +91,12 @@ def test_queries_without_a_right_or_without_a_wrong_candidate_say_nothing():
     )
     with pytest.raises(ValueError, match="no query of val has both right and wrong candidates"):
         chosen(nothing)
+
+
+def test_candidates_of_several_splits_are_told_apart():
+    one = Candidates(np.ones((2, 3)), np.ones((2, 3)), np.ones((2, 3), bool), np.array([0, 1]))
+    other = Candidates(np.zeros((1, 2)), np.zeros((1, 2)), np.ones((1, 2), bool), np.array([0]))
+    joined = Candidates.joined([one, other])
+    assert joined.sequences.tolist() == [0, 1, 2]
+    assert joined.searched[2].tolist() == joined.compared[2].tolist() == [0, 0, np.inf]
+    assert joined.right[2].tolist() == [True, True, False]

@@ -81,6 +81,23 @@ def test_by_default_it_is_chosen_on_val_and_the_record_says_how(folder, tmp_path
     assert written["options"]["rerankWeight"] == "auto"
 
 
+def test_few_queries_of_val_are_joined_by_those_of_train(folder, tmp_path, monkeypatch):
+    both = write(tmp_path / "both")
+    toml = (both / "dataset.toml").read_text()
+    train = toml[toml.index("[splits.val]") : toml.index("[splits.test]")].replace("splits.val", "splits.train")
+    (both / "dataset.toml").write_text(toml + "\n" + train.replace("[0, 70]", "[80, 160]") + "\nnegative_radius = 5")
+    record, _ = answer(both, tmp_path / "out", adapt="none")
+    alone, _ = answer(folder, tmp_path / "alone", adapt="none")
+    chosen, of_val = record.method.rerank_weight, alone.method.rerank_weight
+    assert (chosen.chosen_on, of_val.chosen_on) == ("val, train", "val")
+    assert chosen.measured["0"] != of_val.measured["0"]
+    monkeypatch.setattr(steps, "MANY_QUERIES", 70)
+    assert answer(both, tmp_path / "many", adapt="none")[0].method.rerank_weight == of_val
+    monkeypatch.undo()
+    tested, _ = answer(both, tmp_path / "train", splits=("train",), adapt="none")
+    assert tested.method.rerank_weight.chosen_on == "val"
+
+
 def test_the_threshold_of_no_answer_is_of_distances_so_weighted(folder, tmp_path):
     record, arrays = answer(folder, tmp_path, no_answer="val", rerank_weight="1")
     searched, _ = answer(folder, tmp_path, no_answer="val", rerank="")

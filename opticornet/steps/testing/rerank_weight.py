@@ -17,6 +17,8 @@ from opticornet.steps.testing.runs import Runs, check_descriptors
 from opticornet.steps.testing.scenes import open_scenes
 from opticornet.utils.errors import UserError
 
+MANY_QUERIES = 1000  # tell the stages apart; fewer may not: see docs/methods.md
+
 
 def chooses_weight(options: TestOptions) -> bool:
     """Whether the weight is to be chosen on the val split."""
@@ -39,8 +41,8 @@ def check_choosing_weight(options: TestOptions) -> None:
 
 
 def rerank_weight(options: TestOptions, runs: Runs) -> RerankWeightRecord | None:
-    """The weight: as given, or chosen on the val split, which is answered as the tested one is. None where no searched
-    distance can take part.
+    """The weight: as given, or chosen on the val split, which is answered as the tested one is, and where it has fewer
+    than :data:`MANY_QUERIES` on the train split too. None where no searched distance can take part.
 
     Where none can be chosen, and the user did not ask for it, it is 0, SeqNet's, and record and summary say why.
 
@@ -56,14 +58,27 @@ def rerank_weight(options: TestOptions, runs: Runs) -> RerankWeightRecord | None
     try:
         if reason := why_not_on_val(options):
             raise UserError(reason)
-        val = open_scenes(options.for_split("val"), runs)["val"].need_positives()
+        scenes = [open_scenes(options.for_split("val"), runs)["val"].need_positives()]
     except UserError as error:
         return without_val(options, str(error))
-    candidates = both_stages(options, val, runs)
+    if len(scenes[0].query) < MANY_QUERIES:
+        scenes += training_scene(options, runs)
+    candidates = Candidates.joined([both_stages(options, scene, runs) for scene in scenes])
+    chosen_on = ", ".join(scene.split.name for scene in scenes)
     try:
-        return choose_weight("val", candidates, options.longest_window, np.random.default_rng(options.seed))
+        return choose_weight(chosen_on, candidates, options.longest_window, np.random.default_rng(options.seed))
     except ValueError as error:
         return without_val(options, str(error))
+
+
+def training_scene(options: TestOptions, runs: Runs) -> list[Scene]:
+    """The train split, where there is one that can be answered: both stages were learned from it alike."""
+    if "train" in options.splits or "train" not in split_names(options.dataset, **options.source()):
+        return []
+    try:
+        return [open_scenes(replace(options.for_split("train"), quiet=True), runs)["train"].need_positives()]
+    except UserError:
+        return []
 
 
 def without_val(options: TestOptions, reason: str) -> RerankWeightRecord:
@@ -84,7 +99,7 @@ def not_chosen(reason: str) -> RerankWeightRecord:
 
 def weight_for(split: str, weight: RerankWeightRecord | None) -> RerankWeightRecord | None:
     """The weight for a tested split: not one that was chosen on that very split."""
-    if weight is None or not weight.chosen_on or weight.chosen_on != split:
+    if weight is None or split not in weight.chosen_on.split(", "):
         return weight
     return not_chosen(f"the tested split is {split} itself")
 
