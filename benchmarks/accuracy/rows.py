@@ -148,6 +148,7 @@ STRESSED = [
     Row("single+seqmatch L5, seqslam", {"pooling": "single+seqmatch", "matcher": "seqslam"} | S5),
     Row("single+seqmatch L5, dtw", {"pooling": "single+seqmatch", "matcher": "dtw"} | S5),
     Row("dsdnet S5", {}, S5),
+    Row("dsdnet S5, map at paces .5 2 2.5 0 -1", {"map_paces": (0.5, 2, 2.5, 0, -1)}, S5),
     Row("dsdnet HVPR S5 to S1 (5)", hvpr(5), S5, S1),
     Row("single+seqmatch L10, seqslam", {"pooling": "single+seqmatch", "matcher": "seqslam"} | S10),
     Row("dsdnet S10", {}, S10),
