@@ -95,7 +95,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel, root):
 def test_the_installed_command_trains_and_tests(commands, tmp_path):
     said = run(commands / "opticornet", "--mode", "train", *SMALL, folder=tmp_path)
     assert "next: opticornet --mode test --resume data/runs/" in said
-    assert "dsdnet S5 on synthetic (test)" in run(
+    assert "dsdnet S5 (adapted) on synthetic (test)" in run(
         commands / "opticornet", "--mode", "test", "--resume", "--bootstrap", "0", folder=tmp_path
     )
 
