@@ -23,7 +23,8 @@ sys.path.insert(0, str(ROOT))
 from timing import parse  # noqa: E402
 
 HELP_LIMIT_S, SHARE_LIMIT, SLACK_MB, FACTOR = 0.5, 0.5, 300, 1.5
-LENGTH, W = 5, 3
+LENGTH = 5
+SIZES = {"seqnet": {"w": 3, "out_dims": 4096}, "dsdnet": {"w": 1, "out_dims": 1024}}  # dsdnet: 5 steps of these
 LATENCY_QUERIES = 50
 CASES = {  # what: flags
     "single": ["--pooling", "single"],
@@ -142,7 +143,7 @@ def make_run(folder: Path, name: str, dims: int) -> None:
     from opticornet.utils.checkpoints import BEST, save_checkpoint
 
     options = TrainOptions.of(
-        pooling=name, sequence_length=LENGTH, w=W, out_dims=dims, dataset=str(folder), save_path="checkpoints"
+        pooling=name, sequence_length=LENGTH, dataset=str(folder), save_path="checkpoints", **SIZES[name]
     )
     encoder = build_encoder(options.part("pooling"), name, dims, LENGTH)
     moments = [[torch.zeros_like(p) for p in encoder.parameters()] for _ in range(2)]
