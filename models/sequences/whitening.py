@@ -39,14 +39,19 @@ def whiten_convolution(conv: nn.Conv1d, pairs: PlacePairs) -> Persistence:
         ValueError: no pairs, or both sides are the same data.
     """
     assert conv.bias is not None
-    channels, _, w = conv.weight.shape
+    return _whiten(conv.weight, conv.bias, pairs)
+
+
+def _whiten(weight: Tensor, bias: Tensor, pairs: PlacePairs) -> Persistence:
+    """Set weight (O, D, w) and bias (O,) as :func:`whiten_convolution` says."""
+    channels, _, w = weight.shape
     whitening = place_whitening(pairs)
     noise = Persistence.of(pairs, whitening.matrix)
     if w == 1:
-        conv.weight.copy_(whitening.rows(channels)[:, :, None])
+        weight.copy_(whitening.rows(channels)[:, :, None])
     else:
-        conv.weight.copy_(space_time_axes(whitening, noise, pairs, channels, w))
-    conv.bias.copy_(-conv.weight.sum(2) @ whitening.mean.to(conv.weight))
+        weight.copy_(space_time_axes(whitening, noise, pairs, channels, w))
+    bias.copy_(-weight.sum(2) @ whitening.mean.to(weight))
     return noise
 
 
@@ -93,10 +98,7 @@ class WhitenedFrames(nn.Linear):
         Raises:
             ValueError: no pairs, or both sides are the same data.
         """
-        whitening = place_whitening(pairs)
-        self.weight.copy_(whitening.rows(self.out_features))
-        self.bias.copy_(-self.weight @ whitening.mean.to(self.weight))
-        return Persistence.of(pairs, whitening.matrix)
+        return _whiten(self.weight[:, :, None], self.bias, pairs)
 
 
 @dataclass(frozen=True, kw_only=True)
