@@ -58,6 +58,22 @@ class SequenceEncoderOptions(Choice, ABC):
         """Whether training begins with :meth:`SequenceEncoder.initialise`."""
         return False
 
+    @property
+    def weights_file(self) -> str:
+        """A file of published weights, of no run of ours, that these options name; empty: none."""
+        return ""
+
+    def load_weights(self, encoder: "SequenceEncoder") -> tuple[str, ...]:
+        """Give a fresh encoder of these options the weights of :attr:`weights_file`.
+
+        Returns:
+            the names of those that the file does not have, which stay random.
+
+        Raises:
+            UserError: it cannot be read, or does not fit.
+        """
+        raise NotImplementedError
+
 
 class SequenceEncoder(nn.Module, ABC):
     """Turns a window of frames into one vector: of frame descriptors, or, a :class:`ImageSequenceEncoder`, of images.
