@@ -46,6 +46,7 @@ class ComparisonBatches(BatchSource[Compared]):
         references: per step, at least; 0: all.
         generator: draws anchors, references and all that ``augmenter`` draws.
         augmenter: of the anchors' windows.
+        per_epoch: anchors of an epoch; 0: all that have a positive.
     """
 
     def __init__(
@@ -57,24 +58,26 @@ class ComparisonBatches(BatchSource[Compared]):
         references: int,
         generator: torch.Generator,
         augmenter: Augmenter | None = None,
+        per_epoch: int = 0,
     ) -> None:
         self.encoder, self.comparison_loss, self.places = encoder, loss, places
         self.batch_size, self.generator, self.augmenter = batch_size, generator, augmenter
         self.count = min(references or len(places.reference), len(places.reference))
         self.anchors = torch.from_numpy(np.flatnonzero(places.positives.counts))
+        self.per_epoch = min(per_epoch or len(self.anchors), len(self.anchors))
         self.order: Tensor | None = None
 
     def batches(self, done: int) -> Iterator[Compared]:
         """Go through the (rest of the) epoch's anchors."""
         if self.order is None:
-            self.order = self.anchors[torch.randperm(len(self.anchors), generator=self.generator)]
+            self.order = self.anchors[torch.randperm(len(self.anchors), generator=self.generator)][: self.per_epoch]
         for anchors in self.order.split(self.batch_size)[done:]:
             yield self.compared(anchors)
         self.order = None
 
     def known_batches(self) -> int:
         """All of them."""
-        return math.ceil(len(self.anchors) / self.batch_size)
+        return math.ceil(self.per_epoch / self.batch_size)
 
     def compared(self, anchors: Tensor) -> Compared:
         """The batch of some anchors (B,)."""

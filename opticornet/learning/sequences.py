@@ -37,7 +37,7 @@ class SequenceSettings:
     """What a task learns from and how it is judged.
 
     Attributes:
-        mining: of a loss over tuples; its batch size is any loss's.
+        mining: of a loss over tuples; its batch size and its anchors per epoch are any loss's.
         references: per step of a loss over comparisons; 0: all.
         augmentation: of the anchors' windows.
         seed: of the order of anchors, the references drawn and the augmentation.
@@ -100,8 +100,8 @@ class SequenceTask(LearningTask[Any]):
         shared = (self.generator, augmenter)
         if isinstance(loss, TupleLoss):
             return TupleBatches(self.module, loss, self.places, settings.mining, *shared)
-        size = settings.mining.batch_size
-        return ComparisonBatches(self.module, loss, self.places, size, settings.references, *shared)
+        size, count = settings.mining.batch_size, settings.mining.queries_per_epoch
+        return ComparisonBatches(self.module, loss, self.places, size, settings.references, *shared, count)
 
     def make_augmenter(self) -> Augmenter | None:
         """What makes the anchors' windows otherwise; None: they stay as they were recorded.

@@ -32,10 +32,15 @@ class TrainOptions(MethodOptions):
     augment: str = option(
         "--augment", "none", "change what training queries are: their pace, descriptors, or both", choices=AUGMENTATIONS
     )
-    n_neg: int = option("--nNeg", 10, "hardest violating negatives per anchor", minimum=1)
-    n_neg_sample: int = option("--nNegSample", 0, "random references searched for negatives; 0: all of them")
+    n_neg: int = option("--nNeg", 10, "hardest (violating) negatives per anchor", minimum=1)
+    n_neg_sample: int = option(
+        "--nNegSample", 0, "random references searched for negatives; 0: all of them", alias="--cachedNegatives"
+    )
     batch_size: int = option("--batchSize", 32, "anchors per step", minimum=1)
-    cache_refresh_rate: int = option("--cacheRefreshRate", 0, "anchors between two minings; 0: once per epoch")
+    cache_refresh_rate: int = option(
+        "--cacheRefreshRate", 0, "anchors between two minings; 0: once per epoch", alias="--cachedQueries"
+    )
+    queries_per_epoch: int = option("--queriesPerEpoch", 0, "anchors per epoch, drawn among all; 0: all of them")
     n_epochs: int = option("--nEpochs", 30, "epochs", minimum=1)
     optim: str = option("--optim", "ADAMW", "optimizer", choices=OPTIMIZERS)
     lr: float = option("--lr", 1e-4, "learning rate, above 0; from random weights about 1e-3 is better")

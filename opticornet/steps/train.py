@@ -160,7 +160,12 @@ def make_task(
     loss = options.part("loss")
     settings = SequenceSettings(
         MiningSettings(
-            options.batch_size, options.n_neg, options.n_neg_sample, options.cache_refresh_rate, options.amp
+            options.batch_size,
+            options.n_neg,
+            options.n_neg_sample,
+            options.cache_refresh_rate,
+            options.queries_per_epoch,
+            options.amp,
         ),
         references=loss.references if loss.takes == "comparisons" else 0,
         augmentation=options.part("augment"),
