@@ -37,6 +37,7 @@ class TrainOptions(MethodOptions):
         "--nNegSample", 0, "random references searched for negatives; 0: all of them", alias="--cachedNegatives"
     )
     batch_size: int = option("--batchSize", 32, "anchors per step", minimum=1)
+    accumulate: int = option("--accumulate", 1, "batches whose mean gradient a step of the optimizer takes", minimum=1)
     cache_refresh_rate: int = option(
         "--cacheRefreshRate", 0, "anchors between two minings; 0: once per epoch", alias="--cachedQueries"
     )

@@ -188,7 +188,9 @@ def make_loop(options: TrainOptions, task: LearningTask[Batch]) -> Loop[Batch]:
     """A run of the task as the options describe it, neither started nor resumed."""
     optimizer = options.part("optim").build(trainable(task.module), options.lr, options.weight_decay)
     schedule = options.part("schedule")
-    settings = LoopSettings(options.n_epochs, options.eval_every, options.patience, options.amp, options.quiet)
+    settings = LoopSettings(
+        options.n_epochs, options.eval_every, options.patience, options.amp, options.quiet, options.accumulate
+    )
     return Loop(task, optimizer, lambda epoch: schedule.rate(options.lr, epoch, options.n_epochs), settings)
 
 
