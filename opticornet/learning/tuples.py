@@ -10,6 +10,7 @@ from torch import Tensor
 
 from opticornet.learning.augmentation.augmenter import Augmenter
 from opticornet.learning.batches import BatchSource
+from opticornet.learning.encoding import BatchEncoder
 from opticornet.learning.losses.base import TupleLoss, Tuples
 from opticornet.learning.mining import MinedTuples, Miner
 from opticornet.learning.places import TrainingPlaces
@@ -91,7 +92,7 @@ class TupleBatches(BatchSource[MinedTuples]):
         augmenter: Augmenter | None = None,
     ) -> None:
         self.encoder, self.tuple_loss, self.settings, self.generator = encoder, loss, settings, generator
-        self.places, self.augmenter = places, augmenter
+        self.places, self.encoded = places, BatchEncoder(encoder, places.query, places.reference, augmenter)
         self.query, self.reference = places.query, places.reference
         margin = torch.inf if augmenter else loss.violation
         self.miner = Miner(
@@ -157,9 +158,7 @@ class TupleBatches(BatchSource[MinedTuples]):
         """
         wanted = torch.cat([batch.positives, batch.negatives[batch.mask]])
         distinct, place = wanted.unique(return_inverse=True)
-        make = self.augmenter.windows if self.augmenter else self.query.gather
-        windows = torch.cat([make(batch.anchors), self.reference.gather(distinct)])  # (B + R, L, *F)
-        vectors = self.encoder(windows).float()  # (B + R, O)
+        vectors = self.encoded(batch.anchors, distinct)  # (B + R, O)
         anchors = vectors[: len(batch)]  # (B, O)
         references = vectors[len(batch) :][place.to(vectors.device, non_blocking=True)]  # (B + n, O)
         rows, columns = (index.to(vectors.device, non_blocking=True) for index in batch.mask.nonzero(as_tuple=True))

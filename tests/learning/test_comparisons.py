@@ -70,7 +70,7 @@ def test_the_loss_is_that_of_the_windows():
     batch = next(iter(one.batches(0)))
     terms = one.loss(batch)
     query, reference = (
-        one.encoder(side.gather(rows))
+        one.encoded.encoder(side.gather(rows))
         for side, rows in ((one.places.query, batch.anchors), (one.places.reference, batch.references))
     )
     logits = (query @ reference.T / 0.05).masked_fill(~(batch.positive | batch.negative), -torch.inf)
