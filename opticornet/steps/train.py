@@ -27,6 +27,7 @@ from opticornet.options.modes import TrainOptions
 from opticornet.options.parsing import in_flags
 from opticornet.options.plugins import load_remembered, remembered
 from opticornet.reports.tensorboard import TrainingLog
+from opticornet.steps.training.frozen import prepare_parts
 from opticornet.steps.training.initial import InitialRun, recorded
 from opticornet.steps.training.lines import best_line, epoch_details, epoch_line, silent_line
 from opticornet.utils.checkpoints import LATEST, load_checkpoint, save_checkpoint
@@ -157,6 +158,7 @@ def make_task(
         encoder = build_encoder(method, options.pooling, scene.in_dims(method.takes), options.sequence_length)
     if initial:
         encoder.load_state_dict(initial.encoder.state_dict())
+    prepare_parts(encoder, options)
     loss = options.part("loss")
     settings = SequenceSettings(
         MiningSettings(
@@ -172,7 +174,8 @@ def make_task(
         seed=options.seed,
         amp=options.amp,
         select_by=options.select_by,
-        start_from_places=method.starts_from_places and initial is None,
+        start_from_data=method.starts_from_data and initial is None,
+        keep_described=options.freeze_spatial,
     )
     return SequenceTask(options.pooling, encoder, loss.build(), scene, validation, settings)
 
