@@ -55,10 +55,32 @@ class SequenceEncoderOptions(Choice, ABC):
         return self
 
     @property
+    def encodes_frame_by_frame(self) -> bool:
+        """Whether windows of any length, of a single frame too, are encoded by the weights of a run of any other
+        length, frames side by side in order."""
+        return False
+
+    @property
     def starts_from_data(self) -> bool:
         """Whether training begins with :meth:`SequenceEncoder.initialise`, or, of images,
         :meth:`ImageSequenceEncoder.start_from_images`."""
         return False
+
+    @property
+    def weights_file(self) -> str:
+        """A file of published weights, of no run of ours, that these options name; empty: none."""
+        return ""
+
+    def load_weights(self, encoder: "SequenceEncoder") -> tuple[str, ...]:
+        """Give a fresh encoder of these options the weights of :attr:`weights_file`.
+
+        Returns:
+            the names of those that the file does not have, which stay random.
+
+        Raises:
+            UserError: it cannot be read, or does not fit.
+        """
+        raise NotImplementedError
 
 
 class SequenceEncoder(nn.Module, ABC):
