@@ -5,7 +5,7 @@ Zhao et al., "Learning Sequence Descriptor based on Spatio-Temporal Attention fo
 Names are those of the checkpoints that STA's authors publish for both, so that one loads without renaming.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import torch
@@ -15,6 +15,7 @@ from opticornet.models.heads.seqvlad import SeqVLAD
 from opticornet.models.images.base import Preprocess
 from opticornet.models.images.cct import CCT, Attention, Grid, Tokenizer, Transformer
 from opticornet.models.sequences.base import ImageSequenceEncoder
+from opticornet.models.sequences.parts import Parts
 from opticornet.models.sequences.sta.attention import Extent, SpaceTimeAttention, WindowedAttention
 from opticornet.models.sequences.sta.backbone import FrozenTokens
 from opticornet.models.sequences.sta.sizes import Sizes
@@ -30,7 +31,6 @@ class TokenEncoder(ImageSequenceEncoder):
 
     Attributes:
         grid: rows and columns of the tokens of the images that it takes.
-        checkpointing: whether blocks are worked out once more on the way back, so that training needs less memory.
     """
 
     describes_frames = True
@@ -59,36 +59,16 @@ class TokenEncoder(ImageSequenceEncoder):
     def join(self, described: Tensor) -> Tensor:
         return self.aggregator(self.tokens(described))
 
-    def stacks(self) -> Iterator[Transformer]:
-        """The stacks of blocks."""
-        return (module for module in self.modules() if isinstance(module, Transformer))
-
     @property
-    def checkpointing(self) -> bool:
-        return any(stack.checkpointing for stack in self.stacks())
-
-    @checkpointing.setter
-    def checkpointing(self, wanted: bool) -> None:
-        for stack in self.stacks():
-            stack.checkpointing = wanted
+    def parts(self) -> Parts:
+        stacks = tuple(module for module in self.modules() if isinstance(module, Transformer))
+        tokenizers = (module for module in self.modules() if isinstance(module, Tokenizer))
+        before = (*tokenizers, *(stack.positional_emb for stack in stacks))
+        return Parts(stacks, before, self.frame_modules())
 
     def frame_modules(self) -> tuple[nn.Module, ...]:
         """What :meth:`describe_frames` alone uses: fixed where training begins from described frames."""
         raise NotImplementedError
-
-    def freeze_blocks(self, count: int) -> None:
-        """Fix what is before the blocks (tokenizer, positions), the last norm, and the first ``count`` blocks of every
-        stack; with 0 all blocks are trained, as the published code does at its default of -1.
-
-        Raises:
-            ValueError: no stack has so many blocks.
-        """
-        most = max((len(stack.blocks) for stack in self.stacks()), default=0)
-        if count > most:
-            raise ValueError(f"{count} blocks to freeze: there are {most}")
-        self.encoder.requires_grad_(False)
-        for stack in self.stacks():
-            stack.blocks[count:].requires_grad_(True)
 
     def start_from_images(self, images: Iterable[Tensor], generator: torch.Generator) -> None:
         """Set SeqVLAD's clusters by k-means of tokens of training frames, some of each frame.

@@ -19,6 +19,7 @@ from opticornet.models.sequences.sta.weights import (
     SEQVLAD_NAMES,
     STA_NAMES,
     Names,
+    is_imagenet,
     load_published_state,
     sizes_in,
 )
@@ -62,6 +63,12 @@ class SeqVLADOptions(SequenceEncoderOptions):
     sta_layers: int = option("--staLayers", 0, "transformer blocks; 0: 4, or as in --staWeights")
     sta_heads: int = option("--staHeads", 0, "attention heads; 0: one per 64 channels")
     sta_clusters: int = option("--staClusters", 0, "clusters of SeqVLAD; 0: 64, or as in --staWeights")
+    init: Literal["kmeans", "random"] = option(
+        "--init",
+        "kmeans",
+        "what SeqVLAD's clusters start from: k-means of tokens of training images, or nothing of them",
+        choices=("kmeans", "random"),
+    )
     sta_kernel: int = option("--staKernel", 0, "side of the tokenizer's kernels; 0: 7, or as in --staWeights")
     sta_stages: int = option("--staStages", 0, "convolutions of the tokenizer; 0: 2, or as in --staWeights")
 
@@ -70,6 +77,21 @@ class SeqVLADOptions(SequenceEncoderOptions):
             value = getattr(self, name)
             if value and (len(value) != 2 or min(value) < 1):
                 raise UserError(f"`{name}` {' '.join(map(str, value))}: wanted {what}")
+
+    def unused(self) -> dict[str, str]:
+        if self.has_trained_clusters:
+            return {"init": f"SeqVLAD's clusters are those of `sta_weights` {self.sta_weights}"}
+        return {}
+
+    @property
+    def starts_from_data(self) -> bool:
+        return self.init == "kmeans" and not self.has_trained_clusters
+
+    @property
+    def has_trained_clusters(self) -> bool:
+        """Whether training starts from a published checkpoint, which has SeqVLAD's weights, too."""
+        starts = self.sta_weights and not self.sta_weights_sha256  # a run that has begun needs the file no more
+        return bool(starts) and not is_imagenet(self.tensors)
 
     @property
     def weights_file(self) -> str:
