@@ -44,6 +44,7 @@ class SeqVLADOptions(SequenceEncoderOptions):
     """``seqvlad``. What is left at 0 or empty is decided by :meth:`decided`, and a run records it."""
 
     takes: ClassVar[Literal["descriptors", "images"]] = "images"
+    sees_order: ClassVar[bool] = False  # tokens of all frames are gathered alike
     names: ClassVar[Names] = SEQVLAD_NAMES
 
     sta_weights: str = option(
@@ -205,6 +206,7 @@ class SeqVLADOptions(SequenceEncoderOptions):
 class STAOptions(SeqVLADOptions):
     """``sta``."""
 
+    sees_order: ClassVar[bool] = True
     names: ClassVar[Names] = STA_NAMES
 
     sta_part: Literal["both", "spatial", "temporal"] = option(
