@@ -98,6 +98,10 @@ class SeqVLADOptions(SequenceEncoderOptions):
     def weights_file(self) -> str:
         return self.sta_weights
 
+    @property
+    def started_from(self) -> str:
+        return self.sta_weights or "random weights"
+
     @cached_property
     def tensors(self) -> Mapping[str, Tensor]:
         """Of :attr:`sta_weights`, by name."""
@@ -250,6 +254,10 @@ class STAOptions(SeqVLADOptions):
         if self.sta_part == "spatial":
             reasons["sta_temporal_layers"] = "`sta_part` spatial has none"
         return reasons
+
+    @property
+    def started_from(self) -> str:
+        return f"random weights on tokens of {self.sta_backbone}" if self.sta_backbone else super().started_from
 
     @cached_property
     def frozen(self) -> FrozenTokens | None:
