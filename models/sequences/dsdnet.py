@@ -1,7 +1,8 @@
 """OptiCorNet (arXiv 2507.14477): convolution, differentiable sequence delta, LSTM with a residual, fusion."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -163,6 +164,10 @@ class DSDNetOptions(WhitenedStartOptions):
 
     def decided(self, in_dims: int, length: int) -> Self:
         return replace(self, out_dims=self.channels(in_dims, length))
+
+    def is_earlier(self, flags: Mapping[str, Any]) -> bool:
+        """Without differences the encoding was the mean of the steps, before runs recorded how frames are adapted."""
+        return self.no_delta and "adaptScale" not in flags
 
     def build(self, in_dims: int, length: int) -> DSDNet:
         return DSDNet(

@@ -14,7 +14,7 @@ from opticornet.datasets.descriptors.identity import Comparison, DescriptorIdent
 from opticornet.datasets.traverse import Dataset
 from opticornet.evaluation.notes import notes as scene_notes
 from opticornet.evaluation.scene import Scene, WindowSettings
-from opticornet.inference.load import LoadedEncoder, build_encoder, frames_taken
+from opticornet.inference.load import LoadedEncoder, build_encoder, check_version, frames_taken
 from opticornet.inference.runs import find_run, named_checkpoint, new_run, read_flags, write_flags
 from opticornet.learning.former import upgraded
 from opticornet.learning.loop import Loop, LoopSettings
@@ -62,6 +62,7 @@ def train(options: TrainOptions) -> Path:
         flags = {"selectBy": "recall@5"} | read_flags(run, options.save_path)  # so were runs that do not say
         load_remembered(flags.get("plugins", {}), options.plugin, str(run))
         options = options.restored(flags, shaping + kept, str(run))
+        check_version(options.part("pooling"), options.pooling, flags, str(run))
     else:
         initial = InitialRun.of(options)
         options = (initial.decide(options) if initial else options).completed()
