@@ -23,6 +23,7 @@ from opticornet.learning.sequences import SequenceSettings, SequenceTask
 from opticornet.learning.task import Batch, LearningTask
 from opticornet.learning.tuples import MiningSettings
 from opticornet.options.config import OPTIONS_TOML, write_config
+from opticornet.options.loading import load_method
 from opticornet.options.modes import TrainOptions
 from opticornet.options.parsing import in_flags
 from opticornet.options.plugins import load_remembered, remembered
@@ -71,7 +72,7 @@ def train(options: TrainOptions) -> Path:
     with cpu_threads(options.threads), seeded(options.seed, device):
         scene, validation = scenes = load_scenes(options, device)
         state = upgraded(load_checkpoint(run / options.save_path / LATEST)) if run else {}
-        loaded = initial.load(options, scene) if initial else None
+        loaded = load_method(options, scene, initial.path, initial.checkpoint) if initial else None
         made = of_run(str(run), SplitIdentity.restored(state.get("descriptors"))) if run else {}
         if loaded and loaded.weights:
             made = of_run(loaded.weights.path, loaded.weights.descriptors)

@@ -124,7 +124,7 @@ def load_searched(options: TestOptions, scene: Scene, run: Path | None) -> Loade
     Raises:
         UserError: it does not fit the data, or its descriptors do not fit the index.
     """
-    loaded = load_method(options, scene, run)
+    loaded = load_method(options, scene, run, options.ckpt)
     with as_user_error(f"`index` {options.index}"):
         check_index(options.index, loaded.encoder.encoding_dims(options.sequence_length))
     return loaded
@@ -140,7 +140,7 @@ def load_single_frames(options: TestOptions, scene: Scene, run: Path) -> LoadedE
     single = replace(options, sequence_length=1, ckpt=checkpoint or options.ckpt, given=frozenset(), chosen={})
     try:
         single = single.restored(read_flags(run, options.save_path), ("pooling",), str(run))
-        return load_method(single, scene, run)
+        return load_method(single, scene, run, single.ckpt)
     except UserError as error:
         argument = "rerank_resume" if options.rerank else "resume"
         raise UserError(
