@@ -71,7 +71,7 @@ def test_between_them_the_distance_is_their_mean(folder, tmp_path):
 def test_by_default_it_is_chosen_on_val_and_the_record_says_how(folder, tmp_path):
     record, _ = answer(folder, tmp_path)
     chosen = record.method.rerank_weight
-    assert (chosen.chosen_on, chosen.criterion) == ("val", CRITERION)
+    assert (chosen.chosen_on, chosen.criterion) == (("val",), CRITERION)
     assert {"0", "1", f"{chosen.weight:g}"} <= set(chosen.measured)
     assert chosen.measured[f"{chosen.weight:g}"] >= max(chosen.measured["0"], chosen.measured["1"])
     again, _ = answer(folder, tmp_path, rerank_weight=f"{chosen.weight:g}")
@@ -81,21 +81,22 @@ def test_by_default_it_is_chosen_on_val_and_the_record_says_how(folder, tmp_path
     assert written["options"]["rerankWeight"] == "auto"
 
 
-def test_few_queries_of_val_are_joined_by_those_of_train(folder, tmp_path, monkeypatch):
+def test_few_queries_of_val_are_joined_by_those_of_train(folder, tmp_path, monkeypatch, capsys):
     both = write(tmp_path / "both")
     toml = (both / "dataset.toml").read_text()
     train = toml[toml.index("[splits.val]") : toml.index("[splits.test]")].replace("splits.val", "splits.train")
     (both / "dataset.toml").write_text(toml + "\n" + train.replace("[0, 70]", "[80, 160]") + "\nnegative_radius = 5")
     record, _ = answer(both, tmp_path / "out", adapt="none")
+    assert f"({CRITERION} on val, train)" in capsys.readouterr().out
     alone, _ = answer(folder, tmp_path / "alone", adapt="none")
     chosen, of_val = record.method.rerank_weight, alone.method.rerank_weight
-    assert (chosen.chosen_on, of_val.chosen_on) == ("val, train", "val")
+    assert (chosen.chosen_on, of_val.chosen_on) == (("val", "train"), ("val",))
     assert chosen.measured["0"] != of_val.measured["0"]
     monkeypatch.setattr(steps, "MANY_QUERIES", 70)
     assert answer(both, tmp_path / "many", adapt="none")[0].method.rerank_weight == of_val
     monkeypatch.undo()
     tested, _ = answer(both, tmp_path / "train", splits=("train",), adapt="none")
-    assert tested.method.rerank_weight.chosen_on == "val"
+    assert tested.method.rerank_weight.chosen_on == ("val",)
 
 
 def test_the_threshold_of_no_answer_is_of_distances_so_weighted(folder, tmp_path):
@@ -108,7 +109,7 @@ def test_the_threshold_of_no_answer_is_of_distances_so_weighted(folder, tmp_path
 @pytest.mark.parametrize("options", [{"direction": "both"}, {"rerank_length": 6}, {"rerank_length": 1}], ids=str)
 def test_it_is_chosen_whatever_is_compared(folder, tmp_path, options):
     record, _ = answer(folder, tmp_path, **options)
-    assert record.method.rerank_weight.chosen_on == "val"
+    assert record.method.rerank_weight.chosen_on == ("val",)
 
 
 def test_without_a_val_split_it_is_seqnets_and_the_summary_says_so(tmp_path, capsys):
@@ -129,7 +130,7 @@ def test_val_is_not_tested_with_what_was_chosen_on_it(folder, tmp_path):
     assert main([str(part) for part in line]) == 0
     records = [json.loads(path.read_text()) for path in (tmp_path / "all").glob("*.json")]
     chosen = {record["data"]["split"]: record["method"]["rerank_weight"]["chosen_on"] for record in records}
-    assert chosen == {"val": "", "test": "val", "test-other": "val"}
+    assert chosen == {"val": [], "test": ["val"], "test-other": ["val"]}
 
 
 def test_val_is_answered_once_for_all_splits(folder, tmp_path, monkeypatch):
@@ -144,7 +145,7 @@ def test_val_is_answered_once_for_all_splits(folder, tmp_path, monkeypatch):
     records = steps_test.test_splits(options)
     weights = {name: record.method.rerank_weight for name, record in records.items()}
     assert weights["test"] == weights["test-other"]
-    assert weights["test"].chosen_on == "val"
+    assert weights["test"].chosen_on == ("val",)
     assert (len(opened), len(answered)) == (1, 1)
     assert answered[0][0].latency_queries == 0  # untimed
 

@@ -64,7 +64,7 @@ def rerank_weight(options: TestOptions, runs: Runs) -> RerankWeightRecord | None
     if len(scenes[0].query) < MANY_QUERIES:
         scenes += training_scene(options, runs)
     candidates = Candidates.joined([both_stages(options, scene, runs) for scene in scenes])
-    chosen_on = ", ".join(scene.split.name for scene in scenes)
+    chosen_on = tuple(scene.split.name for scene in scenes)
     try:
         return choose_weight(chosen_on, candidates, options.longest_window, np.random.default_rng(options.seed))
     except ValueError as error:
@@ -99,7 +99,7 @@ def not_chosen(reason: str) -> RerankWeightRecord:
 
 def weight_for(split: str, weight: RerankWeightRecord | None) -> RerankWeightRecord | None:
     """The weight for a tested split: not one that was chosen on that very split."""
-    if weight is None or split not in weight.chosen_on.split(", "):
+    if weight is None or split not in weight.chosen_on:
         return weight
     return not_chosen(f"the tested split is {split} itself")
 
