@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from opticornet.cli import main
+from opticornet.evaluation.answering import search
 from opticornet.evaluation.rerank_weight import CRITERION
 from opticornet.options.modes import TestOptions
 from opticornet.steps import test as steps_test
 from opticornet.steps.test import test as run_test
+from opticornet.steps.testing import choosing
 from opticornet.steps.testing import rerank_weight as steps
 from opticornet.utils.errors import UserError
 
@@ -133,13 +135,15 @@ def test_val_is_not_tested_with_what_was_chosen_on_it(folder, tmp_path):
     assert chosen == {"val": [], "test": ["val"], "test-other": ["val"]}
 
 
+def watched(monkeypatch, module, name):
+    """A list of the arguments that a function of a module is called with from now on."""
+    calls, original = [], getattr(module, name)
+    monkeypatch.setattr(module, name, lambda *given: (calls.append(given), original(*given))[1])
+    return calls
+
+
 def test_val_is_answered_once_for_all_splits(folder, tmp_path, monkeypatch):
-    opened, answered = [], []
-    for module, name, seen in ((steps, "open_scenes", opened), (steps, "answer_queries", answered)):
-        original = getattr(module, name)
-        monkeypatch.setattr(
-            module, name, lambda *given, _all=original, _seen=seen: (_seen.append(given), _all(*given))[1]
-        )
+    opened, answered = (watched(monkeypatch, choosing, name) for name in ("open_scenes", "answer_queries"))
     given = {"pooling": "smooth", "sequence_length": 3, "rerank": "single+seqmatch", "splits": ("test", "test-other")}
     options = TestOptions.of(dataset=str(folder), bootstrap=0, device="cpu", quiet=True, **given)
     records = steps_test.test_splits(options)
@@ -148,6 +152,20 @@ def test_val_is_answered_once_for_all_splits(folder, tmp_path, monkeypatch):
     assert weights["test"].chosen_on == ("val",)
     assert (len(opened), len(answered)) == (1, 1)
     assert answered[0][0].latency_queries == 0  # untimed
+
+
+@pytest.mark.parametrize("paces", [(1.0,), (1.0, 0.5)])
+def test_val_is_opened_and_its_map_encoded_once_for_weight_and_threshold(folder, tmp_path, monkeypatch, paces):
+    opened, encoded = watched(monkeypatch, choosing, "open_scenes"), watched(monkeypatch, search, "encode_side")
+    both, _ = answer(folder, tmp_path, no_answer="val", map_paces=paces)
+    assert len(opened) == 1
+    of_val = [side.traverse.name for _, side, *_ in encoded if len(side) == 70]
+    assert of_val == ["day"] * len(paces) + ["night"] * 2
+    weight = both.method.rerank_weight
+    threshold, _ = answer(folder, tmp_path, no_answer="val", rerank_weight=repr(weight.weight), map_paces=paces)
+    assert both.no_answer == threshold.no_answer
+    alone, _ = answer(folder, tmp_path, map_paces=paces)
+    assert (alone.method.rerank_weight, alone.recall) == (weight, both.recall)
 
 
 def test_it_is_an_option_of_matching_only(folder, tmp_path):
