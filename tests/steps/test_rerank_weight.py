@@ -101,6 +101,21 @@ def test_few_queries_of_val_are_joined_by_those_of_train(folder, tmp_path, monke
     assert tested.method.rerank_weight.chosen_on == ("val",)
 
 
+@pytest.mark.parametrize("quiet", [False, True])
+def test_a_note_says_why_the_train_split_does_not_join(folder, tmp_path, capsys, quiet):
+    both = write(tmp_path / "both")
+    toml = (both / "dataset.toml").read_text()
+    train = '[splits.train]\nreference = "day"\nquery = "night"\nreference_rows = [80, 82]\npositive_radius = 1'
+    (both / "dataset.toml").write_text(f"{toml}\n{train}\nnegative_radius = 5")
+    record, _ = answer(both, tmp_path / "out", adapt="none", quiet=quiet)
+    assert record.method.rerank_weight.chosen_on == ("val",)
+    notes = [line for line in capsys.readouterr().err.splitlines() if "train split" in line]
+    assert len(notes) == (not quiet)
+    for note in notes:
+        assert note.startswith("note: --rerankWeight is chosen on val alone, as the train split cannot be opened: ")
+        assert "--seqL" in note
+
+
 def test_the_threshold_of_no_answer_is_of_distances_so_weighted(folder, tmp_path):
     record, arrays = answer(folder, tmp_path, no_answer="val", rerank_weight="1")
     searched, _ = answer(folder, tmp_path, no_answer="val", rerank="")

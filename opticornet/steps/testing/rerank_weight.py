@@ -1,5 +1,6 @@
 """How much the searched distance weighs in a re-ranked one."""
 
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from opticornet.evaluation.records import RerankWeightRecord
 from opticornet.evaluation.rerank_weight import Candidates, choose_weight
 from opticornet.matching.rerankers.mixing import distances_of
 from opticornet.options.modes import TestOptions
+from opticornet.options.parsing import in_flags
 from opticornet.steps.testing.choosing import ChoosingSplit
 from opticornet.utils.errors import UserError
 
@@ -66,14 +68,18 @@ def rerank_weight(options: TestOptions, val: ChoosingSplit) -> RerankWeightRecor
 
 
 def training_split(val: ChoosingSplit) -> list[ChoosingSplit]:
-    """The train split, where there is one that can be answered: both stages were learned from it alike."""
+    """The train split, where there is one that can be answered: both stages were learned from it alike. On standard
+    error, why it cannot be."""
     options = val.options
     if "train" in options.splits or "train" not in split_names(options.dataset, **options.source()):
         return []
     train = ChoosingSplit("train", replace(options, quiet=True), val.runs)
     try:
         train.scene  # noqa: B018 - is opened
-    except UserError:
+    except UserError as error:
+        if not options.quiet:
+            note = f"`rerank_weight` is chosen on val alone, as the train split cannot be opened: {error}"
+            print(f"note: {in_flags(note, TestOptions)}", file=sys.stderr)
         return []
     return [train]
 
