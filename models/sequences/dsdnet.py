@@ -34,7 +34,7 @@ class DSDNet(SequenceEncoder):
     - fusion: r_1 .. r_T side by side, in order ("concat", T x out_dims), or added ("sum", out_dims).
 
     A window of exactly w frames (T = 1) has no differences: its encoding is y_1. With w = 1 that is a linear frame
-    encoder. No weight depends on L.
+    encoder; training on such windows leaves the LSTM as it starts. No weight depends on L.
 
     Args:
         in_dims: D.
