@@ -73,7 +73,10 @@ def find_runs(options: TestOptions, run: Path | None) -> Runs:
     if options.compares != "described frames":
         return Runs(method=run)
     if not options.part("rerank").rerank_resume:
-        raise UserError(f"`rerank` {options.rerank} needs the run of a single-frame encoder: `rerank_resume` RUN")
+        raise UserError(
+            f"`rerank` {options.rerank} matches frames as an encoder describes them: name its run with `rerank_resume` "
+            "RUN, one of `sequence_length` 1 or of dsdnet with `w` 1"
+        )
     single = _rerank_run(options)
     load_remembered(read_flags(single, options.save_path).get("plugins", {}), options.plugin, str(single))
     return Runs(run, single)
