@@ -82,6 +82,9 @@ def train(options: TrainOptions) -> Path:
         if run:
             loop.restore(state, str(run))
         else:
+            method = options.part("pooling")
+            if method.weights_file and not initial:
+                method.load_weights(task.module)
             loop.start()
             run = new_run(Path(options.runs_path), options.new_name())
             save_checkpoint(loop.state(), run / options.save_path / LATEST)

@@ -5,7 +5,7 @@ Zhao et al., "Learning Sequence Descriptor based on Spatio-Temporal Attention fo
 Names are those of the checkpoints that STA's authors publish for both, so that one loads without renaming.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import torch
@@ -16,7 +16,7 @@ from opticornet.models.images.base import Preprocess
 from opticornet.models.images.cct import CCT, Attention, Grid, Tokenizer, Transformer
 from opticornet.models.sequences.base import ImageSequenceEncoder
 from opticornet.models.sequences.parts import Parts
-from opticornet.models.sequences.sta.attention import SpaceTimeAttention, WindowedAttention
+from opticornet.models.sequences.sta.attention import Extent, SpaceTimeAttention, WindowedAttention
 from opticornet.models.sequences.sta.backbone import FrozenTokens
 from opticornet.models.sequences.sta.sizes import Sizes
 
@@ -147,29 +147,39 @@ class STA(TokenEncoder):
     def __init__(
         self, sizes: Sizes, image_size: tuple[int, int], part: Part = "both", backbone: FrozenTokens | None = None
     ) -> None:
-        spatial = None if backbone else spatial_encoder(sizes, whole=part != "temporal")
-        grid = backbone.grid(*image_size) if backbone else spatial.tokenizer.grid(*image_size)
-        preprocess = backbone.preprocess(image_size) if backbone else Preprocess(image_size)
+        if backbone is None:
+            spatial = spatial_encoder(sizes, whole=part != "temporal")
+            grid, preprocess = spatial.tokenizer.grid(*image_size), Preprocess(image_size)
+        else:
+            spatial, grid, preprocess = None, backbone.grid(*image_size), backbone.preprocess(image_size)
         super().__init__(image_size, grid, sizes.clusters, sizes.dims, preprocess)
         self.part, self.backbone = part, backbone
         self.encoder = Branches(spatial, None if part == "spatial" else temporal_stack(sizes))
-        self.is_joint = sizes.spatial_relative is not None and spatial is not None and part != "temporal"
+        self.is_joint = sizes.spatial_relative is not None and self.spatial_blocks is not None
+
+    @property
+    def spatial_blocks(self) -> Transformer | None:
+        """None where a frozen backbone stands in their place, or only the temporal part is wanted."""
+        return None if self.encoder.spatial is None else self.encoder.spatial.classifier
 
     def describe_frames(self, frames: Tensor) -> Tensor:
-        spatial = self.encoder.spatial
-        tokens = self.backbone(frames) if self.backbone is not None else spatial.tokenizer(frames)  # (N, T, D)
-        if spatial is None or spatial.classifier is None or self.is_joint:
+        if self.encoder.spatial is None:
+            assert self.backbone is not None
+            return self.backbone(frames)[:, None]
+        tokens = self.encoder.spatial.tokenizer(frames)  # (N, T, D)
+        if self.spatial_blocks is None or self.is_joint:
             return tokens[:, None]
-        attended = spatial.classifier(tokens, self.grid)
+        attended = self.spatial_blocks(tokens, self.grid)
         return attended[:, None] if self.encoder.temporal is None else torch.stack([attended, tokens], dim=1)
 
     def tokens(self, described: Tensor) -> Tensor:
-        tokens = described[:, :, -1]
-        temporal = None if self.encoder.temporal is None else self.encoder.temporal(tokens, self.grid)
-        if self.part == "temporal":
-            return temporal
-        spatial = self.encoder.spatial.classifier(tokens, self.grid) if self.is_joint else described[:, :, 0]
-        return spatial if temporal is None else spatial + temporal
+        spatial, tokens = described[:, :, 0], described[:, :, -1]
+        if self.is_joint and self.spatial_blocks is not None:
+            spatial = self.spatial_blocks(tokens, self.grid)
+        if self.encoder.temporal is None:
+            return spatial
+        temporal = self.encoder.temporal(tokens, self.grid)
+        return temporal if self.part == "temporal" else spatial + temporal
 
     def spatial_tokens(self, described: Tensor) -> Tensor:
         if self.part == "temporal" or self.is_joint:
@@ -195,13 +205,16 @@ def spatial_encoder(sizes: Sizes, *, whole: bool = True) -> CCT:
         else SpaceTimeAttention(sizes.dims, sizes.heads, relative)
         for _ in range(sizes.layers)
     ]
-    positions = "learned" if relative is None else "none"
-    return CCT(tokenizer, Transformer(sizes.dims, attentions, sizes.grid, positions=positions, ratio=sizes.ratio))
+    return CCT(tokenizer, stack(sizes, attentions, relative))
 
 
 def temporal_stack(sizes: Sizes) -> Transformer:
     """Blocks whose attention reaches through the frames of a window."""
     relative = sizes.temporal_relative
     attentions = [WindowedAttention(sizes.dims, sizes.heads, relative) for _ in range(sizes.temporal_layers)]
-    positions = "learned" if relative is None else "none"
-    return Transformer(sizes.dims, attentions, sizes.grid, positions=positions, ratio=sizes.ratio)
+    return stack(sizes, attentions, relative)
+
+
+def stack(sizes: Sizes, attentions: Sequence[Attention], relative: Extent | None) -> Transformer:
+    """Blocks of these attentions, with learned positions where those have no relative ones."""
+    return Transformer(sizes.dims, attentions, sizes.grid, positions="learned" if relative is None else "none")
