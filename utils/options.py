@@ -41,9 +41,8 @@ def option(
         path: for what names a file or folder, the words that do not; records have the paths in full.
         alias: another flag for it, of a mode's own options; records know the first.
     """
-    bounds = {"minimum": minimum, "above": above}
-    kind = {"choices": choices, "also": also, "const": const, "path": path, "alias": alias} | bounds
-    return field(default=default, metadata={"flag": flag, "help": help} | kind)
+    kind = {"choices": choices, "also": also, "const": const, "minimum": minimum, "above": above, "path": path}
+    return field(default=default, metadata={"flag": flag, "help": help, "alias": alias} | kind)
 
 
 class Choice:
