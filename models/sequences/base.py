@@ -76,6 +76,11 @@ class SequenceEncoderOptions(Choice, ABC):
         """A file of published weights, of no run of ours, that these options name; empty: none."""
         return ""
 
+    @property
+    def started_from(self) -> str:
+        """What weights are before training, in words, where records of what was trained should say it; else empty."""
+        return ""
+
     def load_weights(self, encoder: "SequenceEncoder") -> tuple[str, ...]:
         """Give a fresh encoder of these options the weights of :attr:`weights_file`.
 

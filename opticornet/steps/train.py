@@ -87,11 +87,15 @@ def train(options: TrainOptions) -> Path:
             method = options.part("pooling")
             if method.weights_file and not initial:
                 method.load_weights(task.module)
+            if method.started_from and not initial:
+                notes.append(f"note: {options.pooling} starts from {method.started_from}")
             loop.start()
             run = new_run(Path(options.runs_path), options.new_name())
             save_checkpoint(loop.state(), run / options.save_path / LATEST)
             write_config(run / OPTIONS_TOML, options.repeatable())
             files = {"plugins": remembered(options.plugin), "descriptors": task.descriptors.saved()}
+            if method.started_from and not initial:
+                files["startedFrom"] = method.started_from
             if loaded and loaded.weights:
                 files["initialWeights"] = recorded(loaded.weights)
             write_flags(run, in_numbers(options, scene).record() | files, options.save_path)
