@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
+from opticornet.evaluation.protocols import PROTOCOLS
 from opticornet.inference.runs import NEWEST, SAVE_PATH, check_exp_name, check_name, run_name
 from opticornet.models.sequences import SEQUENCE_ENCODERS
 from opticornet.options.base import Options
@@ -92,6 +93,12 @@ class MethodOptions(RunOptions):
         "sequences shorter than windows: refuse, drop, or compute as seqNet, whose windows reach over their ends",
         choices=("refuse", "drop", "shorten"),
     )
+    protocol: str = option(
+        "--protocol",
+        "opticornet",
+        "by whose rules windows are cut and judged; sta: exactly as its released code, errors and all",
+        choices=PROTOCOLS,
+    )
     fill_frames: Literal["none", "previous", "interpolate"] = option(
         "--fillFrames",
         "none",
@@ -134,11 +141,15 @@ class MethodOptions(RunOptions):
             "short": self.short_sequences,
             "filling": self.fill_frames,
             "longest": self.longest_window,
+            "protocol": self.part("protocol"),
         }
 
     def unused(self) -> dict[str, str]:
         reasons = super().unused()
-        if self.longest_window == 1 and not self.filter_length:
+        if entry(PROTOCOLS, self.protocol).has_windows:
+            decided = f"`protocol` {self.protocol} says which windows there are"
+            reasons |= dict.fromkeys(("windows", "short_sequences", "filter_length"), decided)
+        elif self.longest_window == 1 and not self.filter_length:
             reasons["windows"] = "a window of one frame is both"
         if self.longest_window == 1:
             reasons["short_sequences"] = "no sequence is shorter than one frame"
