@@ -93,6 +93,7 @@ METHODS = [
     Row("dsdnet S1 + seqmatch L10", MATCH | S10, S1),
     Row("dsdnet HVPR S5 to S1 (5)", hvpr(5), S5, S1),
     Row("dsdnet HVPR S5 to S1 (10)", hvpr(10), S5, S1),
+    Row("dsdnet HVPR S5 to S1 (10), frames matched", hvpr(10) | {"rerank_by": "frames"}, S5, S1),
 ]
 MORE_SEASONS = [
     Row("dsdnet S5, three seasons in training", {}, S5, ending="+fall"),

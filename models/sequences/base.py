@@ -54,6 +54,12 @@ class SequenceEncoderOptions(Choice, ABC):
         return self
 
     @property
+    def encodes_frame_by_frame(self) -> bool:
+        """Whether windows of any length, of a single frame too, are encoded by the weights of a run of any other
+        length, frames side by side in order."""
+        return False
+
+    @property
     def starts_from_places(self) -> bool:
         """Whether training begins with :meth:`SequenceEncoder.initialise`."""
         return False

@@ -144,6 +144,10 @@ class DSDNetOptions(WhitenedStartOptions):
         choices=("sum", "concat"),
     )
 
+    @property
+    def encodes_frame_by_frame(self) -> bool:
+        return self.w == 1 and self.dsd_fusion == "concat"
+
     def unused(self) -> dict[str, str]:
         reasons: dict[str, str] = {}
         if self.no_delta:

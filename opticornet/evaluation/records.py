@@ -115,7 +115,7 @@ class MethodRecord:
     filter_length: int
     out_dims: int  # of the searched descriptor; 0 where frames are matched without one
     index: str
-    matcher: str  # "" where no sequence matching took part
+    matcher: str  # of frames; "encoder" where windows were compared as it encodes them; "" where neither took part
     matcher_options: dict[str, Any]
     rerank: str  # "" or the method that re-ordered the candidates
     rerank_length: int

@@ -181,14 +181,19 @@ class TestOptions(MethodOptions):
         return not self.searches or self.compares in ("raw frames", "described frames")
 
     @property
+    def describes_to_rerank(self) -> bool:
+        """Whether re-ranking compares what a second encoder describes."""
+        return self.compares in ("described frames", "described windows")
+
+    @property
     def reads_descriptors(self) -> bool:
         """Whether frame descriptors are read: by the method, or to re-rank."""
-        return super().reads_descriptors or self.matches_frames
+        return super().reads_descriptors or self.matches_frames or self.describes_to_rerank
 
     @property
     def sees_order(self) -> bool:
         """Whether windows of several frames are compared, in whose order the direction shows."""
-        if self.matches_frames and (self.rerank_window or self.sequence_length) > 1:
+        if (self.matches_frames or self.describes_to_rerank) and (self.rerank_window or self.sequence_length) > 1:
             return True
         return self.searches and self.sequence_length > 1 and self.part("pooling").sees_order
 
@@ -197,7 +202,7 @@ class TestOptions(MethodOptions):
         """Whether an encoder computes matrix products."""
         if self.pooling in MATCHED:
             return self.pooling == "s1+seqmatch"
-        return self.part("pooling").multiplies or self.compares == "described frames"
+        return self.part("pooling").multiplies or self.describes_to_rerank
 
     def unused(self) -> dict[str, str]:
         reasons = super().unused()
@@ -210,7 +215,9 @@ class TestOptions(MethodOptions):
             reasons["rerank"] = f"it re-orders what a descriptor found; {self.pooling} already matches frames"
             reasons["extract_only"] = f"it writes sequence descriptors; {self.pooling} has none"
             reasons["projector"] = f"it shows sequence descriptors; {self.pooling} has none"
-        if not self.matches_frames:
+        if self.compares == "described windows":
+            reasons["matcher"] = "windows are compared as they are encoded; `rerank_by` frames matches their frames"
+        elif not self.matches_frames:
             reasons["matcher"] = "no frames are matched"
             if not self.rerank:
                 reasons["match_memory_mib"] = "no frames are matched"

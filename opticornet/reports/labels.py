@@ -29,6 +29,7 @@ _SILENT = {
         "seqL",
         "rerank",
         "rerankSeqL",
+        "rerankBy",
         "topK",
         "matcher",
         "direction",

@@ -35,7 +35,7 @@ def demo(options: DemoOptions) -> None:
         test(TestOptions.of(**shared, resume=str(seqnet), exp_name="seqnet_s5")),
         test(TestOptions.of(**shared, **trained, exp_name="dsdnet_s5")),
         test(TestOptions.of(**shared, **trained, rerank="single+seqmatch", exp_name="hvpr_single")),
-        test(TestOptions.of(**shared, **trained, rerank="s1+seqmatch", rerank_resume=str(s1), exp_name="hvpr")),
+        test(TestOptions.of(**shared, **trained, rerank="s1+seqmatch", rerank_length=10, exp_name="hvpr")),
     ]
     found = [record for record in records if record is not None]
     page = write_report(options, found)

@@ -59,7 +59,7 @@ def test_splits(options: TestOptions) -> dict[str, ResultRecord]:
     if options.report:
         import opticornet.steps.report  # noqa: F401 - a missing library is reported before any work is done
     make_folders(options)
-    runs = find_runs(options, run)
+    options, runs = find_runs(options, run)
     warn_of_differences(options, runs.method, runs.single)
     with cpu_threads(options.threads):
         records = answer_splits(options, runs)

@@ -127,7 +127,7 @@ def test_one_pace_is_the_plain_result_to_the_bit(world, method):
 def by_hand(world, method, paces, cost, adapt) -> tuple[np.ndarray, np.ndarray]:
     """(M, N) float64 distance of every query to every place at the nearest pace, and (M, N) that pace."""
     options, run = resolve(world.options(method, adapt=adapt))
-    runs = find_runs(options, run)
+    options, runs = find_runs(options, run)
     scene = open_scenes(options, runs)["test"]
     encoder = load_encoders(options, scene, runs).searched.encoder
     query = encode_side(encoder, scene.query, scene.device, False).astype(np.float64)

@@ -98,7 +98,7 @@ def test_the_row_of_the_recorded_pace_is_the_plain_result_and_its_drive_the_reco
     assert list(record.stress) == [SINGLE_FRAME, *PACES]
     assert record.stress[AS_RECORDED] == record.recall
     assert record.recall == run_test(world.options(method)).recall
-    runs = find_runs(options, run)
+    options, runs = find_runs(options, run)
     scene = open_scenes(options, runs)["test"]
     options = with_candidates(options, len(scene.reference))
     encoders, options = load_encoders(options, scene, runs), weighted(options, rerank_weight(options, runs))
@@ -113,7 +113,7 @@ def test_the_row_of_the_recorded_pace_is_the_plain_result_and_its_drive_the_reco
 def test_conditions_are_answered_as_when_each_is_asked_for_alone(world, method):
     options, run = resolve(world.options(method, stress=True, equal_windows="each"))
     table = run_test(options).stress
-    runs = find_runs(options, run)
+    options, runs = find_runs(options, run)
     scene = open_scenes(options, runs)["test"]
     encoders, options = load_encoders(options, scene, runs), weighted(options, rerank_weight(options, runs))
     alone = altered(scene, PACES["lost frames"], options.longest_window, options.seed)

@@ -22,7 +22,7 @@ from opticornet.models.sequences import SEQUENCE_ENCODERS
 from opticornet.models.sequences.averages import SingleOptions
 from opticornet.options.modes import TestOptions
 from opticornet.steps.test import test as run_test
-from opticornet.steps.testing.runs import load_single_frames
+from opticornet.steps.testing.runs import load_compared
 from opticornet.utils.errors import UserError
 from opticornet.utils.options import flag_of, option_fields
 from opticornet.utils.registry import entry
@@ -529,7 +529,7 @@ def test_options_of_the_first_method_are_not_those_of_the_encoder_to_re_rank_by(
     split = load_dataset(str(plain.folder), splits=("test",)).splits["test"]
     scene = Scene.of("plain", split, 5, 0, torch.device("cpu"))
     with pytest.raises(UserError, match="`sequence_length` 1 is below 3"):  # the run's, not the 1 given
-        load_single_frames(plain.options("hvpr_s5_to_s1", w=1), scene, Path(plain.runs["s1"]))
+        load_compared(plain.options("hvpr_s5_to_s1", w=1), scene, Path(plain.runs["s1"]))
 
 
 def test_a_checkpoint_of_other_data_is_refused(plain, capsys):

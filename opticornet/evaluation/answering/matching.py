@@ -68,6 +68,10 @@ class MatchedFrames:
         )
         return reference, query
 
+    def describing(self, scene: Scene, amp: bool, latency_queries: int) -> Callable[[int], Tensor] | None:
+        """What describes the i-th query as it comes; None where it is not described."""
+        return None if self.single is None else single_frames_of_window(scene, self.single, amp, latency_queries)
+
 
 def matched_frames(
     scene: Scene, single: LoadedEncoder | None, *, amp: bool = False, known: MatchedFrames | None = None
@@ -141,8 +145,8 @@ def match_frames(
         return find(at_hand, slice(i, i + 1))
 
     steps: dict[str, Callable[[int], object]] = {step: find_one}
-    if frames.single is not None:
-        steps = {"encode": single_frames_of_window(scene, frames.single, amp, latency_queries)} | steps
+    if (describe := frames.describing(scene, amp, latency_queries)) is not None:
+        steps = {"encode": describe} | steps
     return Answer(
         ranking=equal.distinct(ranking, settings.depth if candidates is None else None),
         each=ranking.first(settings.depth) if candidates is None else ranking,

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from opticornet.evaluation.answering.answer import Answer
 from opticornet.evaluation.answering.at_hand import windows_at_hand
-from opticornet.evaluation.answering.matching import MatchedFrames, MatchSettings, single_frames_of_window
+from opticornet.evaluation.answering.described_windows import DescribedWindows
+from opticornet.evaluation.answering.matching import MatchedFrames, MatchSettings
 from opticornet.evaluation.answering.timing import one_at_a_time, summed, timed
 from opticornet.evaluation.equal_windows import EqualWindows
 from opticornet.evaluation.scene import Scene
@@ -22,7 +23,7 @@ def rerank_answer(
     settings: MatchSettings,
     equal: EqualWindows,
     kept_apart: EqualWindows,
-    frames: MatchedFrames | None = None,
+    frames: MatchedFrames | DescribedWindows | None = None,
     *,
     amp: bool = False,
     latency_queries: int = 0,
@@ -37,7 +38,7 @@ def rerank_answer(
         settings: of matching frames, where the re-ranker does.
         equal: references that are one answer, re-ranked.
         kept_apart: those that were one answer when searched: that both stages see as one.
-        frames: of both sides, where the re-ranker compares windows of them.
+        frames: of both sides, or windows of them, where the re-ranker compares such.
         amp: describe frames in bfloat16.
         latency_queries: queries to time one at a time.
 
@@ -58,15 +59,15 @@ def rerank_answer(
         ranking = replace(ranking, ways=ways_of(candidates, ranking.indices))
 
     single = None if frames is None else frames.single
-    describe_frames = None if single is None else single_frames_of_window(scene, single, amp, latency_queries)
+    describe_query = None if frames is None else frames.describing(scene, amp, latency_queries)
     if frames is not None:
         windows = windows_at_hand(*windows, latency_queries, settings.memory_bytes)
         reference, query = replace(reference, windows=windows[0]), replace(query, windows=windows[1])
         material = replace(material, reference=reference, query=query)
 
     def rerank_one(i: int) -> Ranking:
-        if describe_frames is not None:
-            describe_frames(i)
+        if describe_query is not None:
+            describe_query(i)
         one = slice(i, i + 1)
         return reranker.rerank(material, Ranking(candidates.indices[one], candidates.distances[one]), one)
 

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -13,6 +13,8 @@ from opticornet.matching.sequences.windows import SequenceSet
 from opticornet.utils.mapped import RowMatrix
 from opticornet.utils.options import Choice
 
+Compared = Literal["raw frames", "described frames", "described windows", "local features"]
+
 
 @dataclass(frozen=True)
 class RerankSide:
@@ -21,7 +23,8 @@ class RerankSide:
     Attributes:
         name: of the traverse, for messages.
         rows: (M,) int64 frame that each window is of.
-        windows: M windows of the frames, raw or described, as :attr:`Reranker.compares` asks; else None.
+        windows: M windows of the frames, raw or described, as :attr:`Reranker.compares` asks, or of described windows,
+            each of them one; else None.
         local_features: (N, R, C) of every frame, memory-mapped; None where there are none.
     """
 
@@ -54,13 +57,13 @@ class Reranker(Choice, ABC):
     """Re-orders candidates: the entry of a re-ranker in ``RERANKERS``.
 
     A subclass is a frozen dataclass, whose fields are declared by :func:`opticornet.utils.options.option`.
-
-    Attributes:
-        compares: the frames' own descriptors, the frames as a second encoder describes them (then the subclass has
-            a field ``rerank_resume``, the encoder's run), or local features.
     """
 
-    compares: ClassVar[Literal["raw frames", "described frames", "local features"]]
+    @property
+    @abstractmethod
+    def compares(self) -> Compared:
+        """The frames' own descriptors; the frames, or the windows of them, as a second encoder describes them (then the
+        subclass has a field ``rerank_resume``, the encoder's run); or local features."""
 
     @property
     def chooses_weight(self) -> bool:

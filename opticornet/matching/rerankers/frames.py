@@ -2,10 +2,10 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 from opticornet.matching.ranking import Ranking
-from opticornet.matching.rerankers.base import Reranker, RerankMaterial
+from opticornet.matching.rerankers.base import Compared, Reranker, RerankMaterial
 from opticornet.matching.rerankers.mixing import mixed
 from opticornet.matching.sequences.match import rerank
 from opticornet.utils.errors import UserError
@@ -19,7 +19,6 @@ class RawFrames(Reranker):
     """``single+seqmatch``: windows of the frames' own descriptors, scored by the sequence matcher; with a weight also
     by the distance that was searched (:func:`opticornet.matching.rerankers.mixing.mixed`)."""
 
-    compares: ClassVar[Literal["raw frames", "described frames", "local features"]] = "raw frames"
     rerank_length: int = option("--rerankSeqL", 0, "frames per window that are compared; 0: --seqL")
     rerank_weight: str = option(
         "--rerankWeight",
@@ -30,6 +29,10 @@ class RawFrames(Reranker):
     def __post_init__(self) -> None:
         if self.rerank_weight != AUTO and not 0 <= _number_or_nan(self.rerank_weight) <= 1:
             raise UserError(f"`rerank_weight` {self.rerank_weight}: wanted {AUTO}, or a number from 0 to 1")
+
+    @property
+    def compares(self) -> Compared:
+        return "raw frames"
 
     @property
     def chooses_weight(self) -> bool:
@@ -67,12 +70,30 @@ class RawFrames(Reranker):
 
 @dataclass(frozen=True, kw_only=True)
 class DescribedFrames(RawFrames):
-    """``s1+seqmatch``: the same, of frames that a single-frame encoder describes."""
+    """``s1+seqmatch``: the same, of frames that a single-frame encoder describes.
 
-    compares: ClassVar[Literal["raw frames", "described frames", "local features"]] = "described frames"
+    Where that encoder also encodes whole windows, frame by frame, the score of two windows is the distance of their
+    encodings: the sum along the same diagonal, in the encoder's own metric, which knows how the change within a place
+    goes together in time (``models/sequences/temporal_noise.py``) and how telling each frame is.
+    """
+
     rerank_resume: str = option(
-        "--rerankResume", "", "run whose encoder describes single frames: of --seqL 1, or of dsdnet with --w 1"
+        "--rerankResume",
+        "",
+        "run whose encoder describes single frames: of --seqL 1, or of dsdnet with --w 1; default: the tested run, if "
+        "it is such",
     )
+    rerank_by: Literal["auto", "frames", "windows"] = option(
+        "--rerankBy",
+        AUTO,
+        "compare windows frame by frame, as --matcher says (seqNet), or as their encoder encodes them; auto: as it "
+        "does where that is frame by frame (dsdnet with --w 1) and was not searched already, unless --matcher is given",
+        choices=(AUTO, "frames", "windows"),
+    )
+
+    @property
+    def compares(self) -> Compared:
+        return "described windows" if self.rerank_by == "windows" else "described frames"
 
 
 def _number_or_nan(text: str) -> float:

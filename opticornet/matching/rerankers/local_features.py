@@ -5,14 +5,13 @@ order of ties.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from opticornet.matching.ranking import Ranking
-from opticornet.matching.rerankers.base import Reranker, RerankMaterial, RerankSide
+from opticornet.matching.rerankers.base import Compared, Reranker, RerankMaterial, RerankSide
 from opticornet.utils.errors import UserError
 from opticornet.utils.mapped import RowMatrix
 
@@ -86,7 +85,9 @@ def _tensor(rows: np.ndarray, device: str | torch.device) -> Tensor:
 class LocalFeatures(Reranker):
     """``local``: local features of the windows' own frames; the distance is the number of matches, negated."""
 
-    compares: ClassVar[Literal["raw frames", "described frames", "local features"]] = "local features"
+    @property
+    def compares(self) -> Compared:
+        return "local features"
 
     def window_length(self, length: int) -> int:
         return 1

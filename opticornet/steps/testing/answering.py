@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from functools import partial, reduce
 
 from opticornet.evaluation.answering.answer import Answer, better
+from opticornet.evaluation.answering.described_windows import described_windows
 from opticornet.evaluation.answering.matching import MatchSettings, match_frames, matched_frames, read_predictions
 from opticornet.evaluation.answering.paces import MapPaces
 from opticornet.evaluation.answering.rerank import rerank_answer
@@ -12,9 +13,10 @@ from opticornet.evaluation.equal_windows import EqualWindows
 from opticornet.evaluation.scene import Scene, side_of
 from opticornet.evaluation.validated import EncodedSide
 from opticornet.inference.load import LoadedEncoder
+from opticornet.matching.sequences.diagonal import Diagonal
 from opticornet.options.modes import TestOptions
 from opticornet.steps.testing.maps import SharedMaps
-from opticornet.steps.testing.runs import Runs, load_searched, load_single_frames
+from opticornet.steps.testing.runs import Runs, load_compared, load_searched
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Encoders:
 
 def load_encoders(options: TestOptions, scene: Scene, runs: Runs) -> Encoders:
     """The encoders that the method takes."""
-    single = None if runs.single is None else load_single_frames(options, scene, runs.single)
+    single = None if runs.single is None else load_compared(options, scene, runs.single)
     return Encoders(load_searched(options, scene, runs.method) if options.searches else None, single)
 
 
@@ -90,13 +92,17 @@ def reranked(
 ) -> list[Answer]:
     """Answers by search, their first candidates in another order."""
     reranker, settings = options.part("rerank"), match_settings(options)
-    frames, again = None, []
+    frames, windows, again = None, None, []
     rerank = partial(rerank_answer, amp=options.amp, latency_queries=options.latency_queries)
     for scene, answer in zip(scenes, answers, strict=True):
         if options.matches_frames:
             frames = matched_frames(scene, single, amp=options.amp, known=frames)
         equal, (_, kept_apart) = reranked_equal(options, scene), searched_equal(options, scene)
-        again.append(rerank(scene, answer, reranker, options.top_k, settings, equal, kept_apart, frames))
+        if options.compares == "described windows":
+            assert single is not None
+            compared = scene.with_length(options.rerank_window, "rerank_length")
+            windows = described_windows(compared, single, settings.memory_bytes, amp=options.amp, known=windows)
+        again.append(rerank(scene, answer, reranker, options.top_k, settings, equal, kept_apart, frames or windows))
     return again
 
 
@@ -138,5 +144,6 @@ def reranked_equal(options: TestOptions, scene: Scene) -> EqualWindows:
 
 
 def match_settings(options: TestOptions) -> MatchSettings:
-    """How the options match frames."""
-    return MatchSettings(options.part("matcher"), options.match_memory_mib << 20, max(options.ks))
+    """How the options match frames; windows that are described are each compared as one."""
+    matcher = Diagonal() if options.compares == "described windows" else options.part("matcher")
+    return MatchSettings(matcher, options.match_memory_mib << 20, max(options.ks))

@@ -58,7 +58,7 @@ def method_record(options: TestOptions, answer: Answer, data: DataRecord) -> Met
         filter_length=options.filter_length,
         out_dims=answer.out_dims,
         index=options.index if answer.out_dims else "",
-        matcher=options.matcher if options.matches_frames else "",
+        matcher=matcher_name(options),
         matcher_options=matcher_options(options) if options.matches_frames else {},
         rerank=options.rerank,
         rerank_length=options.rerank_window,
@@ -73,6 +73,13 @@ def method_record(options: TestOptions, answer: Answer, data: DataRecord) -> Met
         backwards=float(answer.backwards.mean()),
         predictions=FileRecord(full_path(path), sha256(Path(path))) if path else None,
     )
+
+
+def matcher_name(options: TestOptions) -> str:
+    """What compared windows: a sequence matcher, or the encoder that encodes them; empty where nothing did."""
+    if options.compares == "described windows":
+        return "encoder"
+    return options.matcher if options.matches_frames else ""
 
 
 def matcher_options(options: TestOptions) -> dict[str, object]:

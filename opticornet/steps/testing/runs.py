@@ -10,12 +10,15 @@ from opticornet.evaluation.scene import Scene
 from opticornet.inference.load import LoadedEncoder, frames_taken
 from opticornet.inference.runs import find_run, named_checkpoint, read_flags
 from opticornet.matching.search import check_index
+from opticornet.models.sequences import SEQUENCE_ENCODERS
 from opticornet.options.loading import load_method
 from opticornet.options.modes import TestOptions
 from opticornet.options.plugins import load_remembered
 from opticornet.options.shared import ADAPT_FIELDS, DATA_FIELDS
 from opticornet.steps.testing.adapting import as_trained, differences
 from opticornet.utils.errors import UserError, as_user_error
+from opticornet.utils.options import from_flags
+from opticornet.utils.registry import entry
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,8 @@ class Runs:
 
     Attributes:
         method: of the sequence encoder; None where it has no weights or frames are matched.
-        single: of the encoder that describes the single frames that are matched; None where raw frames or none are.
+        single: of the encoder that describes the single frames that are matched, or the windows that are compared to
+            re-rank; None where raw frames or none are.
     """
 
     method: Path | None = None
@@ -40,7 +44,7 @@ def resolve(options: TestOptions) -> tuple[TestOptions, Path | None]:
                 f"`pooling` {options.pooling} has learned weights: name its run with `resume` RUN "
                 "(`resume` alone takes the newest run)"
             )
-        if options.searches and options.compares == "described frames" and options.part("rerank").rerank_resume:
+        if options.searches and options.describes_to_rerank and options.part("rerank").rerank_resume:
             single = _rerank_run(options)
             options = as_trained(options, read_flags(single, options.save_path), single)
         return options, None
@@ -62,21 +66,51 @@ def resolve(options: TestOptions) -> tuple[TestOptions, Path | None]:
     return options.restored(flags, (*decided, *(name for name in followed if name not in options.given)), str(run)), run
 
 
-def find_runs(options: TestOptions, run: Path | None) -> Runs:
-    """The runs of the weights; ``run`` is that of ``resume``.
+def find_runs(options: TestOptions, run: Path | None) -> tuple[TestOptions, Runs]:
+    """The runs of the weights, and the options with what they decide of re-ranking; ``run`` is that of ``resume``.
 
     Raises:
-        UserError: there is no run to re-rank by, or one of its plugins is missing.
+        UserError: there is no run to re-rank by, it would compare what was searched already, or one of its plugins is
+            missing.
     """
     if not options.searches:
-        return Runs(single=run)
-    if options.compares != "described frames":
-        return Runs(method=run)
-    if not options.part("rerank").rerank_resume:
+        return options, Runs(single=run)
+    if not options.describes_to_rerank:
+        return options, Runs(method=run)
+    named = bool(options.part("rerank").rerank_resume)
+    single = _rerank_run(options) if named else run
+    frame_by_frame = single is not None and _encodes_frame_by_frame(options, single)
+    if single is None or not (named or frame_by_frame):
         raise UserError(f"`rerank` {options.rerank} needs the run of a single-frame encoder: `rerank_resume` RUN")
-    single = _rerank_run(options)
-    load_remembered(read_flags(single, options.save_path).get("plugins", {}), options.plugin, str(single))
-    return Runs(run, single)
+    searched = single == run and options.rerank_window == options.sequence_length
+    if searched and options.compares == "described windows":
+        raise UserError(
+            f"`rerank_by` windows: windows of {options.rerank_window} frames that run {single} encodes were searched "
+            "already; compare longer ones by `rerank_length` N, or name another run with `rerank_resume` RUN"
+        )
+    return _comparing(options, frame_by_frame and not searched), Runs(run, single)
+
+
+def _encodes_frame_by_frame(options: TestOptions, run: Path) -> bool:
+    """Whether the encoder of a run does, see ``SequenceEncoderOptions``.
+
+    Raises:
+        UserError: one of its plugins is missing.
+    """
+    flags = read_flags(run, options.save_path)
+    load_remembered(flags.get("plugins", {}), options.plugin, str(run))
+    method = str(flags.get("pooling"))
+    if method not in SEQUENCE_ENCODERS:
+        return False
+    return from_flags(entry(SEQUENCE_ENCODERS, method), flags).encodes_frame_by_frame
+
+
+def _comparing(options: TestOptions, windows: bool) -> TestOptions:
+    """The options with what re-ranking compares, where they leave it open: ``windows`` if they may be."""
+    if options.part("rerank").rerank_by != "auto":
+        return options
+    compared = "windows" if windows and "matcher" not in options.given else "frames"
+    return replace(options, chosen={**options.chosen, "rerank_by": compared})
 
 
 def _rerank_run(options: TestOptions) -> Path:
@@ -130,19 +164,23 @@ def load_searched(options: TestOptions, scene: Scene, run: Path | None) -> Loade
     return loaded
 
 
-def load_single_frames(options: TestOptions, scene: Scene, run: Path) -> LoadedEncoder:
-    """The encoder of a run, for the single frames that are matched.
+def load_compared(options: TestOptions, scene: Scene, run: Path) -> LoadedEncoder:
+    """The encoder of a run, for the single frames that are matched, or the windows that are compared.
 
     Raises:
         UserError: the run has no such encoder, or one that does not fit the data.
     """
+    length = options.rerank_window if options.compares == "described windows" else 1
     checkpoint = named_checkpoint(options.part("rerank").rerank_resume) if options.rerank else ""
-    single = replace(options, sequence_length=1, ckpt=checkpoint or options.ckpt, given=frozenset(), chosen={})
+    compared = replace(options, sequence_length=length, ckpt=checkpoint or options.ckpt, given=frozenset(), chosen={})
     try:
-        single = single.restored(read_flags(run, options.save_path), ("pooling",), str(run))
-        return load_method(single, scene, run)
+        compared = compared.restored(read_flags(run, options.save_path), ("pooling",), str(run))
+        return load_method(compared, scene, run)
     except UserError as error:
         argument = "rerank_resume" if options.rerank else "resume"
+        what, wanted = f"windows of {length} frames", f"of at most {length}"
+        if length == 1:
+            what, wanted = "single frames", "1"
         raise UserError(
-            f"`{argument}` {run} cannot describe single frames ({error}); name a run trained with `sequence_length` 1"
+            f"`{argument}` {run} cannot describe {what} ({error}); name a run trained with `sequence_length` {wanted}"
         ) from error
