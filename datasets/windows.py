@@ -155,8 +155,6 @@ class Windows:
         Raises:
             UserError: a sequence is shorter than ``length``, or a window would hold an unusable frame.
         """
-        if length == self.length:
-            return self
         windows = replace(self, length=length)._with_starts(argument)
         if not windows.usable().all():
             raise UserError(

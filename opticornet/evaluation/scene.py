@@ -147,12 +147,14 @@ class Scene:
         return self.split.reference.dims
 
     def frames(self, encoder: SequenceEncoder) -> tuple[FrameSource, FrameSource]:
-        """Reference and query frames as the encoder takes them, of one shape, so that both fit into one batch.
+        """Reference and query frames as the encoder takes them, of one shape, so that both fit into one batch; to be
+        learned from, so that images are kept to be asked for again.
 
         Raises:
             UserError: a traverse has no such frames, or images of the two become frames of different sizes.
         """
-        reference, query = (frames_of(side, encoder, self.device) for side in (self.split.reference, self.split.query))
+        sides = (self.split.reference, self.split.query)
+        reference, query = (frames_of(side, encoder, self.device, keep_all=True) for side in sides)
         if reference.frame_shape != query.frame_shape:
             sizes = (" x ".join(map(str, frames.frame_shape)) for frames in (reference, query))
             raise UserError(

@@ -99,7 +99,7 @@ def test_a_run_is_trained_by_it_and_says_so(prepared):
         (("--cutLastFrame",), "--cutLastFrame is for even lengths, and --seqL is 5; leave it out"),
         (
             ("--rerank", "single+seqmatch", "--rerankSeqL", 7),
-            "re-ranking compares 7 frames, and windows of --protocol sta have 5; give --rerankSeqL 5",
+            "windows of --protocol sta and 5 frames are not those of 7 around each frame, which --rerank compares",
         ),
         (("--protocol", "published"), "invalid choice: 'published'"),
     ],
@@ -115,3 +115,11 @@ def test_what_does_not_go_with_it_is_one_line(prepared, capsys, line, message):
 def test_options_of_the_protocol_are_refused_without_it(prepared, capsys):
     assert prepared.run("test", *QUICK, "--pooling", "smooth", "--reverseFrames") == 2
     assert "--reverseFrames changes nothing here: it is an option of --protocol sta" in capsys.readouterr().err
+
+
+def test_its_windows_of_five_frames_are_re_ranked_and_others_are_not(prepared, capsys):
+    line = ("--pooling", "smooth", "--protocol", "sta", "--rerank", "single+seqmatch", "--rerankWeight", 0)
+    assert prepared.record(*line, "--seqL", 5)["method"]["rerank_length"] == 5
+    capsys.readouterr()
+    assert prepared.run("test", *QUICK, *line, "--seqL", 3) == 2
+    assert "sta and 3 frames are not those of 3 around each frame" in capsys.readouterr().err

@@ -1,11 +1,9 @@
 """What is asked of a test's options before anything is read."""
 
-from opticornet.evaluation.protocols import PROTOCOLS
 from opticornet.options.modes import TestOptions
 from opticornet.steps.testing.rerank_weight import check_choosing_weight
 from opticornet.steps.testing.threshold import check_choosing
 from opticornet.utils.errors import UserError
-from opticornet.utils.registry import entry
 
 
 def check_test_options(options: TestOptions) -> None:
@@ -15,11 +13,6 @@ def check_test_options(options: TestOptions) -> None:
     for name, advice in (("predictions_file", ""), ("answers", "; put {split} into its name")):
         if (path := getattr(options, name)) and len(options.splits) > 1 and not (advice and "{split}" in path):
             raise UserError(f"`{name}` {path} is of one split; `splits` names {', '.join(options.splits)}{advice}")
-    if options.rerank_window not in (0, options.sequence_length) and entry(PROTOCOLS, options.protocol).has_windows:
-        raise UserError(
-            f"re-ranking compares {options.rerank_window} frames, and windows of `protocol` {options.protocol} have "
-            f"{options.sequence_length}; give `rerank_length` {options.sequence_length}, or leave out `protocol`"
-        )
     if options.pooling == "single" and options.windows == "trailing" and options.sequence_length > 1:
         raise UserError(
             "`pooling` single describes the middle frame of a window, which is not the frame that a trailing one ends "
