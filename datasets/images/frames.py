@@ -50,9 +50,10 @@ class ImageFrames:
     ) -> None:
         self.source, self.prepare, self.device = source, prepare, device
         self.cache_bytes, self.threads = cache_bytes, min(threads, source.max_workers)
-        in_steps = isinstance(prepare, PrepareInSteps)
-        self._resize: Callable[[np.ndarray], np.ndarray] = prepare.resized if in_steps else prepare
-        self._normalise: Callable[[np.ndarray], np.ndarray] = prepare.normalised if in_steps else np.asarray
+        self._resize: Callable[[np.ndarray], np.ndarray] = prepare
+        self._normalise: Callable[[np.ndarray], np.ndarray] = np.asarray
+        if isinstance(prepare, PrepareInSteps):
+            self._resize, self._normalise = prepare.resized, prepare.normalised
 
     @classmethod
     def of(cls, traverse: Traverse, prepare: Prepare, device: torch.device, keep_all: bool = False) -> "ImageFrames":
@@ -212,7 +213,8 @@ class ImageFrames:
 def _files_of(drive: Traverse) -> ImageFiles:
     """The images of one drive, with its own levels."""
     images = drive.need_images()
-    return ImageFiles(Path(), images, levels=find_levels([ImageFiles(Path(), drive.drive_images or images)]))
+    levels = find_levels([ImageFiles(Path(), drive.drive_images or images)])
+    return ImageFiles(Path(), images, levels=levels, crop=drive.crop)
 
 
 def check_image_files(traverse: Traverse) -> None:

@@ -38,7 +38,7 @@ class KeptArrays:
         self._place.move_to_end(row)
         array = np.empty(self.shape, self.dtype)
         self._file.seek(self._place[row] * self.array_bytes)
-        read = self._file.readinto(memoryview(array).cast("B"))
+        read = self._file.readinto(array.data.cast("B"))
         return array if read == self.array_bytes else None
 
     @property
@@ -59,7 +59,7 @@ class KeptArrays:
     def _written(self, place: int, array: np.ndarray) -> bool:
         try:
             self._file.seek(place * self.array_bytes)
-            return self._file.write(memoryview(np.ascontiguousarray(array)).cast("B")) == self.array_bytes
+            return self._file.write(np.ascontiguousarray(array).data.cast("B")) == self.array_bytes
         except OSError:  # the disk is full
             return False
 

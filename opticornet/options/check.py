@@ -13,4 +13,4 @@ class CheckOptions(DataOptions):
     sequence_length: int = option("--seqL", 5, "frames per window, for which frames may lack neighbours", minimum=1)
 
     def unused(self) -> dict[str, str]:
-        return super().unused() | {"seed": "nothing is random"}
+        return super().unused() | {"seed": "nothing is random", "crop": "images are looked at as they are"}

@@ -34,6 +34,9 @@ class DataOptions(Options):
     msls_test_city: tuple[str, ...] = option(
         "--msls_testCity", (), "MSLS city to test on, or several: a split test-CITY each; default: --msls_valCity"
     )
+    crop: tuple[int, ...] = option(
+        "--crop", (), "LEFT TOP RIGHT BOTTOM: the part of images that is taken, in pixels (RobotCar: 0 0 1280 800)"
+    )
     seed: int = option("--seed", 123, "seed of every random choice")
 
     def unused(self) -> dict[str, str]:
@@ -45,12 +48,21 @@ class DataOptions(Options):
             reasons |= dict.fromkeys(paths, f"it is for `dataset` {', '.join(SEQNET_DATASETS)}")
         return reasons
 
-    def source(self) -> dict[str, str | tuple[str, ...]]:
+    def source(self) -> dict[str, str | tuple[str, ...] | tuple[int, ...]]:
         """The arguments of ``opticornet.datasets.catalogue.load_dataset`` besides the name."""
         return {name: getattr(self, name) for name in DATA_FIELDS if name != "dataset"}
 
 
-DATA_FIELDS = ("dataset", "data_path", "desc_type", "struct_path", "msls_train_city", "msls_val_city", "msls_test_city")
+DATA_FIELDS = (
+    "dataset",
+    "data_path",
+    "desc_type",
+    "struct_path",
+    "msls_train_city",
+    "msls_val_city",
+    "msls_test_city",
+    "crop",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +167,10 @@ class MethodOptions(RunOptions):
             reasons["short_sequences"] = "no sequence is shorter than one frame"
         if self.pooling not in MATCHED and entry(SEQUENCE_ENCODERS, self.pooling).takes == "images":
             reasons["other_descriptors"] = f"{self.pooling} takes images"
+        if self.pooling == "single+seqmatch" or (
+            self.pooling not in MATCHED and entry(SEQUENCE_ENCODERS, self.pooling).takes == "descriptors"
+        ):
+            reasons["crop"] = "frame descriptors are read, not images; it is an option of extracting these"
         if not self.reads_descriptors:
             reasons |= dict.fromkeys(ADAPT_FIELDS, f"{self.pooling} takes images")
         elif self.adapt == "none":

@@ -208,6 +208,8 @@ class TestOptions(MethodOptions):
         reasons = super().unused()
         if self.compares:
             reasons.pop("other_descriptors", None)
+        if self.compares == "described frames":  # those of images perhaps
+            reasons.pop("crop", None)
         if self.searches:
             reasons["predictions_file"] = f"it is re-ordered by `pooling` {' or '.join(MATCHED)}, not {self.pooling}"
         else:
