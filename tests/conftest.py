@@ -69,8 +69,12 @@ def two_threads() -> Iterator[None]:
 def _by_formula(key: str, shape: tuple[int, ...], seed: int) -> torch.Tensor:
     z = np.random.RandomState(seed).standard_normal(shape)
     last = key.rsplit(".", 1)[-1]
-    if last in ("pos_embed", "cls_token", "mask_token"):
+    if last in ("pos_embed", "cls_token", "mask_token", "positional_emb", "rel_pos_h", "rel_pos_w", "rel_pos_t"):
         value = 0.5 * z
+    elif last == "centroids":
+        value = 0.3 * z
+    elif key.endswith("aggregator.conv.weight"):
+        value = z
     elif last == "gamma":
         value = 0.5 + 0.1 * z
     elif last == "p":

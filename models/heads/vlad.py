@@ -25,24 +25,39 @@ class NetVLADLayer(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         features = functional.normalize(features, dim=1)
         assignment = self.conv(features).flatten(2).softmax(1)  # (B, K, N)
-        # sum_n a_kn (x_n - c_k) without the (B, K, D, N) residuals
-        sums = assignment @ features.flatten(2).transpose(1, 2)  # (B, K, D)
-        residuals = sums - assignment.sum(2, keepdim=True) * self.centroids
+        residuals = residual_sums(features.flatten(2).transpose(1, 2), assignment, self.centroids)
         return functional.normalize(functional.normalize(residuals, dim=2).flatten(1), dim=1)
 
     def initialise(self, centroids: Tensor, descriptors: Tensor) -> float:
         """Set the layer from k-means ``centroids`` (K, D) and unit sample ``descriptors`` (M, D).
 
-        The sharpness alpha is such that a typical sample is assigned 100 times more to its nearest centroid than to
-        the second.
-
         Returns:
-            alpha.
+            alpha, as :func:`assignment_weights`.
         """
-        directions = functional.normalize(centroids, dim=1)
-        nearest_two = (directions @ descriptors.T).topk(2, dim=0).values  # (2, M)
-        alpha = math.log(100) / (nearest_two[0] - nearest_two[1]).mean().item()
+        alpha, weights = assignment_weights(centroids, descriptors)
         with torch.no_grad():
             self.centroids.copy_(centroids)
-            self.conv.weight.copy_((alpha * directions)[:, :, None, None])
+            self.conv.weight.copy_(weights[:, :, None, None])
         return alpha
+
+
+def residual_sums(features: Tensor, assignment: Tensor, centroids: Tensor) -> Tensor:
+    """sum_n a_kn (x_n - c_k) of features (B, N, D) assigned by (B, K, N): (B, K, D), without N residuals of each."""
+    return assignment @ features - assignment.sum(2, keepdim=True) * centroids
+
+
+def assignment_weights(centroids: Tensor, descriptors: Tensor) -> tuple[float, Tensor]:
+    """The sharpness alpha of an assignment, and its weights (K, D), from ``centroids`` and unit ``descriptors`` (M, D).
+
+    Alpha is such that a typical descriptor is assigned 100 times more to its nearest centroid than to the second.
+
+    Raises:
+        ValueError: centroids do not differ.
+    """
+    directions = functional.normalize(centroids, dim=1)
+    nearest_two = (directions @ descriptors.T).topk(2, dim=0).values  # (2, M)
+    gap = (nearest_two[0] - nearest_two[1]).mean().item()
+    if not gap > 1e-6:  # rounding
+        raise ValueError("all clusters are the same")
+    alpha = math.log(100) / gap
+    return alpha, alpha * directions

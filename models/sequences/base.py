@@ -64,6 +64,22 @@ class SequenceEncoderOptions(Choice, ABC):
         """Whether training begins with :meth:`SequenceEncoder.initialise`."""
         return False
 
+    @property
+    def weights_file(self) -> str:
+        """A file of published weights, of no run of ours, that these options name; empty: none."""
+        return ""
+
+    def load_weights(self, encoder: "SequenceEncoder") -> tuple[str, ...]:
+        """Give a fresh encoder of these options the weights of :attr:`weights_file`.
+
+        Returns:
+            the names of those that the file does not have, which stay random.
+
+        Raises:
+            UserError: it cannot be read, or does not fit.
+        """
+        raise NotImplementedError
+
 
 class SequenceEncoder(nn.Module, ABC):
     """Turns a window of frames into one vector: of frame descriptors, or, a :class:`ImageSequenceEncoder`, of images.
@@ -150,15 +166,18 @@ class Preprocess(Protocol):
 class ImageSequenceEncoder(SequenceEncoder):
     """Turns a window of images into one vector: a :class:`SequenceEncoder` whose frames are (3, H, W) float32.
 
-    :meth:`encode_traverse` by default encodes a few windows at a time; one that encodes each image once is L times as
-    fast.
+    It works in two steps, so that what depends on one frame alone is done once per frame and not once per window:
+    :meth:`describe_frames`, then :meth:`join`, which a subclass implements. A frame as the first step describes it has
+    the shape G below: (3, H, W) where a subclass leaves that step as it is.
 
     Attributes:
         preprocess: what turns a decoded image into a frame.
+        describes_frames: whether :meth:`describe_frames` does any work, so that its results are worth keeping.
     """
 
     takes: ClassVar[Literal["descriptors", "images"]] = "images"
     preprocess: Preprocess
+    describes_frames: bool = False
 
     def __init__(self, preprocess: Preprocess, out_dims: int, min_length: int = 1) -> None:
         super().__init__(0, out_dims, min_length)
@@ -169,12 +188,33 @@ class ImageSequenceEncoder(SequenceEncoder):
         """(3, H, W) of any size; a subclass whose weights take one size only overrides this."""
         return (3, "H", "W")
 
+    def describe_frames(self, frames: Tensor) -> Tensor:
+        """What :meth:`join` takes of each frame, whatever window it is in: (N, 3, H, W) to (N, *G); here the frames."""
+        return frames
+
+    @abstractmethod
+    def join(self, described: Tensor) -> Tensor:
+        """Unit rows (B, O) of windows of described frames (B, L, *G)."""
+
+    def forward(self, windows: Tensor) -> Tensor:
+        """As in :class:`SequenceEncoder`: the frames of (B, L, 3, H, W) described, then joined."""
+        self.check(windows)
+        described = self.describe_frames(windows.flatten(0, 1))  # (B L, *G)
+        return self.join(described.unflatten(0, windows.shape[:2]))
+
     def encode_traverse(self, frames: Tensor, starts: Tensor, length: int) -> Tensor:
-        """As in :class:`SequenceEncoder`, about :data:`IMAGES_AT_ONCE` images in a batch."""
+        """As in :class:`SequenceEncoder`: each frame described once, about :data:`IMAGES_AT_ONCE` frames in a batch."""
         check_traverse(self, frames, length)
+        if self.describes_frames:
+            frames = torch.cat([self.describe_frames(part) for part in frames.split(IMAGES_AT_ONCE)])
+        return self.join_traverse(frames, starts, length)
+
+    def join_traverse(self, described: Tensor, starts: Tensor, length: int) -> Tensor:
+        """The windows ``[start, start + length)`` of described frames (N, *G), about :data:`IMAGES_AT_ONCE` frames in a
+        batch: (M,) int64 to (M, O) unit rows."""
         steps = torch.arange(length, device=starts.device)
         parts = starts.split(max(1, IMAGES_AT_ONCE // length))
-        return torch.cat([self(frames[part[:, None] + steps]) for part in parts])
+        return torch.cat([self.join(described[part[:, None] + steps]) for part in parts])
 
 
 def check_traverse(encoder: SequenceEncoder, frames: Tensor, length: int) -> None:

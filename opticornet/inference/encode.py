@@ -6,6 +6,7 @@ from torch import Tensor
 
 from opticornet.datasets.frames import DescriptorFrames, FrameSource
 from opticornet.datasets.traverse import Traverse
+from opticornet.inference.described import DescribedFrames
 from opticornet.models.sequences.base import ImageSequenceEncoder, SequenceEncoder
 
 
@@ -40,7 +41,7 @@ def encode(
 
     Args:
         encoder: on the device of ``frames``; put into evaluation mode for the call.
-        frames: the traverse.
+        frames: the traverse; where the encoder describes frames, images or what it made of them.
         starts: (M,) int64.
         length: frames per window, L.
         backwards: read each window from its last frame to its first.
@@ -59,6 +60,11 @@ def encode(
     encoder.eval()
     encoded = None
     block = block or frames.block
+    joined = encoder.encode_traverse
+    if isinstance(encoder, ImageSequenceEncoder) and encoder.describes_frames:
+        joined = encoder.join_traverse
+        if not isinstance(frames, DescribedFrames):
+            frames = DescribedFrames(frames, encoder, amp=amp)  # one block's last frames are the next one's first
     order = np.argsort(starts, kind="stable")  # neighbours share frames
     for first in range(0, len(starts), block):
         chosen = order[first : first + block]
@@ -66,7 +72,7 @@ def encode(
         if backwards:
             rows, begins = rows.flip(0), len(rows) - length - begins
         with torch.autocast(rows.device.type, torch.bfloat16, enabled=amp):
-            vectors = encoder.encode_traverse(rows, begins, length).float()
+            vectors = joined(rows, begins, length).float()
         if encoded is None:
             encoded = vectors.new_empty(len(starts), vectors.shape[1])
         encoded[torch.from_numpy(chosen).to(encoded.device)] = vectors

@@ -66,8 +66,8 @@ class Colour(ImageSequenceEncoder):
     def __init__(self) -> None:
         super().__init__(Preprocess(size=(4, 4)), out_dims=3)
 
-    def forward(self, windows: Tensor) -> Tensor:
-        return normalize(windows.mean((1, 3, 4)), dim=1)
+    def join(self, described: Tensor) -> Tensor:
+        return normalize(described.mean((1, 3, 4)), dim=1)
 
 
 @dataclass(frozen=True, kw_only=True)

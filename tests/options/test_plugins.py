@@ -63,7 +63,7 @@ def test_a_plugin_adds_a_choice_and_its_flags(weighted, capsys):
     with pytest.raises(SystemExit):
         main(["--mode", "train", "--plugin", str(weighted), "--help"])
     shown = capsys.readouterr().out
-    assert "delta-lstm,weighted" in shown
+    assert "sta,weighted" in shown
     assert "--bellWidth FLOAT" in shown
 
 

@@ -34,9 +34,8 @@ class Tiny(ImageSequenceEncoder):
         super().__init__(Preprocess((12, 16)), out_dims)
         self.conv = nn.Conv2d(3, out_dims, 5, stride=3)
 
-    def forward(self, windows: Tensor) -> Tensor:
-        self.check(windows)
-        features = self.conv(windows.flatten(0, 1)).mean((2, 3)).unflatten(0, windows.shape[:2])  # (B, L, O)
+    def join(self, described: Tensor) -> Tensor:
+        features = self.conv(described.flatten(0, 1)).mean((2, 3)).unflatten(0, described.shape[:2])  # (B, L, O)
         return normalize(features.mean(1), dim=1)
 
 

@@ -10,6 +10,7 @@ from opticornet.utils.options import option_fields
 from opticornet.utils.registry import entry
 
 D, LENGTH = 12, 7
+OF_DESCRIPTORS = [name for name in SEQUENCE_ENCODERS if entry(SEQUENCE_ENCODERS, name).takes == "descriptors"]
 
 
 def build(name: str) -> SequenceEncoder:
@@ -24,13 +25,13 @@ def frames():
     return torch.nn.functional.normalize(torch.randn(40, D, generator=torch.Generator().manual_seed(1)), dim=1)
 
 
-@pytest.mark.parametrize("name", SEQUENCE_ENCODERS)
+@pytest.mark.parametrize("name", OF_DESCRIPTORS)
 def test_rows_have_unit_length(name, frames):
     encoded = build(name)(frames.unfold(0, LENGTH, 1).transpose(1, 2))
     torch.testing.assert_close(encoded.norm(dim=1), torch.ones(len(frames) - LENGTH + 1))
 
 
-@pytest.mark.parametrize("name", SEQUENCE_ENCODERS)
+@pytest.mark.parametrize("name", OF_DESCRIPTORS)
 @pytest.mark.parametrize("starts", [[0, 0, 0, 1, 2, 17, 33, 33], [5], []])
 def test_a_traverse_encodes_as_its_windows(name, starts, frames):
     encoder, starts = build(name), torch.tensor(starts, dtype=torch.int64)
@@ -40,7 +41,7 @@ def test_a_traverse_encodes_as_its_windows(name, starts, frames):
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", SEQUENCE_ENCODERS)
+@pytest.mark.parametrize("name", OF_DESCRIPTORS)
 @pytest.mark.parametrize("shape", [(2, LENGTH), (2, LENGTH, D + 1)])
 def test_windows_of_another_shape_are_refused(name, shape):
     with pytest.raises(ValueError, match=r"wanted \(B, L, 12\)"):
@@ -54,7 +55,7 @@ def test_a_window_below_the_minimum_is_refused(name):
         encoder(torch.zeros(2, encoder.min_length - 1, D))
 
 
-@pytest.mark.parametrize("name", [name for name in SEQUENCE_ENCODERS if name != "delta-lstm"])
+@pytest.mark.parametrize("name", [name for name in OF_DESCRIPTORS if name != "delta-lstm"])
 def test_a_traverse_shorter_than_its_windows_is_refused(name):
     with pytest.raises(ValueError, match="L <= N"):
         build(name).encode_traverse(torch.zeros(4, D), torch.tensor([0]), 5)

@@ -18,11 +18,27 @@ class MeanOfConvolutions(ImageSequenceEncoder):
         self.conv = nn.Conv2d(3, 4, 3)
         self.batches: list[int] = []
 
-    def forward(self, windows: Tensor) -> Tensor:
-        self.check(windows)
-        self.batches.append(len(windows))
-        features = self.conv(windows.flatten(0, 1)).mean((2, 3)).unflatten(0, windows.shape[:2])  # (B, L, O)
+    def join(self, described: Tensor) -> Tensor:
+        self.batches.append(len(described))
+        features = self.conv(described.flatten(0, 1)).mean((2, 3)).unflatten(0, described.shape[:2])  # (B, L, O)
         return normalize(features.mean(1), dim=1)
+
+
+class InTwoSteps(MeanOfConvolutions):
+    """The same, with all that one image needs in the first step."""
+
+    describes_frames = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.described: list[int] = []
+
+    def describe_frames(self, frames: Tensor) -> Tensor:
+        self.described.append(len(frames))
+        return self.conv(frames).mean((2, 3))  # (N, O)
+
+    def join(self, described: Tensor) -> Tensor:
+        return normalize(described.mean(1), dim=1)
 
 
 class OfOneSize(MeanOfConvolutions):
@@ -72,3 +88,29 @@ def test_lengths_are_checked(frames):
         MeanOfConvolutions(min_length=3)(frames[None, :2])
     with pytest.raises(ValueError, match="3 <= L <= N"):
         MeanOfConvolutions(min_length=3).encode_traverse(frames, torch.tensor([0]), 2)
+
+
+def test_each_frame_of_a_traverse_is_described_once(frames, monkeypatch):
+    monkeypatch.setattr(base, "IMAGES_AT_ONCE", 9)
+    encoder, whole = InTwoSteps(), MeanOfConvolutions()
+    encoder.load_state_dict(whole.state_dict())
+    starts = torch.arange(26)
+    with torch.no_grad():
+        found = encoder.encode_traverse(frames, starts, 4)
+        assert encoder.described == [9, 9, 9, 3]  # 30 frames, not 4 in each of 26 windows
+        torch.testing.assert_close(found, whole.encode_traverse(frames, starts, 4), rtol=0, atol=1e-6)
+        torch.testing.assert_close(found[2:3], encoder(frames[None, 2:6]), rtol=0, atol=1e-6)
+
+
+def test_described_frames_are_joined_as_windows(frames):
+    encoder = InTwoSteps()
+    with torch.no_grad():
+        described, starts = encoder.describe_frames(frames), torch.tensor([4, 0])
+        joined = encoder.join_traverse(described, starts, 5)
+        torch.testing.assert_close(joined, encoder(frames[starts[:, None] + torch.arange(5)]), rtol=0, atol=1e-6)
+
+
+def test_a_first_step_that_is_left_out_gives_the_frames(frames):
+    encoder = MeanOfConvolutions()
+    assert not encoder.describes_frames
+    assert encoder.describe_frames(frames) is frames

@@ -1,0 +1,1 @@
+"""STA and SeqVLAD: what attends, what gathers, their options and published weights."""
