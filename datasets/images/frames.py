@@ -138,6 +138,11 @@ class ImageFrames:
         frames = self._frames(distinct.tolist())
         return frames, torch.from_numpy(np.searchsorted(distinct, starts)).to(self.device)
 
+    @property
+    def has_pixels(self) -> bool:
+        """Whether frames are uint8 (H, W, 3) before they are normalised."""
+        return self._first.dtype == np.uint8 and self._first.shape[2:] == (3,)
+
     def altered(self, rows: np.ndarray, alter: Callable[[Tensor], Tensor]) -> Tensor:
         """Windows of any frames, the pixels of each window altered together before they are normalised.
 
@@ -152,7 +157,7 @@ class ImageFrames:
             UserError: as :meth:`rows`.
             ValueError: the frames are no pixels before they are frames.
         """
-        if self._first.dtype != np.uint8 or self._first.shape[2:] != (3,):
+        if not self.has_pixels:
             raise ValueError("images are prepared in one step, so that there are no pixels to alter")
         distinct, place = np.unique(rows, return_inverse=True)
         pixels = np.stack(self._pixels(distinct.tolist()))  # (U, H, W, 3)

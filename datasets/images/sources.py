@@ -106,8 +106,8 @@ def read_list(path: Path) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """Image files below ``root``, or frames of recordings, decoded with ``bayer`` and ``levels`` (``recordings.py``) and
-    cropped."""
+    """Image files below ``root``, or frames of recordings (``recordings.py``), decoded with ``bayer`` and ``levels``
+    and cropped."""
 
     root: Path
     names: tuple[str, ...]

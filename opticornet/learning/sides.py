@@ -1,5 +1,7 @@
 """The windows of the two drives that are learned from, with the frames that they hold."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -29,6 +31,21 @@ class Side:
         """Any frames of the drive, by their rows (B, L) int64: (B, L, *F) float32."""
         rows = self.frames.windows(frames.flatten(), 1)  # (B L, 1, *F)
         return rows.reshape(*frames.shape, *rows.shape[2:])
+
+    @property
+    def has_pixels(self) -> bool:
+        """Whether frames are images that :meth:`altered_frames` can alter."""
+        from opticornet.datasets.images.frames import ImageFrames
+
+        return isinstance(self.frames, ImageFrames) and self.frames.has_pixels
+
+    def altered_frames(self, frames: np.ndarray, alter: Callable[[Tensor], Tensor]) -> Tensor:
+        """Any frames of the drive, by their rows (B, L) int64, the images of each window altered together, uint8
+        (L, 3, H, W) to the same: (B, L, 3, H, W) float32."""
+        from opticornet.datasets.images.frames import ImageFrames
+
+        assert isinstance(self.frames, ImageFrames)  # as has_pixels says
+        return self.frames.altered(frames, alter)
 
     def encode(self, encoder: SequenceEncoder, amp: bool) -> Tensor:
         """All windows as (N, O) float32 unit rows on the device."""
