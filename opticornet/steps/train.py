@@ -246,6 +246,11 @@ def check_training_options(options: TrainOptions) -> None:
             f"`augment` {options.augment} changes frame descriptors, and {options.pooling} takes images; choose time, "
             "images, time+images or none"
         )
+    if augmentation.changes_images and options.freeze_spatial:
+        raise UserError(
+            f"`augment` {options.augment} alters images, and `freeze_spatial` describes each of them once; leave out "
+            "one"
+        )
     loss = options.part("loss")
     if loss.takes == "tuples" and options.n_neg < loss.min_negatives:
         raise UserError(
