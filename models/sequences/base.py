@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol, Self
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 import torch
@@ -52,6 +52,11 @@ class SequenceEncoderOptions(Choice, ABC):
         """These options with what they leave to D and to the L of training in numbers, as a run records them: weights
         are then the same size in windows of any length."""
         return self
+
+    def is_earlier(self, flags: Mapping[str, Any]) -> bool:
+        """Whether the weights of a run with such flags look like today's and are of an earlier version of the method,
+        in which they mean something else."""
+        return False
 
     @property
     def encodes_frame_by_frame(self) -> bool:

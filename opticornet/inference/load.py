@@ -1,5 +1,6 @@
 """From a method's options, or a run, to a sequence encoder."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -119,11 +120,12 @@ def load_encoder(
         return LoadedEncoder(build_encoder(method, name, in_dims, length).eval(), None)
     path = run / save_path / (BEST if checkpoint == "best" else LATEST)
     state = load_checkpoint(path, mapped=True)
+    flags = read_flags(run, save_path)
+    check_version(method, name, flags, str(path))
     check_dims(state, in_dims, str(path), dataset)
     encoder = build_empty(lambda: build_encoder(method, name, in_dims, length)).eval()
     weights = {key.removeprefix("module."): value for key, value in state["state_dict"].items()}
     fit_state(encoder, weights, str(path), assign=True)
-    flags = read_flags(run, save_path)
     return LoadedEncoder(
         encoder,
         WeightsRecord(
@@ -136,6 +138,15 @@ def load_encoder(
             descriptors=SplitIdentity.restored(state.get("descriptors")),
         ),
     )
+
+
+def check_version(method: SequenceEncoderOptions, name: str, flags: Mapping[str, Any], source: str) -> None:
+    """Raise :class:`UserError` where the weights of a run with such flags fit the method and mean something else."""
+    if method.is_earlier(flags):
+        raise UserError(
+            f"{source} does not fit this encoder: its weights are of an earlier {name} that joined the frames of a "
+            "window otherwise; train anew what an earlier version trained"
+        )
 
 
 def check_dims(state: dict[str, Any], in_dims: int, source: str, dataset: str) -> None:
