@@ -1,13 +1,17 @@
 """Fixtures every test may use, among them weights and inputs of the golden numbers, made from their formulas."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
 
 from opticornet.options.registries import REGISTRIES
+
+if TYPE_CHECKING:
+    from opticornet.models.sequences.sta.encoder import STA
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -55,6 +59,19 @@ def registries_as_before() -> Iterator[None]:
     for name, entries in before.items():
         REGISTRIES[name].clear()
         REGISTRIES[name].update(entries)
+
+
+@pytest.fixture
+def tiny_sta() -> Callable[[], "STA"]:
+    """Makes an STA of a few weights, always the same ones: two spatial blocks and a temporal one, images of 16 x 24."""
+    from opticornet.models.sequences.sta.encoder import STA
+    from opticornet.models.sequences.sta.sizes import Sizes
+
+    def make() -> STA:
+        torch.manual_seed(0)
+        return STA(Sizes(12, 2, 1, heads=2, clusters=3, grid=(4, 6), kernel=3), (16, 24))
+
+    return make
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ def option(
     minimum: float = 0,
     above: float | None = None,
     path: tuple[str, ...] | None = None,
+    alias: str = "",
 ) -> Any:
     """A dataclass field that is also a command-line flag.
 
@@ -38,9 +39,10 @@ def option(
         minimum: numbers must be finite and at least this.
         above: and above this.
         path: for what names a file or folder, the words that do not; records have the paths in full.
+        alias: another flag for it, of a mode's own options; records know the first.
     """
     kind = {"choices": choices, "also": also, "const": const, "minimum": minimum, "above": above, "path": path}
-    return field(default=default, metadata={"flag": flag, "help": help} | kind)
+    return field(default=default, metadata={"flag": flag, "help": help, "alias": alias} | kind)
 
 
 class Choice:
@@ -59,6 +61,11 @@ def option_fields(options: type) -> dict[str, Field]:
 def flag_of(f: Field) -> str:
     """The field's flag, with its dashes."""
     return f.metadata["flag"]
+
+
+def spellings(f: Field) -> tuple[str, ...]:
+    """The field's flag and its alias, where it has one, with their dashes."""
+    return (flag_of(f), f.metadata["alias"])[: 1 + bool(f.metadata["alias"])]
 
 
 def recorded_value(f: Field, value: Any) -> Any:

@@ -1,7 +1,7 @@
 """The contract of every sequence encoder."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol, Self
 
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from opticornet.models.sequences.parts import Part, Parts, modules_of, weights_of
 from opticornet.models.sequences.place_pairs import PlacePairs
 from opticornet.utils.options import Choice
 
@@ -65,13 +66,19 @@ class SequenceEncoderOptions(Choice, ABC):
         return False
 
     @property
-    def starts_from_places(self) -> bool:
-        """Whether training begins with :meth:`SequenceEncoder.initialise`."""
+    def starts_from_data(self) -> bool:
+        """Whether training begins with :meth:`SequenceEncoder.initialise`, or, of images,
+        :meth:`ImageSequenceEncoder.start_from_images`."""
         return False
 
     @property
     def weights_file(self) -> str:
         """A file of published weights, of no run of ours, that these options name; empty: none."""
+        return ""
+
+    @property
+    def started_from(self) -> str:
+        """What weights are before training, in words, where records of what was trained should say it; else empty."""
         return ""
 
     def load_weights(self, encoder: "SequenceEncoder") -> tuple[str, ...]:
@@ -178,15 +185,48 @@ class ImageSequenceEncoder(SequenceEncoder):
     Attributes:
         preprocess: what turns a decoded image into a frame.
         describes_frames: whether :meth:`describe_frames` does any work, so that its results are worth keeping.
+        frozen: modules that :meth:`freeze` left as they are.
     """
 
     takes: ClassVar[Literal["descriptors", "images"]] = "images"
     preprocess: Preprocess
     describes_frames: bool = False
+    frozen: tuple[nn.Module, ...] = ()
 
     def __init__(self, preprocess: Preprocess, out_dims: int, min_length: int = 1) -> None:
         super().__init__(0, out_dims, min_length)
         self.preprocess = preprocess
+
+    @property
+    def parts(self) -> Parts:
+        """What may be left as it is in training; by default nothing is known of it."""
+        return Parts()
+
+    def start_from_images(self, images: Iterable[Tensor], generator: torch.Generator) -> None:
+        """Prepare the weights, before training, from a random sample of training frames, where the options'
+        ``starts_from_data`` says so.
+
+        Args:
+            images: batches (N, 3, H, W) of prepared frames, on the encoder's device.
+            generator: draws what is random.
+
+        Raises:
+            ValueError: they cannot be worked out from these.
+        """
+
+    def freeze(self, parts: Iterable[Part]) -> None:
+        """Leave parts as they are in training: their weights get no gradient, and nothing in them is random."""
+        parts = tuple(parts)
+        for weights in weights_of(parts):
+            weights.requires_grad_(False)
+        self.frozen += modules_of(parts)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        for module in self.frozen:
+            module.eval()
+        return self
 
     @property
     def frame_shape(self) -> tuple[int | str, ...]:

@@ -113,7 +113,7 @@ class WhitenedStartOptions(SequenceEncoderOptions):
     )
 
     @property
-    def starts_from_places(self) -> bool:
+    def starts_from_data(self) -> bool:
         return self.init == "whitening"
 
 

@@ -1,5 +1,7 @@
 """Encoding many windows of a traverse: each frame's matrix products once, in blocks bounded by a memory budget."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -60,7 +62,7 @@ def encode(
     encoder.eval()
     encoded = None
     block = block or frames.block
-    joined = encoder.encode_traverse
+    joined: Callable[[Tensor, Tensor, int], Tensor] = encoder.encode_traverse
     if isinstance(encoder, ImageSequenceEncoder) and encoder.describes_frames:
         joined = encoder.join_traverse
         if not isinstance(frames, DescribedFrames):

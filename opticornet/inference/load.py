@@ -108,7 +108,7 @@ def load_encoder(
 
     Args:
         method, name, in_dims, length: as for :func:`build_encoder`; agreeing with the run.
-        run: run folder, ours or seqNet's; None for a method without weights.
+        run: run folder, ours or seqNet's; None for a method without weights, or whose options name a published file.
         save_path: folder of the checkpoints inside it.
         checkpoint: "best" or "latest".
         dataset: what the encoder is to be used on, for messages.
@@ -117,7 +117,8 @@ def load_encoder(
         UserError: no checkpoint, or one that does not fit the data or the options.
     """
     if run is None:
-        return LoadedEncoder(build_encoder(method, name, in_dims, length).eval(), None)
+        encoder = build_encoder(method, name, in_dims, length).eval()
+        return LoadedEncoder(encoder, published_weights(method, name, encoder) if method.weights_file else None)
     path = run / save_path / (BEST if checkpoint == "best" else LATEST)
     state = load_checkpoint(path, mapped=True)
     flags = read_flags(run, save_path)
@@ -138,6 +139,21 @@ def load_encoder(
             descriptors=SplitIdentity.restored(state.get("descriptors")),
         ),
     )
+
+
+def published_weights(method: SequenceEncoderOptions, name: str, encoder: SequenceEncoder) -> WeightsRecord:
+    """Give an encoder the published weights that its options name.
+
+    Raises:
+        UserError: they cannot be read, do not fit, or are not all of the method's.
+    """
+    path = Path(method.weights_file)
+    if left := method.load_weights(encoder):
+        raise UserError(
+            f"{path} holds no trained {name}: {len(left)} of its tensors are missing (first: {left[0]}); train from it"
+        )
+    parameters = sum(parameter.numel() for parameter in encoder.parameters())
+    return WeightsRecord(full_path(str(path)), sha256(path), 0, "unknown", parameters, {"pooling": name})
 
 
 def check_version(method: SequenceEncoderOptions, name: str, flags: Mapping[str, Any], source: str) -> None:

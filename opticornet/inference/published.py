@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from torch import Tensor, nn
 
@@ -21,7 +21,11 @@ from opticornet.utils.errors import UserError
 from opticornet.utils.extras import needs_extra
 from opticornet.utils.registry import nearest
 
+if TYPE_CHECKING:
+    from opticornet.models.sequences.sta.options import SeqVLADOptions
+
 HEAD_WIDTH = 64  # channels of an attention head in every vision transformer that was published here
+PUBLISHED_FRAMES = 5  # of STA's windows
 SCICEVPR_HEADS = 16  # attention heads of SciceVPR's own encoder
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -376,6 +380,61 @@ class Transformer:
         return tuple(sorted(layers))
 
 
+def seqvlad(weights: Weights, *, heads: int | None = None, image_size: tuple[int, int] | None = None) -> nn.Module:
+    """SeqVLAD: windows (B, L, 3, H, W) of any L, normalised by ImageNet's mean and deviation.
+
+    Args:
+        weights: as STA's authors publish them.
+        heads: attention heads; by default one per 64 channels.
+        image_size: (H, W) in pixels; by default that of the square grid which the weights' positions are for.
+    """
+    from opticornet.models.sequences.sta.options import SeqVLADOptions
+
+    return _sequence_of_images(weights, SeqVLADOptions(**_of_images(weights, heads, image_size)))
+
+
+def sta(
+    weights: Weights,
+    *,
+    part: Literal["both", "spatial", "temporal"] = "both",
+    heads: int | None = None,
+    image_size: tuple[int, int] | None = None,
+) -> nn.Module:
+    """STA: windows (B, L, 3, H, W) of any L, normalised by ImageNet's mean and deviation.
+
+    Args:
+        weights, heads, image_size: as for :func:`seqvlad`.
+        part: ``both`` stacks, or the ``spatial`` or ``temporal`` one alone.
+    """
+    from opticornet.models.sequences.sta.options import STAOptions
+
+    if part not in ("both", "spatial", "temporal"):
+        raise UserError(f"`part` {part}: choose one of both, spatial, temporal")
+    return _sequence_of_images(weights, STAOptions(sta_part=part, **_of_images(weights, heads, image_size)))
+
+
+def _of_images(weights: Weights, heads: int | None, image_size: tuple[int, int] | None) -> dict[str, Any]:
+    """The options of a sequence encoder of images."""
+    for name, values in (("heads", (heads,)), ("image_size", image_size or ())):
+        for value in (each for each in values if each is not None):
+            _check_positive_integer(name, value)
+    return {"sta_weights": weights.source, "sta_heads": heads or 0, "sta_image_size": tuple(image_size or ())}
+
+
+def _sequence_of_images(weights: Weights, options: "SeqVLADOptions") -> nn.Module:
+    from opticornet.models.sequences.sta.weights import is_imagenet, load_published_state, sizes_in
+
+    if is_imagenet(weights.tensors):
+        raise weights.misfit_error("it is the classification network that training starts from")
+    try:
+        decided = options.with_sizes(sizes_in(weights.tensors, options.names), length=PUBLISHED_FRAMES)
+    except UserError as error:
+        raise UserError(str(error).replace("`sta_", "`")) from error  # the arguments here have shorter names
+    encoder = build_empty(decided.encoder)
+    load_published_state(encoder, weights.tensors, weights.source)
+    return encoder
+
+
 def _check_positive_integer(name: str, value: object) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise UserError(f"`{name}` {value!r}: wanted a whole number of at least 1")
@@ -384,6 +443,8 @@ def _check_positive_integer(name: str, value: object) -> None:
 PUBLISHED: dict[str, Callable[..., nn.Module]] = {
     "seqnet": seqnet,
     "delta-lstm": delta_lstm,
+    "seqvlad": seqvlad,
+    "sta": sta,
     "netvlad": netvlad,
     "resnet18": partial(torchvision_backbone, network="resnet18"),
     "resnet50": partial(torchvision_backbone, network="resnet50"),

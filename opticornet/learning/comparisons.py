@@ -12,6 +12,7 @@ from torch import Tensor
 from opticornet.datasets.positives import Positives
 from opticornet.learning.augmentation.augmenter import Augmenter
 from opticornet.learning.batches import BatchSource
+from opticornet.learning.encoding import BatchEncoder
 from opticornet.learning.losses.base import ComparisonLoss, Comparisons
 from opticornet.learning.places import TrainingPlaces
 from opticornet.learning.task import StepTerms
@@ -46,6 +47,7 @@ class ComparisonBatches(BatchSource[Compared]):
         references: per step, at least; 0: all.
         generator: draws anchors, references and all that ``augmenter`` draws.
         augmenter: of the anchors' windows.
+        per_epoch: anchors of an epoch; 0: all that have a positive.
     """
 
     def __init__(
@@ -57,24 +59,27 @@ class ComparisonBatches(BatchSource[Compared]):
         references: int,
         generator: torch.Generator,
         augmenter: Augmenter | None = None,
+        per_epoch: int = 0,
     ) -> None:
-        self.encoder, self.comparison_loss, self.places = encoder, loss, places
-        self.batch_size, self.generator, self.augmenter = batch_size, generator, augmenter
+        self.comparison_loss, self.places = loss, places
+        self.encoded = BatchEncoder(encoder, places.query, places.reference, augmenter)
+        self.batch_size, self.generator = batch_size, generator
         self.count = min(references or len(places.reference), len(places.reference))
         self.anchors = torch.from_numpy(np.flatnonzero(places.positives.counts))
+        self.per_epoch = min(per_epoch or len(self.anchors), len(self.anchors))
         self.order: Tensor | None = None
 
     def batches(self, done: int) -> Iterator[Compared]:
         """Go through the (rest of the) epoch's anchors."""
         if self.order is None:
-            self.order = self.anchors[torch.randperm(len(self.anchors), generator=self.generator)]
+            self.order = self.anchors[torch.randperm(len(self.anchors), generator=self.generator)][: self.per_epoch]
         for anchors in self.order.split(self.batch_size)[done:]:
             yield self.compared(anchors)
         self.order = None
 
     def known_batches(self) -> int:
         """All of them."""
-        return math.ceil(len(self.anchors) / self.batch_size)
+        return math.ceil(self.per_epoch / self.batch_size)
 
     def compared(self, anchors: Tensor) -> Compared:
         """The batch of some anchors (B,)."""
@@ -92,9 +97,7 @@ class ComparisonBatches(BatchSource[Compared]):
 
     def loss(self, batch: Compared) -> StepTerms:
         """The batch encoded, in the run's precision, and its loss, in full precision."""
-        make = self.augmenter.windows if self.augmenter else self.places.query.gather
-        windows = torch.cat([make(batch.anchors), self.places.reference.gather(batch.references)])  # (B + R, L, *F)
-        vectors = self.encoder(windows).float()  # (B + R, O)
+        vectors = self.encoded(batch.anchors, batch.references)  # (B + R, O)
         masks = (mask.to(vectors.device, non_blocking=True) for mask in (batch.positive, batch.negative))
         count = len(batch.anchors)
         with torch.autocast(vectors.device.type, enabled=False):

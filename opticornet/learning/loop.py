@@ -17,6 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from opticornet.learning.history import EpochReport
+from opticornet.learning.step_numbers import StepNumbers
 from opticornet.learning.task import Batch, LearningTask, StepTerms, Validation
 from opticornet.utils.checkpoints import BEST, LATEST, fit_state, save_checkpoint
 from opticornet.utils.errors import UserError
@@ -35,6 +36,8 @@ class LoopSettings:
         patience: validations without a better score before stopping; 0 never stops.
         amp: matrix products of the loss in bfloat16.
         quiet: no progress bar; otherwise there is one where stderr is a terminal.
+        accumulate: batches to a step of the optimizer, N, which is taken along the mean of their samples' gradients, as
+            if they were one batch; an epoch's last step is over what is left.
     """
 
     epochs: int
@@ -42,6 +45,7 @@ class LoopSettings:
     patience: int = 0
     amp: bool = False
     quiet: bool = False
+    accumulate: int = 1
 
 
 @dataclass
@@ -95,6 +99,7 @@ class Loop(Generic[Batch]):
         self.task, self.optimizer, self.learning_rate, self.settings = task, optimizer, learning_rate, settings
         self.progress = Progress()
         self.observer: Observer | None = None
+        self.pending: list[StepTerms] = []  # of batches whose gradients wait for the optimizer's step
 
     def start(self) -> None:
         """Prepare a new run.
@@ -135,7 +140,7 @@ class Loop(Generic[Batch]):
                 stop.interrupt(f"stopped after epoch {progress.epoch} and saved")
 
     def train_epoch(self, stop: StopRequest, folder: Path) -> None:
-        """Take the (rest of the) epoch's steps; where ``stop`` was asked, save after the step it came in."""
+        """Take the (rest of the) epoch's steps; where ``stop`` was asked, save after the next one of the optimizer."""
         progress = self.progress
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate(progress.epoch)
@@ -147,25 +152,40 @@ class Loop(Generic[Batch]):
         ) as bar:
             for batch in self.task.batches(progress.epoch, progress.step):
                 self.train_step(batch)
-                progress.step += 1
                 progress.seconds = before + time.perf_counter() - begun
                 bar.total = self.task.known_batches()
                 bar.update()
-                if stop.signum is not None:
+                if stop.signum is not None and not self.pending:
                     self.check_weights()
                     save_checkpoint(self.state(), folder / LATEST)
                     stop.interrupt(f"stopped in epoch {progress.epoch + 1} and saved")
+            if self.pending:
+                self.update()
         progress.seconds = before + time.perf_counter() - begun
 
     def train_step(self, batch: Batch) -> None:
-        """One step of the optimizer; the device is waited for once, when all of the step is under way."""
-        progress = self.progress
+        """Take a batch into the gradient, the mean over the samples of all batches since the last update; update where
+        it is the last of these."""
+        if not self.pending:
+            self.optimizer.zero_grad(set_to_none=True)
         with torch.autocast(self.task.device.type, torch.bfloat16, enabled=self.settings.amp):
             terms = self.task.loss(batch)
-        self.optimizer.zero_grad(set_to_none=True)
-        terms.loss.backward()
-        norm = None if self.observer is None else self.gradient_norm()
+        before = sum(one.samples for one in self.pending)
+        share = terms.samples / (before + terms.samples) if before else 1.0
+        for gradient in self.gradients() if before else ():
+            gradient.mul_(1 - share)
+        (terms.loss * share).backward()
+        self.pending.append(terms.detached())
+        self.progress.step += 1
+        if len(self.pending) == self.settings.accumulate:
+            self.update()
+
+    def update(self) -> None:
+        """One step of the optimizer; the device is waited for once, when all of the step is under way."""
+        progress = self.progress
+        norm = None if self.observer is None else torch.nn.utils.get_total_norm(self.gradients())
         self.optimizer.step()
+        terms, self.pending = StepTerms.join(self.pending), []
         numbers = StepNumbers.read(terms, norm)
         if not math.isfinite(numbers.means["loss"]):
             raise self.diverged(f"the loss became {numbers.means['loss']}")
@@ -175,16 +195,15 @@ class Loop(Generic[Batch]):
             progress.totals[name] = progress.totals.get(name, 0.0) + terms.samples * value
         progress.samples += terms.samples
 
-    def gradient_norm(self) -> Tensor:
-        """Euclidean norm of all gradients, a scalar on the device."""
-        gradients = [parameter.grad for parameter in self.task.module.parameters() if parameter.grad is not None]
-        return torch.nn.utils.get_total_norm(gradients)
+    def gradients(self) -> list[Tensor]:
+        """Those of all weights that have one."""
+        return [parameter.grad for parameter in self.task.module.parameters() if parameter.grad is not None]
 
     def diverged(self, what: str) -> UserError:
         """The error that stops a run whose numbers are no longer finite."""
         rate = self.optimizer.param_groups[0]["lr"]
         return UserError(
-            f"{what} in epoch {self.progress.epoch + 1}, batch {self.progress.step + 1}, at learning rate {rate:g}; "
+            f"{what} in epoch {self.progress.epoch + 1}, batch {self.progress.step}, at learning rate {rate:g}; "
             "the last good checkpoint is kept; try a smaller `lr`" + (", or leave out `amp`" * self.settings.amp)
         )
 
@@ -264,32 +283,3 @@ class Loop(Generic[Batch]):
         device = self.task.device
         if device.type == "cuda" and isinstance(state["random"]["cuda"], Tensor):
             torch.cuda.set_rng_state(state["random"]["cuda"], device)
-
-
-@dataclass(frozen=True)
-class StepNumbers:
-    """A step's numbers on the CPU.
-
-    Attributes:
-        means: the loss and the mean of each of the task's values; 0 of a value without numbers.
-        values: the task's values by name, (K,) float32 each; empty where no gradient norm was wanted.
-        gradient_norm: Euclidean norm of all gradients; 0 where none was wanted.
-    """
-
-    means: dict[str, float]
-    values: dict[str, Tensor]
-    gradient_norm: float
-
-    @classmethod
-    def read(cls, terms: StepTerms, gradient_norm: Tensor | None) -> "StepNumbers":
-        """Everything in one transfer: waiting for the device is what a step can least afford."""
-        flat = {name: value.detach().float().flatten() for name, value in terms.values.items()}
-        means = [value.sum() / max(1, len(value)) for value in (terms.loss.detach().float().flatten(), *flat.values())]
-        names = ("loss", *flat)
-        if gradient_norm is None:
-            return cls(dict(zip(names, torch.stack(means).tolist(), strict=True)), {}, 0.0)
-        sizes = [len(names) + 1, *map(len, flat.values())]
-        scalars = torch.stack([*means, gradient_norm.float()])
-        read, *values = torch.cat([scalars, *flat.values()]).cpu().split(sizes)
-        *read_means, norm = read.tolist()
-        return cls(dict(zip(names, read_means, strict=True)), dict(zip(flat, values, strict=True)), norm)

@@ -1,6 +1,6 @@
 """Mining: for each training anchor its nearest positive and its hardest negatives, by exhaustive search.
 
-All windows are encoded once per refresh; the search runs in tiles on whatever device the vectors are on.
+What is compared is encoded once per refresh; the search runs in tiles on whatever device the vectors are on.
 """
 
 from dataclasses import dataclass
@@ -34,9 +34,6 @@ class MinedTuples:
         """The tuples of some rows."""
         return MinedTuples(self.anchors[rows], self.positives[rows], self.negatives[rows], self.mask[rows])
 
-    def cpu(self) -> "MinedTuples":
-        return MinedTuples(self.anchors.cpu(), self.positives.cpu(), self.negatives.cpu(), self.mask.cpu())
-
     @classmethod
     def join(cls, parts: list["MinedTuples"], n_neg: int) -> "MinedTuples":
         """Tuples of several tiles as one; none at all where ``parts`` is empty."""
@@ -51,9 +48,32 @@ class MinedTuples:
         )
 
 
-def _pairs(references: Positives, queries: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The listed references of some queries: two (E,) int64, places in ``queries`` and references."""
-    listed = references.of(queries.numpy())
+@dataclass(frozen=True)
+class Searched:
+    """The references that some queries are compared with, and no others need an encoding.
+
+    Attributes:
+        rows: (K,) int64 reference windows, rising.
+        drawn: (K,) bool, which of them may be a negative of any query; the others only of a query that remembers them,
+            or its positive.
+    """
+
+    rows: Tensor
+    drawn: Tensor
+
+    @classmethod
+    def all(cls, count: int) -> "Searched":
+        """All N references."""
+        return cls(torch.arange(count), torch.ones(count, dtype=torch.bool))
+
+    def places(self, rows: Tensor) -> Tensor:
+        """Where among ``rows`` some of them are."""
+        return torch.searchsorted(self.rows, rows)
+
+
+def _pairs(references: Positives, queries: Tensor, searched: Searched, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The listed references of some queries: two (E,) int64, places in ``queries`` and among those searched."""
+    listed = references.of(queries.numpy()).among(searched.rows.numpy())
     return torch.from_numpy(listed.queries).to(device), torch.from_numpy(listed.rows).to(device)
 
 
@@ -67,7 +87,7 @@ class Miner:
         n_neg: hardest negatives per anchor, at most, M.
         margin: a negative violates where d(a, n) < d(a, p) + margin; infinity takes the nearest ones regardless.
         squared: compare squared Euclidean distances (quadruplet) instead of plain ones (triplet).
-        n_sample: references drawn once per refresh among which negatives are looked for (SeqNet looks at 1000),
+        n_sample: references drawn once per refresh among which negatives are looked for (SeqNet and STA look at 1000),
             together with those remembered from the refresh before; 0 looks at all of them.
         tile: queries searched at a time.
     """
@@ -80,12 +100,33 @@ class Miner:
     n_sample: int = 0
     tile: int = 1024
 
+    def searched(
+        self, queries: Tensor, count: int, generator: torch.Generator, remembered: Tensor | None = None
+    ) -> Searched:
+        """The references that some queries (A,) are to be compared with, of ``count``, N: those drawn, the queries'
+        positives, and what they remember; all, where ``n_sample`` does not say less.
+
+        Args:
+            generator: draws the sample; untouched where all are searched.
+            remembered: as for :meth:`mine`.
+        """
+        if not 0 < self.n_sample < count:
+            return Searched.all(count)
+        drawn, known = torch.zeros(2, count, dtype=torch.bool)
+        drawn[torch.randperm(count, generator=generator)[: self.n_sample]] = True
+        known[torch.from_numpy(self.positives.of(queries.numpy()).rows)] = True
+        if remembered is not None:
+            before = remembered[queries]
+            known[before[before >= 0]] = True
+        rows = (drawn | known).nonzero()[:, 0]
+        return Searched(rows, drawn[rows])
+
     def mine(
         self,
         queries: Tensor,
         query_vectors: Tensor,
         reference_vectors: Tensor,
-        generator: torch.Generator,
+        searched: Searched,
         remembered: Tensor | None = None,
     ) -> MinedTuples:
         """The nearest positive and hardest violating negatives of some queries.
@@ -93,48 +134,46 @@ class Miner:
         Args:
             queries: (A,) int64 query windows, in the order the tuples are to have.
             query_vectors: (A, O) float32 unit rows, the encodings of ``queries``.
-            reference_vectors: (N, O) float32 unit rows.
-            generator: draws the sample; untouched where ``n_sample`` is 0.
-            remembered: (Q, M) int64 negatives found last time, -1 where none; updated in place. Only used with
-                ``n_sample``, since an exhaustive search finds them anyway.
+            reference_vectors: (K, O) float32 unit rows, the encodings of ``searched``.
+            searched: as :meth:`searched` gives it for these queries.
+            remembered: (Q, M) int64 negatives found last time, -1 where none; updated in place. They matter only where
+                not all references were drawn: an exhaustive search finds them anyway.
 
         Returns:
             The tuples, on the CPU. Queries without a positive or without a violating negative are left out.
         """
-        n_reference = len(reference_vectors)
-        sampled = None
-        if 0 < self.n_sample < n_reference:
-            sampled = torch.randperm(n_reference, generator=generator)[: self.n_sample]
         tuples = [
-            self._mine_tile(queries[tile], query_vectors[tile], reference_vectors, sampled, remembered)
+            self._mine_tile(queries[tile], query_vectors[tile], reference_vectors, searched, remembered)
             for tile in (slice(first, first + self.tile) for first in range(0, len(queries), self.tile))
         ]
         return MinedTuples.join(tuples, self.n_neg)
 
     def _mine_tile(
-        self, queries: Tensor, vectors: Tensor, references: Tensor, sampled: Tensor | None, remembered: Tensor | None
+        self, queries: Tensor, vectors: Tensor, references: Tensor, searched: Searched, remembered: Tensor | None
     ) -> MinedTuples:
         device = vectors.device
-        similarity = vectors @ references.T  # (A, N)
+        similarity = vectors @ references.T  # (A, K)
 
-        rows, columns = _pairs(self.positives, queries, device)
+        rows, columns = _pairs(self.positives, queries, searched, device)
         nearest = torch.full((len(queries),), -torch.inf, device=device)
         nearest.scatter_reduce_(0, rows, similarity[rows, columns], "amax")  # (A,)
         ties = similarity[rows, columns] == nearest[rows]
-        positives = torch.full((len(queries),), len(references), device=device)
+        positives = torch.full((len(queries),), len(references) - 1, device=device)
         positives.scatter_reduce_(0, rows[ties], columns[ties], "amin")  # (A,)
 
-        rows, columns = _pairs(self.excluded, queries, device)
+        rows, columns = _pairs(self.excluded, queries, searched, device)
         similarity[rows, columns] = -torch.inf
-        if sampled is not None:
-            similarity = _mask_all_but(similarity, sampled.to(device), remembered, queries)
+        if not searched.drawn.all():
+            known = None if remembered is None else remembered[queries]
+            similarity = _mask_all_but(similarity, searched, known)
         hardest, negatives = similarity.topk(min(self.n_neg, len(references)), dim=1)  # (A, M)
         mask = hardest.isfinite() & (self._distance(hardest) < self._distance(nearest)[:, None] + self.margin)
-        if sampled is not None and remembered is not None:
-            remembered[queries, : mask.shape[1]] = torch.where(mask, negatives, -1).cpu()
-
-        valid = nearest.isfinite() & mask.any(dim=1)
-        return MinedTuples(queries.to(device), positives, negatives, mask)[valid].cpu()
+        valid = (nearest.isfinite() & mask.any(dim=1)).cpu()
+        positives, negatives = (searched.rows[places.cpu()] for places in (positives, negatives))
+        mask = mask.cpu()
+        if remembered is not None:
+            remembered[queries, : mask.shape[1]] = torch.where(mask, negatives, -1)
+        return MinedTuples(queries, positives, negatives, mask)[valid]
 
     def _distance(self, similarity: Tensor) -> Tensor:
         """Euclidean (or squared) distance of unit vectors with this inner product."""
@@ -142,12 +181,10 @@ class Miner:
         return squared if self.squared else squared.sqrt()
 
 
-def _mask_all_but(similarity: Tensor, sampled: Tensor, remembered: Tensor | None, queries: Tensor) -> Tensor:
-    """Set all but the sampled and each query's remembered references to minus infinity; all (A, N)."""
-    dropped = torch.ones_like(similarity, dtype=torch.bool)
-    dropped[:, sampled] = False
+def _mask_all_but(similarity: Tensor, searched: Searched, remembered: Tensor | None) -> Tensor:
+    """Set all of (A, K) but the drawn references and what each query remembers (A, M) to minus infinity."""
+    dropped = ~searched.drawn.expand(similarity.shape).contiguous()  # (A, K)
     if remembered is not None:
-        known = remembered[queries].to(similarity.device)  # (A, M)
-        rows, entries = (known >= 0).nonzero(as_tuple=True)
-        dropped[rows, known[rows, entries]] = False
-    return similarity.masked_fill_(dropped, -torch.inf)
+        rows, entries = (remembered >= 0).nonzero(as_tuple=True)
+        dropped[rows, searched.places(remembered[rows, entries])] = False
+    return similarity.masked_fill_(dropped.to(similarity.device), -torch.inf)

@@ -1,6 +1,7 @@
 """What a training split is learned from: the windows of both drives, and which of them show the same place."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
@@ -8,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from opticornet.datasets.frames import FrameSource
 from opticornet.datasets.positives import Positives
 from opticornet.evaluation.scene import Scene
-from opticornet.learning.sides import Side, sides
+from opticornet.learning.sides import Side, as_they_are, sides
 from opticornet.models.sequences.base import SequenceEncoder
 from opticornet.utils.errors import UserError
 
@@ -35,13 +37,15 @@ class TrainingPlaces:
     negative_radius: float
 
     @classmethod
-    def of(cls, scene: Scene, encoder: SequenceEncoder) -> Self:
-        """Those of a scene, with frames as the encoder takes them.
+    def of(
+        cls, scene: Scene, encoder: SequenceEncoder, served: Callable[[FrameSource], FrameSource] = as_they_are
+    ) -> Self:
+        """Those of a scene, with frames as the encoder takes them, and as ``served`` serves these.
 
         Raises:
             UserError: the split says nothing of negatives, some query has none, or a traverse has no such frames.
         """
-        query, reference = sides(scene, encoder)
+        query, reference = sides(scene, encoder, served)
         in_rows = scene.split.positives is not None  # a table counts in reference rows, and so does the radius
         places = scene.reference.rows[:, None].astype(np.float64) if in_rows else scene.reference.positions
         radius = negative_radius(scene)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from opticornet.datasets.descriptors.identity import SplitIdentity
+from opticornet.datasets.frames import FrameSource
 from opticornet.evaluation.equal_windows import EqualWindows
 from opticornet.evaluation.metrics import precision_recall, recall_at
 from opticornet.evaluation.scene import Scene, side_of
@@ -18,15 +19,17 @@ from opticornet.learning.augmentation.augmenter import Augmenter
 from opticornet.learning.augmentation.base import AugmentationOptions
 from opticornet.learning.batches import BatchSource
 from opticornet.learning.comparisons import ComparisonBatches
+from opticornet.learning.kept import KeptFrames
 from opticornet.learning.losses.base import ComparisonLoss, TupleLoss
+from opticornet.learning.optimizers.base import trainable
 from opticornet.learning.places import TrainingPlaces
-from opticornet.learning.same_places import same_places
 from opticornet.learning.selection import AVERAGE_PRECISION, OTHER_PACES, recall_name, recalls_of, score_of
 from opticornet.learning.sides import Side, sides
+from opticornet.learning.start import start_from_data
 from opticornet.learning.task import LearningTask, StepTerms, Validation
 from opticornet.learning.tuples import MiningSettings, TupleBatches
 from opticornet.matching.search import search
-from opticornet.models.sequences.base import SequenceEncoder
+from opticornet.models.sequences.base import ImageSequenceEncoder, SequenceEncoder
 from opticornet.utils.errors import UserError
 
 RECALLS = (1, 5, 10, 20)
@@ -37,13 +40,14 @@ class SequenceSettings:
     """What a task learns from and how it is judged.
 
     Attributes:
-        mining: of a loss over tuples; its batch size is any loss's.
+        mining: of a loss over tuples; its batch size and its anchors per epoch are any loss's.
         references: per step of a loss over comparisons; 0: all.
         augmentation: of the anchors' windows.
         seed: of the order of anchors, the references drawn and the augmentation.
         amp: matrix products of validation in bfloat16.
         select_by: what decides which validation is best, of ``opticornet.learning.selection.MEASURES``.
-        start_from_places: whether :meth:`SequenceTask.start` prepares the encoder from frames of the same places.
+        start_from_data: whether :meth:`SequenceTask.start` prepares the encoder from training frames.
+        keep_described: describe each frame once and keep it: what describes them, of an encoder of images, is frozen.
     """
 
     mining: MiningSettings
@@ -52,7 +56,8 @@ class SequenceSettings:
     seed: int = 0
     amp: bool = False
     select_by: str = "mean-recall"
-    start_from_places: bool = False
+    start_from_data: bool = False
+    keep_described: bool = False
 
 
 class SequenceTask(LearningTask[Any]):
@@ -85,8 +90,8 @@ class SequenceTask(LearningTask[Any]):
         self.method, self.settings = method, settings
         self.scene, self.validation, self.device = scene, validation, scene.device
         self.module = encoder.to(self.device)
-        self.places = TrainingPlaces.of(scene, self.module)
-        self.validation_query, self.validation_reference = sides(validation, self.module)
+        self.places = TrainingPlaces.of(scene, self.module, self.kept)
+        self.validation_query, self.validation_reference = sides(validation, self.module, self.kept)
         self.altered_query = self.validation_at_other_paces()
         takes_images = self.module.takes == "images"
         self.descriptors = SplitIdentity() if takes_images else SplitIdentity.of(scene.split)
@@ -94,14 +99,20 @@ class SequenceTask(LearningTask[Any]):
         self.source = self.make_source(loss)
         self.recalls: dict[int, float] = {}  # of the last validation
 
+    def kept(self, frames: FrameSource) -> FrameSource:
+        """The frames as they are, or, where the settings say so, as the encoder describes them."""
+        if isinstance(self.module, ImageSequenceEncoder) and self.settings.keep_described:
+            return KeptFrames(frames, self.module, amp=self.settings.amp)
+        return frames
+
     def make_source(self, loss: TupleLoss | ComparisonLoss) -> BatchSource[Any]:
         """The kind of batches that a loss takes."""
         settings, augmenter = self.settings, self.make_augmenter()
         shared = (self.generator, augmenter)
         if isinstance(loss, TupleLoss):
             return TupleBatches(self.module, loss, self.places, settings.mining, *shared)
-        size = settings.mining.batch_size
-        return ComparisonBatches(self.module, loss, self.places, size, settings.references, *shared)
+        size, count = settings.mining.batch_size, settings.mining.queries_per_epoch
+        return ComparisonBatches(self.module, loss, self.places, size, settings.references, *shared, count)
 
     def make_augmenter(self) -> Augmenter | None:
         """What makes the anchors' windows otherwise; None: they stay as they were recorded.
@@ -123,21 +134,20 @@ class SequenceTask(LearningTask[Any]):
         pace, scene = self.settings.augmentation.pace(), self.validation
         if pace is None:
             return None
-        return sides(altered(scene, pace, scene.query.length, self.settings.seed), self.module)[0]
+        return sides(altered(scene, pace, scene.query.length, self.settings.seed), self.module, self.kept)[0]
 
     def start(self) -> None:
-        """Prepare the encoder from frames of the same places, where the settings say so."""
-        if self.settings.start_from_places:
-            try:
-                self.module.initialise(same_places(self.scene).pairs())
-            except ValueError as error:
-                raise UserError(f"`init` whitening: {error}; use `init` random") from error
+        """Prepare the encoder from training frames, where the settings say so."""
+        if self.settings.start_from_data:
+            start_from_data(self.module, self.scene, self.places, self.generator)
 
     def describe(self) -> str:
         """Encoder, data and device."""
         parameters = sum(p.numel() for p in self.module.parameters())
+        learning = sum(p.numel() for p in trainable(self.module))
+        some = "" if learning == parameters else f" ({learning:,} learning)"
         return (
-            f"{self.method}, {parameters:,} parameters, on {self.scene.dataset}: "
+            f"{self.method}, {parameters:,} parameters{some}, on {self.scene.dataset}: "
             f"{len(self.scene.query)} query and {len(self.scene.reference)} reference windows of "
             f"{self.scene.query.length} frames, {self.device}"
         )

@@ -68,11 +68,18 @@ class Side:
         return torch.cat(encoded)[place.argsort().to(encoded[0].device)]
 
 
-def sides(scene: Scene, encoder: SequenceEncoder) -> tuple[Side, Side]:
-    """Queries and references of a scene, with frames as the encoder takes them.
+def as_they_are(frames: FrameSource) -> FrameSource:
+    """The frames."""
+    return frames
+
+
+def sides(
+    scene: Scene, encoder: SequenceEncoder, served: Callable[[FrameSource], FrameSource] = as_they_are
+) -> tuple[Side, Side]:
+    """Queries and references of a scene, with frames as the encoder takes them, and as ``served`` serves these.
 
     Raises:
         UserError: a traverse has no such frames, or frames of the two drives differ in size.
     """
     reference, query = scene.frames(encoder)
-    return Side(scene.query, query), Side(scene.reference, reference)
+    return Side(scene.query, served(query)), Side(scene.reference, served(reference))

@@ -1,9 +1,9 @@
 """The contract between the learning loop and what is learned."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,21 @@ class StepTerms:
     loss: Tensor
     samples: int
     values: dict[str, Tensor] = field(default_factory=dict)
+
+    def detached(self) -> Self:
+        """Without the loss's gradient."""
+        return replace(self, loss=self.loss.detach())
+
+    @classmethod
+    def join(cls, parts: Sequence[Self]) -> Self:
+        """Those of several batches as one: the mean of the losses over all samples, and all of the values."""
+        if len(parts) == 1:
+            return parts[0]
+        samples = sum(part.samples for part in parts)
+        loss = torch.stack([part.loss * part.samples for part in parts]).sum() / samples
+        names = parts[0].values
+        values = {name: torch.cat([part.values[name].flatten() for part in parts]) for name in names}
+        return cls(loss, samples, values)
 
 
 @dataclass(frozen=True)

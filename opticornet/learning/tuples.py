@@ -10,6 +10,7 @@ from torch import Tensor
 
 from opticornet.learning.augmentation.augmenter import Augmenter
 from opticornet.learning.batches import BatchSource
+from opticornet.learning.encoding import BatchEncoder
 from opticornet.learning.losses.base import TupleLoss, Tuples
 from opticornet.learning.mining import MinedTuples, Miner
 from opticornet.learning.places import TrainingPlaces
@@ -26,6 +27,7 @@ class MiningSettings:
         n_neg: hardest violating negatives per anchor.
         n_neg_sample: random references searched for negatives; 0: all of them.
         cache_refresh_rate: anchors between two minings; 0: once per epoch.
+        queries_per_epoch: anchors of an epoch, drawn among those that have a positive; 0: all.
         amp: matrix products of mining in bfloat16.
     """
 
@@ -33,6 +35,7 @@ class MiningSettings:
     n_neg: int
     n_neg_sample: int = 0
     cache_refresh_rate: int = 0
+    queries_per_epoch: int = 0
     amp: bool = False
 
 
@@ -89,7 +92,7 @@ class TupleBatches(BatchSource[MinedTuples]):
         augmenter: Augmenter | None = None,
     ) -> None:
         self.encoder, self.tuple_loss, self.settings, self.generator = encoder, loss, settings, generator
-        self.places, self.augmenter = places, augmenter
+        self.places, self.encoded = places, BatchEncoder(encoder, places.query, places.reference, augmenter)
         self.query, self.reference = places.query, places.reference
         margin = torch.inf if augmenter else loss.violation
         self.miner = Miner(
@@ -102,7 +105,7 @@ class TupleBatches(BatchSource[MinedTuples]):
         """Go through the (rest of the) epoch's anchors, part by part, mining before each."""
         order = self.mining.order
         if order is None:
-            order = torch.randperm(len(self.query), generator=self.generator)
+            order = self.draw_anchors()
             self.mining = Mining(order)
         mining, size = self.mining, self.settings.batch_size
         parts = order.split(self.settings.cache_refresh_rate or len(self.query))
@@ -116,6 +119,14 @@ class TupleBatches(BatchSource[MinedTuples]):
             mining.part, mining.before, mining.tuples = mining.part + 1, done, None
         mining.order = None
 
+    def draw_anchors(self) -> Tensor:
+        """The anchors of an epoch in the order they come, (Q,) int64."""
+        order = torch.randperm(len(self.query), generator=self.generator)
+        if not self.settings.queries_per_epoch:
+            return order
+        has_positive = torch.from_numpy(self.places.positives.counts > 0)
+        return order[has_positive[order]][: self.settings.queries_per_epoch]
+
     def known_batches(self) -> int | None:
         """Those of the parts mined so far."""
         tuples = self.mining.tuples
@@ -123,14 +134,15 @@ class TupleBatches(BatchSource[MinedTuples]):
 
     def finished(self) -> bool:
         """An exhaustive search found no tuple that violates the margin, so none ever will."""
-        return self.mining.found == 0 and not self.settings.n_neg_sample
+        return self.mining.found == 0 and not (self.settings.n_neg_sample or self.settings.queries_per_epoch)
 
     def mine(self, queries: Tensor) -> MinedTuples:
-        """Encode some anchors (A,) and all references, and search."""
+        """Encode some anchors (A,) and the references that they are compared with, and search."""
         amp = self.settings.amp
-        references = self.reference.encode(self.encoder, amp)
+        searched = self.miner.searched(queries, len(self.reference), self.generator, self.remembered)
+        references = self.reference.encode_rows(self.encoder, searched.rows, amp)
         anchors = self.query.encode_rows(self.encoder, queries, amp)
-        return self.miner.mine(queries, anchors, references, self.generator, self.remembered)
+        return self.miner.mine(queries, anchors, references, searched, self.remembered)
 
     def loss(self, batch: MinedTuples) -> StepTerms:
         """The tuples encoded, in the run's precision, and their loss, in full precision."""
@@ -146,9 +158,7 @@ class TupleBatches(BatchSource[MinedTuples]):
         """
         wanted = torch.cat([batch.positives, batch.negatives[batch.mask]])
         distinct, place = wanted.unique(return_inverse=True)
-        make = self.augmenter.windows if self.augmenter else self.query.gather
-        windows = torch.cat([make(batch.anchors), self.reference.gather(distinct)])  # (B + R, L, *F)
-        vectors = self.encoder(windows).float()  # (B + R, O)
+        vectors = self.encoded(batch.anchors, distinct)  # (B + R, O)
         anchors = vectors[: len(batch)]  # (B, O)
         references = vectors[len(batch) :][place.to(vectors.device, non_blocking=True)]  # (B + n, O)
         rows, columns = (index.to(vectors.device, non_blocking=True) for index in batch.mask.nonzero(as_tuple=True))

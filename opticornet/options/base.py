@@ -19,7 +19,7 @@ from opticornet.options.config import read_config
 from opticornet.options.plugins import load_plugins
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import full_path
-from opticornet.utils.options import check_value, flag_of, option, option_fields, recorded_value
+from opticornet.utils.options import check_value, flag_of, option, option_fields, recorded_value, spellings
 from opticornet.utils.registry import Registry, entry, nearest
 
 
@@ -123,13 +123,13 @@ class Options:
             if key in fields:
                 return owner, key
             for name, f in fields.items():
-                if key == flag_of(f)[2:]:
+                if f"--{key}" in spellings(f):
                     return owner, name
         known = [
             known
             for owner in cls._owners({})
             for name, f in option_fields(owner).items()
-            for known in (name, flag_of(f)[2:])
+            for known in (name, *(flag[2:] for flag in spellings(f)))
         ]
         raise UserError(f"unknown option {key}{nearest(key, known)}")
 

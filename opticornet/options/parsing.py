@@ -13,7 +13,7 @@ from opticornet.options.config import read_config
 from opticornet.options.modes import MODES, VARIANTS
 from opticornet.options.plugins import load_installed, load_plugins
 from opticornet.utils.errors import UserError
-from opticornet.utils.options import check_value, flag_of, is_tuple, option_fields, plain_type
+from opticornet.utils.options import check_value, flag_of, is_tuple, option_fields, plain_type, spellings
 from opticornet.utils.program import program
 from opticornet.utils.registry import nearest
 from opticornet.utils.text import number_or_text
@@ -60,7 +60,10 @@ def parse(arguments: Sequence[str]) -> tuple[str, Options]:
 
 def _refuse_repeated(arguments: Sequence[str]) -> None:
     """Raise :class:`UserError` where a flag comes twice: taking the last one would drop the others unseen."""
-    flags = [argument.partition("=")[0] for argument in arguments if argument.startswith("--")]
+    own = (f for options in MODES.values() for f in option_fields(options).values())
+    first = {flag: flag_of(f) for f in own for flag in spellings(f)}
+    given = (argument.partition("=")[0] for argument in arguments if argument.startswith("--"))
+    flags = [first.get(flag, flag) for flag in given]
     if twice := first_repeated(flag for flag in flags if flag not in REPEATABLE):
         raise UserError(f"{twice} is given twice; give it once, with all its values where it takes several")
 
@@ -112,13 +115,13 @@ def _add_own(parser: argparse.ArgumentParser, options: type[Options]) -> None:
             for name in names:
                 f = option_fields(options)[name]
                 section.add_argument(
-                    flag_of(f), dest=name, default=argparse.SUPPRESS, **_form({name: f}, [hints[name]])
+                    *spellings(f), dest=name, default=argparse.SUPPRESS, **_form({name: f}, [hints[name]])
                 )
 
 
 def _add_entries(parser: argparse.ArgumentParser, options: type[Options]) -> None:
     """Add the flags of everything that can be chosen by name; one that several have is shown once."""
-    own = {flag_of(f) for f in options.flags().values()}
+    own = {flag for f in options.flags().values() for flag in spellings(f)}
     owners: dict[tuple[str, str], dict[str, type]] = {}
     for choice, name, kind in options.entries():
         for field_name, f in option_fields(kind).items():

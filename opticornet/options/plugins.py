@@ -21,7 +21,7 @@ from typing import get_type_hints
 from opticornet.options.registries import BASES, REGISTRIES
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import sha256
-from opticornet.utils.options import flag_of, option_fields
+from opticornet.utils.options import flag_of, option_fields, spellings
 from opticornet.utils.registry import imported
 
 GROUP = "opticornet.plugins"
@@ -148,7 +148,7 @@ def _check_options(found: Mapping[str, Mapping[str, str | type]], source: str) -
             for field_name, f in option_fields(kind).items():
                 what = f"the plugin {source}: the option {field_name}, {flag_of(f)}, of {name!r}"
                 for own_name, own in options.flags().items():
-                    if own_name == field_name or flag_of(own) == flag_of(f):
+                    if own_name == field_name or flag_of(f) in spellings(own):
                         raise UserError(f"{what} is taken by --mode {mode} itself ({flag_of(own)}); rename it")
                 for other_choice, other_name, other in (*others, *new):
                     if clash := _clash(field_name, flag_of(f), other, same_registry=choice == other_choice):

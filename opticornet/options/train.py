@@ -35,10 +35,27 @@ class TrainOptions(MethodOptions):
         "change what training queries are: their pace, their descriptors or images, or both",
         choices=AUGMENTATIONS,
     )
-    n_neg: int = option("--nNeg", 10, "hardest violating negatives per anchor", minimum=1)
-    n_neg_sample: int = option("--nNegSample", 0, "random references searched for negatives; 0: all of them")
+    n_neg: int = option("--nNeg", 10, "hardest (violating) negatives per anchor", minimum=1)
+    n_neg_sample: int = option(
+        "--nNegSample", 0, "random references searched for negatives; 0: all of them", alias="--cachedNegatives"
+    )
     batch_size: int = option("--batchSize", 32, "anchors per step", minimum=1)
-    cache_refresh_rate: int = option("--cacheRefreshRate", 0, "anchors between two minings; 0: once per epoch")
+    accumulate: int = option("--accumulate", 1, "batches whose mean gradient a step of the optimizer takes", minimum=1)
+    cache_refresh_rate: int = option(
+        "--cacheRefreshRate", 0, "anchors between two minings; 0: once per epoch", alias="--cachedQueries"
+    )
+    queries_per_epoch: int = option("--queriesPerEpoch", 0, "anchors per epoch, drawn among all; 0: all of them")
+    freeze_blocks: int = option(
+        "--freezeBlocks",
+        0,
+        "first blocks of each transformer that are not trained, nor is what comes before them; 0: all is trained",
+    )
+    freeze_spatial: bool = option(
+        "--freezeSpatial", False, "do not train what sees single frames: each is described once, and kept"
+    )
+    checkpointing: bool = option(
+        "--checkpointing", False, "less memory: work transformer blocks out once more for their gradients"
+    )
     n_epochs: int = option("--nEpochs", 30, "epochs", minimum=1)
     optim: str = option("--optim", "ADAMW", "optimizer", choices=OPTIMIZERS)
     lr: float = option("--lr", 1e-4, "learning rate, above 0; from random weights about 1e-3 is better", above=0)
@@ -56,6 +73,9 @@ class TrainOptions(MethodOptions):
 
     def unused(self) -> dict[str, str]:
         reasons = super().unused()
+        if self.reads_descriptors:
+            of_images = ("freeze_blocks", "freeze_spatial", "checkpointing")
+            reasons |= dict.fromkeys(of_images, f"it is of methods that take images, and {self.pooling} does not")
         if self.init_from:
             reasons["init"] = "the weights of `init_from` are what training starts from"
         if entry(LOSSES, self.loss).takes == "comparisons":

@@ -28,6 +28,7 @@ from opticornet.options.modes import TrainOptions
 from opticornet.options.parsing import in_flags
 from opticornet.options.plugins import load_remembered, remembered
 from opticornet.reports.tensorboard import TrainingLog
+from opticornet.steps.training.frozen import prepare_parts
 from opticornet.steps.training.initial import InitialRun, recorded
 from opticornet.steps.training.lines import best_line, epoch_details, epoch_line, silent_line
 from opticornet.utils.checkpoints import LATEST, load_checkpoint, save_checkpoint
@@ -83,11 +84,18 @@ def train(options: TrainOptions) -> Path:
         if run:
             loop.restore(state, str(run))
         else:
+            method = options.part("pooling")
+            if method.weights_file and not initial:
+                method.load_weights(task.module)
+            if method.started_from and not initial:
+                notes.append(f"note: {options.pooling} starts from {method.started_from}")
             loop.start()
             run = new_run(Path(options.runs_path), options.new_name())
             save_checkpoint(loop.state(), run / options.save_path / LATEST)
             write_config(run / OPTIONS_TOML, options.repeatable())
             files = {"plugins": remembered(options.plugin), "descriptors": task.descriptors.saved()}
+            if method.started_from and not initial:
+                files["startedFrom"] = method.started_from
             if loaded and loaded.weights:
                 files["initialWeights"] = recorded(loaded.weights)
             write_flags(run, in_numbers(options, scene).record() | files, options.save_path)
@@ -159,17 +167,24 @@ def make_task(
         encoder = build_encoder(method, options.pooling, scene.in_dims(method.takes), options.sequence_length)
     if initial:
         encoder.load_state_dict(initial.encoder.state_dict())
+    prepare_parts(encoder, options)
     loss = options.part("loss")
     settings = SequenceSettings(
         MiningSettings(
-            options.batch_size, options.n_neg, options.n_neg_sample, options.cache_refresh_rate, options.amp
+            options.batch_size,
+            options.n_neg,
+            options.n_neg_sample,
+            options.cache_refresh_rate,
+            options.queries_per_epoch,
+            options.amp,
         ),
         references=loss.references if loss.takes == "comparisons" else 0,
         augmentation=options.part("augment"),
         seed=options.seed,
         amp=options.amp,
         select_by=options.select_by,
-        start_from_places=method.starts_from_places and initial is None,
+        start_from_data=method.starts_from_data and initial is None,
+        keep_described=options.freeze_spatial,
     )
     return SequenceTask(options.pooling, encoder, loss.build(), scene, validation, settings)
 
@@ -185,7 +200,9 @@ def make_loop(options: TrainOptions, task: LearningTask[Batch]) -> Loop[Batch]:
     """A run of the task as the options describe it, neither started nor resumed."""
     optimizer = options.part("optim").build(trainable(task.module), options.lr, options.weight_decay)
     schedule = options.part("schedule")
-    settings = LoopSettings(options.n_epochs, options.eval_every, options.patience, options.amp, options.quiet)
+    settings = LoopSettings(
+        options.n_epochs, options.eval_every, options.patience, options.amp, options.quiet, options.accumulate
+    )
     return Loop(task, optimizer, lambda epoch: schedule.rate(options.lr, epoch, options.n_epochs), settings)
 
 

@@ -39,6 +39,15 @@ def test_an_epoch_has_each_query_with_a_place_once():
     assert one.known_batches() == 5
 
 
+def test_an_epoch_may_have_some_of_them():
+    one = source()
+    one.per_epoch = 12
+    epochs = [torch.cat([batch.anchors for batch in one.batches(0)]).tolist() for _ in range(2)]
+    assert [len(set(epoch)) for epoch in epochs] == [12, 12]
+    assert set(epochs[0]) != set(epochs[1])
+    assert one.known_batches() == 2
+
+
 @pytest.mark.parametrize("references", [1, 12, 30, 0])
 def test_a_batch_holds_every_positive_of_its_anchors_and_others_up_to_the_number_asked_for(references):
     for batch in source(references, batch_size=3).batches(0):
@@ -61,7 +70,7 @@ def test_the_loss_is_that_of_the_windows():
     batch = next(iter(one.batches(0)))
     terms = one.loss(batch)
     query, reference = (
-        one.encoder(side.gather(rows))
+        one.encoded.encoder(side.gather(rows))
         for side, rows in ((one.places.query, batch.anchors), (one.places.reference, batch.references))
     )
     logits = (query @ reference.T / 0.05).masked_fill(~(batch.positive | batch.negative), -torch.inf)

@@ -12,7 +12,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from opticornet.learning.history import EpochReport
-from opticornet.learning.loop import RESERVED, Loop, LoopSettings, StepNumbers
+from opticornet.learning.loop import RESERVED, Loop, LoopSettings
+from opticornet.learning.step_numbers import StepNumbers
 from opticornet.learning.task import LearningTask, StepTerms, Validation
 from opticornet.utils.checkpoints import BEST, LATEST, load_checkpoint, save_checkpoint
 from opticornet.utils.errors import UserError
@@ -100,6 +101,83 @@ def same_noise():
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         yield
+
+
+class InBatchesOf(LineTask):
+    """The same order in batches of any size, without noise."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def batches(self, epoch: int, done: int) -> Iterator[torch.Tensor]:
+        self.drawn_from = self.generator.get_state()
+        yield from torch.randperm(40, generator=self.generator).split(self.size)[done:]
+        self.drawn_from = self.generator.get_state()
+
+    def loss(self, batch: torch.Tensor) -> StepTerms:
+        errors = (self.module(self.inputs[batch]) - self.wanted[batch]).square().sum(1)
+        self.taught += 1
+        return StepTerms(errors.mean(), len(batch), {"error": errors.detach(), "greatest": errors.detach().max()})
+
+
+@pytest.mark.parametrize(("small", "accumulate"), [(7, 2), (7, 4), (5, 3), (14, 100)])
+def test_batches_whose_gradients_are_accumulated_are_one_batch(tmp_path, small, accumulate):
+    """Also where the last ones of an epoch are fewer or smaller."""
+    found = []
+    for size, count in ((small, accumulate), (small * accumulate, 1)):
+        loop = make_loop(InBatchesOf(size), epochs=2, accumulate=count)
+        loop.start()
+        loop.observer = Follower()
+        reports = run(loop, tmp_path / str(count))
+        found.append((loop, reports, loop.observer.steps))
+    (loop, reports, steps), (whole, whole_reports, whole_steps) = found
+    torch.testing.assert_close(loop.task.module.weight, whole.task.module.weight, rtol=0, atol=1e-6)
+    assert loop.task.taught == 2 * math.ceil(40 / small)
+    assert len(steps) == len(whole_steps) == whole.task.taught
+    for (values, norm), (whole_values, whole_norm) in zip(steps, whole_steps, strict=True):
+        torch.testing.assert_close(values["error"], whole_values["error"], rtol=0, atol=1e-4)
+        assert norm == pytest.approx(whole_norm, rel=1e-4)
+    for one, other in zip(reports, whole_reports, strict=True):
+        assert one.samples == other.samples == 40
+        assert one.means["loss"] == pytest.approx(other.means["loss"], rel=1e-5)
+
+
+def test_a_run_that_accumulates_is_stopped_after_its_optimizer_s_step_and_resumed(tmp_path):
+    whole = make_loop(accumulate=4)
+    whole.start()
+    run(whole, tmp_path / "whole")
+    torch.manual_seed(0)
+    stopped, stop = make_loop(accumulate=4), StopRequest()
+    stopped.start()
+    loss = stopped.task.loss
+
+    def stopping_loss(batch: torch.Tensor) -> StepTerms:
+        if stopped.task.taught == 7:  # the second batch of the second epoch
+            os.kill(os.getpid(), signal.SIGTERM)
+        return loss(batch)
+
+    stopped.task.loss = stopping_loss
+    with stop, pytest.raises(Interrupted, match="stopped in epoch 2 and saved"):
+        run(stopped, tmp_path / "cut", stop)
+    assert stopped.task.taught == 6 + 4
+    resumed = make_loop(accumulate=4)
+    resumed.restore(load_checkpoint(tmp_path / "cut" / LATEST), "here")
+    run(resumed, tmp_path / "cut")
+    assert torch.equal(resumed.task.module.weight, whole.task.module.weight)
+
+
+def test_what_is_left_of_an_epoch_that_accumulates_may_not_be_infinite_either(tmp_path):
+    class Exploding(LineTask):
+        def loss(self, batch: torch.Tensor) -> StepTerms:
+            terms = super().loss(batch)
+            return StepTerms(terms.loss * (math.inf if self.taught == 6 else 1), terms.samples, terms.values)
+
+    loop = make_loop(Exploding(), accumulate=4)
+    loop.start()
+    with pytest.raises(UserError, match="the loss became inf in epoch 1, batch 6,"):
+        run(loop, tmp_path)
+    assert load_checkpoint(tmp_path / LATEST)["epoch"] == 0
 
 
 def test_a_task_is_trained_and_its_best_is_kept(tmp_path):

@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from opticornet.datasets.positives import Positives
-from opticornet.learning.mining import MinedTuples, Miner
+from opticornet.learning.mining import MinedTuples, Miner, Searched
+
+ALL = Searched.all(50)
 
 
 def unit(rows, generator):
@@ -52,7 +54,7 @@ def listed(tuples):
 def test_tuples_equal_the_plain_loop(scene, squared, tile):
     generator, vectors, references, positions, places = scene
     queries = torch.randperm(40, generator=generator)
-    mined = miner(positions, places, squared=squared, tile=tile).mine(queries, vectors[queries], references, generator)
+    mined = miner(positions, places, squared=squared, tile=tile).mine(queries, vectors[queries], references, ALL)
     expected = plain(queries, vectors[queries], references, positions, places, 1, 5, 0.2, 4, squared)
     assert listed(mined) == expected
     assert 0 < len(mined) < 40  # some queries have no positive
@@ -64,9 +66,9 @@ def test_a_sample_looks_at_drawn_and_remembered_references_only(scene):
     remembered[:, 0] = 49
     before = remembered.clone()
     drawn = set(torch.randperm(50, generator=torch.Generator().manual_seed(9))[:12].tolist())
-    mined = miner(positions, places, squared=False, n_sample=12).mine(
-        queries, vectors, references, torch.Generator().manual_seed(9), remembered
-    )
+    one = miner(positions, places, squared=False, n_sample=12)
+    searched = one.searched(queries, 50, torch.Generator().manual_seed(9), remembered)
+    mined = one.mine(queries, vectors, references[searched.rows], searched, remembered)
     assert listed(mined) == plain(
         queries, vectors, references, positions, places, 1, 5, 0.2, 4, False,
         allowed=lambda i: drawn | set(before[i].tolist()),
@@ -75,17 +77,57 @@ def test_a_sample_looks_at_drawn_and_remembered_references_only(scene):
         assert set(remembered[anchor].tolist()) - {-1} == set(negatives)
 
 
+def test_of_a_sample_only_what_can_matter_to_its_queries_is_searched(scene):
+    *_, positions, places = scene
+    queries, remembered = torch.tensor([3, 20]), torch.full((40, 4), -1)
+    remembered[20, 1], remembered[7, 0] = 45, 44
+    one = miner(positions, places, squared=False, n_sample=5)
+    drawn = torch.randperm(50, generator=torch.Generator().manual_seed(2))[:5]
+    searched = one.searched(queries, 50, torch.Generator().manual_seed(2), remembered)
+    near = {int(row) for query in (3, 20) for row in one.positives[query]}
+    assert near
+    assert searched.rows.tolist() == sorted({*drawn.tolist(), *near, 45})
+    assert set(searched.rows[searched.drawn].tolist()) == set(drawn.tolist())
+
+
+@pytest.mark.parametrize("sample", [0, 50, 80])
+def test_without_a_smaller_sample_all_are_searched_and_nothing_is_drawn(scene, sample):
+    *_, positions, places = scene
+    generator = torch.Generator().manual_seed(2)
+    before = generator.get_state()
+    searched = miner(positions, places, squared=False, n_sample=sample).searched(torch.arange(9), 50, generator)
+    assert torch.equal(searched.rows, torch.arange(50))
+    assert searched.drawn.all()
+    assert torch.equal(generator.get_state(), before)
+
+
+def test_where_a_sample_has_too_few_negatives_there_are_fewer_and_none_is_near(scene):
+    _, vectors, references, positions, places = scene
+    near, excluded = (Positives.within(positions, places, radius) for radius in (1.0, 30.0))
+    one = Miner(near, excluded, n_neg=4, margin=torch.inf, squared=False, n_sample=6)
+    searched = one.searched(torch.arange(40), 50, torch.Generator().manual_seed(1))
+    mined = one.mine(torch.arange(40), vectors, references[searched.rows], searched)
+    allowed = set(searched.rows[searched.drawn].tolist())
+    counts = set()
+    for anchor, _, negatives in listed(mined):
+        beyond = {row for row in allowed if abs(row + 4.25 - anchor) > 30}
+        assert set(negatives) <= beyond
+        assert len(negatives) == len(set(negatives)) == min(4, len(beyond))
+        counts.add(len(negatives))
+    assert len(counts) > 1
+
+
 def test_nothing_to_mine_is_empty_not_an_error(scene):
-    generator, vectors, references, positions, places = scene
+    _, vectors, references, positions, places = scene
     far = miner(positions + 1000, places, squared=False)
-    mined = far.mine(torch.arange(40), vectors, references, generator)
+    mined = far.mine(torch.arange(40), vectors, references, ALL)
     assert len(mined) == 0
-    assert len(far.mine(torch.arange(0), vectors[:0], references, generator)) == 0
+    assert len(far.mine(torch.arange(0), vectors[:0], references, ALL)) == 0
     assert mined.negatives.shape == (0, 4)
 
 
 def test_joining_and_slicing_tuples(scene):
-    generator, vectors, references, positions, places = scene
-    mined = miner(positions, places, squared=False).mine(torch.arange(40), vectors, references, generator)
+    _, vectors, references, positions, places = scene
+    mined = miner(positions, places, squared=False).mine(torch.arange(40), vectors, references, ALL)
     again = MinedTuples.join([mined[:5], mined[5:]], 4)
     assert listed(again) == listed(mined)

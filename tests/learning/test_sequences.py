@@ -15,9 +15,10 @@ from opticornet.evaluation import ground_truth
 from opticornet.evaluation.scene import Scene
 from opticornet.learning.former import upgraded
 from opticornet.learning.losses.base import TupleLoss
+from opticornet.learning.losses.max_margin import MaxMarginLoss
 from opticornet.learning.losses.quadruplet import QuadrupletLoss
 from opticornet.learning.losses.triplet import TripletLoss
-from opticornet.learning.mining import MinedTuples
+from opticornet.learning.mining import MinedTuples, Miner, Searched
 from opticornet.learning.places import TrainingPlaces
 from opticornet.learning.sequences import SequenceSettings, SequenceTask
 from opticornet.learning.sides import Side
@@ -196,6 +197,63 @@ def test_an_epoch_encodes_all_references_each_part_and_each_anchor_once(monkeypa
     assert list(one.batches(0, 0))
     assert sum(encoded["reference"]) == parts * 20
     assert sum(encoded["query"]) == 20
+
+
+def test_a_sample_gives_the_tuples_that_it_gave_where_all_references_were_encoded(monkeypatch):
+    more = {"n_neg": 3, "n_neg_sample": 6, "cache_refresh_rate": 4, "batch_size": 2}
+    encoded = []
+    encode_rows = Side.encode_rows
+    monkeypatch.setattr(
+        Side,
+        "encode_rows",
+        lambda side, encoder, rows, amp: encoded.append((side, rows)) or encode_rows(side, encoder, rows, amp),
+    )
+    few = task(loss=QuadrupletLoss(2.0, 1.0), **more)
+    found = [*few.batches(0, 0), *few.batches(1, 0)]
+    counts = [len(rows) for side, rows in encoded if side is few.places.reference]
+    assert min(counts) >= 6
+    assert max(counts) < 20
+
+    searched = Miner.searched
+
+    def all_encoded(miner, queries, count, generator, remembered):
+        drawn = searched(miner, queries, count, generator, remembered)
+        everyone = torch.zeros(count, dtype=torch.bool)
+        everyone[drawn.rows[drawn.drawn]] = True
+        return Searched(torch.arange(count), everyone)
+
+    monkeypatch.setattr(Miner, "searched", all_encoded)
+    all_of_them = task(loss=QuadrupletLoss(2.0, 1.0), **more)
+    expected = [*all_of_them.batches(0, 0), *all_of_them.batches(1, 0)]
+    assert len(found) > 10
+    starts = few.places.reference.starts  # two at either end are of one window, and may change places
+    for one, other in zip(found, expected, strict=True):
+        assert torch.equal(one.anchors, other.anchors)
+        assert torch.equal(one.positives, other.positives)
+        assert torch.equal(one.mask, other.mask)
+        assert torch.equal(starts[one.negatives[one.mask]], starts[other.negatives[other.mask]])
+
+
+def test_an_epoch_may_be_some_anchors_others_each_time():
+    one = task(loss=MaxMarginLoss(0.1), queries_per_epoch=7, cache_refresh_rate=3, batch_size=2)
+    epochs = [torch.cat([batch.anchors for batch in one.batches(epoch, 0)]).tolist() for epoch in range(2)]
+    assert [len(set(epoch)) for epoch in epochs] == [len(epoch) for epoch in epochs] == [7, 7]
+    assert set(epochs[0]) != set(epochs[1])
+    assert not one.finished()
+    for batch in one.batches(2, 0):
+        assert batch.mask.all()  # the nearest ones, whether or not they violate the margin
+
+
+def test_anchors_of_a_shorter_epoch_have_a_positive():
+    one = task(loss=MaxMarginLoss(0.1), queries_per_epoch=5)
+    has_one = np.arange(20) % 3 == 0
+    places = replace(
+        one.places, positives=Positives.of_lists([[row] * has for row, has in enumerate(has_one.tolist())])
+    )
+    one.source.places = places
+    drawn = one.source.draw_anchors()
+    assert len(drawn) == 5
+    assert has_one[drawn].all()
 
 
 def test_what_validation_reads_is_prepared_once(monkeypatch):

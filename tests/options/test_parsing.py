@@ -108,6 +108,7 @@ def test_a_flag_takes_several_values_where_the_chosen_one_does():
     [
         (["--mode", "train", "--lr", "1", "--lr", "2"], "--lr"),
         (["--mode", "train", "--lr=1", "--lr", "1"], "--lr"),
+        (["--mode", "train", "--cachedNegatives", "1", "--nNegSample", "1"], "--nNegSample"),
         (["--mode", "prepare", "--source", "msls", "--testCity", "cph", "--testCity", "sf"], "--testCity"),
         (["--mode", "test", "--amp", "--amp"], "--amp"),
         (["--mode", "test", "--mode", "train"], "--mode"),
@@ -117,6 +118,17 @@ def test_a_flag_takes_several_values_where_the_chosen_one_does():
 def test_a_flag_that_is_given_twice_is_refused(arguments, flag):
     with pytest.raises(UserError, match=f"^{flag} is given twice; give it once, with all its values"):
         parse(arguments)
+
+
+@pytest.mark.parametrize("flag", ["cachedNegatives", "nNegSample"])
+def test_an_option_may_have_another_flag(tmp_path, flag):
+    (tmp_path / "options.toml").write_text(f"{flag} = 7")
+    for line in ([f"--{flag}", "7"], ["--config", str(tmp_path / "options.toml")]):
+        options = parse(["--mode", "train", *line])[1]
+        assert options.n_neg_sample == 7
+        assert options.record()["nNegSample"] == 7
+        assert "cachedNegatives" not in options.record()
+    assert type(options).of(**{flag: 7}).n_neg_sample == 7
 
 
 def test_a_plugin_may_be_given_again(tmp_path):

@@ -6,7 +6,7 @@ from opticornet.cli import main
 from opticornet.datasets.catalogue import BUILT_IN
 from opticornet.options.shared import SEQNET_DATASETS
 
-MARGIN = "--margin changes nothing here: it is an option of --loss quadruplet or triplet, not of multi-similarity"
+MARGIN = "--margin changes nothing here: it is an option of --loss quadruplet or triplet or max-margin, not of multi-"
 
 
 @pytest.mark.parametrize(

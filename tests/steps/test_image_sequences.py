@@ -140,15 +140,15 @@ def test_a_stopped_run_that_is_resumed_is_the_run_that_never_stopped(folder, tin
     assert folder.train("--pooling", tiny, "--nEpochs", 2) == 0
     whole = folder.state()["state_dict"]
     folder.trained.rename(tmp_path / "whole")
-    forward, steps = Tiny.forward, []
+    join, steps = Tiny.join, []
 
     def interrupted(encoder, windows: Tensor) -> Tensor:
         steps.extend([len(windows)] * encoder.training)
         if len(steps) == 5 and encoder.training:  # in the second epoch
             os.kill(os.getpid(), signal.SIGTERM)
-        return forward(encoder, windows)
+        return join(encoder, windows)
 
-    monkeypatch.setattr(Tiny, "forward", interrupted)
+    monkeypatch.setattr(Tiny, "join", interrupted)
     assert folder.train("--pooling", tiny, "--nEpochs", 2) == 128 + signal.SIGTERM
     assert folder.state()["epoch"] == 1
     assert main(["--mode", "train", "--resume", str(folder.trained), *QUICK]) == 0

@@ -31,7 +31,8 @@ class SpaceTimeAttention(Attention):
         if relative is not None:
             for axis, size in zip("thw", relative, strict=True):
                 table = nn.Parameter(torch.empty(2 * size - 1, dims // heads))
-                self.register_parameter(f"rel_pos_{axis}", nn.init.trunc_normal_(table, std=0.02))
+                nn.init.trunc_normal_(table, std=0.02)
+                self.register_parameter(f"rel_pos_{axis}", table)
         self.is_relative = relative is not None
 
     def forward(self, tokens: Tensor, grid: Grid) -> Tensor:
@@ -59,8 +60,8 @@ class SpaceTimeAttention(Attention):
 
     def relative_terms(self, q: Tensor, extent: Extent) -> Tensor:
         """Each query's terms with the frames, rows and columns: (B, heads, T, d) -> (B, heads, T, sum of extent)."""
-        tables = [self.get_parameter(f"rel_pos_{axis}") for axis in "thw"]
-        tables = [resized_table(table, size).flip(0) for table, size in zip(tables, extent, strict=True)]
+        axes = zip("thw", extent, strict=True)
+        tables = [resized_table(self.get_parameter(f"rel_pos_{axis}"), size).flip(0) for axis, size in axes]
         products = (q @ torch.cat(tables).T).unflatten(2, extent)  # (B, heads, *extent, sum of 2 size - 1)
         found = []
         parts = products.split([len(table) for table in tables], dim=-1)
@@ -85,7 +86,7 @@ class WindowedAttention(SpaceTimeAttention):
         extent = (tokens.shape[1], window_side(grid[0]), window_side(grid[1]))
         index = window_tokens(rows, columns, extent, grid[1]).to(tokens.device)
         cut = (windows_of(each, index).split(WINDOWS_AT_ONCE) for each in self.projected(tokens, grid))
-        attended = torch.cat([self.attend(*part, extent) for part in zip(*cut, strict=True)])  # (B W, heads, T, d)
+        attended = torch.cat([self.attend(q, k, v, extent) for q, k, v in zip(*cut, strict=True)])  # (B W, heads, T, d)
         windows = attended.unflatten(2, extent).unflatten(0, (-1, len(rows), len(columns)))
         windows = windows.permute(0, 4, 1, 5, 2, 6, 3, 7)  # (B, L, windows, height, windows, width, heads, d)
         summed = overlap_add(overlap_add(windows, 4, columns, grid[1]), 2, rows, grid[0])

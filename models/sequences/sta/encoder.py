@@ -5,7 +5,7 @@ Zhao et al., "Learning Sequence Descriptor based on Spatio-Temporal Attention fo
 Names are those of the checkpoints that STA's authors publish for both, so that one loads without renaming.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import torch
@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from opticornet.models.heads.seqvlad import SeqVLAD
 from opticornet.models.images.base import Preprocess
 from opticornet.models.images.cct import CCT, Attention, Grid, Tokenizer, Transformer
-from opticornet.models.sequences import base
 from opticornet.models.sequences.base import ImageSequenceEncoder
-from opticornet.models.sequences.sta.attention import SpaceTimeAttention, WindowedAttention
+from opticornet.models.sequences.parts import Parts
+from opticornet.models.sequences.sta.attention import Extent, SpaceTimeAttention, WindowedAttention
 from opticornet.models.sequences.sta.backbone import FrozenTokens
 from opticornet.models.sequences.sta.sizes import Sizes
 
@@ -31,7 +31,6 @@ class TokenEncoder(ImageSequenceEncoder):
 
     Attributes:
         grid: rows and columns of the tokens of the images that it takes.
-        checkpointing: whether blocks are worked out once more on the way back, so that training needs less memory.
     """
 
     describes_frames = True
@@ -60,39 +59,23 @@ class TokenEncoder(ImageSequenceEncoder):
     def join(self, described: Tensor) -> Tensor:
         return self.aggregator(self.tokens(described))
 
-    def stacks(self) -> Iterator[Transformer]:
-        """The stacks of blocks."""
-        return (module for module in self.modules() if isinstance(module, Transformer))
-
     @property
-    def checkpointing(self) -> bool:
-        return any(stack.checkpointing for stack in self.stacks())
-
-    @checkpointing.setter
-    def checkpointing(self, wanted: bool) -> None:
-        for stack in self.stacks():
-            stack.checkpointing = wanted
+    def parts(self) -> Parts:
+        stacks = tuple(module for module in self.modules() if isinstance(module, Transformer))
+        before: list[nn.Module | nn.Parameter] = [part for part in self.modules() if isinstance(part, Tokenizer)]
+        before += [stack.positional_emb for stack in stacks]
+        return Parts(stacks, tuple(before), self.frame_modules())
 
     def frame_modules(self) -> tuple[nn.Module, ...]:
         """What :meth:`describe_frames` alone uses: fixed where training begins from described frames."""
         raise NotImplementedError
 
-    def freeze_blocks(self, count: int) -> None:
-        """Fix what is before the blocks (tokenizer, positions), the last norm, and the first ``count`` blocks of every
-        stack; with 0 all blocks are trained, as the published code does at its default of -1.
+    def start_from_images(self, images: Iterable[Tensor], generator: torch.Generator) -> None:
+        """Set SeqVLAD's clusters by k-means of tokens of training frames, some of each frame.
 
-        Raises:
-            ValueError: no stack has so many blocks.
-        """
-        most = max((len(stack.blocks) for stack in self.stacks()), default=0)
-        if count > most:
-            raise ValueError(f"{count} blocks to freeze: there are {most}")
-        self.encoder.requires_grad_(False)
-        for stack in self.stacks():
-            stack.blocks[count:].requires_grad_(True)
-
-    def start_from_frames(self, frames: Tensor, generator: torch.Generator) -> None:
-        """Set SeqVLAD's clusters by k-means of tokens of training frames (M, 3, H, W), some of each frame.
+        Args:
+            images: batches (M, 3, H, W) of prepared frames, on the encoder's device.
+            generator: draws tokens and k-means' beginning.
 
         Raises:
             ValueError: they are too few.
@@ -100,7 +83,7 @@ class TokenEncoder(ImageSequenceEncoder):
         seed, samples = int(torch.randint(2**31 - 1, (1,), generator=generator)), []
         training = self.training
         self.eval()
-        for part in frames.split(base.IMAGES_AT_ONCE):
+        for part in images:
             with torch.no_grad():
                 tokens = self.spatial_tokens(self.describe_frames(part))  # (M, N, D)
             order = torch.rand(tokens.shape[:2], generator=generator).argsort(1)[:, :SAMPLED_TOKENS, None]
@@ -164,29 +147,39 @@ class STA(TokenEncoder):
     def __init__(
         self, sizes: Sizes, image_size: tuple[int, int], part: Part = "both", backbone: FrozenTokens | None = None
     ) -> None:
-        spatial = None if backbone else spatial_encoder(sizes, whole=part != "temporal")
-        grid = backbone.grid(*image_size) if backbone else spatial.tokenizer.grid(*image_size)
-        preprocess = backbone.preprocess(image_size) if backbone else Preprocess(image_size)
+        if backbone is None:
+            spatial = spatial_encoder(sizes, whole=part != "temporal")
+            grid, preprocess = spatial.tokenizer.grid(*image_size), Preprocess(image_size)
+        else:
+            spatial, grid, preprocess = None, backbone.grid(*image_size), backbone.preprocess(image_size)
         super().__init__(image_size, grid, sizes.clusters, sizes.dims, preprocess)
         self.part, self.backbone = part, backbone
         self.encoder = Branches(spatial, None if part == "spatial" else temporal_stack(sizes))
-        self.is_joint = sizes.spatial_relative is not None and spatial is not None and part != "temporal"
+        self.is_joint = sizes.spatial_relative is not None and self.spatial_blocks is not None
+
+    @property
+    def spatial_blocks(self) -> Transformer | None:
+        """None where a frozen backbone stands in their place, or only the temporal part is wanted."""
+        return None if self.encoder.spatial is None else self.encoder.spatial.classifier
 
     def describe_frames(self, frames: Tensor) -> Tensor:
-        spatial = self.encoder.spatial
-        tokens = self.backbone(frames) if self.backbone is not None else spatial.tokenizer(frames)  # (N, T, D)
-        if spatial is None or spatial.classifier is None or self.is_joint:
+        if self.encoder.spatial is None:
+            assert self.backbone is not None
+            return self.backbone(frames)[:, None]
+        tokens = self.encoder.spatial.tokenizer(frames)  # (N, T, D)
+        if self.spatial_blocks is None or self.is_joint:
             return tokens[:, None]
-        attended = spatial.classifier(tokens, self.grid)
+        attended = self.spatial_blocks(tokens, self.grid)
         return attended[:, None] if self.encoder.temporal is None else torch.stack([attended, tokens], dim=1)
 
     def tokens(self, described: Tensor) -> Tensor:
-        tokens = described[:, :, -1]
-        temporal = None if self.encoder.temporal is None else self.encoder.temporal(tokens, self.grid)
-        if self.part == "temporal":
-            return temporal
-        spatial = self.encoder.spatial.classifier(tokens, self.grid) if self.is_joint else described[:, :, 0]
-        return spatial if temporal is None else spatial + temporal
+        spatial, tokens = described[:, :, 0], described[:, :, -1]
+        if self.is_joint and self.spatial_blocks is not None:
+            spatial = self.spatial_blocks(tokens, self.grid)
+        if self.encoder.temporal is None:
+            return spatial
+        temporal = self.encoder.temporal(tokens, self.grid)
+        return temporal if self.part == "temporal" else spatial + temporal
 
     def spatial_tokens(self, described: Tensor) -> Tensor:
         if self.part == "temporal" or self.is_joint:
@@ -212,13 +205,16 @@ def spatial_encoder(sizes: Sizes, *, whole: bool = True) -> CCT:
         else SpaceTimeAttention(sizes.dims, sizes.heads, relative)
         for _ in range(sizes.layers)
     ]
-    positions = "learned" if relative is None else "none"
-    return CCT(tokenizer, Transformer(sizes.dims, attentions, sizes.grid, positions=positions, ratio=sizes.ratio))
+    return CCT(tokenizer, stack(sizes, attentions, relative))
 
 
 def temporal_stack(sizes: Sizes) -> Transformer:
     """Blocks whose attention reaches through the frames of a window."""
     relative = sizes.temporal_relative
     attentions = [WindowedAttention(sizes.dims, sizes.heads, relative) for _ in range(sizes.temporal_layers)]
-    positions = "learned" if relative is None else "none"
-    return Transformer(sizes.dims, attentions, sizes.grid, positions=positions, ratio=sizes.ratio)
+    return stack(sizes, attentions, relative)
+
+
+def stack(sizes: Sizes, attentions: Sequence[Attention], relative: Extent | None) -> Transformer:
+    """Blocks of these attentions, with learned positions where those have no relative ones."""
+    return Transformer(sizes.dims, attentions, sizes.grid, positions="learned" if relative is None else "none")

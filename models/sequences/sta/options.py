@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 from torch import Tensor
@@ -19,9 +20,7 @@ from opticornet.models.sequences.sta.weights import (
     STA_NAMES,
     Names,
     is_imagenet,
-    load_imagenet,
     load_published_state,
-    published_names,
     sizes_in,
 )
 from opticornet.utils.errors import UserError, as_user_error
@@ -32,11 +31,20 @@ IMAGE_SIZE, BACKBONE_IMAGE_SIZE = (384, 384), (224, 224)
 DEFAULT = Sizes()
 
 
+Found = Mapping[str, Any]
+
+
+def hash_of(path: str) -> str:
+    """The sha256 of a file; empty where none is named."""
+    return sha256(Path(path)) if path else ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SeqVLADOptions(SequenceEncoderOptions):
     """``seqvlad``. What is left at 0 or empty is decided by :meth:`decided`, and a run records it."""
 
     takes: ClassVar[Literal["descriptors", "images"]] = "images"
+    sees_order: ClassVar[bool] = False  # tokens of all frames are gathered alike
     names: ClassVar[Names] = SEQVLAD_NAMES
 
     sta_weights: str = option(
@@ -56,6 +64,12 @@ class SeqVLADOptions(SequenceEncoderOptions):
     sta_layers: int = option("--staLayers", 0, "transformer blocks; 0: 4, or as in --staWeights")
     sta_heads: int = option("--staHeads", 0, "attention heads; 0: one per 64 channels")
     sta_clusters: int = option("--staClusters", 0, "clusters of SeqVLAD; 0: 64, or as in --staWeights")
+    init: Literal["kmeans", "random"] = option(
+        "--init",
+        "kmeans",
+        "what SeqVLAD's clusters start from: k-means of tokens of training images, or nothing of them",
+        choices=("kmeans", "random"),
+    )
     sta_kernel: int = option("--staKernel", 0, "side of the tokenizer's kernels; 0: 7, or as in --staWeights")
     sta_stages: int = option("--staStages", 0, "convolutions of the tokenizer; 0: 2, or as in --staWeights")
 
@@ -65,9 +79,28 @@ class SeqVLADOptions(SequenceEncoderOptions):
             if value and (len(value) != 2 or min(value) < 1):
                 raise UserError(f"`{name}` {' '.join(map(str, value))}: wanted {what}")
 
+    def unused(self) -> dict[str, str]:
+        if self.has_trained_clusters:
+            return {"init": f"SeqVLAD's clusters are those of `sta_weights` {self.sta_weights}"}
+        return {}
+
+    @property
+    def starts_from_data(self) -> bool:
+        return self.init == "kmeans" and not self.has_trained_clusters
+
+    @property
+    def has_trained_clusters(self) -> bool:
+        """Whether training starts from a published checkpoint, which has SeqVLAD's weights, too."""
+        starts = self.sta_weights and not self.sta_weights_sha256  # a run that has begun needs the file no more
+        return bool(starts) and not is_imagenet(self.tensors)
+
     @property
     def weights_file(self) -> str:
         return self.sta_weights
+
+    @property
+    def started_from(self) -> str:
+        return self.sta_weights or "random weights"
 
     @cached_property
     def tensors(self) -> Mapping[str, Tensor]:
@@ -75,61 +108,71 @@ class SeqVLADOptions(SequenceEncoderOptions):
         return read_state_dict(self.sta_weights)
 
     @cached_property
-    def found(self) -> dict[str, Any]:
+    def found(self) -> Found:
         """What the file to start from says of sizes; nothing where there is none, or a run has recorded them."""
         if not self.sta_weights or self.sta_weights_sha256:
             return {}
-        return sizes_in(self.tensors, published_names(self.tensors, self.names))
+        return sizes_in(self.tensors, self.names)
 
     def decided(self, in_dims: int, length: int) -> Self:
-        kernel, stages = self.pick("sta_kernel", "kernel", 7), self.pick("sta_stages", "stages", 2)
-        dims = self.pick("sta_dims", "dims", DEFAULT.dims)
-        image_size, grid = self.image_size_and_grid(kernel, stages)
+        decided = self.with_sizes(self.found, length)
+        return replace(decided, sta_weights_sha256=self.sta_weights_sha256 or hash_of(self.sta_weights))
+
+    def with_sizes(self, found: Found, length: int) -> Self:
+        """These options with what they leave open as a file has it (:func:`.weights.sizes_in`), else for windows of
+        ``length`` frames.
+
+        Raises:
+            UserError: the file contradicts them; what neither says; images that give no whole grid.
+        """
+        kernel = self.pick(found, "sta_kernel", "kernel", DEFAULT.kernel)
+        stages = self.pick(found, "sta_stages", "stages", DEFAULT.stages)
+        dims = self.pick(found, "sta_dims", "dims", DEFAULT.dims)
+        image_size, grid = self.image_size_and_grid(found, kernel, stages)
         return replace(
             self,
-            sta_weights_sha256=self.weights_sha256(),
             sta_image_size=image_size,
             sta_grid=grid,
             sta_dims=dims,
-            sta_layers=self.pick("sta_layers", "layers", DEFAULT.layers),
-            sta_heads=self.head_count(dims),
-            sta_clusters=self.pick("sta_clusters", "clusters", DEFAULT.clusters),
+            sta_layers=self.pick(found, "sta_layers", "layers", DEFAULT.layers),
+            sta_heads=self.head_count(found, dims),
+            sta_clusters=self.pick(found, "sta_clusters", "clusters", DEFAULT.clusters),
             sta_kernel=kernel,
             sta_stages=stages,
         )
 
-    def pick(self, name: str, size: str, default: Any) -> Any:
+    def pick(self, found: Found, name: str, size: str, default: Any) -> Any:
         """An option's value: as given, else as the file to start from has it, else its default.
 
         Raises:
             UserError: the file contradicts it.
         """
-        given, found = getattr(self, name), self.found.get(size)
-        if given and found and given != found:
-            given, found = (" ".join(map(str, each)) if isinstance(each, tuple) else each for each in (given, found))
-            raise UserError(f"`{name}` {given} contradicts {found} in `sta_weights` {self.sta_weights}; leave it out")
-        return given or found or default
+        given, read = getattr(self, name), found.get(size)
+        if given and read and given != read:
+            raise UserError(f"`{name}` {given} contradicts {read} in `sta_weights` {self.sta_weights}; leave it out")
+        return given or read or default
 
-    def image_size_and_grid(self, kernel: int, stages: int) -> tuple[tuple[int, int], Grid]:
+    def image_size_and_grid(self, found: Found, kernel: int, stages: int) -> tuple[tuple[int, int], Grid]:
         """Of the images, and the grid that positions are for."""
         with as_user_error("`sta_kernel`"):
             tokenizer = Tokenizer(DEFAULT.heads, kernel, stages)
-        rows, columns = trained = self.found.get("grid", (0, 0))
+        rows, columns = trained = found.get("grid", (0, 0))
         read = (rows * tokenizer.step, columns * tokenizer.step) if rows else IMAGE_SIZE
-        image_size = self.sta_image_size or read
+        height, width = self.sta_image_size or read
         with as_user_error("`sta_image_size`"):
-            grid = tokenizer.grid(*image_size)
-        positions = self.found.get("positions", 0)
+            grid = tokenizer.grid(height, width)
+        positions = found.get("positions", 0)
         if positions and not rows and grid[0] * grid[1] != positions:
             raise UserError(
                 f"`sta_image_size` cannot be read from {self.sta_weights}: its {positions} positions are no square "
                 "grid; give the size of the images that it was trained on"
             )
-        return image_size, self.sta_grid or (trained if rows else grid)
+        trained_rows, trained_columns = self.sta_grid or (trained if rows else grid)
+        return (height, width), (trained_rows, trained_columns)
 
-    def head_count(self, dims: int) -> int:
+    def head_count(self, found: Found, dims: int) -> int:
         """As given, else as tables of relative positions say, else one per 64 channels."""
-        heads = self.pick("sta_heads", "heads", dims // HEAD_WIDTH if dims % HEAD_WIDTH == 0 else 0)
+        heads = self.pick(found, "sta_heads", "heads", dims // HEAD_WIDTH if dims % HEAD_WIDTH == 0 else 0)
         if not heads:
             raise UserError(
                 f"`sta_heads`: give the number of attention heads, as {dims} channels are no multiple of 64"
@@ -137,10 +180,6 @@ class SeqVLADOptions(SequenceEncoderOptions):
         if dims % heads:
             raise UserError(f"`sta_heads` {heads}: wanted a divisor of the {dims} channels")
         return heads
-
-    def weights_sha256(self) -> str:
-        """Of the file to start from; empty where there is none."""
-        return self.sta_weights_sha256 or (sha256(self.sta_weights) if self.sta_weights else "")
 
     def sizes(self) -> Sizes:
         """Of options that are decided."""
@@ -153,25 +192,25 @@ class SeqVLADOptions(SequenceEncoderOptions):
             grid=(rows, columns),
             kernel=self.sta_kernel,
             stages=self.sta_stages,
-            ratio=self.found.get("ratio", DEFAULT.ratio),
         )
 
     def build(self, in_dims: int, length: int) -> SequenceEncoder:
-        decided = self.decided(in_dims, length)
-        height, width = decided.sta_image_size
-        return SeqVLADEncoder(decided.sizes(), (height, width))
+        return self.with_sizes(self.found, length).encoder()
+
+    def encoder(self) -> SequenceEncoder:
+        """Of options that are decided."""
+        height, width = self.sta_image_size
+        return SeqVLADEncoder(self.sizes(), (height, width))
 
     def load_weights(self, encoder: SequenceEncoder) -> tuple[str, ...]:
-        if is_imagenet(self.tensors):
-            return load_imagenet(encoder, self.tensors, self.sta_weights)
-        load_published_state(encoder, self.tensors, self.sta_weights)
-        return ()
+        return load_published_state(encoder, self.tensors, self.sta_weights)
 
 
 @dataclass(frozen=True, kw_only=True)
 class STAOptions(SeqVLADOptions):
     """``sta``."""
 
+    sees_order: ClassVar[bool] = True
     names: ClassVar[Names] = STA_NAMES
 
     sta_part: Literal["both", "spatial", "temporal"] = option(
@@ -216,6 +255,10 @@ class STAOptions(SeqVLADOptions):
             reasons["sta_temporal_layers"] = "`sta_part` spatial has none"
         return reasons
 
+    @property
+    def started_from(self) -> str:
+        return f"random weights on tokens of {self.sta_backbone}" if self.sta_backbone else super().started_from
+
     @cached_property
     def frozen(self) -> FrozenTokens | None:
         """The backbone, where there is one.
@@ -226,7 +269,7 @@ class STAOptions(SeqVLADOptions):
         if not self.sta_backbone:
             return None
         frozen = FrozenTokens.of(self.sta_backbone, self.sta_layer)
-        if self.sta_backbone_sha256 and (found := sha256(self.sta_backbone)) != self.sta_backbone_sha256:
+        if self.sta_backbone_sha256 and (found := hash_of(self.sta_backbone)) != self.sta_backbone_sha256:
             raise UserError(
                 f"`sta_backbone` {self.sta_backbone} is another file than the one that was trained on: its sha256 is "
                 f"{found[:12]}..., wanted {self.sta_backbone_sha256[:12]}..."
@@ -234,25 +277,22 @@ class STAOptions(SeqVLADOptions):
         return frozen
 
     @cached_property
-    def found(self) -> dict[str, Any]:
+    def found(self) -> Found:
         if self.frozen is not None:
             return {"dims": self.frozen.dims}
-        found = super().found
-        if "temporal_relative" in found:
-            extents = {"spatial": found["spatial_relative"], "temporal": found["temporal_relative"]}
-            stacks = [stack for stack, extent in extents.items() if extent]
-            frames = next((extent[0] for extent in extents.values() if extent), 0)
-            found |= {"relative": "both" if len(stacks) == 2 else (stacks or ["none"])[0], "frames": frames}
-        return found
+        return super().found
 
     def decided(self, in_dims: int, length: int) -> Self:
-        layers = super().decided(in_dims, length)
+        decided = super().decided(in_dims, length)
+        return replace(decided, sta_backbone_sha256=self.sta_backbone_sha256 or hash_of(self.sta_backbone))
+
+    def with_sizes(self, found: Found, length: int) -> Self:
+        layers = super().with_sizes(found, length)
         decided = replace(
             layers,
-            sta_temporal_layers=self.pick("sta_temporal_layers", "temporal_layers", layers.sta_layers),
-            sta_relative=self.pick("sta_relative", "relative", "temporal"),
-            sta_frames=self.pick("sta_frames", "frames", length),
-            sta_backbone_sha256=self.sta_backbone_sha256 or (sha256(self.sta_backbone) if self.sta_backbone else ""),
+            sta_temporal_layers=self.pick(found, "sta_temporal_layers", "temporal_layers", layers.sta_layers),
+            sta_relative=self.pick(found, "sta_relative", "relative", "temporal"),
+            sta_frames=self.pick(found, "sta_frames", "frames", length),
         )
         if decided.sta_frames == 1 < length and decided.sta_relative != "none":
             raise UserError(
@@ -261,9 +301,9 @@ class STAOptions(SeqVLADOptions):
             )
         return decided
 
-    def image_size_and_grid(self, kernel: int, stages: int) -> tuple[tuple[int, int], Grid]:
+    def image_size_and_grid(self, found: Found, kernel: int, stages: int) -> tuple[tuple[int, int], Grid]:
         if self.frozen is None:
-            return super().image_size_and_grid(kernel, stages)
+            return super().image_size_and_grid(found, kernel, stages)
         height, width = self.sta_image_size or BACKBONE_IMAGE_SIZE
         with as_user_error("`sta_image_size`"):
             grid = self.frozen.grid(height, width)
@@ -283,7 +323,6 @@ class STAOptions(SeqVLADOptions):
             else None,
         )
 
-    def build(self, in_dims: int, length: int) -> SequenceEncoder:
-        decided = self.decided(in_dims, length)
-        height, width = decided.sta_image_size
-        return STA(decided.sizes(), (height, width), decided.sta_part, decided.frozen)
+    def encoder(self) -> SequenceEncoder:
+        height, width = self.sta_image_size
+        return STA(self.sizes(), (height, width), self.sta_part, self.frozen)

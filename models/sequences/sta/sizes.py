@@ -6,7 +6,6 @@ from opticornet.models.images.cct import Grid
 from opticornet.models.sequences.sta.attention import Extent
 
 HEAD_WIDTH = 64  # channels of a head in what is published
-RATIO = 3  # channels between a block's linear layers, over those of a token
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,6 @@ class Sizes:
         kernel, stages: of the tokenizer.
         spatial_relative, temporal_relative: frames, rows and columns that tables of relative positions are for; None:
             the stack has learned positions instead.
-        ratio: channels between a block's linear layers, over D.
     """
 
     dims: int = 384
@@ -35,4 +33,3 @@ class Sizes:
     stages: int = 2
     spatial_relative: Extent | None = None
     temporal_relative: Extent | None = None
-    ratio: int = RATIO

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from opticornet.models.images.base import load_state
 from opticornet.models.sequences.sta.sizes import HEAD_WIDTH
 
-SPATIAL, TEMPORAL, TOKENIZER = "encoder.spatial.classifier.", "encoder.temporal.", "encoder.spatial.tokenizer."
+FIRST_TABLE = "blocks.0.self_attn.rel_pos_t"
+LAYERS = {"spatial": "layers", "temporal": "temporal_layers"}
 TABLES = ("rel_pos_h", "rel_pos_w", "rel_pos_t")
 
 
@@ -25,7 +25,7 @@ class Names:
     temporal: str = ""
 
 
-STA_NAMES = Names(TOKENIZER, SPATIAL, TEMPORAL)
+STA_NAMES = Names("encoder.spatial.tokenizer.", "encoder.spatial.classifier.", "encoder.temporal.")
 SEQVLAD_NAMES = Names("encoder.tokenizer.", "encoder.classifier.")
 IMAGENET_NAMES = Names("tokenizer.", "classifier.")
 
@@ -38,34 +38,33 @@ def is_imagenet(tensors: Iterable[str]) -> bool:
     )
 
 
-def published_names(tensors: Mapping[str, Tensor], published: Names) -> Names:
-    """The names in a file of weights: ImageNet's, or those ``published`` of the method."""
-    return IMAGENET_NAMES if is_imagenet(tensors) else published
+def sizes_in(tensors: Mapping[str, Tensor], published: Names) -> dict[str, Any]:
+    """What a file, of a method's ``published`` names or the ImageNet network, says of sizes.
 
-
-def sizes_in(tensors: Mapping[str, Tensor], names: Names) -> dict[str, Any]:
-    """What a file says of the fields of :class:`.sizes.Sizes`, and ``positions``, the tokens of a grid; what it says
-    nothing of is left out.
-
-    Heads are what tables of relative positions say, else one per 64 channels, else left out; the grid is left out where
-    its number of tokens is no square.
+    Fields of :class:`.sizes.Sizes`; ``positions``, the tokens of a grid; ``frames``, for how many there are relative
+    positions; and of STA ``relative``, of which stacks: "none", "spatial", "temporal" or "both". What it says nothing
+    of is left out. Heads are what tables of relative positions say, else one per 64 channels, else left out; the grid
+    is left out where its number of tokens is no square.
     """
-    found: dict[str, Any] = {}
+    names = IMAGENET_NAMES if is_imagenet(tensors) else published
     shapes = {key: tuple(value.shape) for key, value in tensors.items()}
+    found: dict[str, Any] = {}
     convolutions = [shape for key, shape in shapes.items() if key.startswith(names.tokenizer) and len(shape) == 4]
     if convolutions:
         found |= {"kernel": convolutions[0][-1], "stages": len(convolutions)}
-    imagenet = names is IMAGENET_NAMES
-    for prefix, field in ((names.spatial, "layers"), (names.temporal, "temporal_layers")):
-        if prefix and (count := _blocks(shapes, prefix)):
-            found |= {} if imagenet else {field: count}
-            found |= _stack(shapes, prefix)
-    if not imagenet:
-        grid = found.get("grid")
-        found["spatial_relative"] = _extent(shapes, names.spatial)
-        found["temporal_relative"] = _extent(shapes, names.temporal) if names.temporal else None
-        if grid is None and found["spatial_relative"]:
-            found["grid"] = found["spatial_relative"][1:]
+    stacks = {"spatial": names.spatial, "temporal": names.temporal}
+    counts = {stack: _blocks(shapes, prefix) if prefix else 0 for stack, prefix in stacks.items()}
+    for stack in (stack for stack, count in counts.items() if count):
+        found |= _stack(shapes, stacks[stack])
+    if names is IMAGENET_NAMES:  # of whose 14 blocks the first ones are taken
+        return found
+    found |= {field: counts[stack] for stack, field in LAYERS.items() if counts[stack]}
+    tables = {stack: shapes.get(f"{stacks[stack]}{FIRST_TABLE}", ()) for stack in counts if counts[stack]}
+    relative = [stack for stack, shape in tables.items() if len(shape) == 2]
+    if tables and published is STA_NAMES:
+        found["relative"] = "both" if len(relative) == 2 else (*relative, "none")[0]
+    if relative:
+        found["frames"] = (tables[relative[0]][0] + 1) // 2
     if len(centroids := shapes.get("aggregator.centroids", ())) == 2:
         found["clusters"] = centroids[0]
     return found
@@ -83,58 +82,38 @@ def _stack(shapes: Mapping[str, tuple[int, ...]], prefix: str) -> dict[str, Any]
         found |= {"dims": dims, "positions": positions[1]}
         if side**2 == positions[1]:
             found["grid"] = (side, side)
-        width = shapes.get(f"{prefix}blocks.0.self_attn.rel_pos_t", (0, HEAD_WIDTH))[-1]
+        width = shapes.get(f"{prefix}{FIRST_TABLE}", (HEAD_WIDTH,))[-1]
         if width and dims % width == 0:
             found["heads"] = dims // width
-        hidden = shapes.get(f"{prefix}blocks.0.linear1.weight", ())
-        if hidden and hidden[0] % dims == 0:
-            found["ratio"] = hidden[0] // dims
     return found
 
 
-def _extent(shapes: Mapping[str, tuple[int, ...]], prefix: str) -> tuple[int, int, int] | None:
-    tables = [shapes.get(f"{prefix}blocks.0.self_attn.rel_pos_{axis}", ()) for axis in "thw"]
-    if not all(len(table) == 2 for table in tables):
-        return None
-    frames, rows, columns = ((table[0] + 1) // 2 for table in tables)
-    return frames, rows, columns
-
-
-def load_published_state(encoder: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
+def load_published_state(encoder: nn.Module, tensors: Mapping[str, Tensor], source: str) -> tuple[str, ...]:
     """Load a published file strictly; what it has of a stack that the encoder does without is left out.
+
+    Of the ImageNet network the first blocks are taken, for both stacks, without its classifier.
+
+    Returns:
+        names that the ImageNet network does not have: they stay as they are.
 
     Raises:
         UserError: it is of another network, with the first missing, unexpected and mismatching names.
     """
     own = encoder.state_dict()
-    without = [prefix for prefix in (SPATIAL, TEMPORAL) if not any(key.startswith(prefix) for key in own)]
-    if any(key.startswith("encoder.spatial.") for key in own):  # an STA, of one part or both
-        tensors = {key: value for key, value in tensors.items() if not key.startswith(tuple(without))}
+    left: tuple[str, ...] = ()
+    if is_imagenet(tensors):
+        named = {key: _imagenet_key(key) for key in own}
+        left = tuple(key for key, name in named.items() if name is None)
+        tensors = {
+            key: own[key] if name is None else tensors[name]
+            for key, name in named.items()
+            if name is None or name in tensors
+        }
+    elif any(key.startswith(STA_NAMES.tokenizer) for key in own):
+        without = tuple(p for p in (STA_NAMES.spatial, STA_NAMES.temporal) if not any(key.startswith(p) for key in own))
+        tensors = {key: value for key, value in tensors.items() if not key.startswith(without)}
     load_state(encoder, tensors, source)
-
-
-def load_imagenet(encoder: nn.Module, tensors: Mapping[str, Tensor], source: str) -> tuple[str, ...]:
-    """Start both stacks from the blocks of the ImageNet network that they have, and the tokenizer from its own.
-
-    Returns:
-        names of the encoder that it does not have: the classifier's own are dropped, and tables of relative positions
-        and SeqVLAD stay as they are.
-
-    Raises:
-        UserError: the file lacks other names, or they have other shapes.
-    """
-    own = encoder.state_dict()
-    taken, left = {}, []
-    for key, value in own.items():
-        source_key = _imagenet_key(key)
-        if source_key is None:
-            left.append(key)
-            taken[key] = value
-        elif source_key in tensors:
-            taken[key] = tensors[source_key]
-    with torch.no_grad():
-        load_state(encoder, taken, source)
-    return tuple(left)
+    return left
 
 
 def _imagenet_key(key: str) -> str | None:

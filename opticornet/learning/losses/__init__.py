@@ -11,6 +11,7 @@ from opticornet.utils.registry import Registry
 LOSSES: Registry = {
     "quadruplet": "opticornet.learning.losses.quadruplet:QuadrupletOptions",
     "triplet": "opticornet.learning.losses.triplet:TripletOptions",
+    "max-margin": "opticornet.learning.losses.max_margin:MaxMarginOptions",
     "multi-similarity": "opticornet.learning.losses.multi_similarity:MultiSimilarityOptions",
     "soft-contrastive": "opticornet.learning.losses.soft_contrastive:SoftContrastiveOptions",
     "smooth-ap": "opticornet.learning.losses.smooth_ap:SmoothAPOptions",

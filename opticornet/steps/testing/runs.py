@@ -39,7 +39,7 @@ def resolve(options: TestOptions) -> tuple[TestOptions, Path | None]:
     """Fill in what the resumed run decides; the run's folder, or None where no weights are wanted."""
     wants_weights = options.has_weights or options.pooling == "s1+seqmatch"
     if not options.resume:
-        if wants_weights:
+        if wants_weights and not (options.searches and options.part("pooling").weights_file):
             raise UserError(
                 f"`pooling` {options.pooling} has learned weights: name its run with `resume` RUN "
                 "(`resume` alone takes the newest run)"

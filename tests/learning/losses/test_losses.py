@@ -49,7 +49,7 @@ def test_statistics_are_of_the_anchors_and_the_negatives_that_count(name, random
     assert [value.requires_grad for value in vars(terms).values()] == [True, False, False, False]
 
 
-@pytest.mark.parametrize("name", ["quadruplet", "triplet"])
+@pytest.mark.parametrize("name", ["quadruplet", "triplet", "max-margin"])
 def test_identical_vectors_have_a_finite_gradient(name):
     row = torch.tensor([[1.0, 0.0]]).requires_grad_()
     yes = torch.tensor([[True]])
