@@ -11,6 +11,7 @@ from opticornet.utils.options import option
 class ExtractOptions(Options):
     """``--mode extract``: images to frame descriptors."""
 
+    sequence: bool = option("--sequence", False, "descriptors of windows instead: --mode extract --sequence --help")
     images: str = option("--images", "", "folder (searched recursively), list.txt of files, video, or ROS bag")
     dataset: str = option(
         "--dataset",
@@ -37,6 +38,9 @@ class ExtractOptions(Options):
         "",
         "make colour of raw frames of this Bayer pattern (RobotCar: stereo gbrg, mono rggb)",
         choices=("rggb", "bggr", "grbg", "gbrg"),
+    )
+    crop: tuple[int, ...] = option(
+        "--crop", (), "LEFT TOP RIGHT BOTTOM: the part of images that is taken, in pixels (RobotCar: 0 0 1280 800)"
     )
     levels: tuple[float, ...] = option(
         "--range",
