@@ -415,9 +415,13 @@ def sta(
 
 def _of_images(weights: Weights, heads: int | None, image_size: tuple[int, int] | None) -> dict[str, Any]:
     """The options of a sequence encoder of images."""
-    for name, values in (("heads", (heads,)), ("image_size", image_size or ())):
-        for value in (each for each in values if each is not None):
-            _check_positive_integer(name, value)
+    if heads is not None:
+        _check_positive_integer("heads", heads)
+    if image_size is not None:
+        if not isinstance(image_size, tuple | list) or len(image_size) != 2:
+            raise UserError(f"`image_size` {image_size!r}: wanted height and width in pixels")
+        for value in image_size:
+            _check_positive_integer("image_size", value)
     return {"sta_weights": weights.source, "sta_heads": heads or 0, "sta_image_size": tuple(image_size or ())}
 
 

@@ -96,6 +96,11 @@ def test_what_cannot_be_read_of_sta_is_asked_for_by_its_name():
         load_published("sta", state, heads=0)
     with pytest.raises(UserError, match="`image_size`: images of 60 x 64 pixels give no whole grid"):
         load_published("sta", state, heads=2, image_size=(60, 64))
+    for size in (96, (96,), "64x64", (64, 64, 3)):
+        with pytest.raises(UserError, match=r"^`image_size` .*: wanted height and width in pixels$"):
+            load_published("sta", state, heads=2, image_size=size)
+    with pytest.raises(UserError, match=r"^`heads` 3 contradicts 2 in the state dict; leave it out$"):
+        load_published("sta", small_sta().state_dict(), heads=3)
     with pytest.raises(UserError, match="`part` all: choose one of both, spatial, temporal"):
         load_published("sta", state, heads=2, part="all")
 

@@ -99,6 +99,11 @@ class SeqVLADOptions(SequenceEncoderOptions):
         return self.sta_weights
 
     @property
+    def sizes_from(self) -> str:
+        """The file that :attr:`found` is of."""
+        return self.sta_weights
+
+    @property
     def started_from(self) -> str:
         return self.sta_weights or "random weights"
 
@@ -149,7 +154,7 @@ class SeqVLADOptions(SequenceEncoderOptions):
         """
         given, read = getattr(self, name), found.get(size)
         if given and read and given != read:
-            raise UserError(f"`{name}` {given} contradicts {read} in `sta_weights` {self.sta_weights}; leave it out")
+            raise UserError(f"`{name}` {given} contradicts {read} in {self.sizes_from}; leave it out")
         return given or read or default
 
     def image_size_and_grid(self, found: Found, kernel: int, stages: int) -> tuple[tuple[int, int], Grid]:
@@ -256,8 +261,14 @@ class STAOptions(SeqVLADOptions):
         return reasons
 
     @property
+    def sizes_from(self) -> str:
+        return self.sta_backbone or super().sizes_from
+
+    @property
     def started_from(self) -> str:
-        return f"random weights on tokens of {self.sta_backbone}" if self.sta_backbone else super().started_from
+        return (
+            f"random weights on tokens of {Path(self.sta_backbone).name}" if self.sta_backbone else super().started_from
+        )
 
     @cached_property
     def frozen(self) -> FrozenTokens | None:

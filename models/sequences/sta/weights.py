@@ -9,11 +9,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from opticornet.models.images.base import load_state
-from opticornet.models.sequences.sta.sizes import HEAD_WIDTH
 
-FIRST_TABLE = "blocks.0.self_attn.rel_pos_t"
 LAYERS = {"spatial": "layers", "temporal": "temporal_layers"}
-TABLES = ("rel_pos_h", "rel_pos_w", "rel_pos_t")
+TABLES = ("rel_pos_t", "rel_pos_h", "rel_pos_w")
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ def sizes_in(tensors: Mapping[str, Tensor], published: Names) -> dict[str, Any]:
     Fields of :class:`.sizes.Sizes`; ``positions``, the tokens of a grid; ``frames``, for how many there are relative
     positions; and of STA ``relative``, of which stacks: "none", "spatial", "temporal" or "both". What it says nothing
     of is left out. Heads are what tables of relative positions say, else one per 64 channels, else left out; the grid
-    is left out where its number of tokens is no square.
+    is what the spatial stack's tables say, else square, else left out.
     """
     names = IMAGENET_NAMES if is_imagenet(tensors) else published
     shapes = {key: tuple(value.shape) for key, value in tensors.items()}
@@ -55,16 +53,22 @@ def sizes_in(tensors: Mapping[str, Tensor], published: Names) -> dict[str, Any]:
     stacks = {"spatial": names.spatial, "temporal": names.temporal}
     counts = {stack: _blocks(shapes, prefix) if prefix else 0 for stack, prefix in stacks.items()}
     for stack in (stack for stack, count in counts.items() if count):
-        found |= _stack(shapes, stacks[stack])
+        found |= _positions(shapes, stacks[stack])
     if names is IMAGENET_NAMES:  # of whose 14 blocks the first ones are taken
         return found
     found |= {field: counts[stack] for stack, field in LAYERS.items() if counts[stack]}
-    tables = {stack: shapes.get(f"{stacks[stack]}{FIRST_TABLE}", ()) for stack in counts if counts[stack]}
-    relative = [stack for stack, shape in tables.items() if len(shape) == 2]
+    tables = {stack: _tables(shapes, stacks[stack]) for stack in counts if counts[stack]}
+    relative = [stack for stack, shapes_of_axes in tables.items() if shapes_of_axes]
     if tables and published is STA_NAMES:
         found["relative"] = "both" if len(relative) == 2 else (*relative, "none")[0]
     if relative:
-        found["frames"] = (tables[relative[0]][0] + 1) // 2
+        (frames, width), *_ = tables[relative[0]]
+        found["frames"] = _places(frames)
+        if width and found.get("dims", 0) % width == 0:
+            found["heads"] = found["dims"] // width
+    sides = tuple(_places(shape[0]) for shape in tables.get("spatial", [])[1:] if shape)
+    if len(sides) == 2 and math.prod(sides) == found.get("positions"):
+        found["grid"] = sides
     if len(centroids := shapes.get("aggregator.centroids", ())) == 2:
         found["clusters"] = centroids[0]
     return found
@@ -74,18 +78,25 @@ def _blocks(shapes: Mapping[str, tuple[int, ...]], prefix: str) -> int:
     return len({match[1] for key in shapes if (match := re.match(re.escape(prefix) + r"blocks\.(\d+)\.", key))})
 
 
-def _stack(shapes: Mapping[str, tuple[int, ...]], prefix: str) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    positions = shapes.get(f"{prefix}positional_emb", ())
-    if len(positions) == 3:
-        dims, side = positions[2], math.isqrt(positions[1])
-        found |= {"dims": dims, "positions": positions[1]}
-        if side**2 == positions[1]:
-            found["grid"] = (side, side)
-        width = shapes.get(f"{prefix}{FIRST_TABLE}", (HEAD_WIDTH,))[-1]
-        if width and dims % width == 0:
-            found["heads"] = dims // width
-    return found
+def _positions(shapes: Mapping[str, tuple[int, ...]], prefix: str) -> dict[str, Any]:
+    """What the learned positions of a stack say."""
+    shape = shapes.get(f"{prefix}positional_emb", ())
+    if len(shape) != 3:
+        return {}
+    side = math.isqrt(shape[1])
+    square = {"grid": (side, side)} if side**2 == shape[1] else {}
+    return {"dims": shape[2], "positions": shape[1], **square}
+
+
+def _tables(shapes: Mapping[str, tuple[int, ...]], prefix: str) -> list[tuple[int, ...]]:
+    """Shapes of a stack's first tables of relative positions, of frames, rows and columns; none where it has none."""
+    found = [shapes.get(f"{prefix}blocks.0.self_attn.{table}", ()) for table in TABLES]
+    return found if len(found[0]) == 2 else []
+
+
+def _places(rows: int) -> int:
+    """Of so many rows in a table of relative positions."""
+    return (rows + 1) // 2
 
 
 def load_published_state(encoder: nn.Module, tensors: Mapping[str, Tensor], source: str) -> tuple[str, ...]:

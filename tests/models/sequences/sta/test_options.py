@@ -121,6 +121,24 @@ def test_heads_are_read_from_tables_and_asked_for_elsewhere(published):
         STAOptions(sta_weights=path).decided(0, 5)
 
 
+def test_heads_are_those_of_the_stack_that_has_tables(published):
+    path, _ = published(sta_dims=64, sta_image_size=(32, 32), sta_relative="spatial")
+    assert STAOptions(sta_weights=path).decided(0, 5).sta_heads == 2
+
+
+def test_heads_that_no_table_tells_may_be_given(published):
+    path, _ = published(sta_dims=64, sta_image_size=(32, 32), sta_relative="none")
+    assert STAOptions(sta_weights=path).decided(0, 5).sta_heads == 1
+    assert STAOptions(sta_weights=path, sta_heads=2).decided(0, 5).sta_heads == 2
+
+
+@pytest.mark.parametrize("size", [(32, 48), (16, 36)])  # grids of 8 x 12 and of 4 x 9, of as many tokens as 6 x 6
+def test_the_image_size_is_read_from_tables_of_the_spatial_stack(published, size):
+    path, _ = published(sta_image_size=size, sta_relative="both")
+    decided = STAOptions(sta_weights=path).decided(0, 5)
+    assert (decided.sta_image_size, decided.sta_grid) == (size, (size[0] // 4, size[1] // 4))
+
+
 def test_the_image_size_is_read_from_a_square_grid_and_asked_for_elsewhere(published):
     path, _ = published(sta_image_size=(32, 32))
     assert STAOptions(sta_weights=path).decided(0, 5).sta_image_size == (32, 32)
@@ -135,7 +153,7 @@ def test_the_image_size_is_read_from_a_square_grid_and_asked_for_elsewhere(publi
 @pytest.mark.parametrize(
     ("given", "what"),
     [
-        ({"sta_dims": 24}, "`sta_dims` 24 contradicts 12 in `sta_weights`"),
+        ({"sta_dims": 24}, "`sta_dims` 24 contradicts 12 in .*weights.pth; leave it out"),
         ({"sta_layers": 2}, "`sta_layers` 2 contradicts 1"),
         ({"sta_clusters": 64}, "`sta_clusters` 64 contradicts 3"),
         ({"sta_relative": "none"}, "`sta_relative` none contradicts temporal"),
@@ -274,7 +292,7 @@ class TestBackbone:
         decided = self.options(backbone).decided(0, 3)
         assert decided.sta_backbone_sha256 == sha256(tmp_path / "vit.pth")
         assert (decided.sta_dims, decided.sta_heads) == (64, 1)
-        assert decided.started_from == f"random weights on tokens of {backbone}"
+        assert decided.started_from == "random weights on tokens of vit.pth"
         saved(tmp_path, DinoV2(64, 3, 1, 70).state_dict(), "vit.pth")
         with pytest.raises(UserError, match=r"vit.pth is another file than the one that was trained on"):
             decided.build(0, 3)
@@ -284,7 +302,7 @@ class TestBackbone:
         [
             ({"sta_image_size": (30, 42)}, "`sta_image_size`: image sides must be multiples of 14 pixels, got 30x42"),
             ({"sta_layer": 4}, "`sta_layer` 4: .*vit.pth has 3 blocks"),
-            ({"sta_dims": 128}, "`sta_dims` 128 contradicts 64"),
+            ({"sta_dims": 128}, "`sta_dims` 128 contradicts 64 in .*vit.pth"),
         ],
     )
     def test_options_that_do_not_fit_it_are_refused(self, backbone, given, what):
