@@ -15,6 +15,8 @@ def summary(record: records.ResultRecord) -> str:
     if data.adaptation is not None:
         lines.append(f"  {adaptation_text(data.adaptation)}")
     lines += warnings(data)
+    if method.weights is not None and method.weights.started_at_random:
+        lines.append(f"  {method.pooling} was trained from {method.weights.started_from}")
     if record.recall_interval:
         low, high = record.recall_interval["1"]
         block = f"{protocol.bootstrap_block} neighbouring queries" if protocol.bootstrap_block > 1 else "single queries"

@@ -84,6 +84,16 @@ class WeightsRecord:
     flags: dict[str, Any]
     descriptors: SplitIdentity = field(default_factory=SplitIdentity)  # of the frames they were trained on
 
+    @property
+    def started_from(self) -> str:
+        """What they were before training, in words; empty where the method has no published ones to start from."""
+        return str(self.flags.get("startedFrom", ""))
+
+    @property
+    def started_at_random(self) -> bool:
+        """Whether training began with random weights of a method that has published ones to start from."""
+        return self.started_from.startswith("random weights")
+
 
 @dataclass(frozen=True)
 class LoadedEncoder:

@@ -19,6 +19,7 @@ _SILENT = {
         "rerankResume",
         "plugin",
         "plugins",
+        "startedFrom",
     ),
     *("resultsPath", "report", "projector", "extractOnly", "quiet", "verbose", "label", "expName"),
     *("answers", "answersFormat", "answersTopK"),
@@ -151,7 +152,7 @@ def read_facts(record: Mapping[str, Any], stem: str) -> Facts:
         dataset=(str(data.get("dataset")), str(data.get("split"))),
         given=str(options.get("label") or ""),
         leading=leading(method, data),
-        always=cautions(data),
+        always=cautions(method, data),
         details=details(method, data, options),
         names=dict(zip(_NAMES, (str(options.get("expName") or ""), str(flags.get("expName") or ""), run), strict=True)),
     )
@@ -197,12 +198,14 @@ def looks_ahead(data: Mapping[str, Any]) -> bool:
     return bool(_nested(data, "adaptation", "looks_ahead"))
 
 
-def cautions(data: Mapping[str, Any]) -> tuple[str, ...]:
-    """What numbers cannot be read without: frames that were adapted by later ones, frame descriptors of random weights,
-    or made differently."""
+def cautions(method: Mapping[str, Any], data: Mapping[str, Any]) -> tuple[str, ...]:
+    """What numbers cannot be read without: weights trained from random ones where others are published, frames that
+    were adapted by later ones, frame descriptors of random weights, or made differently."""
     sides = [_mapping(_nested(data, side, "descriptors")) for side in ("reference", "query")]
     random = {str(side.get("encoder")) for side in sides if _nested(side, "weights", "kind") == "random"}
-    found = [adapted(data)] if looks_ahead(data) else []
+    started = str(_nested(method, "weights", "flags", "startedFrom") or "")
+    found = [f"from {started}"] if started.startswith("random weights") else []
+    found += [adapted(data)] if looks_ahead(data) else []
     found += ["frame descriptors made differently"] if data.get("descriptor_differences") else []
     return (*found, *([f"random {', '.join(sorted(random))}"] if random else []))
 

@@ -124,6 +124,13 @@ def test_image_encoders_are_told_and_random_weights_always():
     assert called(by("resnet18", "random"), by("resnet18", "random"))[0] == "dsdnet (random resnet18)"
 
 
+def test_weights_trained_from_random_ones_are_told_where_others_are_published():
+    def trained(start):
+        return record("sta", weights={"flags": {"startedFrom": start}})
+
+    assert called(trained("random weights"), trained("sta.pth")) == ["sta (from random weights)", "sta"]
+
+
 def test_a_given_label_is_taken_as_it_is():
     assert called(record(options={"label": "Ours"}), record(options={"label": "Ours", "seed": 1}), record()) == [
         "Ours",

@@ -113,7 +113,7 @@ def error(capsys):
 
 
 @pytest.mark.parametrize("method", ["sta", "seqvlad"])
-def test_random_weights_are_trained_and_tested_in_windows_of_any_length(folder, method):
+def test_random_weights_are_trained_and_tested_in_windows_of_any_length(folder, method, capsys):
     assert folder.train("--pooling", method, *FLAGS) == 0
     assert folder.flags["startedFrom"] == "random weights"
     for length in (3, 5):
@@ -121,6 +121,8 @@ def test_random_weights_are_trained_and_tested_in_windows_of_any_length(folder, 
         assert record["recall"]["1"] > 0.5
         assert record["method"]["out_dims"] == 64
         assert record["method"]["weights"]["flags"]["startedFrom"] == "random weights"
+        assert record["method"]["label"] == f"{method} S{length} (from random weights)"
+        assert f"  {method} was trained from random weights\n" in capsys.readouterr().out
     trained = opticornet.load(folder.trained)
     assert trained.encode(np.zeros((6, 3, 24, 32), np.float32)).shape == (6, 64)
 
@@ -171,7 +173,7 @@ def test_tokens_of_a_frozen_backbone_are_attended_to(folder, tmp_path, error, ke
     record = folder.test("--pooling", "sta", "--resume", folder.trained)
     flags = record["method"]["weights"]["flags"]
     assert (flags["staBackbone"], flags["staBackboneSha256"]) == (str(path), sha256(path))
-    assert flags["startedFrom"] == f"random weights on tokens of {path}"
+    assert flags["startedFrom"] == f"random weights on tokens of {path.name}"
     torch.save(DinoV2(64, 2, 1, 56).state_dict(), path)
     assert folder.run("test", "--pooling", "sta", "--resume", folder.trained) == 2
     assert "another file than the one that was trained on" in error()

@@ -8,7 +8,7 @@ from opticornet.evaluation.judged import ScoreSettings
 from opticornet.evaluation.records import DataRecord, FileRecord, MethodRecord, RerankWeightRecord
 from opticornet.evaluation.scene import Scene
 from opticornet.evaluation.scoring import TestDescription, data_record
-from opticornet.inference.load import frames_taken
+from opticornet.inference.load import WeightsRecord, frames_taken
 from opticornet.matching.search import EXACT
 from opticornet.options.modes import TestOptions
 from opticornet.options.plugins import remembered
@@ -52,7 +52,7 @@ def method_record(options: TestOptions, answer: Answer, data: DataRecord) -> Met
     """How a window became an answer."""
     path = options.predictions_file
     return MethodRecord(
-        label=label(options, data),
+        label=label(options, data, answer.weights),
         pooling=options.pooling,
         sequence_length=options.sequence_length,
         filter_length=options.filter_length,
@@ -89,10 +89,11 @@ def matcher_options(options: TestOptions) -> dict[str, object]:
     return {flag: list(value) if isinstance(value, tuple) else value for flag, value in own.items()}
 
 
-def label(options: TestOptions, data: DataRecord) -> str:
+def label(options: TestOptions, data: DataRecord, weights: WeightsRecord | None) -> str:
     """What the result is called, where it stands alone: as the user said, else how it answers and, in brackets, what
-    its numbers cannot be read without: an approximate index, the direction, bfloat16, candidates of a file, frame
-    descriptors of random weights. Beside others it is called by what differs (``opticornet.reports.labels``)."""
+    its numbers cannot be read without: an approximate index, the direction, bfloat16, candidates of a file, ``weights``
+    trained from random ones where others are published, frame descriptors of random weights. Beside others it is called
+    by what differs (``opticornet.reports.labels``)."""
     if options.label:
         return options.label
     text = f"{options.pooling} {'S' if options.searches else 'L'}{options.sequence_length}"
@@ -111,6 +112,8 @@ def label(options: TestOptions, data: DataRecord) -> str:
         notes.append(f"protocol {options.protocol}")
     if options.amp:
         notes.append("bfloat16")
+    if weights and weights.started_at_random:
+        notes.append(f"from {weights.started_from}")
     if data.adaptation is not None:
         notes.append(data.adaptation.label)
     if data.descriptor_differences:
