@@ -13,6 +13,6 @@ SEQUENCE_ENCODERS: Registry = {
     "seqnet": "opticornet.models.sequences.seqnet:SeqNetOptions",
     "dsdnet": "opticornet.models.sequences.dsdnet:DSDNetOptions",
     "delta-lstm": "opticornet.models.sequences.delta_lstm:DeltaLSTMOptions",
-    "seqvlad": "opticornet.models.sequences.sta.options:SeqVLADOptions",
+    "seqvlad": "opticornet.models.sequences.sta.seqvlad_options:SeqVLADOptions",
     "sta": "opticornet.models.sequences.sta.options:STAOptions",
 }

@@ -27,6 +27,7 @@ class SequenceEncoderOptions(Choice, ABC):
     takes: ClassVar[Literal["descriptors", "images"]] = "descriptors"  # which frames of a traverse
     multiplies: ClassVar[bool] = True  # whether there are matrix products, which bfloat16 would change
     sees_order: ClassVar[bool] = True  # whether a window driven the other way may be described otherwise
+    weights_option: ClassVar[str] = ""  # which names a file of published weights; empty: no option does
 
     @abstractmethod
     def build(self, in_dims: int, length: int) -> "SequenceEncoder":

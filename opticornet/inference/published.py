@@ -22,10 +22,9 @@ from opticornet.utils.extras import needs_extra
 from opticornet.utils.registry import nearest
 
 if TYPE_CHECKING:
-    from opticornet.models.sequences.sta.options import SeqVLADOptions
+    from opticornet.models.sequences.sta.seqvlad_options import SeqVLADOptions
 
 HEAD_WIDTH = 64  # channels of an attention head in every vision transformer that was published here
-PUBLISHED_FRAMES = 5  # of STA's windows
 SCICEVPR_HEADS = 16  # attention heads of SciceVPR's own encoder
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -388,7 +387,7 @@ def seqvlad(weights: Weights, *, heads: int | None = None, image_size: tuple[int
         heads: attention heads; by default one per 64 channels.
         image_size: (H, W) in pixels; by default that of the square grid which the weights' positions are for.
     """
-    from opticornet.models.sequences.sta.options import SeqVLADOptions
+    from opticornet.models.sequences.sta.seqvlad_options import SeqVLADOptions
 
     return _sequence_of_images(weights, SeqVLADOptions(**_of_images(weights, heads, image_size)))
 
@@ -426,12 +425,13 @@ def _of_images(weights: Weights, heads: int | None, image_size: tuple[int, int] 
 
 
 def _sequence_of_images(weights: Weights, options: "SeqVLADOptions") -> nn.Module:
-    from opticornet.models.sequences.sta.weights import is_imagenet, load_published_state, sizes_in
+    from opticornet.models.sequences.sta.sizes import PUBLISHED_FRAMES
+    from opticornet.models.sequences.sta.weights import is_imagenet, load_published_state
 
     if is_imagenet(weights.tensors):
         raise weights.misfit_error("it is the classification network that training starts from")
     try:
-        decided = options.with_sizes(sizes_in(weights.tensors, options.names), length=PUBLISHED_FRAMES)
+        decided = options.with_sizes(options.sizes_in(weights.tensors, weights.source), length=PUBLISHED_FRAMES)
     except UserError as error:
         raise UserError(str(error).replace("`sta_", "`")) from error  # the arguments here have shorter names
     encoder = build_empty(decided.encoder)

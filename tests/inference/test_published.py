@@ -14,7 +14,8 @@ from opticornet.models.images import IMAGE_ENCODERS
 from opticornet.models.images.dinov2 import VARIANTS, DinoV2Encoder
 from opticornet.models.sequences.delta_lstm import DeltaLSTM
 from opticornet.models.sequences.seqnet import SeqNet
-from opticornet.models.sequences.sta.options import SeqVLADOptions, STAOptions
+from opticornet.models.sequences.sta.options import STAOptions
+from opticornet.models.sequences.sta.seqvlad_options import SeqVLADOptions
 from opticornet.utils.errors import UserError
 from opticornet.utils.registry import entry
 

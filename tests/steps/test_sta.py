@@ -127,6 +127,13 @@ def test_random_weights_are_trained_and_tested_in_windows_of_any_length(folder, 
     assert trained.encode(np.zeros((6, 3, 24, 32), np.float32)).shape == (6, 64)
 
 
+def test_without_weights_run_and_published_file_are_asked_for(folder, error):
+    assert folder.run("test", "--pooling", "sta") == 2
+    assert error().endswith(
+        "with --resume RUN (--resume alone takes the newest run), or a published file with --staWeights"
+    )
+
+
 def test_a_published_checkpoint_is_tested_as_it_is(folder, published):
     sizes = ("--staImageSize", 24, 32)
     record = folder.test("--pooling", "sta", "--staWeights", published, "--seqL", 5, *sizes)

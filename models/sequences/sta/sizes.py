@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from opticornet.models.images.cct import Grid
 from opticornet.models.sequences.sta.attention import Extent
 
+PUBLISHED_FRAMES = 5  # of a window
 HEAD_WIDTH = 64  # channels of a head in what is published
 
 

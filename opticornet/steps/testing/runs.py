@@ -39,10 +39,14 @@ def resolve(options: TestOptions) -> tuple[TestOptions, Path | None]:
     """Fill in what the resumed run decides; the run's folder, or None where no weights are wanted."""
     wants_weights = options.has_weights or options.pooling == "s1+seqmatch"
     if not options.resume:
-        if wants_weights and not (options.searches and options.part("pooling").weights_file):
+        method = options.part("pooling") if options.searches else None
+        if wants_weights and not (method and method.weights_file):
+            published = (
+                f", or a published file with `{method.weights_option}`" if method and method.weights_option else ""
+            )
             raise UserError(
                 f"`pooling` {options.pooling} has learned weights: name its run with `resume` RUN "
-                "(`resume` alone takes the newest run)"
+                f"(`resume` alone takes the newest run){published}"
             )
         if options.searches and options.describes_to_rerank and options.part("rerank").rerank_resume:
             single = _rerank_run(options)

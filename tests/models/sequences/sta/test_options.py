@@ -8,7 +8,8 @@ import torch
 from opticornet.models.images.cct import CCT, Attention, Tokenizer, Transformer
 from opticornet.models.images.dinov2 import DinoV2
 from opticornet.models.sequences.sta.encoder import STA, SeqVLADEncoder
-from opticornet.models.sequences.sta.options import SeqVLADOptions, STAOptions
+from opticornet.models.sequences.sta.options import STAOptions
+from opticornet.models.sequences.sta.seqvlad_options import SeqVLADOptions
 from opticornet.utils.checkpoints import build_empty
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import sha256
@@ -148,6 +149,14 @@ def test_the_image_size_is_read_from_a_square_grid_and_asked_for_elsewhere(publi
         UserError, match=r"`sta_image_size` cannot be read from .*weights.pth: its 96 positions are no sq"
     ):
         STAOptions(sta_weights=path).decided(0, 5)
+
+
+@pytest.mark.parametrize("given", [{}, {"sta_image_size": (20, 20)}])  # of which no tokenizer by default has a grid
+def test_a_file_of_the_other_method_is_refused_by_its_names_whatever_is_asked_of_it(published, given):
+    path, _ = published(SeqVLADOptions)
+    names = r"weights.pth does not fit .*missing \(first: encoder\.spatial.*unexpected \(first: encoder\.tokenizer"
+    with pytest.raises(UserError, match=names):
+        STAOptions(sta_weights=path, **given).decided(0, 5)
 
 
 @pytest.mark.parametrize(
