@@ -27,7 +27,7 @@ from opticornet.utils.options import option
 from opticornet.utils.text import counted
 
 Coordinates = Literal["as-names-tell", "easting-first", "northing-first", "frame-numbers"]
-FIRST, SECOND, FRAME, CITY = 1, 2, 4, 6  # fields of a name
+FIRST, SECOND, SEQUENCE, FRAME, CITY = 1, 2, 3, 4, 6  # fields of a name
 EASTINGS = (100_000.0, 1_000_000.0)  # metres; northings are above, 10 degrees and more from the equator
 
 
@@ -49,8 +49,9 @@ class UtmSequences(Source):
     def read(self, root: Path) -> Prepared:
         """Every split there is a folder for; a lone pair of database and queries is the test split.
 
-        Frames are in the order of their folders' names, and in each by frame number. A run of consecutive numbers is a
-        sequence, so that no window reaches over a missing one. UTM metres (x east, y north), or frame numbers.
+        Frames are in the order of their folders' names, or, outside of any, of the sequences in their own names, and in
+        each by frame number. A run of consecutive numbers is a sequence, so that no window reaches over a missing one.
+        UTM metres (x east, y north), or frame numbers.
 
         Args:
             coordinates: which field is what, where the names do not tell.
@@ -113,7 +114,9 @@ class _Side:
             notes.append(
                 f"{name}: positions of {len(there)} cities are compared as if of one UTM zone; `cities` takes some"
             )
-        folders, labels = np.unique(folders_of(images), return_inverse=True)
+        placed = zip(folders_of(images), fields, strict=True)
+        sequences = [f"./{parts[SEQUENCE]}" if at == "." else at for at, parts in placed]
+        folders, labels = np.unique(sequences, return_inverse=True)
         order = np.lexsort((numbers[:, 2], labels))
         images, numbers, labels = tuple(images[row] for row in order), numbers[order], labels[order]
         same, steps = np.diff(labels) == 0, np.diff(numbers[:, 2])
@@ -133,6 +136,11 @@ class _Side:
 
     def traverse(self, coordinates: Coordinates) -> PreparedTraverse:
         first, second = self.numbers[:, 0], self.numbers[:, 1]
+        if coordinates == "frame-numbers" and (bad := np.flatnonzero(first % 1)).size:
+            raise UserError(
+                f"{self.folder}: `coordinates` frame-numbers, and {self.images[bad[0]]} begins with none; leave it "
+                "out, or give easting-first or northing-first"
+            )
         positions = {"x": first, "y": second} if coordinates == "easting-first" else {"x": second, "y": first}
         return PreparedTraverse(
             name=self.name,

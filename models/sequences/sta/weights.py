@@ -41,8 +41,8 @@ def sizes_in(tensors: Mapping[str, Tensor], published: Names) -> dict[str, Any]:
 
     Fields of :class:`.sizes.Sizes`; ``positions``, the tokens of a grid; ``frames``, for how many there are relative
     positions; and of STA ``relative``, of which stacks: "none", "spatial", "temporal" or "both". What it says nothing
-    of is left out. Heads are what tables of relative positions say, else one per 64 channels, else left out; the grid
-    is what the spatial stack's tables say, else square, else left out.
+    of is left out. Heads are what tables of relative positions say, else left out; the grid is what the spatial
+    stack's tables say, else square, else left out.
     """
     names = IMAGENET_NAMES if is_imagenet(tensors) else published
     shapes = {key: tuple(value.shape) for key, value in tensors.items()}

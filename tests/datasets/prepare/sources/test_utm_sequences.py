@@ -75,6 +75,20 @@ def test_northing_comes_first_in_names_of_robotcar(tmp_path):
     assert prepared.notes == ()
 
 
+def test_sequences_without_folders_are_those_of_their_names(tmp_path):
+    names = [msls(number, sequence).partition("/")[2] for sequence, number in (("b", 2), ("b", 3), ("a", 3), ("a", 4))]
+    pair(tmp_path, names)
+    database = UtmSequences().read(tmp_path).traverses[0]
+    assert [name.split("@")[3:5] for name in database.names] == [["a", "3"], ["a", "4"], ["b", "2"], ["b", "3"]]
+    assert database.sequence_numbers().tolist() == [0, 0, 1, 1]
+
+
+def test_metres_are_no_frame_numbers(tmp_path):
+    pair(tmp_path, [msls(1, east=300000.25), msls(2)])
+    message = refused(tmp_path, coordinates="frame-numbers")
+    assert "`coordinates` frame-numbers, and s1/@300004.25@6170000.00@s1@1@" in message
+
+
 @pytest.mark.parametrize("folder", ["", "sequence/"])
 def test_nordland_is_in_frame_numbers_with_or_without_folders_of_sequences(tmp_path, folder):
     numbers = (9, 10, 11, 20)
