@@ -95,10 +95,10 @@ def train(options: TrainOptions) -> Path:
             save_checkpoint(loop.state(), run / options.save_path / LATEST)
             write_config(run / OPTIONS_TOML, options.repeatable())
             files = {"plugins": remembered(options.plugin), "descriptors": task.descriptors.saved()}
-            if method.started_from and not initial:
-                files["startedFrom"] = method.started_from
             if loaded and loaded.weights:
                 files["initialWeights"] = recorded(loaded.weights)
+            if started_from := loaded.weights.started_from if loaded and loaded.weights else method.started_from:
+                files["startedFrom"] = started_from
             write_flags(run, in_numbers(options, scene).record() | files, options.save_path)
         write_environment(run)
         follow(loop, options, run, notes)

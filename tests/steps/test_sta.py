@@ -127,6 +127,14 @@ def test_random_weights_are_trained_and_tested_in_windows_of_any_length(folder, 
     assert trained.encode(np.zeros((6, 3, 24, 32), np.float32)).shape == (6, 64)
 
 
+def test_a_run_that_begins_with_one_from_random_weights_says_so(folder):
+    assert folder.train("--pooling", "seqvlad", *FLAGS) == 0
+    more = ("--initFrom", folder.trained, "--seqL", 3, "--batchSize", 8, "--nEpochs", 1)
+    assert folder.run("train", *more, "--runsPath", folder.path / "more") == 0
+    (run,) = (folder.path / "more").iterdir()
+    assert json.loads((run / "checkpoints" / "flags.json").read_text())["startedFrom"] == "random weights"
+
+
 def test_without_weights_run_and_published_file_are_asked_for(folder, error):
     assert folder.run("test", "--pooling", "sta") == 2
     assert error().endswith(
