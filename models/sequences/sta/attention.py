@@ -81,7 +81,7 @@ class WindowedAttention(SpaceTimeAttention):
         summed = torch.cat([self.summed(tiling, part) for part in maps])  # (B heads, L, rows, columns, d)
         summed = summed.unflatten(0, (-1, self.heads)).permute(0, 2, 3, 4, 1, 5)  # (B, L, rows, columns, heads, d)
         weighed = functional.linear(summed.flatten(2, 3).flatten(3), self.proj.weight)  # (B, L, N, D)
-        return weighed + tiling.coverage().to(tokens.device)[:, None] * self.proj.bias
+        return weighed + tiling.coverage().to(weighed)[:, None] * self.proj.bias
 
     def summed(self, tiling: "Tiling", maps: tuple[Tensor, ...]) -> Tensor:
         """What tokens get in all windows, of some heads' queries, keys, values, ... (M, L N, ...): (M, L, *grid, d)."""

@@ -144,6 +144,16 @@ def test_weights_serve_other_image_sizes_and_lengths(frames):
         assert out.norm().item() == pytest.approx(1)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("relative", ["temporal", "both"])
+def test_weights_in_bfloat16_describe_windows_in_bfloat16(relative, frames):
+    encoder, windows = small(relative=relative), frames[None, :4]
+    expected = encoder(windows)
+    found = encoder.bfloat16()(windows.bfloat16())
+    assert found.dtype == torch.bfloat16
+    assert (found.float() * expected).sum() > 0.999
+
+
 def test_every_weight_that_is_used_learns(frames):
     encoder = small(relative="both").train()
     encoder(frames[None, :5]).square().mul(torch.arange(36)).sum().backward()
