@@ -94,7 +94,7 @@ def train(options: TrainOptions) -> Path:
             run = new_run(Path(options.runs_path), options.new_name())
             save_checkpoint(loop.state(), run / options.save_path / LATEST)
             write_config(run / OPTIONS_TOML, options.repeatable())
-            files = {"plugins": remembered(options.plugin), "descriptors": task.descriptors.saved()}
+            files: dict[str, Any] = {"plugins": remembered(options.plugin), "descriptors": task.descriptors.saved()}
             if loaded and loaded.weights:
                 files["initialWeights"] = recorded(loaded.weights)
             if started_from := loaded.weights.started_from if loaded and loaded.weights else method.started_from:

@@ -170,19 +170,21 @@ class SeqVLADOptions(SequenceEncoderOptions):
         """Of the images, and the grid that positions are for."""
         with as_user_error("`sta_kernel`"):
             tokenizer = Tokenizer(DEFAULT.heads, kernel, stages)
-        rows, columns = trained = found.get("grid", (0, 0))
-        read = (rows * tokenizer.step, columns * tokenizer.step) if rows else IMAGE_SIZE
+        positions = found.get("positions", 0)
+        trained = self.sta_grid or found.get("grid", ())
+        read = tuple(side * tokenizer.step for side in trained) if positions and trained else IMAGE_SIZE
         height, width = self.sta_image_size or read
         with as_user_error("`sta_image_size`"):
             grid = tokenizer.grid(height, width)
-        positions = found.get("positions", 0)
-        if positions and not rows and grid[0] * grid[1] != positions:
+        rows, columns = trained or grid
+        if positions and rows * columns != positions:
+            if self.sta_grid:
+                raise UserError(f"`sta_grid` {rows} {columns}: {self.sta_weights} has {positions} positions")
             raise UserError(
                 f"`sta_image_size` cannot be read from {self.sta_weights}: its {positions} positions are no square "
                 "grid; give the size of the images that it was trained on"
             )
-        trained_rows, trained_columns = self.sta_grid or (trained if rows else grid)
-        return (height, width), (trained_rows, trained_columns)
+        return (height, width), (rows, columns)
 
     def head_count(self, found: Found, dims: int) -> int:
         """As given, else as tables of relative positions say, else one per 64 channels."""

@@ -1,6 +1,6 @@
 """The options of SeqVLAD and STA: what they leave open, and what published files decide."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -149,6 +149,11 @@ def test_the_image_size_is_read_from_a_square_grid_and_asked_for_elsewhere(publi
         UserError, match=r"`sta_image_size` cannot be read from .*weights.pth: its 96 positions are no sq"
     ):
         STAOptions(sta_weights=path).decided(0, 5)
+    told = STAOptions(sta_weights=path, sta_grid=(8, 12))
+    assert told.decided(0, 5).sta_image_size == (32, 48)
+    assert replace(told, sta_image_size=(40, 24)).build(0, 5).grid == (10, 6)
+    with pytest.raises(UserError, match=r"`sta_grid` 8 8: .*weights.pth has 96 positions"):
+        STAOptions(sta_weights=path, sta_grid=(8, 8)).decided(0, 5)
 
 
 @pytest.mark.parametrize("given", [{}, {"sta_image_size": (20, 20)}])  # of which no tokenizer by default has a grid
