@@ -76,7 +76,8 @@ def in_flags(message: str, options: type[Options] | None) -> str:
     if names := re.findall(r"`(\w+)`", message):
         owners = [options]
         if not set(names) <= option_fields(options).keys():
-            owners += [kind for _, _, kind in options.entries()] + list(MODES.values())
+            for mode in (options, *MODES.values()):  # of a mode that takes some options of another, the latter's last
+                owners += [mode, *(kind for _, _, kind in mode.entries())]
         for owner in reversed(owners):
             flags |= {name: flag_of(f) for name, f in option_fields(owner).items()}
     return re.sub(r"`(\w+)`", lambda found: flags.get(found[1], found[0]), message)

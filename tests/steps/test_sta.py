@@ -142,6 +142,16 @@ def test_without_weights_run_and_published_file_are_asked_for(folder, error):
     )
 
 
+@pytest.mark.parametrize("mode", [("test",), ("extract", "--sequence")])
+def test_messages_name_the_flags_of_the_method_in_every_mode(folder, published, error, mode):
+    out = folder.path / "out"
+    line = ("--pooling", "sta", "--staWeights", published, "--seqL", 5, "--staImageSize", 26, 32)
+    given = ("--output", out) if mode[0] == "extract" else ()
+    assert folder.run(*mode, *line, *given) == 2
+    assert error().startswith("error: --staImageSize: images of 26 x 32 pixels give no whole grid")
+    assert not out.exists()
+
+
 def test_a_published_checkpoint_is_tested_as_it_is(folder, published):
     sizes = ("--staImageSize", 24, 32)
     record = folder.test("--pooling", "sta", "--staWeights", published, "--seqL", 5, *sizes)
