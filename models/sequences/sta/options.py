@@ -10,7 +10,7 @@ from opticornet.models.sequences.base import SequenceEncoder
 from opticornet.models.sequences.sta.attention import window_side
 from opticornet.models.sequences.sta.backbone import FrozenTokens
 from opticornet.models.sequences.sta.encoder import STA
-from opticornet.models.sequences.sta.seqvlad_options import Found, SeqVLADOptions, hash_of
+from opticornet.models.sequences.sta.seqvlad_options import Found, SeqVLADOptions, check_hash, hash_of
 from opticornet.models.sequences.sta.sizes import Sizes
 from opticornet.models.sequences.sta.weights import STA_NAMES, Names
 from opticornet.utils.errors import UserError, as_user_error
@@ -88,11 +88,7 @@ class STAOptions(SeqVLADOptions):
         if not self.sta_backbone:
             return None
         frozen = FrozenTokens.of(self.sta_backbone, self.sta_layer)
-        if self.sta_backbone_sha256 and (found := hash_of(self.sta_backbone)) != self.sta_backbone_sha256:
-            raise UserError(
-                f"`sta_backbone` {self.sta_backbone} is another file than the one that was trained on: its sha256 is "
-                f"{found[:12]}..., wanted {self.sta_backbone_sha256[:12]}..."
-            )
+        check_hash("sta_backbone", self.sta_backbone, self.sta_backbone_sha256)
         return frozen
 
     @cached_property

@@ -35,6 +35,15 @@ def hash_of(path: str) -> str:
     return sha256(Path(path)) if path else ""
 
 
+def check_hash(name: str, path: str, wanted: str) -> None:
+    """Raise :class:`UserError` where the file that the option ``name`` names has not the sha256 ``wanted``, if any."""
+    if wanted and (found := hash_of(path)) != wanted:
+        raise UserError(
+            f"`{name}` {path} is another file than the one that was trained on: its sha256 is {found[:12]}..., wanted "
+            f"{wanted[:12]}..."
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class SeqVLADOptions(SequenceEncoderOptions):
     """``seqvlad``. What is left at 0 or empty is decided by :meth:`decided`, and a run records it."""
@@ -88,8 +97,12 @@ class SeqVLADOptions(SequenceEncoderOptions):
     @property
     def has_trained_clusters(self) -> bool:
         """Whether training starts from a published checkpoint, which has SeqVLAD's weights, too."""
-        starts = self.sta_weights and not self.sta_weights_sha256  # a run that has begun needs the file no more
-        return bool(starts) and not is_imagenet(self.tensors)
+        return self.reads_weights and not is_imagenet(self.tensors)
+
+    @property
+    def reads_weights(self) -> bool:
+        """Whether there is a file to read sizes from; a run that has recorded them needs it no more."""
+        return bool(self.sta_weights) and not (self.sta_weights_sha256 and self.sta_grid)
 
     @property
     def weights_file(self) -> str:
@@ -112,7 +125,7 @@ class SeqVLADOptions(SequenceEncoderOptions):
     @cached_property
     def found(self) -> Found:
         """What the file to start from says of sizes; nothing where there is none, or a run has recorded them."""
-        if not self.sta_weights or self.sta_weights_sha256:
+        if not self.reads_weights:
             return {}
         return self.sizes_in(self.tensors, self.sta_weights)
 
@@ -219,4 +232,5 @@ class SeqVLADOptions(SequenceEncoderOptions):
         return SeqVLADEncoder(self.sizes(), (height, width))
 
     def load_weights(self, encoder: SequenceEncoder) -> tuple[str, ...]:
+        check_hash("sta_weights", self.sta_weights, self.sta_weights_sha256)
         return load_published_state(encoder, self.tensors, self.sta_weights)

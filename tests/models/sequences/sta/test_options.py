@@ -1,6 +1,7 @@
 """The options of SeqVLAD and STA: what they leave open, and what published files decide."""
 
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -154,6 +155,14 @@ def test_the_image_size_is_read_from_a_square_grid_and_asked_for_elsewhere(publi
     assert replace(told, sta_image_size=(40, 24)).build(0, 5).grid == (10, 6)
     with pytest.raises(UserError, match=r"`sta_grid` 8 8: .*weights.pth has 96 positions"):
         STAOptions(sta_weights=path, sta_grid=(8, 8)).decided(0, 5)
+
+
+def test_a_file_is_the_one_whose_hash_is_given(published):
+    path, encoder = published(sta_image_size=(32, 32))
+    assert STAOptions(sta_weights=path, sta_weights_sha256=sha256(Path(path))).load_weights(encoder) == ()
+    assert STAOptions(sta_weights=path, sta_weights_sha256=sha256(Path(path))).decided(0, 5).sta_dims == 12
+    with pytest.raises(UserError, match=r"`sta_weights` .* is another file than the one .*, wanted abc\.\.\."):
+        STAOptions(sta_weights=path, sta_weights_sha256="abc").load_weights(encoder)
 
 
 @pytest.mark.parametrize("given", [{}, {"sta_image_size": (20, 20)}])  # of which no tokenizer by default has a grid
