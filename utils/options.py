@@ -74,6 +74,11 @@ def recorded_value(f: Field, value: Any) -> Any:
     return value if names is None or value in names else full_path(value)
 
 
+def as_typed(value: Any) -> str:
+    """A value as it is typed on the command line."""
+    return " ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+
+
 def check_value(options: type, name: str, value: Any) -> Any:
     """A value for the option ``name``, whole numbers turned into floats and lists into tuples where those are wanted.
 

@@ -19,7 +19,7 @@ from opticornet.options.config import read_config
 from opticornet.options.plugins import load_plugins
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import full_path
-from opticornet.utils.options import check_value, flag_of, option, option_fields, recorded_value, spellings
+from opticornet.utils.options import as_typed, check_value, flag_of, option, option_fields, recorded_value, spellings
 from opticornet.utils.registry import Registry, entry, nearest
 
 
@@ -257,7 +257,7 @@ class Options:
             return self
         if name in self.given and mine != value:
             raise UserError(
-                f"`{name}` {mine} contradicts `{name}` {value} of the {role} {source}; "
+                f"`{name}` {as_typed(mine)} contradicts `{name}` {as_typed(value)} of the {role} {source}; "
                 f"leave `{name}` out, or start a new run"
             )
         return replace(self, **{name: value}) if own else replace(self, chosen={**self.chosen, name: value})

@@ -13,7 +13,7 @@ from opticornet.options.config import read_config
 from opticornet.options.modes import MODES, VARIANTS
 from opticornet.options.plugins import load_installed, load_plugins
 from opticornet.utils.errors import UserError
-from opticornet.utils.options import check_value, flag_of, is_tuple, option_fields, plain_type, spellings
+from opticornet.utils.options import as_typed, check_value, flag_of, is_tuple, option_fields, plain_type, spellings
 from opticornet.utils.program import program
 from opticornet.utils.registry import nearest
 from opticornet.utils.text import number_or_text
@@ -179,8 +179,7 @@ def _help(fields: dict[str, Field]) -> str:
     """What an option does in each entry that has it, and its default; once, where it is the same in all."""
     names: dict[str, list[str]] = {}
     for name, f in fields.items():
-        shown = " ".join(map(str, f.default)) if isinstance(f.default, tuple) else f.default
-        default = "" if f.default in ("", (), None) else f" (default {shown})"
+        default = "" if f.default in ("", (), None) else f" (default {as_typed(f.default)})"
         names.setdefault(f.metadata["help"] + default, []).append(name)
     if len(names) == 1:
         return next(iter(names))

@@ -23,6 +23,12 @@ def test_a_run_decides_what_was_not_given():
 def test_a_contradiction_names_both_values_and_the_run():
     with pytest.raises(UserError, match=r"`w` 3 contradicts `w` 5 of the resumed run RUN"):
         TrainOptions.of(w=3).restored({"w": 5}, ("pooling",), "RUN")
+    with pytest.raises(
+        UserError, match=r"`sta_image_size` 28 24 contradicts `sta_image_size` 24 32 of the resumed run"
+    ):
+        TrainOptions.of(pooling="sta", sta_image_size=(28, 24)).restored(
+            {"staImageSize": [24, 32]}, ("pooling",), "RUN"
+        )
 
 
 def test_a_saved_flag_of_another_type_is_refused():
