@@ -5,7 +5,7 @@ Adding a built-in dataset is one function that gives a :class:`Dataset` and one 
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,17 +13,18 @@ import numpy as np
 from opticornet.datasets import synthetic
 from opticornet.datasets.folder.reading import load_folder
 from opticornet.datasets.folder.toml import TOML_NAME, read_toml
+from opticornet.datasets.images.cropping import Crop
 from opticornet.datasets.seqnet import layout as seqnet_layout
 from opticornet.datasets.split_names import USUAL_SPLITS, test_split_names
 from opticornet.datasets.traverse import Dataset, Split
 from opticornet.utils.errors import UserError
 
-SourceValue = str | Path | tuple[str, ...]
+SourceValue = str | Path | tuple[str, ...] | tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where the built-in datasets find their files, and what they leave to the user.
+    """Where the built-in datasets find their files, and what datasets leave to the user.
 
     Attributes:
         data_path: the folder that holds ``descData/<desc_type>/``.
@@ -31,6 +32,7 @@ class Source:
         struct_path: seqNet's ground truth (struct files, split indices, sequence bounds).
         msls_train_city, msls_val_city: the MSLS cities of the train split and of the val split.
         msls_test_city: those of the test split, or of several ``test-CITY``; none: that of val.
+        crop: left, top, right and bottom of the part of images that is taken, in pixels; empty: all.
     """
 
     data_path: Path = Path("data")
@@ -39,6 +41,7 @@ class Source:
     msls_train_city: str = "melbourne"
     msls_val_city: str = "austin"
     msls_test_city: tuple[str, ...] = ()
+    crop: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, **values: SourceValue) -> "Source":
@@ -57,6 +60,7 @@ class Source:
             msls_train_city=str(values.get("msls_train_city", default.msls_train_city)),
             msls_val_city=str(values.get("msls_val_city", default.msls_val_city)),
             msls_test_city=tuple(values.get("msls_test_city", default.msls_test_city)),  # type: ignore[arg-type]
+            crop=tuple(values.get("crop", default.crop)),  # type: ignore[arg-type]
         )
 
     def msls_cities(self) -> dict[str, str]:
@@ -136,7 +140,15 @@ def load_dataset(name: str, *, splits: tuple[str, ...] | None = None, **source: 
         dataset = load_folder(name, splits)
     for split in dataset.splits.values():
         check_split(dataset.name, split)
-    return dataset
+    return dataset if not where.crop else _cropped(dataset, Crop.of_option(where.crop))
+
+
+def _cropped(dataset: Dataset, crop: Crop | None) -> Dataset:
+    splits = {
+        name: replace(split, reference=replace(split.reference, crop=crop), query=replace(split.query, crop=crop))
+        for name, split in dataset.splits.items()
+    }
+    return replace(dataset, splits=splits)
 
 
 def _require_folder(name: str) -> None:

@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from opticornet.datasets.images.cropping import Crop
 from opticornet.datasets.positives import Positives
 from opticornet.utils.errors import UserError
 from opticornet.utils.mapped import RowMatrix
@@ -67,6 +68,7 @@ class Traverse:
             memory-mapped; or None.
         lat_lon: (N, 2) float64 degrees, where positions were made from them; or None.
         images_source: the folder of the images or the table that lists them, for messages and records.
+        crop: the part of each image that is taken where frames are images; None: all of it.
         first_row: row of the first frame in the traverse that this one was cut from.
         joined: the drives that it was joined from (``drives.py``); empty: it is one drive.
         undescribed: why there are no descriptors and what to do, for messages; empty where there are.
@@ -92,6 +94,7 @@ class Traverse:
     scored: np.ndarray | None = None
     usable: np.ndarray | None = None
     filled: np.ndarray | None = None
+    crop: Crop | None = None
     first_row: int = 0
     joined: tuple[Drive, ...] = ()
 

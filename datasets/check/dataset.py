@@ -20,12 +20,13 @@ class CheckReport:
     warnings: tuple[str, ...] = ()
 
 
-def check_dataset(name: str, **source: SourceValue) -> CheckReport:
+def check_dataset(name: str, window: int = 5, **source: SourceValue) -> CheckReport:
     """Open every file of a dataset and read every descriptor, in blocks; decode some of the images.
 
     A split that cannot be opened is an error in the report; the others are still looked at.
 
     Args:
+        window: frames per window, for which frames may lack neighbours.
         name, source: as :func:`opticornet.datasets.catalogue.load_dataset` takes them.
 
     Raises:
@@ -35,7 +36,7 @@ def check_dataset(name: str, **source: SourceValue) -> CheckReport:
     splits = _open_splits(name, source, findings)
     reports = []
     for split in splits.values():
-        reports.append(split_report(split))
+        reports.append(split_report(split, window))
         judge(reports[-1], findings)
         judge_descriptors(split, findings)
     if "train" in splits:

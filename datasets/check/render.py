@@ -4,6 +4,8 @@ from opticornet.datasets.check.dataset import CheckReport
 from opticornet.datasets.check.report import TraverseReport
 from opticornet.utils.text import counted
 
+NAMED = 4  # frames that lack a window
+
 
 def render(report: CheckReport) -> list[str]:
     """The report as lines of text."""
@@ -55,7 +57,15 @@ def _drive_lines(drive: TraverseReport, units: str) -> list[str]:
     lines += [
         f"      spacing {spacing}; duplicate positions: {drive.duplicate_positions}",
         f"      sequences: {drive.sequences}, of {lengths}",
+        f"      {_without_window(drive)}",
         f"      scored: {drive.scored} of {drive.frames} frames; without a position: {drive.without_position}; "
         f"unusable: {drive.unusable}",
     ]
     return lines
+
+
+def _without_window(drive: TraverseReport) -> str:
+    """How many frames lack a neighbour for a window, and which."""
+    lacking = drive.without_window
+    named = f": {', '.join(lacking[:NAMED])}{', ...' if len(lacking) > NAMED else ''}" if lacking else ""
+    return f"without a whole window of {drive.window}: {counted(len(lacking), 'frame')}{named}"

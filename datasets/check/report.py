@@ -8,6 +8,7 @@ import numpy as np
 from opticornet.datasets.descriptors.arrays import iterate_blocks
 from opticornet.datasets.spacing import Steps
 from opticornet.datasets.traverse import Split, Traverse
+from opticornet.datasets.windows import inside
 from opticornet.utils.mapped import RowMatrix
 
 SAMPLED_IMAGES = 16  # of each traverse that are decoded
@@ -50,6 +51,8 @@ class TraverseReport:
         scored, without_position, unusable: frames that are to be queries or places, that are nowhere, and that no
             window may hold. Numbers of descriptors above are of the others.
         sequences, shortest, longest: how many sequences, and frames in the shortest and the longest.
+        window: frames of a window, L, that is asked for.
+        without_window: names of the frames that lack a neighbour for a centred one, at the ends of their sequences.
     """
 
     role: str
@@ -74,6 +77,8 @@ class TraverseReport:
     sequences: int
     shortest: int
     longest: int
+    window: int
+    without_window: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -93,14 +98,15 @@ class SplitReport:
     unequal_rows: tuple[tuple[str, int], tuple[str, int]] | None
 
 
-def split_report(split: Split) -> SplitReport:
+def split_report(split: Split, window: int) -> SplitReport:
+    """What is in a split, whose windows are to hold ``window`` frames."""
     return SplitReport(
         name=split.name,
         units=split.units,
         positive_radius=split.positive_radius,
         negative_radius=split.negative_radius,
         drives=tuple(
-            _traverse_report(role, drive, split)
+            _traverse_report(role, drive, split, window)
             for role, side in (("reference", split.reference), ("query", split.query))
             for drive in side.parts
         ),
@@ -116,7 +122,7 @@ def split_report(split: Split) -> SplitReport:
     )
 
 
-def _traverse_report(role: str, traverse: Traverse, split: Split) -> TraverseReport:
+def _traverse_report(role: str, traverse: Traverse, split: Split, window: int) -> TraverseReport:
     descriptors = traverse.descriptors
     norms, usable = _norms(descriptors), traverse.is_usable
     norms = norms[usable[: len(norms)]]
@@ -155,6 +161,11 @@ def _traverse_report(role: str, traverse: Traverse, split: Split) -> TraverseRep
         sequences=len(lengths),
         shortest=int(lengths.min()),
         longest=int(lengths.max()),
+        window=window,
+        without_window=tuple(
+            traverse.names[row] if traverse.names else f"row {row}"
+            for row in np.flatnonzero(~inside(traverse.bounds, window)).tolist()
+        ),
     )
 
 

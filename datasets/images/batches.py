@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -27,6 +27,19 @@ class Prepare(Protocol):
     def grey(self) -> bool: ...
 
     def __call__(self, image: np.ndarray) -> np.ndarray: ...
+
+
+@runtime_checkable
+class PrepareInSteps(Prepare, Protocol):
+    """A :class:`Prepare` that first resizes, so that what is kept and altered is pixels, a quarter of the bytes."""
+
+    def resized(self, image: np.ndarray) -> np.ndarray:
+        """uint8 (H, W, 3) -> (H', W', 3) on the scale 0 to 255, mostly uint8."""
+        ...
+
+    def normalised(self, image: np.ndarray) -> np.ndarray:
+        """(H', W', 3) -> float32, as the whole gives it."""
+        ...
 
 
 NO_CONTRAST = "no contrast"

@@ -1,24 +1,25 @@
 """The images of a traverse as float32 tensors on a device, decoded and prepared only as they are needed."""
 
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from opticornet.datasets.images.batches import Prepare
+from opticornet.datasets.images.batches import Prepare, PrepareInSteps
 from opticornet.datasets.images.decoding import BadImageError, without_warnings
+from opticornet.datasets.images.kept import KeptArrays, most_scratch_bytes
 from opticornet.datasets.images.levels import find_levels
 from opticornet.datasets.images.recordings import frame_exists
 from opticornet.datasets.images.sources import ImageFiles, ImageSource, JoinedImages
 from opticornet.datasets.traverse import Traverse
 from opticornet.utils.errors import UserError
 
-CACHE_BYTES = 256 << 20  # of prepared frames that one source keeps
+CACHE_BYTES = 256 << 20  # that one source keeps where frames are read in order
 BLOCK_BYTES = 64 << 20  # of prepared frames that are asked for at a time
 MAX_THREADS = 8
 
@@ -26,14 +27,16 @@ MAX_THREADS = 8
 class ImageFrames:
     """The N images of a source, prepared for an encoder, served in rows and windows: a ``FrameSource``.
 
-    The frames used last stay in memory, up to ``cache_bytes`` of them: neighbouring windows share frames.
+    An image is decoded once as long as its frame, resized and not yet normalised where ``prepare`` has such steps, is
+    among those used last that ``cache_bytes`` hold: neighbouring windows share frames, and so do epochs.
 
     Args:
         source: the images; read from several threads at once where its ``max_workers`` allow it.
         prepare: what turns an image into a frame (3, H, W); all frames get one shape.
         device: where frames are served.
-        cache_bytes: the most that frames kept in memory take; 0 keeps none.
-        threads: how many images are decoded at a time.
+        cache_bytes: the most that kept frames take, in a file without a name; 0 keeps none.
+        threads: how many images are decoded at a time: threads, as decoding holds no lock and processes would have to
+            hand over every pixel.
     """
 
     def __init__(
@@ -47,11 +50,17 @@ class ImageFrames:
     ) -> None:
         self.source, self.prepare, self.device = source, prepare, device
         self.cache_bytes, self.threads = cache_bytes, min(threads, source.max_workers)
-        self._kept: OrderedDict[int, np.ndarray] = OrderedDict()  # by row, the one used last at the end
+        self._resize: Callable[[np.ndarray], np.ndarray] = prepare
+        self._normalise: Callable[[np.ndarray], np.ndarray] = np.asarray
+        if isinstance(prepare, PrepareInSteps):
+            self._resize, self._normalise = prepare.resized, prepare.normalised
 
     @classmethod
-    def of(cls, traverse: Traverse, prepare: Prepare, device: torch.device) -> "ImageFrames":
+    def of(cls, traverse: Traverse, prepare: Prepare, device: torch.device, keep_all: bool = False) -> "ImageFrames":
         """The images of a traverse, decoded on as many threads as PyTorch uses, at most :data:`MAX_THREADS`.
+
+        With ``keep_all``, for frames that are asked for again and in any order, as many are kept as half of the free
+        space in the system's folder for temporary files holds; else :data:`CACHE_BYTES`.
 
         Deep ones are scaled by the range that the whole drive fills (``levels.py``), as extraction does by default.
 
@@ -61,7 +70,9 @@ class ImageFrames:
         traverse.need_images()
         files = [_files_of(drive) for drive in traverse.parts]
         source = files[0] if len(files) == 1 else JoinedImages(tuple(files))
-        frames = cls(source, prepare, device, threads=min(MAX_THREADS, torch.get_num_threads()))
+        cache_bytes = most_scratch_bytes() if keep_all else CACHE_BYTES
+        threads = min(MAX_THREADS, torch.get_num_threads())
+        frames = cls(source, prepare, device, cache_bytes=cache_bytes, threads=threads)
         frames._check_drives(traverse)
         return frames
 
@@ -75,8 +86,19 @@ class ImageFrames:
         Raises:
             UserError: it cannot be decoded.
         """
+        return self._normalise(self._first).shape
+
+    @cached_property
+    def _first(self) -> np.ndarray:
+        """The first image, resized."""
         with without_warnings():
-            return self._prepared(0).shape
+            return self._resized(0)
+
+    @cached_property
+    def _kept(self) -> KeptArrays:
+        kept = KeptArrays(self._first, self.cache_bytes)
+        kept.keep(0, self._first)
+        return kept
 
     @property
     def frame_bytes(self) -> int:
@@ -116,38 +138,66 @@ class ImageFrames:
         frames = self._frames(distinct.tolist())
         return frames, torch.from_numpy(np.searchsorted(distinct, starts)).to(self.device)
 
+    @property
+    def has_pixels(self) -> bool:
+        """Whether frames are uint8 (H, W, 3) before they are normalised."""
+        return self._first.dtype == np.uint8 and self._first.shape[2:] == (3,)
+
+    def altered(self, rows: np.ndarray, alter: Callable[[Tensor], Tensor]) -> Tensor:
+        """Windows of any frames, the pixels of each window altered together before they are normalised.
+
+        Args:
+            rows: (B, L) int64.
+            alter: called for each window in turn: uint8 (L, 3, H, W) to the same.
+
+        Returns:
+            (B, L, 3, H, W) float32.
+
+        Raises:
+            UserError: as :meth:`rows`.
+            ValueError: the frames are no pixels before they are frames.
+        """
+        if not self.has_pixels:
+            raise ValueError("images are prepared in one step, so that there are no pixels to alter")
+        distinct, place = np.unique(rows, return_inverse=True)
+        pixels = np.stack(self._pixels(distinct.tolist()))  # (U, H, W, 3)
+        frames = np.empty((*rows.shape, *self.frame_shape), np.float32)
+        for window, places in zip(frames, place.reshape(rows.shape), strict=True):
+            changed = alter(torch.from_numpy(pixels[places]).permute(0, 3, 1, 2))  # (L, 3, H, W)
+            for frame, image in zip(window, changed.permute(0, 2, 3, 1).numpy(), strict=True):
+                frame[:] = self._normalise(image)
+        return torch.from_numpy(frames).to(self.device)
+
     def _frames(self, rows: Sequence[int]) -> Tensor:
         """Distinct rows, (U,) to (U, 3, H, W)."""
         frames = np.empty((len(rows), *self.frame_shape), np.float32)
-        missing = []
-        for place, row in enumerate(rows):
-            kept = self._kept.get(row)
-            if kept is None:
-                missing.append(place)
-            else:
-                frames[place] = kept
-                self._kept.move_to_end(row)
-
-        def fill(place: int) -> None:
-            frame = self._prepared(rows[place])
-            if frame.shape != self.frame_shape:
-                raise UserError(
-                    f"the image {self.source.names[rows[place]]} becomes a frame of {_size(frame.shape)}, the first of "
-                    f"its traverse one of {_size(self.frame_shape)}: give images of one size, or choose a method that "
-                    "resizes them"
-                )
-            frames[place] = frame
-
-        with without_warnings(), ThreadPoolExecutor(self.threads) as pool:
-            for _ in pool.map(fill, missing):
-                pass
-        for place in missing:
-            self._keep(rows[place], frames[place])
+        for frame, normalised in zip(frames, self._in_threads(self._normalise, self._pixels(rows)), strict=True):
+            frame[:] = normalised
         return torch.from_numpy(frames).to(self.device)
 
-    def _prepared(self, row: int) -> np.ndarray:
+    def _pixels(self, rows: Sequence[int]) -> list[np.ndarray]:
+        """The images of distinct rows, resized; those that are not kept are decoded, and kept."""
+        found = [self._kept.get(row) for row in rows]
+        missing = [row for row, kept in zip(rows, found, strict=True) if kept is None]
+        with without_warnings():
+            decoded = dict(zip(missing, self._in_threads(self._resized, missing), strict=True))
+        for row, pixels in decoded.items():
+            if pixels.shape != self._first.shape:
+                raise UserError(
+                    f"the image {self.source.names[row]} becomes a frame of {_size(self._normalise(pixels).shape)}, "
+                    f"the first of its traverse one of {_size(self.frame_shape)}: give images of one size, or choose a "
+                    "method that resizes them"
+                )
+            self._kept.keep(row, pixels)
+        return [decoded[row] if kept is None else kept for row, kept in zip(rows, found, strict=True)]
+
+    def _in_threads(self, function: Callable[[Any], np.ndarray], items: Sequence[Any]) -> list[np.ndarray]:
+        with ThreadPoolExecutor(self.threads) as pool:
+            return list(pool.map(function, items))
+
+    def _resized(self, row: int) -> np.ndarray:
         try:
-            return self.prepare(self.source.read(row, self.prepare.grey))
+            return self._resize(self.source.read(row, self.prepare.grey))
         except BadImageError as error:
             raise UserError(
                 f"cannot decode the image {self.source.names[row]}: {error}; repair it, or leave its frame out of the "
@@ -158,24 +208,18 @@ class ImageFrames:
         """Whether the first images of all drives become frames of one size; of one drive that is seen as it is read."""
         first, *others = traverse.drives
         for drive in others:
-            if (shape := self._prepared(drive.start).shape) != self.frame_shape:
+            if (shape := self._normalise(self._resized(drive.start)).shape) != self.frame_shape:
                 raise UserError(
                     f"frames of {first.name} are {_size(self.frame_shape)}, those of {drive.name} {_size(shape)}: give "
                     "images of one size, or choose a method that resizes them"
                 )
 
-    def _keep(self, row: int, frame: np.ndarray) -> None:
-        most = self.cache_bytes // self.frame_bytes
-        if most:
-            self._kept[row] = frame.copy()
-        while len(self._kept) > most:
-            self._kept.popitem(last=False)
-
 
 def _files_of(drive: Traverse) -> ImageFiles:
     """The images of one drive, with its own levels."""
     images = drive.need_images()
-    return ImageFiles(Path(), images, levels=find_levels([ImageFiles(Path(), drive.drive_images or images)]))
+    levels = find_levels([ImageFiles(Path(), drive.drive_images or images)])
+    return ImageFiles(Path(), images, levels=levels, crop=drive.crop)
 
 
 def check_image_files(traverse: Traverse) -> None:

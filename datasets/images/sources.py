@@ -9,6 +9,7 @@ import numpy as np
 
 from opticornet.datasets.bags import BAG_SUFFIXES, is_bag
 from opticornet.datasets.images.bag import bag_frames
+from opticornet.datasets.images.cropping import Crop
 from opticornet.datasets.images.digest import digest_of, fingerprint
 from opticornet.datasets.images.found import VIDEO_SUFFIXES, find_images
 from opticornet.datasets.images.recordings import frame_exists, read_image, recording_of
@@ -105,12 +106,14 @@ def read_list(path: Path) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """Image files below ``root``, or frames of recordings, decoded with ``bayer`` and ``levels``: ``recordings.py``."""
+    """Image files below ``root``, or frames of recordings (``recordings.py``), decoded with ``bayer`` and ``levels``
+    and cropped."""
 
     root: Path
     names: tuple[str, ...]
     bayer: str = ""
     levels: tuple[float, float] | None = None
+    crop: Crop | None = None
 
     @cached_property
     def max_workers(self) -> int:
@@ -134,7 +137,8 @@ class ImageFiles:
         return ImageFiles(self.root, self.names[:count]).digest
 
     def read(self, index: int, grey: bool = False) -> np.ndarray:
-        return read_image(self.root / self.names[index], self.bayer, grey, self.levels)
+        image = read_image(self.root / self.names[index], self.bayer, grey, self.levels)
+        return image if self.crop is None else self.crop.of(image)
 
 
 @dataclass(frozen=True)

@@ -56,8 +56,16 @@ class Preprocess:
     grey: ClassVar[bool] = False  # it takes colours
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        if self.size is not None and self.size != image.shape[:2]:
-            image = resize(image, self.size, self.interpolation, self.antialias)
+        return self.normalised(self.resized(image))
+
+    def resized(self, image: np.ndarray) -> np.ndarray:
+        """The first step: (H', W', 3) on the scale 0 to 255, uint8 with ``antialias`` or where the size is right."""
+        if self.size is None or self.size == image.shape[:2]:
+            return image
+        return resize(image, self.size, self.interpolation, self.antialias)
+
+    def normalised(self, image: np.ndarray) -> np.ndarray:
+        """The second step: (H', W', 3) to float32 (3, H', W')."""
         mean = np.asarray(self.mean, np.float32)
         std = np.asarray(self.std, np.float32)
         planes = image.transpose(2, 0, 1)  # (3, H', W')

@@ -147,6 +147,7 @@ class ProtocolRecord:
     bootstrap_block: int  # neighbouring counted queries that are drawn together; 0 without intervals
     chance: float | None = None  # recall@1 of references drawn at random; None where no query is counted
     equal_windows: str = "each"  # references with the same window: "one" answer, or "each" (in earlier versions)
+    name: str = "opticornet"  # or whose released code windows are cut and judged as
 
 
 @dataclass(frozen=True)

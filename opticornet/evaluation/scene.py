@@ -1,6 +1,7 @@
 """A scene: one split, cut into windows, with its ground truth."""
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from opticornet.datasets.positives import Positives
 from opticornet.datasets.traverse import FrameKind, Split, Traverse
 from opticornet.datasets.windows import ShortSequences, WindowRule, Windows
 from opticornet.evaluation.ground_truth import GroundTruth
+from opticornet.evaluation.protocols.base import OURS, Protocol
 from opticornet.evaluation.validated import EncodedSide
 from opticornet.inference.encode import encode, frames_of
 from opticornet.models.sequences.base import SequenceEncoder
@@ -29,6 +31,7 @@ class WindowSettings:
         filling: of unusable frames; "" drops the windows that hold one.
         longest: frames of a longer window of the same frames that will be asked for; 0: none.
         either_way: :meth:`Scene.reversed` will be asked for.
+        protocol: by whose rules windows are cut and judged.
     """
 
     rule: WindowRule = "centred"
@@ -36,9 +39,19 @@ class WindowSettings:
     filling: Filling = "none"
     longest: int = 0
     either_way: bool = False
+    protocol: Protocol = OURS
 
-    def of(self, traverse: Traverse, length: int, filter_length: int, need_positions: bool = True) -> Windows:
-        """The windows of a traverse; arguments as for :meth:`Windows.of`."""
+    def of(
+        self,
+        traverse: Traverse,
+        length: int,
+        filter_length: int,
+        role: Literal["reference", "query"],
+        need_positions: bool = True,
+    ) -> Windows:
+        """The windows of one side; arguments as for :meth:`Windows.of`."""
+        if self.protocol.has_windows:
+            return self.protocol.windows(traverse, length, role)
         return Windows.of(
             traverse,
             length,
@@ -62,6 +75,7 @@ class Scene:
         truth: which references are correct.
         device: where vectors are computed.
         adaptation: what was taken off the frame descriptors of ``split``.
+        protocol: by whose rules its windows were cut and are judged.
     """
 
     dataset: str
@@ -71,6 +85,7 @@ class Scene:
     truth: GroundTruth
     device: torch.device
     adaptation: Adaptation = AS_THEY_ARE
+    protocol: Protocol = OURS
 
     @classmethod
     def of(
@@ -97,7 +112,7 @@ class Scene:
         """
         require_places(dataset, split)
         reference, query = (fill_frames(side, settings.filling, needs) for side in (split.reference, split.query))
-        split = replace(split, reference=reference, query=query)
+        split = settings.protocol.placed(replace(split, reference=reference, query=query))
         for traverse in (split.reference, split.query):
             if "descriptors" in needs:
                 check_finite(traverse)
@@ -106,12 +121,11 @@ class Scene:
         adaptation = adaptation.fitting(split) if "descriptors" in needs else AS_THEY_ARE
         split = adaptation.of(split)
         need_positions = split.positive_radius is not None
-        references, queries = (
-            settings.of(side, length, filter_length, need_positions) for side in (split.reference, split.query)
-        )
+        references = settings.of(split.reference, length, filter_length, "reference", need_positions)
+        queries = settings.of(split.query, length, filter_length, "query", need_positions)
         listed = None if split.positives is None else split.positives.of(queries.rows).among(references.rows)
         truth = GroundTruth(references.positions, queries.positions, listed, references.by_drive)
-        return cls(dataset, split, references, queries, truth, device, adaptation)
+        return cls(dataset, split, references, queries, truth, device, adaptation, settings.protocol)
 
     @property
     def radius(self) -> float:
@@ -133,12 +147,14 @@ class Scene:
         return self.split.reference.dims
 
     def frames(self, encoder: SequenceEncoder) -> tuple[FrameSource, FrameSource]:
-        """Reference and query frames as the encoder takes them, of one shape, so that both fit into one batch.
+        """Reference and query frames as the encoder takes them, of one shape, so that both fit into one batch; to be
+        learned from, so that images are kept to be asked for again.
 
         Raises:
             UserError: a traverse has no such frames, or images of the two become frames of different sizes.
         """
-        reference, query = (frames_of(side, encoder, self.device) for side in (self.split.reference, self.split.query))
+        sides = (self.split.reference, self.split.query)
+        reference, query = (frames_of(side, encoder, self.device, keep_all=True) for side in sides)
         if reference.frame_shape != query.frame_shape:
             sizes = (" x ".join(map(str, frames.frame_shape)) for frames in (reference, query))
             raise UserError(

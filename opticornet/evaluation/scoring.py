@@ -70,9 +70,7 @@ def score(
     record = records.ResultRecord(
         data=test.data,
         method=test.method,
-        protocol=protocol_record(
-            judged, settings, block, scene.query.rule_in_words, chance(scene, judged, answer.equal, settings.seed)
-        ),
+        protocol=protocol_record(judged, settings, block, scene, chance(scene, judged, answer.equal, settings.seed)),
         recall=judged.recall,
         recall_each=recall_each(scene, answer.each, judged),
         recall_interval={str(k): list(value) for k, value in intervals.items()},
@@ -121,7 +119,7 @@ def tested(scene: Scene, judged: Judged, ranking: Ranking, no_answer: NoAnswer) 
 
 
 def protocol_record(
-    judged: Judged, settings: ScoreSettings, block: int, window_rule: str, by_chance: float | None
+    judged: Judged, settings: ScoreSettings, block: int, scene: Scene, by_chance: float | None
 ) -> records.ProtocolRecord:
     """How queries were counted; ``block`` of them were drawn together for the intervals."""
     return records.ProtocolRecord(
@@ -130,12 +128,13 @@ def protocol_record(
         counted=int(judged.counted.sum()),
         without_positive=int((~judged.has_positive).sum()),
         ks=judged.ks,
-        window_rule=window_rule,
+        window_rule=scene.protocol.window_rule(scene.query),
         seed=settings.seed,
         bootstrap_samples=settings.bootstrap,
         bootstrap_block=block,
         chance=by_chance,
         equal_windows=settings.equal_windows,
+        name=scene.protocol.name,
     )
 
 

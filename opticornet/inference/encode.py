@@ -12,8 +12,11 @@ from opticornet.inference.described import DescribedFrames
 from opticornet.models.sequences.base import ImageSequenceEncoder, SequenceEncoder
 
 
-def frames_of(traverse: Traverse, encoder: SequenceEncoder, device: torch.device) -> FrameSource:
-    """The frames of a traverse as the encoder takes them: descriptors, or images that it has prepared.
+def frames_of(
+    traverse: Traverse, encoder: SequenceEncoder, device: torch.device, keep_all: bool = False
+) -> FrameSource:
+    """The frames of a traverse as the encoder takes them: descriptors, or images that it has prepared; with
+    ``keep_all``, to be asked for again and in any order.
 
     Raises:
         UserError: the traverse has no such frames.
@@ -21,7 +24,7 @@ def frames_of(traverse: Traverse, encoder: SequenceEncoder, device: torch.device
     if isinstance(encoder, ImageSequenceEncoder):
         from opticornet.datasets.images.frames import ImageFrames
 
-        return ImageFrames.of(traverse, encoder.preprocess, device)
+        return ImageFrames.of(traverse, encoder.preprocess, device, keep_all)
     return DescriptorFrames(traverse.need_descriptors(), device)
 
 

@@ -72,7 +72,7 @@ def too_near(scene: Scene, radius: float) -> Positives:
     """
     split, query, reference = scene.split, scene.query, scene.reference
     if split.positives is None:
-        excluded = Positives.within(query.positions, reference.positions, radius)
+        excluded = scene.protocol.excluded(query, reference, radius)
     else:  # in reference rows, as the table
         widened = split.positives.of(query.rows).widened(math.floor(radius), reference.traverse.drive_bounds)
         excluded = widened.among(reference.rows)

@@ -121,12 +121,13 @@ class SequenceTask(LearningTask[Any]):
             UserError: it does not fit the data.
         """
         wanted = self.settings.augmentation
-        if not wanted.changes_pace and not wanted.changes_descriptors:
+        if not (wanted.changes_pace or wanted.changes_descriptors or wanted.changes_images):
             return None
         try:
             return Augmenter(wanted, self.scene, self.places.query, self.places.reference, self.generator)
         except ValueError as error:
-            raise UserError(f"`augment` descriptors: {error}; give `noise` 0, or leave out `augment`") from error
+            what = "images: {}; leave out" if wanted.changes_images else "descriptors: {}; give `noise` 0, or leave out"
+            raise UserError(f"`augment` {what.format(error)} `augment`") from error
 
     def validation_at_other_paces(self) -> Side | None:
         """The validation queries as training augments its own in time, the same each time; None: it does not."""

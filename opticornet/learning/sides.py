@@ -32,6 +32,21 @@ class Side:
         rows = self.frames.windows(frames.flatten(), 1)  # (B L, 1, *F)
         return rows.reshape(*frames.shape, *rows.shape[2:])
 
+    @property
+    def has_pixels(self) -> bool:
+        """Whether frames are images that :meth:`altered_frames` can alter."""
+        from opticornet.datasets.images.frames import ImageFrames
+
+        return isinstance(self.frames, ImageFrames) and self.frames.has_pixels
+
+    def altered_frames(self, frames: np.ndarray, alter: Callable[[Tensor], Tensor]) -> Tensor:
+        """Any frames of the drive, by their rows (B, L) int64, the images of each window altered together, uint8
+        (L, 3, H, W) to the same: (B, L, 3, H, W) float32."""
+        from opticornet.datasets.images.frames import ImageFrames
+
+        assert isinstance(self.frames, ImageFrames)  # as has_pixels says
+        return self.frames.altered(frames, alter)
+
     def encode(self, encoder: SequenceEncoder, amp: bool) -> Tensor:
         """All windows as (N, O) float32 unit rows on the device."""
         return encode(encoder, self.frames, self.windows.starts, self.windows.length, amp=amp)

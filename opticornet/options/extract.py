@@ -38,6 +38,9 @@ class ExtractOptions(Options):
         "make colour of raw frames of this Bayer pattern (RobotCar: stereo gbrg, mono rggb)",
         choices=("rggb", "bggr", "grbg", "gbrg"),
     )
+    crop: tuple[int, ...] = option(
+        "--crop", (), "LEFT TOP RIGHT BOTTOM: the part of images that is taken, in pixels (RobotCar: 0 0 1280 800)"
+    )
     levels: tuple[float, ...] = option(
         "--range",
         (),

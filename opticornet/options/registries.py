@@ -2,6 +2,7 @@
 
 from opticornet.datasets.prepare.sources import SOURCES
 from opticornet.evaluation.answer_files import ANSWER_FORMATS
+from opticornet.evaluation.protocols import PROTOCOLS
 from opticornet.learning.augmentation import AUGMENTATIONS
 from opticornet.learning.losses import LOSSES
 from opticornet.learning.optimizers import OPTIMIZERS
@@ -23,6 +24,7 @@ REGISTRIES: dict[str, Registry] = {
     "RERANKERS": RERANKERS,
     "SOURCES": SOURCES,
     "ANSWER_FORMATS": ANSWER_FORMATS,
+    "PROTOCOLS": PROTOCOLS,
 }
 
 # What the entries of each derive from: written out, since the bases import what the registries do not need.
@@ -37,4 +39,5 @@ BASES: dict[str, str] = {
     "RERANKERS": "opticornet.matching.rerankers.base:Reranker",
     "SOURCES": "opticornet.datasets.prepare.prepared:Source",
     "ANSWER_FORMATS": "opticornet.evaluation.answer_files.base:AnswerFormat",
+    "PROTOCOLS": "opticornet.evaluation.protocols.base:Protocol",
 }

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
+from opticornet.evaluation.protocols import PROTOCOLS
 from opticornet.inference.runs import NEWEST, SAVE_PATH, check_exp_name, check_name, run_name
 from opticornet.models.sequences import SEQUENCE_ENCODERS
 from opticornet.options.base import Options
@@ -33,6 +34,9 @@ class DataOptions(Options):
     msls_test_city: tuple[str, ...] = option(
         "--msls_testCity", (), "MSLS city to test on, or several: a split test-CITY each; default: --msls_valCity"
     )
+    crop: tuple[int, ...] = option(
+        "--crop", (), "LEFT TOP RIGHT BOTTOM: the part of images that is taken, in pixels (RobotCar: 0 0 1280 800)"
+    )
     seed: int = option("--seed", 123, "seed of every random choice")
 
     def unused(self) -> dict[str, str]:
@@ -44,12 +48,21 @@ class DataOptions(Options):
             reasons |= dict.fromkeys(paths, f"it is for `dataset` {', '.join(SEQNET_DATASETS)}")
         return reasons
 
-    def source(self) -> dict[str, str | tuple[str, ...]]:
+    def source(self) -> dict[str, str | tuple[str, ...] | tuple[int, ...]]:
         """The arguments of ``opticornet.datasets.catalogue.load_dataset`` besides the name."""
         return {name: getattr(self, name) for name in DATA_FIELDS if name != "dataset"}
 
 
-DATA_FIELDS = ("dataset", "data_path", "desc_type", "struct_path", "msls_train_city", "msls_val_city", "msls_test_city")
+DATA_FIELDS = (
+    "dataset",
+    "data_path",
+    "desc_type",
+    "struct_path",
+    "msls_train_city",
+    "msls_val_city",
+    "msls_test_city",
+    "crop",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +104,12 @@ class MethodOptions(RunOptions):
         "refuse",
         "sequences shorter than windows: refuse, drop, or compute as seqNet, whose windows reach over their ends",
         choices=("refuse", "drop", "shorten"),
+    )
+    protocol: str = option(
+        "--protocol",
+        "opticornet",
+        "by whose rules windows are cut and judged; sta: exactly as its released code, errors and all",
+        choices=PROTOCOLS,
     )
     fill_frames: Literal["none", "previous", "interpolate"] = option(
         "--fillFrames",
@@ -134,16 +153,24 @@ class MethodOptions(RunOptions):
             "short": self.short_sequences,
             "filling": self.fill_frames,
             "longest": self.longest_window,
+            "protocol": self.part("protocol"),
         }
 
     def unused(self) -> dict[str, str]:
         reasons = super().unused()
-        if self.longest_window == 1 and not self.filter_length:
+        if entry(PROTOCOLS, self.protocol).has_windows:
+            decided = f"`protocol` {self.protocol} says which windows there are"
+            reasons |= dict.fromkeys(("windows", "short_sequences", "filter_length"), decided)
+        elif self.longest_window == 1 and not self.filter_length:
             reasons["windows"] = "a window of one frame is both"
         if self.longest_window == 1:
             reasons["short_sequences"] = "no sequence is shorter than one frame"
         if self.pooling not in MATCHED and entry(SEQUENCE_ENCODERS, self.pooling).takes == "images":
             reasons["other_descriptors"] = f"{self.pooling} takes images"
+        if self.pooling == "single+seqmatch" or (
+            self.pooling not in MATCHED and entry(SEQUENCE_ENCODERS, self.pooling).takes == "descriptors"
+        ):
+            reasons["crop"] = "frame descriptors are read, not images; it is an option of extracting these"
         if not self.reads_descriptors:
             reasons |= dict.fromkeys(ADAPT_FIELDS, f"{self.pooling} takes images")
         elif self.adapt == "none":

@@ -7,11 +7,13 @@ from typing import Any, Literal, Self
 
 from opticornet.evaluation.answer_files import ANSWER_FORMATS, SUFFIXES
 from opticornet.evaluation.answering.paces import FASTEST, PACE_COST
+from opticornet.evaluation.protocols import PROTOCOLS
 from opticornet.matching.rerankers import RERANKERS
 from opticornet.matching.sequences import SEQUENCE_MATCHERS
 from opticornet.options.shared import MATCHED, MethodOptions
 from opticornet.utils.errors import UserError
 from opticornet.utils.options import option
+from opticornet.utils.registry import entry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,6 +208,8 @@ class TestOptions(MethodOptions):
         reasons = super().unused()
         if self.compares:
             reasons.pop("other_descriptors", None)
+        if self.compares == "described frames":  # those of images perhaps
+            reasons.pop("crop", None)
         if self.searches:
             reasons["predictions_file"] = f"it is re-ordered by `pooling` {' or '.join(MATCHED)}, not {self.pooling}"
         else:
@@ -225,6 +229,9 @@ class TestOptions(MethodOptions):
             reasons["map_paces"] = "frames are matched; a `matcher` such as seqslam does so at other speeds"
         elif self.pooling == "single" or self.sequence_length == 1:
             reasons["map_paces"] = "single frames are searched, which are the same at any pace"
+        if entry(PROTOCOLS, self.protocol).has_windows:
+            as_recorded = f"`protocol` {self.protocol} takes drives as they were recorded"
+            reasons |= dict.fromkeys(("direction", "reverse", "map_paces", "stress"), as_recorded)
         if len(self.paces) == 1 or "map_paces" in reasons:
             reasons["pace_cost"] = "the map has no other pace than 1; `map_paces` gives it some"
         if self.longest_window == 1:

@@ -30,7 +30,10 @@ class TrainOptions(MethodOptions):
         choices=LOSSES,
     )
     augment: str = option(
-        "--augment", "none", "change what training queries are: their pace, descriptors, or both", choices=AUGMENTATIONS
+        "--augment",
+        "none",
+        "change what training queries are: their pace, their descriptors or images, or both",
+        choices=AUGMENTATIONS,
     )
     n_neg: int = option("--nNeg", 10, "hardest (violating) negatives per anchor", minimum=1)
     n_neg_sample: int = option(

@@ -14,7 +14,7 @@ def check(options: CheckOptions) -> None:
         UserError: something is wrong with it; the report printed before says what.
     """
     options.refuse_unused()
-    report = check_dataset(options.dataset, **options.source())
+    report = check_dataset(options.dataset, options.sequence_length, **options.source())
     print(in_flags("\n".join(render(report)), CheckOptions))
     if report.errors:
         raise UserError(f"dataset {report.name}: {len(report.errors)} wrong, first: {report.errors[0]}")

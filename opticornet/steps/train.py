@@ -229,10 +229,16 @@ def check_training_options(options: TrainOptions) -> None:
         raise UserError(f"`pooling` {options.pooling} has nothing to learn: test it as it is")
     options.refuse_unused()
     options.check_names()
-    if options.part("augment").changes_descriptors and frames_taken(options.pooling) == "images":
+    takes, augmentation = frames_taken(options.pooling), options.part("augment")
+    if augmentation.changes_images and takes == "descriptors":
         raise UserError(
-            f"`augment` {options.augment} changes frame descriptors, and {options.pooling} takes images; choose time "
-            "or none"
+            f"`augment` {options.augment} alters images, and {options.pooling} takes frame descriptors; choose time, "
+            "descriptors, time+descriptors or none"
+        )
+    if augmentation.changes_descriptors and takes == "images":
+        raise UserError(
+            f"`augment` {options.augment} changes frame descriptors, and {options.pooling} takes images; choose time, "
+            "images, time+images or none"
         )
     loss = options.part("loss")
     if loss.takes == "tuples" and options.n_neg < loss.min_negatives:

@@ -12,5 +12,6 @@ SOURCES: Registry = {
     "msls": "opticornet.datasets.prepare.sources.msls:Msls",
     "folders": "opticornet.datasets.prepare.sources.folders:Folders",
     "utm-names": "opticornet.datasets.prepare.sources.utm_names:UtmNames",
+    "utm-sequences": "opticornet.datasets.prepare.sources.utm_sequences:UtmSequences",
     "vpr-bench": "opticornet.datasets.prepare.sources.tolerance_table:ToleranceTable",
 }

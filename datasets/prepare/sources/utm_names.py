@@ -48,12 +48,11 @@ class UtmNames(Source):
             UserError: no such folders, a name without a position, a split in more than one UTM zone or hemisphere and
                 names without latitude and longitude.
         """
-        folders = _split_folders(root)
+        folders = split_folders(root)
         traverses: list[PreparedTraverse] = []
         splits, notes = [], list[str]()
         for part, folder in folders.items():
-            query = next(name for name in QUERY_FOLDERS if (folder / name).is_dir())
-            pair = [_traverse(folder / role, f"{part}-{role}", notes) for role in ("database", query)]
+            pair = [_traverse(side, f"{part}-{side.name}", notes) for side in sides_of(folder)]
             if apart := _apart(name for traverse in pair for name in traverse.names):
                 pair = [_by_degrees(folder, traverse, apart) for traverse in pair]
             traverses += pair
@@ -64,7 +63,13 @@ class UtmNames(Source):
         return Prepared("metres", tuple(traverses), tuple(splits), tuple(notes))
 
 
-def _split_folders(root: Path) -> dict[str, Path]:
+def split_folders(root: Path) -> dict[str, Path]:
+    """The folder of each split that there is one for; a lone pair of database and queries is the test split.
+
+    Raises:
+        UserError: there are no such folders.
+    """
+
     def is_pair(folder: Path) -> bool:
         return (folder / "database").is_dir() and any((folder / name).is_dir() for name in QUERY_FOLDERS)
 
@@ -79,11 +84,16 @@ def _split_folders(root: Path) -> dict[str, Path]:
     )
 
 
+def sides_of(folder: Path) -> tuple[Path, Path]:
+    """The folders of database and queries of a split."""
+    return folder / "database", next(folder / name for name in QUERY_FOLDERS if (folder / name).is_dir())
+
+
 def _traverse(folder: Path, name: str, notes: list[str]) -> PreparedTraverse:
     found = images_in(folder)
     notes += found.notes(name)
     images = found.images
-    positions = np.array([_numbers(_fields(image), EASTING) for image in images])
+    positions = np.array([name_numbers(name_fields(image), EASTING) for image in images])
     if (bad := np.flatnonzero(~np.isfinite(positions).all(axis=1))).size:
         raise UserError(
             f"{folder}: {len(bad)} of {len(images)} names hold no position, first {images[bad[0]]}; wanted "
@@ -104,7 +114,7 @@ def _apart(names: Iterable[str]) -> str:
 
     Eastings start over in each zone, northings in each hemisphere (letters to M are south of the equator).
     """
-    fields = [_fields(name) for name in names]
+    fields = [name_fields(name) for name in names]
     zones = sorted({parts[ZONE] for parts in fields if len(parts) > ZONE + 1} - {""})
     if len(zones) > 1:
         return f"in UTM zones {' and '.join(zones)}"
@@ -116,9 +126,9 @@ def _apart(names: Iterable[str]) -> str:
 
 def _by_degrees(folder: Path, traverse: PreparedTraverse, apart: str) -> PreparedTraverse:
     """The traverse with the latitudes and longitudes in its names for positions."""
-    fields = [_fields(name) for name in traverse.names]
-    degrees = np.array([_numbers(parts, LATITUDE) for parts in fields])
-    zones = np.array([_numbers(parts, ZONE, 1)[0] for parts in fields])
+    fields = [name_fields(name) for name in traverse.names]
+    degrees = np.array([name_numbers(parts, LATITUDE) for parts in fields])
+    zones = np.array([name_numbers(parts, ZONE, 1)[0] for parts in fields])
     from_meridian = np.abs((degrees[:, 1] - (6 * zones - 183) + 180) % 360 - 180)
     wrong = ~((np.abs(degrees[:, 0]) <= 90) & (from_meridian <= FARTHEST_DEG))
     decimals = max(len(text.partition(".")[2]) for parts in fields for text in parts[LATITUDE : LATITUDE + 2])
@@ -133,11 +143,12 @@ def _by_degrees(folder: Path, traverse: PreparedTraverse, apart: str) -> Prepare
     )
 
 
-def _fields(name: str) -> list[str]:
+def name_fields(name: str) -> list[str]:
+    """What stands between the ``@`` of a file name; the first is empty."""
     return PurePosixPath(name).name.split("@")
 
 
-def _numbers(parts: list[str], first: int, count: int = 2) -> tuple[float, ...]:
+def name_numbers(parts: list[str], first: int, count: int = 2) -> tuple[float, ...]:
     """Numbers in fields of a name; NaN where one is missing."""
     try:
         return tuple(float(parts[field]) for field in range(first, first + count))

@@ -6,5 +6,7 @@ AUGMENTATIONS: Registry = {
     "none": "opticornet.learning.augmentation.base:AugmentationOptions",
     "time": "opticornet.learning.augmentation.kinds:TimeAugmentation",
     "descriptors": "opticornet.learning.augmentation.kinds:DescriptorAugmentation",
+    "images": "opticornet.learning.augmentation.images:ImageAugmentation",
+    "time+images": "opticornet.learning.augmentation.images:TimeAndImageAugmentation",
     "time+descriptors": "opticornet.learning.augmentation.kinds:TimeAndDescriptorAugmentation",
 }

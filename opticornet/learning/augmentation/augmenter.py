@@ -26,13 +26,17 @@ class Augmenter:
         generator: draws everything.
 
     Raises:
-        ValueError: frames of the other drive are wanted, and no query has a place.
+        ValueError: frames of the other drive are wanted, and no query has a place; images are to be altered, and frames
+            are none.
     """
 
     def __init__(
         self, options: AugmentationOptions, scene: Scene, query: Side, reference: Side, generator: torch.Generator
     ) -> None:
         self.options, self.query, self.reference, self.generator = options, query, reference, generator
+        self.alter = options.alteration()
+        if self.alter and not query.has_pixels:
+            raise ValueError("the method's frames are no pixels, neither before they are normalised")
         windows = query.windows
         self.surroundings = windows.surroundings
         self.counterparts = counterparts(scene)
@@ -46,6 +50,10 @@ class Augmenter:
         """The windows of some queries (B,) int64: (B, L, *F) float32."""
         generator = np.random.default_rng(int(torch.randint(2**62, (), generator=self.generator)))
         frames = self.frames(rows.numpy(), generator)  # (B, L)
+        if self.alter is not None:
+            with torch.random.fork_rng(devices=[]):
+                torch.default_generator.manual_seed(int(generator.integers(2**62)))
+                return self.query.altered_frames(frames, self.alter)
         made = self.query.gather_frames(torch.from_numpy(frames))
         if self.options.mixed_share:
             made = self.mixed(made, frames, generator)

@@ -1,7 +1,10 @@
 """What an augmentation says."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
+
+from torch import Tensor
 
 from opticornet.datasets.altered import Pace
 from opticornet.utils.options import Choice
@@ -14,13 +17,19 @@ class AugmentationOptions(Choice):
     Attributes:
         changes_pace: whether windows are of a drive at another pace.
         changes_descriptors: whether frame descriptors become others.
+        changes_images: whether images do.
     """
 
     changes_pace: ClassVar[bool] = False
     changes_descriptors: ClassVar[bool] = False
+    changes_images: ClassVar[bool] = False
 
     def pace(self) -> Pace | None:
         """The steps of windows at another pace; None: as they were recorded."""
+        return None
+
+    def alteration(self) -> Callable[[Tensor], Tensor] | None:
+        """What alters the images of a window, uint8 (L, 3, H, W), and draws from PyTorch's generator of the CPU."""
         return None
 
     @property

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from opticornet.datasets.folder.named_files import inside_folder, names_images, table_images
 from opticornet.datasets.folder.toml import read_toml
+from opticornet.datasets.images.cropping import Crop
 from opticornet.datasets.images.found import scan_images
 from opticornet.datasets.images.levels import Levels, checked_levels, find_levels
-from opticornet.datasets.images.sources import ImageSource, open_images
+from opticornet.datasets.images.sources import ImageFiles, ImageSource, open_images
 from opticornet.options.modes import ExtractOptions
 from opticornet.utils.errors import UserError
 
@@ -69,8 +70,25 @@ def image_source(options: ExtractOptions) -> ImageSource:
     """The images to describe: ``images``, or those that a dataset folder lists or names in a frame table.
 
     Raises:
-        UserError: there are none, or ``fps`` is given for images.
+        UserError: there are none, ``fps`` is given for images, or ``crop`` for a video.
     """
+    return with_crop(_whole_images(options), options.crop)
+
+
+def with_crop(source: ImageSource, crop: tuple[int, ...]) -> ImageSource:
+    """The source, whose images are cropped.
+
+    Raises:
+        UserError: the crop is no rectangle, or the source a video.
+    """
+    if not (part := Crop.of_option(crop)):
+        return source
+    if not isinstance(source, ImageFiles):
+        raise UserError("`crop` is for images and this is a video: leave it out")
+    return replace(source, crop=part)
+
+
+def _whole_images(options: ExtractOptions) -> ImageSource:
     path = Path(options.images)
     if options.dataset and path.is_file() and path.suffix != ".txt":
         if options.fps:

@@ -47,12 +47,13 @@ class ExtractionJob:
         preprocess = {
             key: list(value) if isinstance(value, tuple) else value for key, value in asdict(encoder.preprocess).items()
         }
+        cropped = {"crop": list(options.crop)} if options.crop else {}
         return {
             "encoder": options.desc_type,
             "pool": own.get("pool"),
             **({"options": more} if more else {}),
             "weights": asdict(encoder.weights),
-            "preprocess": {"kind": type(encoder.preprocess).__name__} | preprocess,
+            "preprocess": {"kind": type(encoder.preprocess).__name__} | preprocess | cropped,
             "projection": projection
             and {"dims": len(projection.components), "whiten": projection.whiten, "fitted_on": projection.fitted_on},
             "dims": self.dims,

@@ -12,6 +12,7 @@ from opticornet.datasets.images.sources import open_images
 from opticornet.models.images.base import ImageEncoder
 from opticornet.models.images.pca import Projection, check_dims, fit_projection
 from opticornet.options.modes import ExtractOptions
+from opticornet.steps.extraction.inputs import with_crop
 from opticornet.steps.extraction.job import ExtractionJob
 from opticornet.steps.extraction.write import write_descriptors
 from opticornet.utils.errors import UserError
@@ -69,7 +70,7 @@ def _training_descriptors(
         if not training.is_file():
             raise UserError(f"no descriptors at {training}: give `pca_from` images or a .npy that exists")
         return training
-    source = with_levels(open_images(training, bayer=options.bayer), levels)
+    source = with_levels(with_crop(open_images(training, bayer=options.bayer), options.crop), levels)
     check_dims(options.pca, len(source.names), encoder.out_dims)  # before all of them are described
     training = base.with_name(f"{base.stem}.pca-train.npy")
     plain = replace(

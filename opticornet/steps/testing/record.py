@@ -107,6 +107,8 @@ def label(options: TestOptions, data: DataRecord) -> str:
         notes.append(f"map at paces {' '.join(f'{pace:g}' for pace in paces)}")
     if options.direction != "forward":
         notes.append({"reverse": "reverse", "both": "either direction"}[options.direction])
+    if options.protocol != type(options).protocol:
+        notes.append(f"protocol {options.protocol}")
     if options.amp:
         notes.append("bfloat16")
     if data.adaptation is not None:

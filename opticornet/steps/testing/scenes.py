@@ -43,12 +43,19 @@ def open_scenes(options: TestOptions, runs: Runs) -> dict[str, Scene]:
 
 
 def check_sizes(options: TestOptions, scene: Scene) -> None:
-    """Raise :class:`UserError` where more candidates, longer windows or other features are asked for than there are."""
+    """Raise :class:`UserError` where candidates, windows or features are asked for that there are not."""
     reorders = bool(options.rerank or options.predictions_file)
     if reorders and "top_k" in options.given and options.top_k > len(scene.reference):
         raise UserError(f"`top_k` {options.top_k} is above the {len(scene.reference)} references; choose fewer")
     if options.rerank:
-        scene.with_length(options.rerank_window, "rerank_length")
+        compared = scene.with_length(options.rerank_window, "rerank_length")
+        sides = (compared.reference, scene.reference), (compared.query, scene.query)
+        if scene.protocol.has_windows and not all(one.holds_same(other) for one, other in sides):
+            raise UserError(
+                f"windows of `protocol` {options.protocol} and {options.sequence_length} frames are not those of "
+                f"{options.rerank_window} around each frame, which `rerank` compares; give `sequence_length` and "
+                "`rerank_length` 5, or leave out `protocol`"
+            )
         options.part("rerank").check(*rerank_sides(scene))
 
 

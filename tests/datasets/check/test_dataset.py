@@ -93,6 +93,22 @@ def test_one_of_a_kind_is_not_many(tmp_path):
     assert "NaN or infinity in 1 descriptor, first in row 3" in report.errors[0]
 
 
+def test_frames_whose_neighbours_are_missing_are_counted_and_named(tmp_path):
+    bounds = np.repeat([[0, 6], [6, 8], [8, 30]], [6, 2, 22], axis=0)
+    names = tuple(f"frame{row}" for row in range(30))
+    report = check(tmp_path, reference=replace(drive("a", 30), bounds=bounds, names=names))
+    reference, query = report.splits[0].drives
+    assert reference.without_window == tuple(f"frame{row}" for row in (0, 1, 4, 5, 6, 7, 8, 9, 28, 29))
+    assert query.without_window == ("row 0", "row 1", "row 23", "row 24")
+    text = "\n".join(render(report))
+    assert "without a whole window of 5: 10 frames: frame0, frame1, frame4, frame5, ...\n" in text
+    assert "without a whole window of 5: 4 frames: row 0, row 1, row 23, row 24\n" in text
+    (longer,) = check_dataset(str(tmp_path / "set"), 2).splits
+    assert longer.drives[0].without_window == ("frame0", "frame6", "frame8")
+    (single,) = check_dataset(str(tmp_path / "set"), 1).splits
+    assert single.drives[0].without_window == ()
+
+
 def test_descriptors_not_of_unit_length(tmp_path):
     report = check(tmp_path, reference=replace(drive("a", 30), descriptors=3 * drive("a", 30).descriptors))
     assert report.errors == ()
@@ -293,7 +309,7 @@ def test_every_drive_is_judged_alone(tmp_path):
     jumping = replace(reference, name="c", positions=reference.positions.copy())
     jumping.positions[20:, 0] += 300.0
     query = join_drives([drive("b", 25, 0.5), jumping], "here")
-    split = split_report(Split("test", reference, query, 5.0))
+    split = split_report(Split("test", reference, query, 5.0), 5)
     assert [(one.role, one.name, one.frames, one.jumps) for one in split.drives] == [
         ("reference", "a", 40, 0),
         ("query", "b", 25, 0),

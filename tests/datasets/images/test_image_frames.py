@@ -13,13 +13,14 @@ from PIL import Image
 from opticornet.datasets.drives import join_drives
 from opticornet.datasets.images.batches import image_batches
 from opticornet.datasets.images.frames import ImageFrames, check_image_files
+from opticornet.datasets.images.kept import KeptArrays
 from opticornet.datasets.images.sources import ImageFiles
 from opticornet.datasets.traverse import Traverse
 from opticornet.models.images.base import Preprocess
 from opticornet.utils.errors import UserError
 
 COUNT, HEIGHT, WIDTH = 12, 6, 8
-FRAME_BYTES = 4 * 3 * HEIGHT * WIDTH
+PIXEL_BYTES = 3 * HEIGHT * WIDTH  # of a frame that is kept: not yet normalised
 CPU = torch.device("cpu")
 
 
@@ -56,7 +57,7 @@ def expected(paths) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("threads", [1, 4])
-@pytest.mark.parametrize("cache_bytes", [0, 4 * FRAME_BYTES, 1 << 20])
+@pytest.mark.parametrize("cache_bytes", [0, 4 * PIXEL_BYTES, 1 << 20])
 def test_rows_and_windows_are_the_images_that_extraction_prepares(paths, threads, cache_bytes):
     frames, whole = frames_of(paths, threads=threads, cache_bytes=cache_bytes), expected(paths)
     assert len(frames) == COUNT
@@ -78,11 +79,11 @@ def test_windows_with_a_gap_between_them_read_no_frame_of_the_gap(paths):
 
 
 def test_what_is_kept_stays_within_its_budget_and_is_what_was_used_last(paths):
-    frames = frames_of(paths, cache_bytes=4 * FRAME_BYTES + 1)
+    frames = frames_of(paths, cache_bytes=4 * PIXEL_BYTES + 1)
     for start in range(COUNT - 3):
         frames.rows(start, start + 4)
-        assert sum(frame.nbytes for frame in frames._kept.values()) <= frames.cache_bytes
-    assert frames.source.read_rows[1:] == [*range(COUNT)]  # after the first one's shape: each image once
+        assert frames._kept.file_bytes <= frames.cache_bytes
+    assert frames.source.read_rows == [*range(COUNT)]  # each image once
     frames.rows(8, 12)
     frames.rows(0, 1)  # in the place of frame 8
     del frames.source.read_rows[:]
@@ -91,9 +92,65 @@ def test_what_is_kept_stays_within_its_budget_and_is_what_was_used_last(paths):
 
 
 def test_a_budget_below_one_frame_keeps_nothing(paths):
-    frames = frames_of(paths, cache_bytes=FRAME_BYTES - 1)
+    frames = frames_of(paths, cache_bytes=PIXEL_BYTES - 1)
     frames.rows(0, 4)
-    assert not frames._kept
+    assert frames._kept.file_bytes == 0
+    del frames.source.read_rows[:]
+    frames.rows(0, 4)
+    assert frames.source.read_rows == [0, 1, 2, 3]
+
+
+def test_over_epochs_of_windows_in_random_order_each_image_is_decoded_once(paths):
+    frames, whole, generator = frames_of(paths, cache_bytes=COUNT * PIXEL_BYTES), expected(paths), torch.Generator()
+    for _ in range(3):
+        for starts in torch.randperm(COUNT - 4, generator=generator).split(2):
+            assert torch.equal(frames.windows(starts, 5), whole[starts[:, None] + torch.arange(5)])
+    assert sorted(frames.source.read_rows) == [*range(COUNT)]
+
+
+def test_what_is_prepared_in_one_step_is_kept_as_it_is(paths):
+    class Doubled:
+        grey = False
+
+        def __call__(self, image: np.ndarray) -> np.ndarray:
+            return 2 * image.transpose(2, 0, 1).astype(np.float32)
+
+    frames = ImageFrames(Counted(Path(), paths), Doubled(), CPU)
+    for _ in range(2):
+        assert torch.equal(frames.rows(3, 5)[0], torch.from_numpy(Doubled()(np.array(Image.open(paths[3])))))
+    assert sorted(frames.source.read_rows) == [0, 3, 4]
+    with pytest.raises(ValueError, match="prepared in one step, so that there are no pixels to alter"):
+        frames.altered(np.array([[0, 1]]), lambda window: window)
+
+
+def test_pixels_of_a_window_are_altered_together_before_they_are_normalised(paths):
+    frames, seen = frames_of(paths), []
+
+    def mirrored(window: torch.Tensor) -> torch.Tensor:
+        seen.append((window.dtype, tuple(window.shape)))
+        return window.flip(3)
+
+    rows = np.array([[5, 4, 4], [0, 1, 2]])
+    altered = frames.altered(rows, mirrored)
+    assert torch.equal(altered, expected(paths)[torch.from_numpy(rows)].flip(4))
+    assert seen == [(torch.uint8, (3, 3, HEIGHT, WIDTH))] * 2
+    assert sorted(frames.source.read_rows) == [0, 1, 2, 4, 5]
+    assert torch.equal(frames.rows(0, 6), expected(paths)[:6])  # what is kept is as it was
+
+
+def test_a_file_that_cannot_grow_keeps_what_it_has(monkeypatch):
+    kept = KeptArrays(np.zeros(4, np.uint8), 12)
+    for row in range(2):
+        kept.keep(row, np.full(4, row, np.uint8))
+    monkeypatch.setattr(kept._file, "write", lambda data: (_ for _ in ()).throw(OSError(28, "no space left")))
+    kept.keep(2, np.full(4, 2, np.uint8))
+    monkeypatch.undo()
+    assert kept.get(2) is None
+    assert [kept.get(row).tolist() for row in range(2)] == [[0] * 4, [1] * 4]
+    kept.keep(3, np.full(4, 3, np.uint8))  # instead of the one used longest ago
+    assert kept.get(0) is None
+    assert kept.get(3).tolist() == [3] * 4
+    assert kept.file_bytes == 8
 
 
 def test_changing_a_served_frame_does_not_change_what_is_kept(paths):
