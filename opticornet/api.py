@@ -23,6 +23,7 @@ from opticornet.options.modes import (
     CompareOptions,
     DemoOptions,
     ExtractOptions,
+    ExtractSequencesOptions,
     PrepareOptions,
     ReportOptions,
     TestOptions,
@@ -59,10 +60,15 @@ for _step in (test, test_splits):
     _step.__test__ = False  # type: ignore[attr-defined, union-attr]  # not a test, whatever pytest makes of its name
 
 
-def extract(options: ExtractOptions | None = None, **given: Any) -> Path:
-    """Images to frame descriptors. Returns their path. See :func:`opticornet.steps.extract.extract`."""
+def extract(options: ExtractOptions | ExtractSequencesOptions | None = None, **given: Any) -> Path:
+    """Images to frame descriptors, or with ``sequence=True`` a dataset's windows to sequence descriptors. Returns their
+    path. See :func:`opticornet.steps.extract.extract`."""
     from opticornet.steps.extract import extract as step
 
+    if isinstance(options, ExtractSequencesOptions):
+        return step(_options(ExtractSequencesOptions, options, given))
+    if options is None and given.get("sequence"):
+        return step(_options(ExtractSequencesOptions, None, given))
     return step(_options(ExtractOptions, options, given))
 
 

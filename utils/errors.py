@@ -20,9 +20,10 @@ class DamagedFile(UserError):
 
 
 @contextmanager
-def as_user_error(argument: str) -> Iterator[None]:
-    """Turn a ValueError of the block into a UserError that names the argument it comes from."""
+def as_user_error(argument: str, kind: type[ValueError] = ValueError) -> Iterator[None]:
+    """Turn a ValueError of the block, of a ``kind`` where others are no user's, into a UserError that names the
+    argument it comes from."""
     try:
         yield
-    except ValueError as error:
+    except kind as error:
         raise UserError(f"{argument}: {error}") from error

@@ -23,6 +23,7 @@ def option(
     also: tuple[str, ...] = (),
     const: Any = None,
     minimum: float = 0,
+    above: float | None = None,
     path: tuple[str, ...] | None = None,
     alias: str = "",
 ) -> Any:
@@ -36,11 +37,12 @@ def option(
         also: other names that it takes.
         const: the flag's value when given without one.
         minimum: numbers must be finite and at least this.
+        above: and above this.
         path: for what names a file or folder, the words that do not; records have the paths in full.
         alias: another flag for it, of a mode's own options; records know the first.
     """
-    kind = {"choices": choices, "also": also, "const": const, "minimum": minimum, "path": path, "alias": alias}
-    return field(default=default, metadata={"flag": flag, "help": help} | kind)
+    kind = {"choices": choices, "also": also, "const": const, "minimum": minimum, "above": above, "path": path}
+    return field(default=default, metadata={"flag": flag, "help": help, "alias": alias} | kind)
 
 
 class Choice:
@@ -82,7 +84,7 @@ def check_value(options: type, name: str, value: Any) -> Any:
     if value is None and f.default is None:
         return None
     value = _converted(name, get_type_hints(options)[name], value)
-    choices, minimum = f.metadata["choices"], f.metadata["minimum"]
+    choices, minimum, above = f.metadata["choices"], f.metadata["minimum"], f.metadata["above"]
     allowed = (*(choices or ()), *f.metadata["also"])
     if allowed and value not in (*allowed, f.default) and not _has_open_prefix(value, allowed):
         raise UserError(f"`{name}` {value}{nearest(value, allowed)}: choose one of {', '.join(allowed)}")
@@ -91,6 +93,8 @@ def check_value(options: type, name: str, value: Any) -> Any:
             continue
         if isinstance(number, int) and number >= 2**63:
             raise UserError(f"`{name}` {number}: wanted a number below 2**63")
+        if above is not None and not (math.isfinite(number) and number > above):
+            raise UserError(f"`{name}` {number:g}: wanted a number above {above:g}")
         if not (math.isfinite(number) and number >= minimum):
             raise UserError(f"`{name}` {number:g}: wanted a number of at least {minimum:g}")
     return value

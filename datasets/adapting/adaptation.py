@@ -33,7 +33,6 @@ class Adaptation:
     begin: Statistics | None = None
     made: DescriptorIdentity | None = None
     why_map: str = ""
-    _maps: list[tuple[Traverse, Traverse]] = field(default_factory=list, compare=False, repr=False)
 
     @property
     def begun_from(self) -> str:
@@ -53,26 +52,19 @@ class Adaptation:
             why = f"the training queries' descriptors were made differently ({difference})"
         return replace(self, begin=None, made=None, why_map=why) if why else self
 
-    def of(self, split: Split) -> Split:
-        """The split, which it is :meth:`fitting`, with adapted descriptors, which are made as they are read. Maps that
-        splits share stay shared."""
+    def of(self, split: Split, maps: "AdaptedMaps | None" = None) -> Split:
+        """The split, which it is :meth:`fitting`, with adapted descriptors, which are made as they are read; its map as
+        it stands in ``maps``, where splits share it."""
         if self.by == "none":
             return split
         query = own_mean(split.query, self.scale) if self.by == "traverse" else self._running_mean(split)
-        return replace(split, reference=self._map(split.reference), query=query)
+        return replace(split, reference=(maps or AdaptedMaps()).of(split.reference, self.scale), query=query)
 
     def of_next_frame(self, dims: int) -> Callable[[np.ndarray], np.ndarray]:
         """What adapts the next frame (D,) of a drive, as a robot adapts each once; to time, as it begins from zeros."""
         zeros = np.zeros(dims)
         begin = Statistics(zeros, zeros if self.scale else None, np.array(1))
         return RunningMean(begin).add if self.by == "running" else begin.adapt
-
-    def _map(self, reference: Traverse) -> Traverse:
-        known = next((adapted for plain, adapted in self._maps if plain is reference), None)
-        if known is None:
-            known = own_mean(reference, self.scale)
-            self._maps.append((reference, known))
-        return known
 
     def _running_mean(self, split: Split) -> Traverse:
         query = split.query
@@ -88,6 +80,26 @@ class Adaptation:
 
 
 AS_THEY_ARE = Adaptation()
+
+
+@dataclass
+class AdaptedMaps:
+    """Maps that are adapted already: those that splits share stay shared, and are read once.
+
+    Attributes:
+        known: maps as they are, whether they were scaled, and as they were adapted.
+    """
+
+    known: list[tuple[Traverse, bool, Traverse]] = field(default_factory=list)
+
+    def of(self, reference: Traverse, scale: bool) -> Traverse:
+        """The map with each drive's frames adapted by all of that drive."""
+        for plain, scaled, adapted in self.known:
+            if plain is reference and scaled == scale:
+                return adapted
+        adapted = own_mean(reference, scale)
+        self.known.append((reference, scale, adapted))
+        return adapted
 
 
 def entering(traverse: Traverse) -> np.ndarray:

@@ -29,11 +29,24 @@ def write_dataset(folder: str | Path, dataset: Dataset) -> None:
     folder = Path(folder)
     if (folder / TOML_NAME).exists():
         raise UserError(f"{folder} holds a dataset already; choose another folder")
+    for name, split in dataset.splits.items():
+        for role, side in zip(ROLES, split.sides, strict=True):
+            for drive in _named(side, f"{name}-{role}"):
+                _write_descriptors(folder, drive)
+    describe_dataset(folder, dataset)
+
+
+def describe_dataset(folder: Path, dataset: Dataset) -> None:
+    """What :func:`write_dataset` writes besides the descriptors, which are there.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
     traverses, splits = {}, {}
     for name, split in dataset.splits.items():
         reference, query = (_named(side, f"{name}-{role}") for role, side in zip(ROLES, split.sides, strict=True))
         for drive in (*reference, *query):
-            traverses[drive.name] = _write_traverse(folder, drive.name, drive)
+            traverses[drive.name] = _write_table(folder, drive)
         positives = None
         if split.positives is not None:
             positives = f"{name}-positives.csv"
@@ -50,10 +63,14 @@ def write_dataset(folder: str | Path, dataset: Dataset) -> None:
     write_toml(folder, FolderEntry(dataset.name, units, traverses, splits))
 
 
+def side_names(side: Traverse, name: str) -> list[str]:
+    """What the files of a side's drives are called: by the side's name and, of several, by their own."""
+    drives = side.drives
+    return [f"{name}-{drive.name}" if len(drives) > 1 else name for drive in drives]
+
+
 def _named(side: Traverse, name: str) -> list[Traverse]:
-    """The drives of a side, called by the side's name and, of several, by their own."""
-    parts = side.parts
-    return [replace(part, name=f"{name}-{part.name}" if len(parts) > 1 else name) for part in parts]
+    return [replace(part, name=own) for part, own in zip(side.parts, side_names(side, name), strict=True)]
 
 
 def _one_or_all(drives: list[Traverse]) -> str | tuple[str, ...]:
@@ -67,15 +84,20 @@ def _labels(drives: list[Traverse]) -> tuple[str, ...] | None:
     return None if isinstance(labels, int) else labels
 
 
-def _write_traverse(folder: Path, name: str, traverse: Traverse) -> TraverseEntry:
+def _write_descriptors(folder: Path, traverse: Traverse) -> None:
     descriptors = traverse.descriptors
-    if descriptors is not None:
-        with atomic_path(folder / f"{name}.npy") as temporary:
-            copy = np.lib.format.open_memmap(temporary, "w+", descriptors.dtype, (len(traverse), traverse.dims))
-            step = max(1, (16 << 20) // (4 * traverse.dims))
-            for start in range(0, len(traverse), step):
-                copy[start : start + step] = descriptors[start : start + step]
-            copy.flush()
+    if descriptors is None:
+        return
+    with atomic_path(folder / f"{traverse.name}.npy") as temporary:
+        copy = np.lib.format.open_memmap(temporary, "w+", descriptors.dtype, (len(traverse), traverse.dims))
+        step = max(1, (16 << 20) // (4 * traverse.dims))
+        for start in range(0, len(traverse), step):
+            copy[start : start + step] = descriptors[start : start + step]
+        copy.flush()
+
+
+def _write_table(folder: Path, traverse: Traverse) -> TraverseEntry:
+    name = traverse.name
     position_names = ("frame",) if traverse.units == "frames" else ("x", "y", "z")
     columns: dict[str, Any] = {}
     if traverse.names:
@@ -91,4 +113,4 @@ def _write_traverse(folder: Path, name: str, traverse: Traverse) -> TraverseEntr
         if flags is not None:
             columns[column] = flags.astype(int).tolist()
     write_frames(folder / f"{name}.csv", columns)
-    return TraverseEntry(None if descriptors is None else f"{name}.npy", f"{name}.csv")
+    return TraverseEntry(None if traverse.descriptors is None else f"{name}.npy", f"{name}.csv")

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol, Self
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 import torch
@@ -54,6 +54,11 @@ class SequenceEncoderOptions(Choice, ABC):
         are then the same size in windows of any length."""
         return self
 
+    def is_earlier(self, flags: Mapping[str, Any]) -> bool:
+        """Whether the weights of a run with such flags look like today's and are of an earlier version of the method,
+        in which they mean something else."""
+        return False
+
     @property
     def encodes_frame_by_frame(self) -> bool:
         """Whether windows of any length, of a single frame too, are encoded by the weights of a run of any other
@@ -69,6 +74,11 @@ class SequenceEncoderOptions(Choice, ABC):
     @property
     def weights_file(self) -> str:
         """A file of published weights, of no run of ours, that these options name; empty: none."""
+        return ""
+
+    @property
+    def started_from(self) -> str:
+        """What weights are before training, in words, where records of what was trained should say it; else empty."""
         return ""
 
     def load_weights(self, encoder: "SequenceEncoder") -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """OptiCorNet (arXiv 2507.14477): convolution, differentiable sequence delta, LSTM with a residual, fusion."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +34,7 @@ class DSDNet(SequenceEncoder):
     - fusion: r_1 .. r_T side by side, in order ("concat", T x out_dims), or added ("sum", out_dims).
 
     A window of exactly w frames (T = 1) has no differences: its encoding is y_1. With w = 1 that is a linear frame
-    encoder. No weight depends on L.
+    encoder; training on such windows leaves the LSTM as it starts. No weight depends on L.
 
     Args:
         in_dims: D.
@@ -167,6 +168,10 @@ class DSDNetOptions(WhitenedStartOptions):
 
     def decided(self, in_dims: int, length: int) -> Self:
         return replace(self, out_dims=self.channels(in_dims, length))
+
+    def is_earlier(self, flags: Mapping[str, Any]) -> bool:
+        """Without differences the encoding was the mean of the steps, before runs recorded how frames are adapted."""
+        return self.no_delta and "adaptScale" not in flags
 
     def build(self, in_dims: int, length: int) -> DSDNet:
         return DSDNet(

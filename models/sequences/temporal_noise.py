@@ -85,6 +85,7 @@ class TemporalDifferencing(nn.Module):
     By :class:`Persistence` the change of step t is best foretold from those before by a Kalman filter; what is left of
     it, the innovations, is white. The whole is one lower triangular matrix, the inverse Cholesky factor of
     :func:`correlation`, for windows of any length, and the first step, before which nothing was seen, stays as it is.
+    There is no ``forward``: whatever is linear in the steps may be multiplied by :meth:`matrix` in their place.
 
     Attributes:
         share, persistence: scalars, before the logistic function, so that training cannot leave 0 to 1.
@@ -108,7 +109,3 @@ class TemporalDifferencing(nn.Module):
             factor, _ = torch.linalg.cholesky_ex(expected.float())  # of what is not finite not finite, and no error
             one = torch.eye(steps, device=factor.device)
             return torch.linalg.solve_triangular(factor, one, upper=False)
-
-    def forward(self, steps: Tensor) -> Tensor:
-        """(B, T, C) to (B, T, C)."""
-        return self.matrix(steps.shape[1]).to(steps.dtype) @ steps

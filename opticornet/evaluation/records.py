@@ -100,7 +100,7 @@ class RerankWeightRecord:
     """The weight of the searched distance in a re-ranked one, and how it was chosen."""
 
     weight: float  # 0, the second stage alone (SeqNet's), to 1, the first alone
-    chosen_on: str = ""  # the split or splits it was chosen on; "" where it was given, or could not be chosen
+    chosen_on: tuple[str, ...] = ()  # the splits it was chosen on; none where it was given, or could not be chosen
     criterion: str = "given"  # or what it was chosen for, or why it could not be
     measured: dict[str, float] = field(default_factory=dict)  # weight -> the criterion there: both stages, the best
 

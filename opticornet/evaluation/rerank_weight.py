@@ -66,7 +66,7 @@ class Candidates:
 
 
 def choose_weight(
-    split: str, candidates: Candidates, longest_window: int, generator: np.random.Generator
+    splits: tuple[str, ...], candidates: Candidates, longest_window: int, generator: np.random.Generator
 ) -> RerankWeightRecord:
     """The mean of the weights that are best in resamplings of the queries.
 
@@ -76,8 +76,8 @@ def choose_weight(
     those that may be best, and neither stage is lost by chance.
 
     Args:
-        split: its name, or the names of several.
-        candidates: of its queries.
+        splits: their names.
+        candidates: of their queries.
         longest_window: frames of the longest window, so that blocks hold the neighbours that share frames.
         generator: draws the blocks.
 
@@ -86,7 +86,7 @@ def choose_weight(
     """
     candidates = candidates.telling()
     if not len(candidates.searched):
-        raise ValueError(f"no query of {split} has both right and wrong candidates")
+        raise ValueError(f"no query of {', '.join(splits)} has both right and wrong candidates")
     margins = np.stack([candidates.margins(weight) for weight in WEIGHTS], axis=1)  # (M, W)
     best = int(np.argmax(standardised(margins.mean(axis=0), (margins**2).mean(axis=0))))
     block = block_length(margins[:, best], longest_window, candidates.sequences)
@@ -94,7 +94,7 @@ def choose_weight(
     means, squares = np.split(resampled_means(both, block, generator, SAMPLES, candidates.sequences), 2, axis=1)
     chosen = round(float(np.mean(np.array(WEIGHTS)[standardised(means, squares).argmax(axis=1)])), 2)
     measured = {f"{weight:g}": margin_of(candidates, weight) for weight in sorted({0.0, WEIGHTS[best], chosen, 1.0})}
-    return RerankWeightRecord(chosen, split, CRITERION, measured)
+    return RerankWeightRecord(chosen, splits, CRITERION, measured)
 
 
 def margin_of(candidates: Candidates, weight: float) -> float:

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from opticornet.datasets.adapting.adaptation import AS_THEY_ARE, Adaptation
+from opticornet.datasets.adapting.adaptation import AS_THEY_ARE, Adaptation, AdaptedMaps
 from opticornet.datasets.descriptors.arrays import check_finite
 from opticornet.datasets.filling import Filling, fill_frames
 from opticornet.datasets.frames import FrameSource
@@ -98,6 +98,7 @@ class Scene:
         needs: frozenset[FrameKind] = frozenset({"descriptors"}),
         settings: WindowSettings = WindowSettings(),
         adaptation: Adaptation = AS_THEY_ARE,
+        maps: AdaptedMaps | None = None,
     ) -> "Scene":
         """A split's windows of ``length`` frames.
 
@@ -105,6 +106,7 @@ class Scene:
             needs: the kinds of frames that will be read; they are checked, others are not touched.
             settings: of the windows.
             adaptation: of frame descriptors, where they will be read.
+            maps: that the scenes of other splits may share, adapted; None: there is no other.
 
         Raises:
             UserError: a traverse lacks such frames; NaN or infinity in descriptors; image files that do not exist; a
@@ -119,7 +121,7 @@ class Scene:
             if "images" in needs:
                 check_image_files(traverse)
         adaptation = adaptation.fitting(split) if "descriptors" in needs else AS_THEY_ARE
-        split = adaptation.of(split)
+        split = adaptation.of(split, maps)
         need_positions = split.positive_radius is not None
         references = settings.of(split.reference, length, filter_length, "reference", need_positions)
         queries = settings.of(split.query, length, filter_length, "query", need_positions)

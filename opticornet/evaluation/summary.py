@@ -115,7 +115,7 @@ def answered_text(no_answer: records.NoAnswerRecord) -> str:
 def weight_text(weight: records.RerankWeightRecord) -> str:
     """How much the searched distance weighs, and why so much."""
     text = f"weight of the searched distance {weight.weight:g} ({weight.criterion}"
-    return f"{text} on {weight.chosen_on})" if weight.chosen_on else f"{text})"
+    return f"{text} on {', '.join(weight.chosen_on)})" if weight.chosen_on else f"{text})"
 
 
 def stress_lines(stress: dict[str, dict[str, float]], ks: list[int]) -> list[str]:

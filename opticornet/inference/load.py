@@ -1,5 +1,6 @@
 """From a method's options, or a run, to a sequence encoder."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -120,11 +121,12 @@ def load_encoder(
         return LoadedEncoder(encoder, published_weights(method, name, encoder) if method.weights_file else None)
     path = run / save_path / (BEST if checkpoint == "best" else LATEST)
     state = load_checkpoint(path, mapped=True)
+    flags = read_flags(run, save_path)
+    check_version(method, name, flags, str(path))
     check_dims(state, in_dims, str(path), dataset)
     encoder = build_empty(lambda: build_encoder(method, name, in_dims, length)).eval()
     weights = {key.removeprefix("module."): value for key, value in state["state_dict"].items()}
     fit_state(encoder, weights, str(path), assign=True)
-    flags = read_flags(run, save_path)
     return LoadedEncoder(
         encoder,
         WeightsRecord(
@@ -152,6 +154,15 @@ def published_weights(method: SequenceEncoderOptions, name: str, encoder: Sequen
         )
     parameters = sum(parameter.numel() for parameter in encoder.parameters())
     return WeightsRecord(full_path(str(path)), sha256(path), 0, "unknown", parameters, {"pooling": name})
+
+
+def check_version(method: SequenceEncoderOptions, name: str, flags: Mapping[str, Any], source: str) -> None:
+    """Raise :class:`UserError` where the weights of a run with such flags fit the method and mean something else."""
+    if method.is_earlier(flags):
+        raise UserError(
+            f"{source} does not fit this encoder: its weights are of an earlier {name} that joined the frames of a "
+            "window otherwise; train anew what an earlier version trained"
+        )
 
 
 def check_dims(state: dict[str, Any], in_dims: int, source: str, dataset: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from torch import Tensor, nn
 
@@ -19,7 +19,6 @@ from opticornet.models.images.base import ImageEncoder, find_state_dict, load_st
 from opticornet.utils.checkpoints import build_empty
 from opticornet.utils.errors import UserError
 from opticornet.utils.extras import needs_extra
-from opticornet.utils.options import check_value
 from opticornet.utils.registry import nearest
 
 if TYPE_CHECKING:
@@ -395,7 +394,11 @@ def seqvlad(weights: Weights, *, heads: int | None = None, image_size: tuple[int
 
 
 def sta(
-    weights: Weights, *, part: str = "both", heads: int | None = None, image_size: tuple[int, int] | None = None
+    weights: Weights,
+    *,
+    part: Literal["both", "spatial", "temporal"] = "both",
+    heads: int | None = None,
+    image_size: tuple[int, int] | None = None,
 ) -> nn.Module:
     """STA: windows (B, L, 3, H, W) of any L, normalised by ImageNet's mean and deviation.
 
@@ -405,8 +408,9 @@ def sta(
     """
     from opticornet.models.sequences.sta.options import STAOptions
 
-    own = check_value(STAOptions, "sta_part", part)
-    return _sequence_of_images(weights, STAOptions(sta_part=own, **_of_images(weights, heads, image_size)))
+    if part not in ("both", "spatial", "temporal"):
+        raise UserError(f"`part` {part}: choose one of both, spatial, temporal")
+    return _sequence_of_images(weights, STAOptions(sta_part=part, **_of_images(weights, heads, image_size)))
 
 
 def _of_images(weights: Weights, heads: int | None, image_size: tuple[int, int] | None) -> dict[str, Any]:
@@ -418,12 +422,16 @@ def _of_images(weights: Weights, heads: int | None, image_size: tuple[int, int] 
 
 
 def _sequence_of_images(weights: Weights, options: "SeqVLADOptions") -> nn.Module:
-    from opticornet.models.sequences.sta.weights import load_published_state, sizes_in
+    from opticornet.models.sequences.sta.weights import is_imagenet, load_published_state, sizes_in
 
-    decided = options.with_sizes(sizes_in(weights.tensors, options.names), length=PUBLISHED_FRAMES)
+    if is_imagenet(weights.tensors):
+        raise weights.misfit_error("it is the classification network that training starts from")
+    try:
+        decided = options.with_sizes(sizes_in(weights.tensors, options.names), length=PUBLISHED_FRAMES)
+    except UserError as error:
+        raise UserError(str(error).replace("`sta_", "`")) from error  # the arguments here have shorter names
     encoder = build_empty(decided.encoder)
-    if left := load_published_state(encoder, weights.tensors, weights.source):
-        raise weights.misfit_error(f"{len(left)} of its tensors are missing (first: {left[0]})")
+    load_published_state(encoder, weights.tensors, weights.source)
     return encoder
 
 

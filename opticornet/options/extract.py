@@ -11,6 +11,7 @@ from opticornet.utils.options import option
 class ExtractOptions(Options):
     """``--mode extract``: images to frame descriptors."""
 
+    sequence: bool = option("--sequence", False, "descriptors of windows instead: --mode extract --sequence --help")
     images: str = option("--images", "", "folder (searched recursively), list.txt of files, video, or ROS bag")
     dataset: str = option(
         "--dataset",

@@ -1,19 +1,20 @@
-"""From a test's options to the encoder that they name."""
+"""From options to the encoder that they name."""
 
 from pathlib import Path
 
 from opticornet.evaluation.scene import Scene
 from opticornet.inference.load import LoadedEncoder, frames_taken, load_encoder
-from opticornet.options.test import TestOptions
+from opticornet.options.shared import MethodOptions
 
 
-def load_method(options: TestOptions, scene: Scene, run: Path | None) -> LoadedEncoder:
+def load_method(options: MethodOptions, scene: Scene, run: Path | None, checkpoint: str) -> LoadedEncoder:
     """The sequence encoder that the options name, for windows of ``options.sequence_length`` frames.
 
     Args:
-        options: of the test.
+        options: of a test, or of training that starts from the weights of ``run``.
         scene: what is to be encoded.
         run: where the weights come from; None for a method without weights.
+        checkpoint: of the run, "best" or "latest".
 
     Raises:
         UserError: no checkpoint, or one that does not fit the data or the options.
@@ -25,6 +26,6 @@ def load_method(options: TestOptions, scene: Scene, run: Path | None) -> LoadedE
         options.sequence_length,
         run=run,
         save_path=options.save_path,
-        checkpoint=options.ckpt,
+        checkpoint=checkpoint,
         dataset=options.dataset,
     )

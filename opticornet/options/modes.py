@@ -5,6 +5,7 @@ from opticornet.options.check import CheckOptions
 from opticornet.options.compare import CompareOptions
 from opticornet.options.demo import DemoOptions
 from opticornet.options.extract import ExtractOptions
+from opticornet.options.extract_sequences import ExtractSequencesOptions
 from opticornet.options.prepare import PrepareOptions
 from opticornet.options.report import ReportOptions
 from opticornet.options.test import TestOptions
@@ -20,3 +21,6 @@ MODES: dict[str, type[Options]] = {
     "prepare": PrepareOptions,
     "extract": ExtractOptions,
 }
+
+# Modes that a flag makes another one of, with options of its own.
+VARIANTS: dict[str, dict[str, type[Options]]] = {"extract": {"--sequence": ExtractSequencesOptions}}

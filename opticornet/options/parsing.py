@@ -10,7 +10,7 @@ from typing import Any, NoReturn, get_type_hints
 from opticornet.datasets.labels import first_repeated
 from opticornet.options.base import Options
 from opticornet.options.config import read_config
-from opticornet.options.modes import MODES
+from opticornet.options.modes import MODES, VARIANTS
 from opticornet.options.plugins import load_installed, load_plugins
 from opticornet.utils.errors import UserError
 from opticornet.utils.options import check_value, flag_of, is_tuple, option_fields, plain_type, spellings
@@ -44,7 +44,8 @@ def parse(arguments: Sequence[str]) -> tuple[str, Options]:
         raise UserError(f"`config` {known.config}: there is no mode {mode}; choose one of {', '.join(MODES)}")
     if config.get("mode", mode) != mode:
         raise UserError(f"`config` {known.config} is for another mode than {mode}")
-    options = MODES[mode]
+    variants = VARIANTS.get(mode, {}).items()
+    options = next((kind for flag, kind in variants if flag in arguments or config.get(flag[2:])), MODES[mode])
     load_plugins([*check_value(options, "plugin", config.get("plugin", ())), *known.plugin])
     given = _own_flags(mode, options, arguments)
     if given is None:  # some belong to what is chosen by name

@@ -58,7 +58,7 @@ class TrainOptions(MethodOptions):
     )
     n_epochs: int = option("--nEpochs", 30, "epochs", minimum=1)
     optim: str = option("--optim", "ADAMW", "optimizer", choices=OPTIMIZERS)
-    lr: float = option("--lr", 1e-4, "learning rate, above 0; from random weights about 1e-3 is better")
+    lr: float = option("--lr", 1e-4, "learning rate, above 0; from random weights about 1e-3 is better", above=0)
     schedule: str = option("--lrSchedule", "cosine", "learning rate over the epochs", choices=SCHEDULES)
     weight_decay: float = option("--weightDecay", 0.0, "weight decay")
     eval_every: int = option("--evalEvery", 1, "epochs between two validations", minimum=1)
@@ -68,8 +68,6 @@ class TrainOptions(MethodOptions):
     patience: int = option("--patience", 5, "validations without a better score before stopping; 0: never stop")
 
     def __post_init__(self) -> None:
-        if not self.lr > 0:
-            raise UserError(f"`lr` {self.lr:g}: must be above 0")
         if self.resume and self.init_from and "init_from" in self.given:
             raise UserError("`resume` contradicts `init_from`: a resumed run has weights of its own; leave one out")
 

@@ -137,13 +137,13 @@ def vectors(result: Result, scene: Scene) -> tuple[np.ndarray, np.ndarray, str]:
             options = replace(options, ckpt=checkpoint)
         if options.searches:
             scene = scene.reversed() if options.direction == "reverse" else scene
-            described = describe(scene, load_method(options, scene, run), amp=options.amp)
+            described = describe(scene, load_method(options, scene, run, options.ckpt), amp=options.amp)
             return _unit_rows(described.reference), _unit_rows(described.query), "sequence descriptors"
         single = None
         if run is not None:
             flags = result.get("method", "weights", "flags", default={})
             single_options = replace(_with_recorded(options, flags, ("pooling",)), sequence_length=1)
-            single = load_method(single_options, scene, run)
+            single = load_method(single_options, scene, run, single_options.ckpt)
         frames = matched_frames(scene, single, amp=options.amp)
     except UserError as error:
         raise Unavailable(f"the descriptors cannot be computed again ({error})") from error

@@ -3,12 +3,12 @@
 import sys
 from pathlib import Path
 
-from opticornet.options.modes import ExtractOptions
+from opticornet.options.modes import ExtractOptions, ExtractSequencesOptions
 from opticornet.utils.errors import UserError
 from opticornet.utils.extras import needs_extra
 
 
-def extract(options: ExtractOptions) -> Path:
+def extract(options: ExtractOptions | ExtractSequencesOptions) -> Path:
     """Write one frame descriptor per image of a source, as rows of a ``.npy``.
 
     A run that is killed continues where it stopped when called again, and then writes the same bytes; finished
@@ -18,13 +18,17 @@ def extract(options: ExtractOptions) -> Path:
         Path of the descriptors, (N, D) float32 or float16, one row per image in the source's order; the ``.json``
         beside them names the images, the encoder, its weights and how images were prepared. Images without contrast
         and, with ``skip_bad_images``, damaged ones have rows of zeros and are False in ``<stem>.usable.npy`` (N,).
-        With ``dataset``, the folder.
+        With ``dataset``, the folder. With ``sequence``, as ``extraction.sequences.extract_sequences`` says.
 
     Raises:
         UserError: options that contradict one another, bad images, missing weights, an output that holds something
             else, a full disk.
         Interrupted: the user stopped it; what was done is saved.
     """
+    if isinstance(options, ExtractSequencesOptions):
+        from opticornet.steps.extraction.sequences import extract_sequences
+
+        return extract_sequences(options)
     check_extract_options(options)
     with needs_extra("images"):
         import cv2  # noqa: F401 - a missing library is reported before any work is done

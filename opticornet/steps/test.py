@@ -21,9 +21,10 @@ from opticornet.steps.testing.adapting import warn_of_differences
 from opticornet.steps.testing.answer_file import write_answers
 from opticornet.steps.testing.answering import answer_queries, load_encoders, with_candidates
 from opticornet.steps.testing.check import check_test_options
+from opticornet.steps.testing.choosing import ChoosingSplit
 from opticornet.steps.testing.maps import SharedMaps
 from opticornet.steps.testing.record import description, score_settings
-from opticornet.steps.testing.rerank_weight import rerank_weight, weight_for, weighted
+from opticornet.steps.testing.rerank_weight import chooses_weight, rerank_weight, weight_for, weighted
 from opticornet.steps.testing.runs import Runs, check_descriptors, find_runs, resolve
 from opticornet.steps.testing.saving import extract_only, make_folders, save, write_report
 from opticornet.steps.testing.scenes import open_scenes
@@ -99,8 +100,10 @@ def answer_splits(options: TestOptions, runs: Runs) -> dict[str, ResultRecord]:
     found."""
     scenes = open_scenes(options, runs)
     baseline = baseline_memory_mib()
-    weight = rerank_weight(options, runs)
-    threshold = when_no_answer(weighted(options, weight), runs)
+    val = ChoosingSplit("val", options, runs, answers=chooses_weight(options) + (options.no_answer == "val"))
+    weight = rerank_weight(options, val)
+    threshold = when_no_answer(weighted(options, weight), val)
+    del val  # before the tested splits take memory of their own
     once = OfAllSplits(runs, SharedMaps(list(scenes.values())), weight, threshold, baseline)
     records = {}
     for name, scene in scenes.items():

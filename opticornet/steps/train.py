@@ -14,7 +14,7 @@ from opticornet.datasets.descriptors.identity import Comparison, DescriptorIdent
 from opticornet.datasets.traverse import Dataset
 from opticornet.evaluation.notes import notes as scene_notes
 from opticornet.evaluation.scene import Scene, WindowSettings
-from opticornet.inference.load import LoadedEncoder, build_encoder, frames_taken
+from opticornet.inference.load import LoadedEncoder, build_encoder, check_version, frames_taken
 from opticornet.inference.runs import find_run, named_checkpoint, new_run, read_flags, write_flags
 from opticornet.learning.former import upgraded
 from opticornet.learning.loop import Loop, LoopSettings
@@ -23,6 +23,7 @@ from opticornet.learning.sequences import SequenceSettings, SequenceTask
 from opticornet.learning.task import Batch, LearningTask
 from opticornet.learning.tuples import MiningSettings
 from opticornet.options.config import OPTIONS_TOML, write_config
+from opticornet.options.loading import load_method
 from opticornet.options.modes import TrainOptions
 from opticornet.options.parsing import in_flags
 from opticornet.options.plugins import load_remembered, remembered
@@ -63,6 +64,7 @@ def train(options: TrainOptions) -> Path:
         flags = {"selectBy": "recall@5"} | read_flags(run, options.save_path)  # so were runs that do not say
         load_remembered(flags.get("plugins", {}), options.plugin, str(run))
         options = options.restored(flags, shaping + kept, str(run))
+        check_version(options.part("pooling"), options.pooling, flags, str(run))
     else:
         initial = InitialRun.of(options)
         options = (initial.decide(options) if initial else options).completed()
@@ -71,7 +73,7 @@ def train(options: TrainOptions) -> Path:
     with cpu_threads(options.threads), seeded(options.seed, device):
         scene, validation = scenes = load_scenes(options, device)
         state = upgraded(load_checkpoint(run / options.save_path / LATEST)) if run else {}
-        loaded = initial.load(options, scene) if initial else None
+        loaded = load_method(options, scene, initial.path, initial.checkpoint) if initial else None
         made = of_run(str(run), SplitIdentity.restored(state.get("descriptors"))) if run else {}
         if loaded and loaded.weights:
             made = of_run(loaded.weights.path, loaded.weights.descriptors)
@@ -85,11 +87,15 @@ def train(options: TrainOptions) -> Path:
             method = options.part("pooling")
             if method.weights_file and not initial:
                 method.load_weights(task.module)
+            if method.started_from and not initial:
+                notes.append(f"note: {options.pooling} starts from {method.started_from}")
             loop.start()
             run = new_run(Path(options.runs_path), options.new_name())
             save_checkpoint(loop.state(), run / options.save_path / LATEST)
             write_config(run / OPTIONS_TOML, options.repeatable())
             files = {"plugins": remembered(options.plugin), "descriptors": task.descriptors.saved()}
+            if method.started_from and not initial:
+                files["startedFrom"] = method.started_from
             if loaded and loaded.weights:
                 files["initialWeights"] = recorded(loaded.weights)
             write_flags(run, in_numbers(options, scene).record() | files, options.save_path)

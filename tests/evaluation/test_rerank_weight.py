@@ -23,7 +23,7 @@ def world(searched_noise: float, compared_noise: float, queries: int = QUERIES) 
 
 
 def chosen(candidates: Candidates):
-    return choose_weight("val", candidates, 5, np.random.default_rng(0))
+    return choose_weight(("val",), candidates, 5, np.random.default_rng(0))
 
 
 def test_margins_by_hand():

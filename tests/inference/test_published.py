@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torchvision import models as networks
 
 from opticornet.inference.published import PUBLISHED, load_published
@@ -13,6 +14,7 @@ from opticornet.models.images import IMAGE_ENCODERS
 from opticornet.models.images.dinov2 import VARIANTS, DinoV2Encoder
 from opticornet.models.sequences.delta_lstm import DeltaLSTM
 from opticornet.models.sequences.seqnet import SeqNet
+from opticornet.models.sequences.sta.options import SeqVLADOptions, STAOptions
 from opticornet.utils.errors import UserError
 from opticornet.utils.registry import entry
 
@@ -50,6 +52,65 @@ def test_delta_lstm_is_told_what_its_weights_do_not_tell(golden):
     without.load_state_dict(state)
     found = load_published("delta-lstm", state, residual=False)(arrays["L5_same/in_x"])
     torch.testing.assert_close(found, without(arrays["L5_same/in_x"]))
+
+
+@pytest.mark.parametrize("name", ["seqvlad", "st_norel", "st_relTS"])
+def test_sta_and_seqvlad_are_built_for_what_their_weights_are(golden, formula_state, name):
+    arrays = golden(f"sta/sta_full_{name}")
+    state = formula_state(arrays, 1000)
+    wrapped = {"epoch_num": 3, "model_state_dict": {f"module.{key}": value for key, value in state.items()}}
+    network = load_published("seqvlad" if name == "seqvlad" else "sta", wrapped)
+    assert not network.training
+    assert network.state_dict().keys() == state.keys()
+    assert all(torch.equal(value, state[key]) for key, value in network.state_dict().items())
+    assert (network.frame_shape, network.out_dims) == ((3, 384, 384), 24576)
+
+
+def small_sta(relative: str = "temporal", kind: type = STAOptions) -> nn.Module:
+    torch.manual_seed(0)
+    given = {"sta_dims": 12, "sta_heads": 2, "sta_layers": 1, "sta_clusters": 3, "sta_image_size": (64, 64)}
+    given |= {"sta_relative": relative} if kind is STAOptions else {}
+    return kind(**given).build(0, 5).eval()
+
+
+@torch.no_grad()
+def test_sta_takes_a_part_an_image_size_and_windows_of_other_lengths():
+    network, windows = small_sta(), torch.randn(2, 7, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    state = network.state_dict()
+    assert torch.equal(load_published("sta", state)(windows), network(windows))
+    spatial = load_published("sta", state, part="spatial")
+    assert not any(key.startswith("encoder.temporal.") for key in spatial.state_dict())
+    described = network.describe_frames(windows.flatten(0, 1))[:, 0].unflatten(0, (2, 7))
+    torch.testing.assert_close(spatial(windows), network.aggregator(described))
+    larger = load_published("sta", state, image_size=(80, 96))
+    assert (larger.preprocess.size, larger.grid) == ((80, 96), (5, 6))
+    assert larger(torch.zeros(1, 2, 3, 80, 96)).shape == (1, 36)
+
+
+def test_what_cannot_be_read_of_sta_is_asked_for_by_its_name():
+    state = small_sta("none").state_dict()
+    with pytest.raises(UserError, match=r"^`heads`: give the number of attention heads, as 12 channels are no mult"):
+        load_published("sta", state)
+    assert load_published("sta", state, heads=2).encoder.temporal.blocks[0].self_attn.heads == 2
+    with pytest.raises(UserError, match="`heads` 0: wanted a whole number of at least 1"):
+        load_published("sta", state, heads=0)
+    with pytest.raises(UserError, match="`image_size`: images of 60 x 64 pixels give no whole grid"):
+        load_published("sta", state, heads=2, image_size=(60, 64))
+    with pytest.raises(UserError, match="`part` all: choose one of both, spatial, temporal"):
+        load_published("sta", state, heads=2, part="all")
+
+
+@pytest.mark.parametrize(("asked", "held"), [("sta", SeqVLADOptions), ("seqvlad", STAOptions)])
+def test_weights_of_the_other_of_sta_and_seqvlad_are_refused_in_one_line(asked, held):
+    with pytest.raises(UserError, match=r"missing \(first: encoder\..*unexpected \(first: encoder\.") as error:
+        load_published(asked, small_sta("none", held).state_dict(), heads=2)
+    assert "\n" not in str(error.value)
+
+
+def test_the_imagenet_network_is_no_trained_sta():
+    network = small_sta().encoder.spatial
+    with pytest.raises(UserError, match="does not fit sta: it is the classification network that training starts from"):
+        load_published("sta", network.state_dict(), heads=2)
 
 
 def vgg_formula(key: str, shape: tuple[int, ...], seed: int) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from opticornet.learning.schedules.per_epoch import CosineSchedule, StepSchedule
+from opticornet.learning.schedules.per_epoch import ConstantSchedule, CosineSchedule, StepSchedule
 
 
 def test_steps_fall_by_a_factor():
@@ -13,6 +13,10 @@ def test_steps_fall_by_a_factor():
         0.5,
         0.25,
     ]
+
+
+def test_a_constant_rate_does_not_change():
+    assert [ConstantSchedule().rate(0.3, epoch, 4) for epoch in range(4)] == [0.3] * 4
 
 
 def test_a_cosine_falls_from_the_rate_to_zero():

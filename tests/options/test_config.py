@@ -10,6 +10,7 @@ from opticornet.cli import main
 from opticornet.options.config import write_config
 from opticornet.options.modes import PrepareOptions, TrainOptions
 from opticornet.options.parsing import parse
+from opticornet.steps.train import check_training_options
 from opticornet.utils.checkpoints import load_checkpoint
 from opticornet.utils.errors import UserError
 
@@ -148,3 +149,16 @@ def test_a_file_may_name_the_plugin_whose_options_it_holds(tmp_path, registries_
     plugin.write_text(ADAGRAD)
     path = write(tmp_path, f'plugin = ["{plugin}"]\noptim = "ADAGRAD"\nlrDecay = 0.5\n')
     assert TrainOptions.of(config=path).part("optim").lr_decay == 0.5
+
+
+def test_the_published_recipe_is_what_it_says(root):
+    mode, options = parse(["--config", str(root / "examples" / "sta.toml"), "--dataset", "set"])
+    assert mode == "train"
+    check_training_options(options.completed())
+    assert (options.lr, options.optim, options.schedule, options.seed) == (1e-5, "ADAM", "constant", 43)
+    assert (options.batch_size, options.n_neg, options.loss) == (4, 5, "max-margin")
+    assert (options.cache_refresh_rate, options.n_neg_sample, options.queries_per_epoch) == (1000, 1000, 5000)
+    assert (options.patience, options.select_by, options.n_epochs) == (5, "recall@5", 100)
+    assert options.part("loss").margin == 0.1
+    decided = options.part("pooling").decided(0, options.sequence_length)
+    assert (decided.sta_image_size, decided.sta_layers, decided.sta_clusters) == ((384, 384), 4, 64)

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from opticornet.cli import main
+from opticornet.evaluation.answering import search
 from opticornet.evaluation.rerank_weight import CRITERION
 from opticornet.options.modes import TestOptions
 from opticornet.steps import test as steps_test
 from opticornet.steps.test import test as run_test
+from opticornet.steps.testing import choosing
 from opticornet.steps.testing import rerank_weight as steps
 from opticornet.utils.errors import UserError
 
@@ -71,7 +73,7 @@ def test_between_them_the_distance_is_their_mean(folder, tmp_path):
 def test_by_default_it_is_chosen_on_val_and_the_record_says_how(folder, tmp_path):
     record, _ = answer(folder, tmp_path)
     chosen = record.method.rerank_weight
-    assert (chosen.chosen_on, chosen.criterion) == ("val", CRITERION)
+    assert (chosen.chosen_on, chosen.criterion) == (("val",), CRITERION)
     assert {"0", "1", f"{chosen.weight:g}"} <= set(chosen.measured)
     assert chosen.measured[f"{chosen.weight:g}"] >= max(chosen.measured["0"], chosen.measured["1"])
     again, _ = answer(folder, tmp_path, rerank_weight=f"{chosen.weight:g}")
@@ -81,21 +83,37 @@ def test_by_default_it_is_chosen_on_val_and_the_record_says_how(folder, tmp_path
     assert written["options"]["rerankWeight"] == "auto"
 
 
-def test_few_queries_of_val_are_joined_by_those_of_train(folder, tmp_path, monkeypatch):
+def test_few_queries_of_val_are_joined_by_those_of_train(folder, tmp_path, monkeypatch, capsys):
     both = write(tmp_path / "both")
     toml = (both / "dataset.toml").read_text()
     train = toml[toml.index("[splits.val]") : toml.index("[splits.test]")].replace("splits.val", "splits.train")
     (both / "dataset.toml").write_text(toml + "\n" + train.replace("[0, 70]", "[80, 160]") + "\nnegative_radius = 5")
     record, _ = answer(both, tmp_path / "out", adapt="none")
+    assert f"({CRITERION} on val, train)" in capsys.readouterr().out
     alone, _ = answer(folder, tmp_path / "alone", adapt="none")
     chosen, of_val = record.method.rerank_weight, alone.method.rerank_weight
-    assert (chosen.chosen_on, of_val.chosen_on) == ("val, train", "val")
+    assert (chosen.chosen_on, of_val.chosen_on) == (("val", "train"), ("val",))
     assert chosen.measured["0"] != of_val.measured["0"]
     monkeypatch.setattr(steps, "MANY_QUERIES", 70)
     assert answer(both, tmp_path / "many", adapt="none")[0].method.rerank_weight == of_val
     monkeypatch.undo()
     tested, _ = answer(both, tmp_path / "train", splits=("train",), adapt="none")
-    assert tested.method.rerank_weight.chosen_on == "val"
+    assert tested.method.rerank_weight.chosen_on == ("val",)
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_a_note_says_why_the_train_split_does_not_join(folder, tmp_path, capsys, quiet):
+    both = write(tmp_path / "both")
+    toml = (both / "dataset.toml").read_text()
+    train = '[splits.train]\nreference = "day"\nquery = "night"\nreference_rows = [80, 82]\npositive_radius = 1'
+    (both / "dataset.toml").write_text(f"{toml}\n{train}\nnegative_radius = 5")
+    record, _ = answer(both, tmp_path / "out", adapt="none", quiet=quiet)
+    assert record.method.rerank_weight.chosen_on == ("val",)
+    notes = [line for line in capsys.readouterr().err.splitlines() if "train split" in line]
+    assert len(notes) == (not quiet)
+    for note in notes:
+        assert note.startswith("note: --rerankWeight is chosen on val alone, as the train split cannot be opened: ")
+        assert "--seqL" in note
 
 
 def test_the_threshold_of_no_answer_is_of_distances_so_weighted(folder, tmp_path):
@@ -108,7 +126,7 @@ def test_the_threshold_of_no_answer_is_of_distances_so_weighted(folder, tmp_path
 @pytest.mark.parametrize("options", [{"direction": "both"}, {"rerank_length": 6}, {"rerank_length": 1}], ids=str)
 def test_it_is_chosen_whatever_is_compared(folder, tmp_path, options):
     record, _ = answer(folder, tmp_path, **options)
-    assert record.method.rerank_weight.chosen_on == "val"
+    assert record.method.rerank_weight.chosen_on == ("val",)
 
 
 def test_without_a_val_split_it_is_seqnets_and_the_summary_says_so(tmp_path, capsys):
@@ -129,24 +147,40 @@ def test_val_is_not_tested_with_what_was_chosen_on_it(folder, tmp_path):
     assert main([str(part) for part in line]) == 0
     records = [json.loads(path.read_text()) for path in (tmp_path / "all").glob("*.json")]
     chosen = {record["data"]["split"]: record["method"]["rerank_weight"]["chosen_on"] for record in records}
-    assert chosen == {"val": "", "test": "val", "test-other": "val"}
+    assert chosen == {"val": [], "test": ["val"], "test-other": ["val"]}
+
+
+def watched(monkeypatch, module, name):
+    """A list of the arguments that a function of a module is called with from now on."""
+    calls, original = [], getattr(module, name)
+    monkeypatch.setattr(module, name, lambda *given: (calls.append(given), original(*given))[1])
+    return calls
 
 
 def test_val_is_answered_once_for_all_splits(folder, tmp_path, monkeypatch):
-    opened, answered = [], []
-    for module, name, seen in ((steps, "open_scenes", opened), (steps, "answer_queries", answered)):
-        original = getattr(module, name)
-        monkeypatch.setattr(
-            module, name, lambda *given, _all=original, _seen=seen: (_seen.append(given), _all(*given))[1]
-        )
+    opened, answered = (watched(monkeypatch, choosing, name) for name in ("open_scenes", "answer_queries"))
     given = {"pooling": "smooth", "sequence_length": 3, "rerank": "single+seqmatch", "splits": ("test", "test-other")}
     options = TestOptions.of(dataset=str(folder), bootstrap=0, device="cpu", quiet=True, **given)
     records = steps_test.test_splits(options)
     weights = {name: record.method.rerank_weight for name, record in records.items()}
     assert weights["test"] == weights["test-other"]
-    assert weights["test"].chosen_on == "val"
+    assert weights["test"].chosen_on == ("val",)
     assert (len(opened), len(answered)) == (1, 1)
     assert answered[0][0].latency_queries == 0  # untimed
+
+
+@pytest.mark.parametrize("paces", [(1.0,), (1.0, 0.5)])
+def test_val_is_opened_and_its_map_encoded_once_for_weight_and_threshold(folder, tmp_path, monkeypatch, paces):
+    opened, encoded = watched(monkeypatch, choosing, "open_scenes"), watched(monkeypatch, search, "encode_side")
+    both, _ = answer(folder, tmp_path, no_answer="val", map_paces=paces)
+    assert len(opened) == 1
+    of_val = [side.traverse.name for _, side, *_ in encoded if len(side) == 70]
+    assert of_val == ["day"] * len(paces) + ["night"] * 2
+    weight = both.method.rerank_weight
+    threshold, _ = answer(folder, tmp_path, no_answer="val", rerank_weight=repr(weight.weight), map_paces=paces)
+    assert both.no_answer == threshold.no_answer
+    alone, _ = answer(folder, tmp_path, map_paces=paces)
+    assert (alone.method.rerank_weight, alone.recall) == (weight, both.recall)
 
 
 def test_it_is_an_option_of_matching_only(folder, tmp_path):

@@ -121,7 +121,7 @@ def test_windows_of_any_encoder_are_compared_where_that_is_asked_for(world):
 
 
 def test_an_encoder_of_whole_windows_is_no_default_to_re_rank_by(world):
-    with pytest.raises(UserError, match="needs the run of a single-frame encoder: `rerank_resume` RUN"):
+    with pytest.raises(UserError, match="name its run with `rerank_resume` RUN, one of `sequence_length` 1"):
         run_test(given(world, resume=world["seqnet"]))
 
 

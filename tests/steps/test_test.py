@@ -449,7 +449,10 @@ def command(plain, *arguments: str) -> list[str]:
         (["--pooling", "smooth", "--seqL", "161"], "--seqL 161 is above the shortest sequence"),
         (["--pooling", "single", "--seqL_filterData", "161"], "leaves no frame"),
         (["--pooling", "smooth", "--seqL", "0"], "--seqL 0: wanted a number of at least 1"),
-        (["--pooling", "smooth", "--rerank", "s1+seqmatch"], "--rerankResume"),
+        (
+            ["--pooling", "smooth", "--rerank", "s1+seqmatch"],
+            "name its run with --rerankResume RUN, one of --seqL 1 or of dsdnet with --w 1",
+        ),
         (["--pooling", "smooth", "--rerank", "single+seqmatch", "--topK", "161"], "--topK 161 is above the 160"),
         (["--pooling", "smooth", "--rerank", "single+seqmatch", "--rerankSeqL", "200"], "--rerankSeqL 200 is above"),
         (["--pooling", "single+seqmatch", "--predictionsFile", "none.npz"], "--predictionsFile none.npz: no such file"),

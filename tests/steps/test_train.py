@@ -432,7 +432,8 @@ def test_training_leaves_the_random_state_of_the_process_alone(route):
         ({"sequence_length": 2, "w": 3}, "--seqL 2 is below 3"),
         ({"sequence_length": 40}, "--seqL 40 is above the shortest sequence"),
         ({"n_epochs": 0}, "--nEpochs 0"),
-        ({"lr": -1.0}, "--lr -1"),
+        ({"lr": -1.0}, "--lr -1: wanted a number above 0"),
+        ({"lr": 0.0}, "--lr 0: wanted a number above 0"),
         ({"lr": float("inf")}, "--lr inf"),
         ({"seed": 10**20}, "--seed 1000"),
         ({"exp_name": "../out"}, "--expName ../out: wanted a plain name"),
@@ -447,6 +448,14 @@ def test_training_leaves_the_random_state_of_the_process_alone(route):
         ({"references": 5}, "--references changes nothing here: it is an option of --loss soft-contrastive or smooth"),
         ({"augment": "time", "noise": 1.0}, "--noise changes nothing here"),
         ({"augment": "time", "sequence_length": 1, "w": 1}, "--augment changes nothing here: a window of one frame"),
+        *(
+            ({"augment": augment, "pace_share": 0.0}, "--paceShare changes nothing here: no window is at another pace")
+            for augment in ("time", "time+descriptors")
+        ),
+        *(
+            ({"augment": augment, "noise": 0.0}, "--noise changes nothing here: frame descriptors stay as they are")
+            for augment in ("descriptors", "time+descriptors")
+        ),
         ({"augment": "time", "fastest": 0.1}, "--slowest 0.4 and --fastest 0.1: wanted numbers above 0"),
         ({"select_by": "loss"}, "--selectBy: invalid choice: 'loss'"),
         ({"resume": "newest"}, "no run in"),

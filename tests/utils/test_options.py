@@ -13,6 +13,7 @@ from opticornet.utils.options import Choice, check_value, flag_of, from_flags, o
 class Some(Choice):
     whole: int = option("--whole", 1, "", minimum=1)
     number: float = option("--number", 0.5, "")
+    above: float = option("--above", 1.0, "", above=0)
     several: tuple[float, ...] = option("--severalOf", (), "")
     text: str = option("--text", "a", "", choices=("a", "b", "hub:"), also=("c",))
     maybe: int | None = option("--maybe", None, "")
@@ -52,6 +53,9 @@ def test_values_become_what_is_wanted(name, value, wanted):
         ("whole", True, "`whole` True: wanted a whole number"),
         ("whole", None, "`whole` None: wanted a whole number"),
         ("number", float("nan"), "`number` nan: wanted a number of at least 0"),
+        ("above", 0, "`above` 0: wanted a number above 0"),
+        ("above", -2.5, "`above` -2.5: wanted a number above 0"),
+        ("above", float("inf"), "`above` inf: wanted a number above 0"),
         ("number", "2", "`number` '2': wanted a number"),
         ("several", "12", "`several` '12': wanted several values, each a number"),
         ("several", (1.0, float("inf")), "`several` inf"),

@@ -12,10 +12,11 @@ from opticornet.models.images.base import Preprocess, load_state, read_state_dic
 from opticornet.models.images.cct import Grid
 from opticornet.models.images.dinov2 import PATCH, DinoV2
 from opticornet.models.sequences.sta.sizes import HEAD_WIDTH
+from opticornet.utils.checkpoints import build_empty
 from opticornet.utils.errors import UserError
 from opticornet.utils.extras import needs_extra
 
-SPARE = ("mask_token",)  # only pre-training uses it, and not every file has it
+SPARE = "mask_token"  # only pre-training uses it, and not every file has it
 
 
 class FrozenTokens(nn.Module):
@@ -62,11 +63,10 @@ class FrozenTokens(nn.Module):
         if layer > depth:
             raise UserError(f"`sta_layer` {layer}: {path} has {depth} blocks")
         with needs_extra("images"):
-            network = DinoV2(dims, depth, dims // HEAD_WIDTH, side * PATCH)
+            network = build_empty(lambda: DinoV2(dims, depth, dims // HEAD_WIDTH, side * PATCH))
+        load_state(network, {SPARE: torch.zeros(1, dims)} | state, path)
         if any(parameter.is_meta for parameter in network.parameters()):
-            raise RuntimeError("a frozen network keeps its values")  # so that build_empty builds it anew, in full
-        own = network.state_dict()
-        load_state(network, {key: own[key] for key in SPARE} | dict(state), path)
+            raise RuntimeError("its values are not there")  # whoever builds without values builds this one with them
         return cls(network, layer or depth)
 
     @property

@@ -62,9 +62,9 @@ class TokenEncoder(ImageSequenceEncoder):
     @property
     def parts(self) -> Parts:
         stacks = tuple(module for module in self.modules() if isinstance(module, Transformer))
-        tokenizers = (module for module in self.modules() if isinstance(module, Tokenizer))
-        before = (*tokenizers, *(stack.positional_emb for stack in stacks))
-        return Parts(stacks, before, self.frame_modules())
+        before: list[nn.Module | nn.Parameter] = [part for part in self.modules() if isinstance(part, Tokenizer)]
+        before += [stack.positional_emb for stack in stacks]
+        return Parts(stacks, tuple(before), self.frame_modules())
 
     def frame_modules(self) -> tuple[nn.Module, ...]:
         """What :meth:`describe_frames` alone uses: fixed where training begins from described frames."""

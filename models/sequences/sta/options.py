@@ -44,6 +44,7 @@ class SeqVLADOptions(SequenceEncoderOptions):
     """``seqvlad``. What is left at 0 or empty is decided by :meth:`decided`, and a run records it."""
 
     takes: ClassVar[Literal["descriptors", "images"]] = "images"
+    sees_order: ClassVar[bool] = False  # tokens of all frames are gathered alike
     names: ClassVar[Names] = SEQVLAD_NAMES
 
     sta_weights: str = option(
@@ -96,6 +97,10 @@ class SeqVLADOptions(SequenceEncoderOptions):
     @property
     def weights_file(self) -> str:
         return self.sta_weights
+
+    @property
+    def started_from(self) -> str:
+        return self.sta_weights or "random weights"
 
     @cached_property
     def tensors(self) -> Mapping[str, Tensor]:
@@ -205,6 +210,7 @@ class SeqVLADOptions(SequenceEncoderOptions):
 class STAOptions(SeqVLADOptions):
     """``sta``."""
 
+    sees_order: ClassVar[bool] = True
     names: ClassVar[Names] = STA_NAMES
 
     sta_part: Literal["both", "spatial", "temporal"] = option(
@@ -248,6 +254,10 @@ class STAOptions(SeqVLADOptions):
         if self.sta_part == "spatial":
             reasons["sta_temporal_layers"] = "`sta_part` spatial has none"
         return reasons
+
+    @property
+    def started_from(self) -> str:
+        return f"random weights on tokens of {self.sta_backbone}" if self.sta_backbone else super().started_from
 
     @cached_property
     def frozen(self) -> FrozenTokens | None:

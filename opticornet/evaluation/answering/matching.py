@@ -19,6 +19,7 @@ from opticornet.evaluation.metrics import KS
 from opticornet.evaluation.scene import Scene
 from opticornet.inference.encode import encode, frames_of
 from opticornet.inference.load import LoadedEncoder
+from opticornet.matching.memory import MemoryTooSmall
 from opticornet.matching.ranking import Ranking
 from opticornet.matching.sequences.base import SequenceMatcher
 from opticornet.matching.sequences.match import MEMORY_BYTES, match, rerank
@@ -135,7 +136,7 @@ def match_frames(
             return find_all(settings.matcher, known, some, k)
         return find_some(settings.matcher, known, some, candidates[queries])
 
-    with timed(seconds, step), as_user_error("`match_memory_mib`"):
+    with timed(seconds, step), as_user_error("`match_memory_mib`", MemoryTooSmall):
         ranking = find((reference, query), slice(None))
     at_hand = windows_at_hand(reference, query, latency_queries, settings.memory_bytes)
     adapt_newest = adapting_newest(scene.adaptation, query.frames)

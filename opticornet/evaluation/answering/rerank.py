@@ -9,6 +9,7 @@ from opticornet.evaluation.answering.matching import MatchedFrames, MatchSetting
 from opticornet.evaluation.answering.timing import one_at_a_time, summed, timed
 from opticornet.evaluation.equal_windows import EqualWindows
 from opticornet.evaluation.scene import Scene
+from opticornet.matching.memory import MemoryTooSmall
 from opticornet.matching.ranking import Ranking
 from opticornet.matching.rerankers.base import Reranker, RerankMaterial, RerankSide
 from opticornet.matching.rerankers.mixing import ways_of
@@ -54,9 +55,9 @@ def rerank_answer(
         seconds = summed(seconds, frames.seconds)
         reference, query = replace(reference, windows=windows[0]), replace(query, windows=windows[1])
     material = RerankMaterial(reference, query, settings.matcher, settings.memory_bytes, scene.device)
-    with timed(seconds, "rerank"), as_user_error("`match_memory_mib`"):
+    with timed(seconds, "rerank"), as_user_error("`match_memory_mib`", MemoryTooSmall):
         ranking = reranker.rerank(material, candidates, slice(None))
-        ranking = replace(ranking, ways=ways_of(candidates, ranking.indices))
+    ranking = replace(ranking, ways=ways_of(candidates, ranking.indices))
 
     single = None if frames is None else frames.single
     describe_query = None if frames is None else frames.describing(scene, amp, latency_queries)

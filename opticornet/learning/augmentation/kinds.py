@@ -35,6 +35,12 @@ class TimeAugmentation(AugmentationOptions):
                 "above the second"
             )
 
+    def unused(self) -> dict[str, str]:
+        reasons = super().unused()
+        if not self.pace_share:
+            reasons["pace_share"] = "no window is at another pace; choose an `augment` without time"
+        return reasons
+
     def pace(self) -> Pace:
         return self.steps
 
@@ -64,6 +70,12 @@ class DescriptorAugmentation(AugmentationOptions):
 
     def __post_init__(self) -> None:
         check_shares(self, "season_share")
+
+    def unused(self) -> dict[str, str]:
+        reasons = super().unused()
+        if not self.noise and not self.season_share:
+            reasons["noise"] = "frame descriptors stay as they are; choose an `augment` without them, or `season_share`"
+        return reasons
 
     @property
     def noise_strength(self) -> float:

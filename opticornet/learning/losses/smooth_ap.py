@@ -11,7 +11,6 @@ from opticornet.learning.losses.base import (
     LossTerms,
     comparison_terms,
 )
-from opticornet.utils.errors import UserError
 from opticornet.utils.options import option
 
 
@@ -47,11 +46,9 @@ class SmoothAPLoss(ComparisonLoss):
 class SmoothAPOptions(ComparisonLossOptions):
     """``smooth-ap``."""
 
-    temperature: float = option("--temperature", 0.01, "temperature of the sigmoids that ranks are made of, above 0")
-
-    def __post_init__(self) -> None:
-        if not self.temperature > 0:
-            raise UserError(f"`temperature` {self.temperature:g}: must be above 0")
+    temperature: float = option(
+        "--temperature", 0.01, "temperature of the sigmoids that ranks are made of, above 0", above=0
+    )
 
     def build(self) -> SmoothAPLoss:
         return SmoothAPLoss(self.temperature)

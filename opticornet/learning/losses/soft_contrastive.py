@@ -11,7 +11,6 @@ from opticornet.learning.losses.base import (
     LossTerms,
     comparison_terms,
 )
-from opticornet.utils.errors import UserError
 from opticornet.utils.options import option
 
 
@@ -45,11 +44,7 @@ class SoftContrastiveLoss(ComparisonLoss):
 class SoftContrastiveOptions(ComparisonLossOptions):
     """``soft-contrastive``."""
 
-    temperature: float = option("--temperature", 0.05, "temperature of the softmax over references, above 0")
-
-    def __post_init__(self) -> None:
-        if not self.temperature > 0:
-            raise UserError(f"`temperature` {self.temperature:g}: must be above 0")
+    temperature: float = option("--temperature", 0.05, "temperature of the softmax over references, above 0", above=0)
 
     def build(self) -> SoftContrastiveLoss:
         return SoftContrastiveLoss(self.temperature)

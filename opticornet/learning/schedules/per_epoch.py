@@ -37,6 +37,14 @@ class StepSchedule(Schedule):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ConstantSchedule(Schedule):
+    """``constant``: as it begins."""
+
+    def rate(self, lr: float, epoch: int, epochs: int) -> float:
+        return lr
+
+
+@dataclass(frozen=True, kw_only=True)
 class CosineSchedule(Schedule):
     """``cosine``: down to zero along half a cosine."""
 

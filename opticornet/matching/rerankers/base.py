@@ -105,5 +105,5 @@ class Reranker(Choice, ABC):
             (m, K) ranking of the same candidates; those that are none last, infinitely far.
 
         Raises:
-            ValueError: the memory is too small.
+            MemoryTooSmall: ``material.memory_bytes`` is.
         """

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from opticornet.matching.distances import euclidean
+from opticornet.matching.memory import MemoryTooSmall
 from opticornet.matching.ranking import Ranking, TopK, concatenate, sort_candidates
 from opticornet.matching.sequences.base import FramesAround, SequenceMatcher
 from opticornet.matching.sequences.windows import SequenceSet, Strip, read_strip
@@ -44,7 +45,8 @@ def match(
         Indices are window numbers of ``reference``; distances are the matcher's scores, smallest first.
 
     Raises:
-        ValueError: k out of range, lengths differ, or ``memory_bytes`` cannot hold a tile of one window pair.
+        ValueError: k out of range, or lengths differ.
+        MemoryTooSmall: ``memory_bytes`` cannot hold a tile of one window pair.
     """
     if not 1 <= k <= len(reference):
         raise ValueError(f"k is {k}, but there are {len(reference)} reference windows")
@@ -191,7 +193,7 @@ def _tile_shape(
         if needed <= memory_bytes:
             return rows, columns
         if rows == columns == 1:
-            raise ValueError(f"one pair of windows needs {needed} bytes, but only {memory_bytes} may be used")
+            raise MemoryTooSmall(f"one pair of windows needs {needed} bytes, but only {memory_bytes} may be used")
         rows, columns = (rows, (columns + 1) // 2) if columns >= rows else ((rows + 1) // 2, columns)
 
 
@@ -210,5 +212,5 @@ def _candidate_queries(query: SequenceSet, k: int, margin: int, memory_bytes: in
         if needed <= memory_bytes:
             return queries
         if queries == 1:
-            raise ValueError(f"{k} candidates need {needed} bytes, but only {memory_bytes} may be used")
+            raise MemoryTooSmall(f"{k} candidates need {needed} bytes, but only {memory_bytes} may be used")
         queries //= 2

@@ -14,7 +14,7 @@ class SharedMaps:
     """The encoded maps that splits still to come search too.
 
     Attributes:
-        to_come: scenes that are not described yet, all by one method.
+        to_come: scenes that are not described yet, all by one method; one that will be twice stands there twice.
         known: reference windows, and a description of a scene with them.
     """
 
@@ -26,7 +26,7 @@ class SharedMaps:
     ) -> Described:
         """Encode every window of both sides, the map's only where no scene before has them. The seconds are those that
         each took when it was encoded."""
-        self.to_come = [other for other in self.to_come if other is not scene]
+        del self.to_come[next(number for number, other in enumerate(self.to_come) if other is scene)]
         known = next((known for windows, known in self.known if windows.holds_same(scene.reference)), None)
         described = describe(scene, loaded, paces=paces, amp=amp, known=known)
         if known is not None:

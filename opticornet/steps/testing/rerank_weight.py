@@ -1,5 +1,6 @@
 """How much the searched distance weighs in a re-ranked one."""
 
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -8,13 +9,10 @@ from opticornet.datasets.catalogue import split_names
 from opticornet.evaluation.judged import query_sequences
 from opticornet.evaluation.records import RerankWeightRecord
 from opticornet.evaluation.rerank_weight import Candidates, choose_weight
-from opticornet.evaluation.scene import Scene
 from opticornet.matching.rerankers.mixing import distances_of
 from opticornet.options.modes import TestOptions
-from opticornet.steps.testing.answering import answer_queries, load_encoders, with_candidates
-from opticornet.steps.testing.maps import SharedMaps
-from opticornet.steps.testing.runs import Runs, check_descriptors
-from opticornet.steps.testing.scenes import open_scenes
+from opticornet.options.parsing import in_flags
+from opticornet.steps.testing.choosing import ChoosingSplit
 from opticornet.utils.errors import UserError
 
 MANY_QUERIES = 1000  # tell the stages apart; fewer may not: see docs/methods.md
@@ -40,7 +38,7 @@ def check_choosing_weight(options: TestOptions) -> None:
         without_val(options, reason)
 
 
-def rerank_weight(options: TestOptions, runs: Runs) -> RerankWeightRecord | None:
+def rerank_weight(options: TestOptions, val: ChoosingSplit) -> RerankWeightRecord | None:
     """The weight: as given, or chosen on the val split, which is answered as the tested one is, and where it has fewer
     than :data:`MANY_QUERIES` on the train split too. None where no searched distance can take part.
 
@@ -58,27 +56,32 @@ def rerank_weight(options: TestOptions, runs: Runs) -> RerankWeightRecord | None
     try:
         if reason := why_not_on_val(options):
             raise UserError(reason)
-        scenes = [open_scenes(options.for_split("val"), runs)["val"].need_positives()]
+        splits = [val] if len(val.scene.query) >= MANY_QUERIES else [val, *training_split(val)]
     except UserError as error:
         return without_val(options, str(error))
-    if len(scenes[0].query) < MANY_QUERIES:
-        scenes += training_scene(options, runs)
-    candidates = Candidates.joined([both_stages(options, scene, runs) for scene in scenes])
-    chosen_on = ", ".join(scene.split.name for scene in scenes)
+    candidates = Candidates.joined([both_stages(options, split) for split in splits])
+    names = tuple(split.name for split in splits)
     try:
-        return choose_weight(chosen_on, candidates, options.longest_window, np.random.default_rng(options.seed))
+        return choose_weight(names, candidates, options.longest_window, np.random.default_rng(options.seed))
     except ValueError as error:
         return without_val(options, str(error))
 
 
-def training_scene(options: TestOptions, runs: Runs) -> list[Scene]:
-    """The train split, where there is one that can be answered: both stages were learned from it alike."""
+def training_split(val: ChoosingSplit) -> list[ChoosingSplit]:
+    """The train split, where there is one that can be answered: both stages were learned from it alike. On standard
+    error, why it cannot be."""
+    options = val.options
     if "train" in options.splits or "train" not in split_names(options.dataset, **options.source()):
         return []
+    train = ChoosingSplit("train", replace(options, quiet=True), val.runs)
     try:
-        return [open_scenes(replace(options.for_split("train"), quiet=True), runs)["train"].need_positives()]
-    except UserError:
+        train.scene  # noqa: B018 - is opened
+    except UserError as error:
+        if not options.quiet:
+            note = f"`rerank_weight` is chosen on val alone, as the train split cannot be opened: {error}"
+            print(f"note: {in_flags(note, TestOptions)}", file=sys.stderr)
         return []
+    return [train]
 
 
 def without_val(options: TestOptions, reason: str) -> RerankWeightRecord:
@@ -99,30 +102,26 @@ def not_chosen(reason: str) -> RerankWeightRecord:
 
 def weight_for(split: str, weight: RerankWeightRecord | None) -> RerankWeightRecord | None:
     """The weight for a tested split: not one that was chosen on that very split."""
-    if weight is None or split not in weight.chosen_on.split(", "):
+    if weight is None or split not in weight.chosen_on:
         return weight
     return not_chosen(f"the tested split is {split} itself")
 
 
-def both_stages(options: TestOptions, val: Scene, runs: Runs) -> Candidates:
+def both_stages(options: TestOptions, split: ChoosingSplit) -> Candidates:
     """The candidates of a split's queries with the distances of both stages.
 
     Raises:
         UserError: its descriptors were made otherwise.
     """
-    options = with_candidates(options, len(val.reference))
-    encoders = load_encoders(options, val, runs)
-    check_descriptors(options, val, runs, encoders.searched, encoders.single)
     # Where both distances take part, no two candidates are one answer: all of them are ranked, none is left out.
-    even = weighted(replace(options, latency_queries=0, projector=0), RerankWeightRecord(0.5))
-    answer, _ = answer_queries(even, val, encoders, SharedMaps([val]))
+    answer, scene = split.answer(weighted(options, RerankWeightRecord(0.5))), split.scene
     assert answer.candidates is not None
     candidates = answer.candidates.first(answer.ranking.indices.shape[1])
     searched, mixed = candidates.distances.astype(np.float64), distances_of(answer.ranking, candidates.indices)
     with np.errstate(invalid="ignore"):
         compared = np.where(np.isfinite(searched), 2 * mixed - searched, np.inf)
-    right = val.truth.within(answer.equal.errors(val.truth, candidates.indices, candidates.ways), val.radius)
-    return Candidates(searched, compared, right, query_sequences(val))
+    right = scene.truth.within(answer.equal.errors(scene.truth, candidates.indices, candidates.ways), scene.radius)
+    return Candidates(searched, compared, right, query_sequences(scene))
 
 
 def weighted(options: TestOptions, weight: RerankWeightRecord | None) -> TestOptions:

@@ -81,7 +81,10 @@ def find_runs(options: TestOptions, run: Path | None) -> tuple[TestOptions, Runs
     single = _rerank_run(options) if named else run
     frame_by_frame = single is not None and _encodes_frame_by_frame(options, single)
     if single is None or not (named or frame_by_frame):
-        raise UserError(f"`rerank` {options.rerank} needs the run of a single-frame encoder: `rerank_resume` RUN")
+        raise UserError(
+            f"`rerank` {options.rerank} matches frames as an encoder describes them: name its run with `rerank_resume` "
+            "RUN, one of `sequence_length` 1 or of dsdnet with `w` 1"
+        )
     searched = single == run and options.rerank_window == options.sequence_length
     if searched and options.compares == "described windows":
         raise UserError(
@@ -158,7 +161,7 @@ def load_searched(options: TestOptions, scene: Scene, run: Path | None) -> Loade
     Raises:
         UserError: it does not fit the data, or its descriptors do not fit the index.
     """
-    loaded = load_method(options, scene, run)
+    loaded = load_method(options, scene, run, options.ckpt)
     with as_user_error(f"`index` {options.index}"):
         check_index(options.index, loaded.encoder.encoding_dims(options.sequence_length))
     return loaded
@@ -175,7 +178,7 @@ def load_compared(options: TestOptions, scene: Scene, run: Path) -> LoadedEncode
     compared = replace(options, sequence_length=length, ckpt=checkpoint or options.ckpt, given=frozenset(), chosen={})
     try:
         compared = compared.restored(read_flags(run, options.save_path), ("pooling",), str(run))
-        return load_method(compared, scene, run)
+        return load_method(compared, scene, run, compared.ckpt)
     except UserError as error:
         argument = "rerank_resume" if options.rerank else "resume"
         what, wanted = f"windows of {length} frames", f"of at most {length}"

@@ -2,6 +2,7 @@
 
 import sys
 
+from opticornet.datasets.adapting.adaptation import AdaptedMaps
 from opticornet.datasets.catalogue import load_dataset
 from opticornet.evaluation.answering.rerank import rerank_sides
 from opticornet.evaluation.notes import notes
@@ -27,9 +28,9 @@ def open_scenes(options: TestOptions, runs: Runs) -> dict[str, Scene]:
     settings = WindowSettings(**options.windowing())
     adaptation = adaptation_of(options, needs, runs.method, runs.single)
     length, filter_length = options.sequence_length, options.filter_length
-    scenes = {}
+    scenes, maps = {}, AdaptedMaps()
     for name, split in dataset.splits.items():
-        scene = Scene.of(dataset.name, split, length, filter_length, device, needs, settings, adaptation)
+        scene = Scene.of(dataset.name, split, length, filter_length, device, needs, settings, adaptation, maps)
         if options.direction == "reverse":
             scene = scene.reversed()
         check_sizes(options, scene)

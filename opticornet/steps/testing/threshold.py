@@ -1,18 +1,13 @@
 """The threshold above which a query has no answer."""
 
-from dataclasses import replace
-
 from opticornet.datasets.catalogue import split_names
 from opticornet.evaluation.no_answer import NoAnswer, choose_threshold
 from opticornet.options.modes import TestOptions
-from opticornet.steps.testing.answering import answer_queries, load_encoders, with_candidates
-from opticornet.steps.testing.maps import SharedMaps
-from opticornet.steps.testing.runs import Runs, check_descriptors
-from opticornet.steps.testing.scenes import open_scenes
+from opticornet.steps.testing.choosing import ChoosingSplit
 from opticornet.utils.errors import UserError, as_user_error
 
 
-def when_no_answer(options: TestOptions, runs: Runs) -> NoAnswer | None:
+def when_no_answer(options: TestOptions, val: ChoosingSplit) -> NoAnswer | None:
     """The threshold above which a query has no answer: given, or chosen on the val split, which is answered as the
     tested one is; None where every query is answered.
 
@@ -21,12 +16,7 @@ def when_no_answer(options: TestOptions, runs: Runs) -> NoAnswer | None:
     """
     if options.no_answer != "val":
         return NoAnswer(float(options.no_answer)) if options.no_answer else None
-    scene = open_scenes(options.for_split("val"), runs)["val"].need_positives()
-    options = with_candidates(options, len(scene.reference))
-    encoders = load_encoders(options, scene, runs)
-    check_descriptors(options, scene, runs, encoders.searched, encoders.single)
-    untimed = replace(options, latency_queries=0, projector=0)
-    answer, _ = answer_queries(untimed, scene, encoders, SharedMaps([scene]))
+    scene, answer = val.scene, val.answer(options)
     first = answer.ranking.first(1)
     correct = scene.truth.within(answer.equal.errors(scene.truth, first.indices, first.ways), scene.radius)[:, 0]
     with as_user_error("`no_answer` val"):

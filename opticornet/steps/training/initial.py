@@ -4,8 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-from opticornet.evaluation.scene import Scene
-from opticornet.inference.load import LoadedEncoder, WeightsRecord, frames_taken, load_encoder
+from opticornet.inference.load import WeightsRecord
 from opticornet.inference.runs import find_run, named_checkpoint, read_flags
 from opticornet.options.modes import TrainOptions
 from opticornet.options.plugins import load_remembered
@@ -52,23 +51,6 @@ class InitialRun:
         options = replace(options, plugin=(*options.plugin, *needed))
         followed = tuple(name for name in ADAPT_FIELDS if name not in options.given)
         return options.restored(flags, ("pooling", *followed), str(self.path), "run")
-
-    def load(self, options: TrainOptions, scene: Scene) -> LoadedEncoder:
-        """Its encoder, for the windows of a training scene.
-
-        Raises:
-            UserError: no checkpoint, or one that does not fit the data or the options.
-        """
-        return load_encoder(
-            options.part("pooling"),
-            options.pooling,
-            scene.in_dims(frames_taken(options.pooling)),
-            options.sequence_length,
-            run=self.path,
-            save_path=options.save_path,
-            checkpoint=self.checkpoint,
-            dataset=options.dataset,
-        )
 
 
 def recorded(weights: WeightsRecord) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from opticornet.datasets.adapting import adaptation
-from opticornet.datasets.adapting.adaptation import Adaptation, pooled_statistics
+from opticornet.datasets.adapting.adaptation import Adaptation, AdaptedMaps, pooled_statistics
 from opticornet.datasets.adapting.rows import RunningMean
 from opticornet.datasets.adapting.statistics import Statistics
 from opticornet.datasets.descriptors.identity import DescriptorIdentity
@@ -93,10 +93,21 @@ def test_frames_that_are_neither_scored_nor_placed_enter(split):
 
 
 def test_a_map_that_splits_share_is_adapted_once(split, monkeypatch):
+    maps, begin = AdaptedMaps(), Statistics(np.zeros(DIMS), None, np.int64(1))
+    read, own_mean = [], adaptation.own_mean
+    monkeypatch.setattr(adaptation, "own_mean", lambda *given: read.append(given) or own_mean(*given))
+    first = Adaptation("running", begin=begin).of(split, maps)
+    again = Adaptation("running").of(replace(split, query=traverse("rain", 0.5)), maps)
+    assert again.reference is first.reference
+    assert len(read) == 1
+    scaled = Adaptation("running", scale=True).of(split, maps).reference
+    assert not np.array_equal(np.asarray(scaled.descriptors), np.asarray(first.reference.descriptors))
+
+
+def test_an_adaptation_is_a_value(split):
     adapted = Adaptation("traverse")
-    first = adapted.of(split)
-    monkeypatch.setattr(adaptation, "own_mean", lambda *_: pytest.fail("read again"))
-    assert adapted._map(split.reference) is first.reference
+    assert adapted.of(split).reference is not adapted.of(split).reference
+    assert vars(adapted) == vars(Adaptation("traverse"))
 
 
 def test_training_queries_of_other_dimensions_are_left_for_the_map(split):

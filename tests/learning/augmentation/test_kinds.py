@@ -74,3 +74,17 @@ def test_what_an_entry_says_it_changes_is_what_it_asks_for(name):
     options = entry(AUGMENTATIONS, name)()
     assert options.changes_pace == (options.pace() is not None)
     assert options.changes_descriptors == bool(options.noise_strength or options.mixed_share)
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "unused"),
+    [
+        (TimeAugmentation, {"pace_share": 0.0}, {"pace_share"}),
+        (DescriptorAugmentation, {"noise": 0.0}, {"noise"}),
+        (DescriptorAugmentation, {"noise": 0.0, "season_share": 0.5}, set()),
+        (TimeAndDescriptorAugmentation, {"pace_share": 0.0, "noise": 0.0}, {"pace_share", "noise"}),
+        (TimeAndDescriptorAugmentation, {}, set()),
+    ],
+)
+def test_what_leaves_everything_as_it_is_is_unused(kind, given, unused):
+    assert kind(**given).unused().keys() == unused

@@ -7,6 +7,7 @@ import torch
 
 from opticornet.learning.losses import LOSSES
 from opticornet.learning.losses.base import Comparisons, Tuples
+from opticornet.options.modes import TrainOptions
 from opticornet.utils.errors import UserError
 from opticornet.utils.registry import entry
 
@@ -108,5 +109,5 @@ def test_distances_of_comparisons_are_to_the_nearest(name):
 
 @pytest.mark.parametrize("name", OVER_COMPARISONS)
 def test_a_temperature_of_nothing_is_refused(name):
-    with pytest.raises(UserError, match="`temperature` 0: must be above 0"):
-        entry(LOSSES, name)(temperature=0.0)
+    with pytest.raises(UserError, match="`temperature` 0: wanted a number above 0"):
+        TrainOptions.of(loss=name, temperature=0.0).part("loss")

@@ -9,6 +9,7 @@ import torch
 
 from opticornet.datasets.pace import frames_at_pace
 from opticornet.datasets.windows import window_starts
+from opticornet.matching.memory import MemoryTooSmall
 from opticornet.matching.sequences.diagonal import Diagonal
 from opticornet.matching.sequences.match import match, rerank
 from opticornet.matching.sequences.seqslam import SPEED_COST, SeqSlam, enhance_contrast
@@ -369,7 +370,6 @@ def test_memory_mapped_halves_and_tensors_and_normalisation(reference, query, tm
             lambda r, q: match(Diagonal(), r, drive(1, QUERY_BOUNDS, 5), 1),
             "windows of 6 frames .* windows of 5",
         ),
-        (lambda r, q: match(Diagonal(), r, q, 1, memory_bytes=100), "one pair of windows needs .* only 100"),
         (
             lambda r, q: rerank(Diagonal(), r, q, np.zeros((1, 5), dtype=np.int64)),
             r"candidates must be \(32, K\)",
@@ -383,6 +383,14 @@ def test_memory_mapped_halves_and_tensors_and_normalisation(reference, query, tm
 def test_what_does_not_fit_is_refused(reference, query, make, message):
     with pytest.raises((ValueError, UserError), match=message):
         make(reference, query)
+
+
+def test_too_little_memory_has_an_error_of_its_own(reference, query):
+    candidates = np.zeros((len(query), 5), dtype=np.int64)
+    with pytest.raises(MemoryTooSmall, match="one pair of windows needs"):
+        match(Diagonal(), reference, query, 1, memory_bytes=100)
+    with pytest.raises(MemoryTooSmall, match="5 candidates need"):
+        rerank(Diagonal(), reference, query, candidates, memory_bytes=100)
 
 
 @pytest.mark.cuda

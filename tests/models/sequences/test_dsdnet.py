@@ -27,7 +27,8 @@ def steps_of(net: DSDNet, x: torch.Tensor) -> torch.Tensor:
 
 
 def differences_of(net: DSDNet, x: torch.Tensor) -> torch.Tensor:
-    return net.differencing(steps_of(net, x))
+    steps = steps_of(net, x)
+    return net.differencing.matrix(steps.shape[1]) @ steps
 
 
 @pytest.mark.parametrize("length", [4, 5, 6, 9, 10])
@@ -141,3 +142,11 @@ def test_initialising_sets_convolution_and_differencing():
 def test_unknown_fusion_is_refused():
     with pytest.raises(ValueError, match="fusion 'product'"):
         DSDNet(4, 4, 3, fusion="product")
+
+
+def test_windows_of_one_step_leave_differencing_and_lstm_as_they_are():
+    net = encoder()
+    net(windows(net.w)).sum().backward()
+    untouched = {name for name, parameter in net.named_parameters() if parameter.grad is None}
+    assert {name.split(".")[0] for name in untouched} == {"differencing", "lstm", "proj"}
+    assert all(parameter.grad is not None for parameter in net.conv.parameters())

@@ -80,5 +80,5 @@ def test_an_autoregressive_change_is_differenced_with_the_step_before_alone():
 
 def test_differencing_learns():
     layer = TemporalDifferencing()
-    layer(torch.randn(2, 4, 3)).square().sum().backward()
+    (layer.matrix(4) @ torch.randn(2, 4, 3)).square().sum().backward()
     assert all(parameter.grad.abs() > 0 for parameter in layer.parameters())

@@ -210,3 +210,29 @@ def test_weights_of_an_earlier_dsdnet_are_to_be_trained_anew(tmp_path, capsys, u
     assert error.count("\n") == 1
     assert "2 missing (first: differencing.persistence)" in error
     assert "train anew what an earlier version trained" in error
+
+
+@pytest.mark.parametrize("use", ["test", "train further", "resume"])
+def test_an_earlier_dsdnet_without_differences_is_to_be_trained_anew(tmp_path, capsys, use):
+    """Its weights have today's names and sizes; its encoding was the mean of the steps."""
+    data = dataset(tmp_path / "data")
+    run = train(given(tmp_path, data, pooling="dsdnet", no_delta=True))
+    mode = {
+        "test": ["--mode", "test", "--resultsPath", str(tmp_path), "--resume"],
+        "train further": ["--mode", "train", "--seqL", "4", "--initFrom"],
+        "resume": ["--mode", "train", "--resume"],
+    }[use]
+    command = [*mode, str(run), "--dataset", str(data), "--device", "cpu", "--runsPath", str(tmp_path / "runs")]
+    assert main(command) == 0
+    path = run / "checkpoints" / "flags.json"
+    saved = {flag: value for flag, value in flags(run).items() if not flag.startswith("adapt")}
+    path.write_text(json.dumps(saved))
+    capsys.readouterr()
+    assert main(command) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "of an earlier dsdnet" in error
+    assert "train anew what an earlier version trained" in error
+    path.write_text(json.dumps(saved | {"noDelta": False}))  # of weights with differences their names tell
+    assert main(command) == 2
+    assert "missing" in capsys.readouterr().err
