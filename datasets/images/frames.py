@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +22,8 @@ from opticornet.utils.errors import UserError
 CACHE_BYTES = 256 << 20  # that one source keeps where frames are read in order
 BLOCK_BYTES = 64 << 20  # of prepared frames that are asked for at a time
 MAX_THREADS = 8
+
+Made = TypeVar("Made")
 
 
 class ImageFrames:
@@ -125,8 +127,7 @@ class ImageFrames:
             UserError: as :meth:`rows`.
         """
         index = starts[:, None] + torch.arange(length)  # (B, L)
-        distinct, place = index.unique(return_inverse=True)
-        return self._frames(distinct.tolist())[place.to(self.device)]
+        return self._frames(index.flatten().tolist()).unflatten(0, index.shape)
 
     def around(self, starts: np.ndarray, length: int) -> tuple[Tensor, Tensor]:
         """The frames of the windows and no others: (M, 3, H, W), and (B,) starts among them.
@@ -159,26 +160,29 @@ class ImageFrames:
         """
         if not self.has_pixels:
             raise ValueError("images are prepared in one step, so that there are no pixels to alter")
-        distinct, place = np.unique(rows, return_inverse=True)
-        pixels = np.stack(self._pixels(distinct.tolist()))  # (U, H, W, 3)
+        pixels = self._pixels(rows.ravel().tolist())
         frames = np.empty((*rows.shape, *self.frame_shape), np.float32)
-        for window, places in zip(frames, place.reshape(rows.shape), strict=True):
-            changed = alter(torch.from_numpy(pixels[places]).permute(0, 3, 1, 2))  # (L, 3, H, W)
-            for frame, image in zip(window, changed.permute(0, 2, 3, 1).numpy(), strict=True):
+        for window, some in zip(frames, rows.tolist(), strict=True):
+            images = torch.from_numpy(np.stack([pixels[row] for row in some]))  # (L, H, W, 3)
+            changed = alter(images.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+            for frame, image in zip(window, changed.numpy(), strict=True):
                 frame[:] = self._normalise(image)
         return torch.from_numpy(frames).to(self.device)
 
     def _frames(self, rows: Sequence[int]) -> Tensor:
-        """Distinct rows, (U,) to (U, 3, H, W)."""
-        frames = np.empty((len(rows), *self.frame_shape), np.float32)
-        for frame, normalised in zip(frames, self._in_threads(self._normalise, self._pixels(rows)), strict=True):
-            frame[:] = normalised
+        """Rows (U,), perhaps repeated, to (U, 3, H, W)."""
+        frames, pixels = np.empty((len(rows), *self.frame_shape), np.float32), self._pixels(rows)
+
+        def fill(place: int) -> None:
+            frames[place] = self._normalise(pixels[rows[place]])
+
+        self._in_threads(fill, range(len(rows)))
         return torch.from_numpy(frames).to(self.device)
 
-    def _pixels(self, rows: Sequence[int]) -> list[np.ndarray]:
-        """The images of distinct rows, resized; those that are not kept are decoded, and kept."""
-        found = [self._kept.get(row) for row in rows]
-        missing = [row for row, kept in zip(rows, found, strict=True) if kept is None]
+    def _pixels(self, rows: Sequence[int]) -> dict[int, np.ndarray]:
+        """The images of rows, resized; those that are not kept are decoded, and kept."""
+        found = {row: self._kept.get(row) for row in dict.fromkeys(rows)}
+        missing = [row for row, kept in found.items() if kept is None]
         with without_warnings():
             decoded = dict(zip(missing, self._in_threads(self._resized, missing), strict=True))
         for row, pixels in decoded.items():
@@ -189,9 +193,9 @@ class ImageFrames:
                     "method that resizes them"
                 )
             self._kept.keep(row, pixels)
-        return [decoded[row] if kept is None else kept for row, kept in zip(rows, found, strict=True)]
+        return {row: decoded[row] if kept is None else kept for row, kept in found.items()}
 
-    def _in_threads(self, function: Callable[[Any], np.ndarray], items: Sequence[Any]) -> list[np.ndarray]:
+    def _in_threads(self, function: Callable[[int], Made], items: Sequence[int]) -> list[Made]:
         with ThreadPoolExecutor(self.threads) as pool:
             return list(pool.map(function, items))
 

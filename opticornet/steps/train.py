@@ -28,6 +28,7 @@ from opticornet.options.modes import TrainOptions
 from opticornet.options.parsing import in_flags
 from opticornet.options.plugins import load_remembered, remembered
 from opticornet.reports.tensorboard import TrainingLog
+from opticornet.steps.training.check import check_training_options
 from opticornet.steps.training.frozen import prepare_parts
 from opticornet.steps.training.initial import InitialRun, recorded
 from opticornet.steps.training.lines import best_line, epoch_details, epoch_line, silent_line
@@ -227,27 +228,3 @@ def follow(loop: Loop[Any], options: TrainOptions, run: Path, notes: Sequence[st
         log.say(silent_line(progress))
     log.say(best_line(progress, options))
     log.say(f"next: {program()} --mode test --resume {place}")
-
-
-def check_training_options(options: TrainOptions) -> None:
-    """Raise :class:`UserError` for options that cannot be trained with."""
-    if not options.has_weights:
-        raise UserError(f"`pooling` {options.pooling} has nothing to learn: test it as it is")
-    options.refuse_unused()
-    options.check_names()
-    takes, augmentation = frames_taken(options.pooling), options.part("augment")
-    if augmentation.changes_images and takes == "descriptors":
-        raise UserError(
-            f"`augment` {options.augment} alters images, and {options.pooling} takes frame descriptors; choose time, "
-            "descriptors, time+descriptors or none"
-        )
-    if augmentation.changes_descriptors and takes == "images":
-        raise UserError(
-            f"`augment` {options.augment} changes frame descriptors, and {options.pooling} takes images; choose time, "
-            "images, time+images or none"
-        )
-    loss = options.part("loss")
-    if loss.takes == "tuples" and options.n_neg < loss.min_negatives:
-        raise UserError(
-            f"`n_neg` {options.n_neg}: the {options.loss} loss needs {loss.min_negatives} negatives of different places"
-        )

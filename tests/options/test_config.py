@@ -10,7 +10,7 @@ from opticornet.cli import main
 from opticornet.options.config import write_config
 from opticornet.options.modes import PrepareOptions, TrainOptions
 from opticornet.options.parsing import parse
-from opticornet.steps.train import check_training_options
+from opticornet.steps.training.check import check_training_options
 from opticornet.utils.checkpoints import load_checkpoint
 from opticornet.utils.errors import UserError
 

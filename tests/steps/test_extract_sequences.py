@@ -1,6 +1,7 @@
 """Sequence descriptors as files: what a test would search, of any method, in a dataset folder of their own."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -204,3 +205,37 @@ def test_frames_that_the_method_does_not_find_are_one_line(descriptor_set, image
     assert "50.png: not an image" in error_of(capsys)
     assert main(["--mode", "extract", "--sequence", *QUICK, *map(str, SMOOTH)]) == 2
     assert "--output is missing: wanted the folder" in error_of(capsys)
+
+
+def test_published_folders_of_images_from_prepare_to_descriptors_and_a_missing_image(image_set, tmp_path, capsys):
+    for part, low, high in (("train", 0, 30), ("val", 30, 44), ("test", 44, 60)):
+        for role, season in (("database", "day"), ("queries", "night")):
+            folder = tmp_path / "root" / part / role
+            folder.mkdir(parents=True)
+            for number in {*range(low, high)} - {low + 8}:
+                place = folder / f"@{number}@0@{season}@{number}@x@.png"
+                place.write_bytes((image_set.path / season / f"{number}.png").read_bytes())
+    prepared = replace(image_set, path=tmp_path / "prepared")
+    line = (
+        "--source",
+        "utm-sequences",
+        "--root",
+        tmp_path / "root",
+        "--output",
+        prepared.path,
+        "--negativeRadius",
+        12,
+        "--quiet",
+    )
+    assert main(["--mode", "prepare", *map(str, line)]) == 0
+    trained = prepared.train("--seqL_filterData", 3)
+    assert extract(prepared.path, tmp_path / "out", "--resume", trained, "--seqL_filterData", 3) == 0
+    assert extract(prepared.path, tmp_path / "sta", "--resume", trained, "--protocol", "sta") == 0
+    ours, published = (np.load(tmp_path / name / "test-query.npy") for name in ("out", "sta"))
+    assert np.array_equal(ours, published)
+    assert record_of(tmp_path / "out" / "test-query.npy")["frame_rows"] == [*range(1, 7), *range(9, 14)]
+    capsys.readouterr()
+    (tmp_path / "root" / "test" / "queries" / "@50@0@night@50@x@.png").unlink()
+    assert extract(prepared.path, tmp_path / "new", "--resume", trained) == 2
+    assert "traverse test-queries: 1 of its 15 images do not exist, first" in error_of(capsys)
+    assert not (tmp_path / "new").exists()

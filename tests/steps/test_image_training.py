@@ -92,7 +92,8 @@ def error(capsys):
     [
         ("--accumulate", 2),
         ("--checkpointing", "--freezeBlocks", 1),
-        ("--freezeSpatial",),
+        ("--freezeSpatial", "--augment", "time"),
+        ("--augment", "time+images"),
         ("--freezeSpatial", "--freezeBlocks", 1, "--init", "random", "--accumulate", 3, "--amp"),
     ],
 )
@@ -175,6 +176,13 @@ def test_too_few_tokens_for_the_clusters_are_one_line(folder, error):
     assert folder.train(*replaced(LINE, "--staClusters", 2000)) == 2
     assert error() == "error: --init kmeans: 1440 tokens cannot be put into 2000 clusters; use --init random"
     assert not list((folder.path / "runs").glob("*"))
+
+
+def test_images_that_are_described_once_cannot_be_altered(folder, error):
+    assert folder.train(*LINE, "--freezeSpatial", "--augment", "images") == 2
+    assert error() == (
+        "error: --augment images alters images, and --freezeSpatial describes each of them once; leave out one"
+    )
 
 
 def test_losses_and_distances_are_drawn(folder):

@@ -2,9 +2,12 @@
 
 Where relative positions count, the logit of a query q at (t, y, x) and a key at (t', y', x') has, beside their scaled
 product, q . (R_t[t - t'] + R_y[y - y'] + R_x[x - x']), with q as it is and tables R that all heads share (Li et al.,
-"MViTv2", CVPR 2022, equation 4). Here these terms are further channels of the queries, and the keys say by 0 and 1
-which of them is theirs: one fused product gives all of it, and no matrix of biases is ever made.
+"MViTv2", CVPR 2022, equation 4). The products of a query with all rows of the tables are made once per token; windows
+choose theirs of them. The sums are the mask of fused attention, for so many windows at a time as a cache holds.
 """
+
+import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +16,8 @@ from torch.nn import functional
 from opticornet.models.images.cct import Attention, Grid
 
 WINDOW, STRIDE = 6, 3  # tokens: side of a window of the grid, and how far the next one is
-WINDOWS_AT_ONCE = 14  # of one size each, that the processor's cache holds
+LOGITS_AT_ONCE = 1_600_000  # that a processor's cache holds: of all windows of 6 x 6 x 5, one head as published
+ALL = 1 << 30
 Extent = tuple[int, int, int]  # frames, rows, columns
 
 
@@ -36,40 +40,26 @@ class SpaceTimeAttention(Attention):
         self.is_relative = relative is not None
 
     def forward(self, tokens: Tensor, grid: Grid) -> Tensor:
-        q, k, v = self.projected(tokens, grid)  # (B, L, rows, columns, heads, d)
-        q, k, v = (each.flatten(1, 3).transpose(1, 2) for each in (q, k, v))  # (B, heads, L N, d)
-        attended = self.attend(q, k, v, (tokens.shape[1], *grid))
+        extent = (tokens.shape[1], *grid)
+        parts = zip(*(each.split(1) for each in self.projected(tokens, extent)), strict=True)  # of one window each
+        attended = torch.cat([self.attend(extent, *part) for part in parts])  # (B, heads, L N, d)
         return self.proj(attended.transpose(1, 2).flatten(2)).view_as(tokens)
 
-    def projected(self, tokens: Tensor, grid: Grid) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values (B, L, rows, columns, heads, d), once per token."""
-        qkv = self.qkv(tokens).unflatten(3, (3, self.heads, -1)).unflatten(2, grid)
-        q, k, v = qkv.unbind(4)
-        return q, k, v
-
-    def attend(self, q: Tensor, k: Tensor, v: Tensor, extent: Extent) -> Tensor:
-        """Attention of (B, heads, T, d) among the T tokens of an extent, row by row of frame by frame."""
+    def projected(self, tokens: Tensor, extent: Extent) -> tuple[Tensor, ...]:
+        """Queries, keys and values (B, heads, L N, d) of tokens (B, L, N, D), and, where relative positions count, the
+        queries' products with all rows of tables for an ``extent``, (B, heads, L N, sum of 2 size - 1)."""
+        qkv = self.qkv(tokens.flatten(1, 2)).unflatten(2, (3, self.heads, -1))  # (B, L N, 3, heads, d)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)
         if not self.is_relative:
-            return functional.scaled_dot_product_attention(q, k, v, dropout_p=self.dropout)
-        dims, scale = q.shape[-1], q.shape[-1] ** -0.5
-        terms, own = self.relative_terms(q, extent), which_term(extent, k)
-        q = torch.cat([q * scale, terms], dim=-1)  # (B, heads, T, d + frames + rows + columns)
-        k = torch.cat([k, own.expand(*k.shape[:-1], -1)], dim=-1)
-        v = functional.pad(v, (0, own.shape[-1]))  # fused kernels take one width
-        return functional.scaled_dot_product_attention(q, k, v, dropout_p=self.dropout, scale=1.0)[..., :dims]
-
-    def relative_terms(self, q: Tensor, extent: Extent) -> Tensor:
-        """Each query's terms with the frames, rows and columns: (B, heads, T, d) -> (B, heads, T, sum of extent)."""
+            return q, k, v
         axes = zip("thw", extent, strict=True)
         tables = [resized_table(self.get_parameter(f"rel_pos_{axis}"), size).flip(0) for axis, size in axes]
-        products = (q @ torch.cat(tables).T).unflatten(2, extent)  # (B, heads, *extent, sum of 2 size - 1)
-        found = []
-        parts = products.split([len(table) for table in tables], dim=-1)
-        for axis, (part, size) in enumerate(zip(parts, extent, strict=True), start=2):
-            # a query at p and a key at m take row size - 1 + p - m: of the table turned round, a stretch for all keys
-            stretches = [part.select(axis, p)[..., size - 1 - p : 2 * size - 1 - p] for p in range(size)]
-            found.append(torch.stack(stretches, dim=axis))
-        return torch.cat(found, dim=-1).flatten(2, 4)
+        return q, k, v, q @ torch.cat(tables).T
+
+    def attend(self, extent: Extent, q: Tensor, k: Tensor, v: Tensor, products: Tensor | None = None) -> Tensor:
+        """Attention of (B, M, T, d) among the T tokens of an extent, row by row of frame by frame."""
+        mask = None if products is None else relative_sums(products, extent)
+        return functional.scaled_dot_product_attention(q, k, v, mask, dropout_p=self.dropout)
 
 
 class WindowedAttention(SpaceTimeAttention):
@@ -82,16 +72,90 @@ class WindowedAttention(SpaceTimeAttention):
     """
 
     def forward(self, tokens: Tensor, grid: Grid) -> Tensor:
-        rows, columns = (window_starts(size) for size in grid)
-        extent = (tokens.shape[1], window_side(grid[0]), window_side(grid[1]))
-        index = window_tokens(rows, columns, extent, grid[1]).to(tokens.device)
-        cut = (windows_of(each, index).split(WINDOWS_AT_ONCE) for each in self.projected(tokens, grid))
-        attended = torch.cat([self.attend(q, k, v, extent) for q, k, v in zip(*cut, strict=True)])  # (B W, heads, T, d)
-        windows = attended.unflatten(2, extent).unflatten(0, (-1, len(rows), len(columns)))
-        windows = windows.permute(0, 4, 1, 5, 2, 6, 3, 7)  # (B, L, windows, height, windows, width, heads, d)
-        summed = overlap_add(overlap_add(windows, 4, columns, grid[1]), 2, rows, grid[0])
+        tiling = Tiling(tokens.shape[1], grid)
+        maps = zip(
+            *(each.flatten(0, 1).split(tiling.at_once(tokens)) for each in self.projected(tokens, tiling.extent)),
+            strict=True,
+        )
+        summed = torch.cat([self.summed(tiling, part) for part in maps])  # (B heads, L, rows, columns, d)
+        summed = summed.unflatten(0, (-1, self.heads)).permute(0, 2, 3, 4, 1, 5)  # (B, L, rows, columns, heads, d)
         weighed = functional.linear(summed.flatten(2, 3).flatten(3), self.proj.weight)  # (B, L, N, D)
-        return weighed + covered(rows, columns, grid).to(tokens.device)[:, None] * self.proj.bias
+        return weighed + tiling.coverage().to(tokens.device)[:, None] * self.proj.bias
+
+    def summed(self, tiling: "Tiling", maps: tuple[Tensor, ...]) -> Tensor:
+        """What tokens get in all windows, of some heads' queries, keys, values, ... (M, L N, ...): (M, L, *grid, d)."""
+        index = tiling.index().to(maps[0].device)
+        cut = (each.index_select(1, index.flatten()).unflatten(1, index.shape) for each in maps)  # (M, W, T, ...)
+        return tiling.added(self.attend(tiling.extent, *cut))
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """Windows of the grid that reach through all frames.
+
+    Attributes:
+        frames: L.
+        grid: rows and columns of a frame's N tokens.
+    """
+
+    frames: int
+    grid: Grid
+
+    @property
+    def starts(self) -> tuple[list[int], list[int]]:
+        """The rows and the columns at which windows begin; their number is W."""
+        return window_starts(self.grid[0]), window_starts(self.grid[1])
+
+    @property
+    def extent(self) -> Extent:
+        """Frames, rows and columns of a window; their product is T."""
+        return self.frames, window_side(self.grid[0]), window_side(self.grid[1])
+
+    def at_once(self, like: Tensor) -> int:
+        """How many heads' logits a cache holds; on a GPU all."""
+        rows, columns = self.starts
+        numbers = len(rows) * len(columns) * math.prod(self.extent) ** 2
+        return max(1, LOGITS_AT_ONCE // numbers) if like.device.type == "cpu" else ALL
+
+    def index(self) -> Tensor:
+        """Which of the L N tokens each window holds, frame by frame: (W, T) int64."""
+        (rows, columns), (frames, height, width) = self.starts, self.extent
+        y = torch.tensor(rows)[:, None] + torch.arange(height)  # (windows, height)
+        x = torch.tensor(columns)[:, None] + torch.arange(width)
+        places = (
+            (y[:, None, :, None] * self.grid[1] + x[None, :, None, :]).flatten(2).flatten(0, 1)
+        )  # (W, height width)
+        return (torch.arange(frames)[:, None] * math.prod(self.grid) + places[:, None]).flatten(1)
+
+    def added(self, windows: Tensor) -> Tensor:
+        """The sum of windows (M, W, T, d) where they overlap: (M, L, rows, columns, d)."""
+        rows, columns = self.starts
+        windows = windows.unflatten(2, self.extent).unflatten(1, (len(rows), len(columns)))
+        windows = windows.permute(0, 3, 1, 4, 2, 5, 6)  # (M, L, windows, height, windows, width, d)
+        return overlap_add(overlap_add(windows, 4, columns, self.grid[1]), 2, rows, self.grid[0])
+
+    def coverage(self) -> Tensor:
+        """How many windows hold each token of a frame, (N,)."""
+        counts = [torch.zeros(size) for size in self.grid]
+        for starts, count in zip(self.starts, counts, strict=True):
+            for start in starts:
+                count[start : start + WINDOW] += 1
+        return (counts[0][:, None] * counts[1]).flatten()
+
+
+def relative_sums(products: Tensor, extent: Extent) -> Tensor:
+    """What relative positions add to each logit, (..., T, T), of queries' products (..., T, sum of 2 size - 1) with all
+    rows of tables that were turned round."""
+    parts = products.split([2 * size - 1 for size in extent], dim=-1)
+    found = []
+    for axis, (part, size) in enumerate(zip(parts, extent, strict=True), start=products.ndim - 2):
+        # a query at p and a key at m take row size - 1 + p - m: of the table turned round, a stretch for all keys
+        places = part.unflatten(-2, extent)
+        stretches = [places.select(axis, p)[..., size - 1 - p : 2 * size - 1 - p] for p in range(size)]
+        found.append(torch.stack(stretches, dim=axis).flatten(-4, -2))  # (..., T, size)
+    frames, rows, columns = found
+    inside = (rows[..., :, None] + columns[..., None, :]).flatten(-2)  # (..., T, rows columns)
+    return (frames[..., :, None] + inside[..., None, :]).flatten(-2)
 
 
 def window_side(size: int) -> int:
@@ -106,19 +170,6 @@ def window_starts(size: int) -> list[int]:
     return starts if starts[-1] == last else [*starts, last]
 
 
-def window_tokens(rows: list[int], columns: list[int], extent: Extent, width: int) -> Tensor:
-    """Which tokens of a grid of that ``width`` each window holds, (W, height x width of a window) int64."""
-    y = torch.tensor(rows)[:, None] + torch.arange(extent[1])  # (windows, height)
-    x = torch.tensor(columns)[:, None] + torch.arange(extent[2])
-    return (y[:, None, :, None] * width + x[None, :, None, :]).flatten(2).flatten(0, 1)
-
-
-def windows_of(maps: Tensor, index: Tensor) -> Tensor:
-    """The windows of maps (B, L, rows, columns, heads, d), each frame by frame: (B W, heads, T, d)."""
-    taken = maps.flatten(2, 3).index_select(2, index.flatten()).unflatten(2, index.shape)
-    return taken.permute(0, 2, 4, 1, 3, 5).flatten(3, 4).flatten(0, 1)  # of (B, L, W, tokens, heads, d)
-
-
 def overlap_add(windows: Tensor, axis: int, starts: list[int], size: int) -> Tensor:
     """The sum of windows that begin at ``starts`` of a side: (..., W, w, ...), W at ``axis``, to (..., size, ...)."""
     shape = windows.shape
@@ -126,22 +177,6 @@ def overlap_add(windows: Tensor, axis: int, starts: list[int], size: int) -> Ten
     for number, start in enumerate(starts):
         out.narrow(axis, start, shape[axis + 1]).add_(windows.select(axis, number))
     return out
-
-
-def covered(rows: list[int], columns: list[int], grid: Grid) -> Tensor:
-    """How many windows hold each token, (N,)."""
-    counts = [torch.zeros(size) for size in grid]
-    for starts, count in zip((rows, columns), counts, strict=True):
-        for start in starts:
-            count[start : start + WINDOW] += 1
-    return (counts[0][:, None] * counts[1]).flatten()
-
-
-def which_term(extent: Extent, like: Tensor) -> Tensor:
-    """For each token of an extent 1 at its frame, its row and its column, else 0: (T, sum of extent)."""
-    axes = [torch.eye(size, device=like.device, dtype=like.dtype) for size in extent]
-    places = torch.cartesian_prod(*(torch.arange(size, device=like.device) for size in extent))  # (T, 3)
-    return torch.cat([axis[place] for axis, place in zip(axes, places.T, strict=True)], dim=1)
 
 
 def resized_table(table: Tensor, size: int) -> Tensor:

@@ -15,7 +15,7 @@ from opticornet.datasets.windows import Windows
 from opticornet.evaluation.protocols.base import OURS, Protocol
 from opticornet.evaluation.protocols.sta import StaProtocol, starts_of_windows
 from opticornet.evaluation.scene import Scene, WindowSettings
-from opticornet.learning.mining import Miner
+from opticornet.learning.mining import Miner, Searched
 from opticornet.learning.places import too_near
 from opticornet.utils.errors import UserError
 
@@ -111,13 +111,11 @@ def test_the_published_triplets_are_mined(golden, opened):
     size = max(np.linalg.norm(rows, axis=1).max() for rows in (references, asked))
     for rows, column in ((references, -2), (asked, -1)):
         rows[:, column] = np.sqrt(size**2 - (rows**2).sum(1))
-    drawn = np.zeros(count, bool)
-    drawn[golden["mine_sampled_db"]] = True
-    near = too_near(scene, 25.0)
-    excluded = [sorted({*near[query].tolist(), *np.flatnonzero(~drawn).tolist()}) for query in range(len(scene.query))]
-    miner = Miner(scene.positives(), Positives.of_lists(excluded), 3, torch.inf, squared=True)
+    drawn = torch.zeros(count, dtype=torch.bool)
+    drawn[torch.from_numpy(golden["mine_sampled_db"])] = True
+    miner = Miner(scene.positives(), too_near(scene, 25.0), 3, torch.inf, squared=True)
     vectors = (torch.from_numpy(rows / size).float() for rows in (asked, references))
-    mined = miner.mine(torch.from_numpy(queries), *vectors, torch.Generator())
+    mined = miner.mine(torch.from_numpy(queries), *vectors, Searched(torch.arange(count), drawn))
     triplets = torch.cat([mined.positives[:, None], mined.negatives], 1)
     assert triplets.tolist() == golden["mine_triplets"][:, 1:].tolist()
 

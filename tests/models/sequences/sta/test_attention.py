@@ -8,8 +8,8 @@ from opticornet.models.images.cct import Block
 from opticornet.models.sequences.sta import attention
 from opticornet.models.sequences.sta.attention import (
     SpaceTimeAttention,
+    Tiling,
     WindowedAttention,
-    covered,
     resized_table,
     window_starts,
 )
@@ -73,10 +73,11 @@ def by_definition(module, tokens, grid):
     return out.flatten(2, 3)
 
 
+@pytest.mark.parametrize("at_once", [1, 1_600_000])
 @pytest.mark.parametrize("relative", [None, (3, 6, 6), (5, 4, 6)])
 @pytest.mark.parametrize(("length", "grid"), [(3, (9, 12)), (2, (4, 8)), (4, (7, 6)), (1, (2, 11))])
-def test_any_grid_is_tiled_by_windows(relative, length, grid, monkeypatch):
-    monkeypatch.setattr(attention, "WINDOWS_AT_ONCE", 3)
+def test_any_grid_is_tiled_by_windows(relative, length, grid, at_once, monkeypatch):
+    monkeypatch.setattr(attention, "LOGITS_AT_ONCE", at_once)
     torch.manual_seed(0)
     module = WindowedAttention(8, 2, relative).eval()
     for parameter in module.parameters():
@@ -95,8 +96,7 @@ def test_the_last_window_ends_at_the_border(size, starts):
 
 
 def test_tokens_are_covered_once_at_the_border_and_four_times_inside():
-    starts = window_starts(24)
-    coverage = covered(starts, starts, GRID).view(GRID)
+    coverage = Tiling(5, GRID).coverage().view(GRID)
     assert (coverage[0, 0], coverage[2, 3], coverage[3, 3], coverage[20, 20], coverage[23, 20]) == (1, 2, 4, 4, 2)
 
 
