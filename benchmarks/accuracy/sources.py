@@ -12,7 +12,8 @@ BLOCKS = {"train": (0, 600), "val": (620, 780), "test": (800, 1000)}  # the spli
 RADII = {"positive_radius": 1.0, "negative_radius": 5.0}
 MORE_SEASONS = "+fall"  # ending of a dataset's name: fall is a second reference in training
 SPLIT = "split"
-TOKENS: dict[str, Any] = {"sta_image_size": (56, 112), "sta_layer": 8}  # of the backbone that describes thumbnails, chosen on val
+# Of the backbone that describes thumbnails; chosen on their val split.
+TOKENS: dict[str, Any] = {"sta_image_size": (56, 112), "sta_layer": 8, "sta_pool": 2}
 GRID, MEAN = "thumbnails-grid", "thumbnails-mean"  # thumbnails described by these tokens, side by side or their mean
 BACKBONE = "backbone"
 TOKEN_DIMS = 384
@@ -163,7 +164,7 @@ def token_rows(backbone: str, table: Path) -> Any:
     from opticornet.datasets.images.sources import ImageFiles
     from opticornet.models.sequences.sta.backbone import FrozenTokens
 
-    tokens = FrozenTokens.of(backbone, TOKENS["sta_layer"])
+    tokens = FrozenTokens.of(backbone, TOKENS["sta_layer"], TOKENS["sta_pool"])
     with table.open(newline="") as file:
         images = tuple(row["image"] for row in csv.DictReader(file))
     frames = ImageFrames(ImageFiles(Path(), images), tokens.preprocess(TOKENS["sta_image_size"]), torch.device("cpu"))
