@@ -24,9 +24,9 @@ NOTHING = START | {"queries_per_epoch": 1}
 FROM_RANDOM = {
     "random weights": SMALL | NOTHING | {"init": "random"},
     "random weights, clusters from k-means": SMALL | NOTHING,
-    "trained, 12 epochs": SMALL | {"n_epochs": 12},
+    "trained, 8 epochs": SMALL | {"n_epochs": 8},
 }
-ON_TOKENS = S5 | COMPARED | TOKENS | {"pooling": "sta", "freeze_spatial": True, "n_epochs": 4, "queries_per_epoch": 480}
+ON_TOKENS = S5 | COMPARED | TOKENS | {"pooling": "sta", "freeze_spatial": True, "n_epochs": 3}
 FRAMES = {
     MEAN: [
         Row("mean of the tokens: single", {"pooling": "single"} | S1),
@@ -36,6 +36,7 @@ FRAMES = {
     GRID: [
         Row("tokens side by side: single", {"pooling": "single"} | S1),
         Row("tokens side by side: smooth L5", {"pooling": "smooth"} | S5),
+        Row("tokens side by side: dsdnet S5, start alone", {}, S5 | START),
     ],
 }
 
@@ -61,10 +62,9 @@ class Attended:
 
 TEMPORAL = {"sta_temporal_layers": 1}
 ATTENDED = [
-    Attended("SeqVLAD, no training", {"sta_part": "spatial"} | NOTHING),
-    Attended("SeqVLAD", {"sta_part": "spatial"}),
-    Attended("sta, temporal attention alone", {"sta_part": "temporal"} | TEMPORAL),
-    Attended("sta", TEMPORAL),
+    Attended("SeqVLAD of the tokens", {"sta_part": "spatial"}),
+    Attended("sta: temporal attention alone", {"sta_part": "temporal"} | TEMPORAL),
+    Attended("sta: tokens and temporal attention", TEMPORAL),
 ]
 
 
@@ -89,7 +89,7 @@ def tokens(bench: Bench, seeds: Any) -> list[str]:
         for place, rows in FRAMES.items()
         for row in rows
         for adapt in ADAPTATIONS
-        for seed in range(TOKEN_SEEDS if row.encoder else 1)
+        for seed in range(TOKEN_SEEDS if row.encoder and "lr" not in row.encoder else 1)
     ]
     cases += [
         (one.name, adapt, one.cell(seed, adapt))

@@ -13,7 +13,7 @@ RADII = {"positive_radius": 1.0, "negative_radius": 5.0}
 MORE_SEASONS = "+fall"  # ending of a dataset's name: fall is a second reference in training
 SPLIT = "split"
 # Of the backbone that describes thumbnails; chosen on their val split.
-TOKENS: dict[str, Any] = {"sta_image_size": (56, 112), "sta_layer": 8, "sta_pool": 2}
+TOKENS: dict[str, Any] = {"sta_image_size": (56, 112), "sta_layer": 6, "sta_pool": 2}
 GRID, MEAN = "thumbnails-grid", "thumbnails-mean"  # thumbnails described by these tokens, side by side or their mean
 BACKBONE = "backbone"
 TOKEN_DIMS = 384
