@@ -24,9 +24,9 @@ NOTHING = START | {"queries_per_epoch": 1}
 FROM_RANDOM = {
     "random weights": SMALL | NOTHING | {"init": "random"},
     "random weights, clusters from k-means": SMALL | NOTHING,
-    "trained, 8 epochs": SMALL | {"n_epochs": 8},
+    "trained, 6 epochs": SMALL | {"n_epochs": 6, "queries_per_epoch": 750},
 }
-ON_TOKENS = S5 | COMPARED | TOKENS | {"pooling": "sta", "freeze_spatial": True, "n_epochs": 3}
+ON_TOKENS = S5 | COMPARED | TOKENS | {"pooling": "sta", "freeze_spatial": True, "n_epochs": 4, "queries_per_epoch": 480}
 FRAMES = {
     MEAN: [
         Row("mean of the tokens: single", {"pooling": "single"} | S1),
