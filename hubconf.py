@@ -1,8 +1,8 @@
 """What ``torch.hub.load(<this repository>, NAME, ...)`` gives: trained encoders as plain modules in evaluation mode.
 
-Sequence encoders take windows of frame descriptors (B, L, D) float32; image encoders take images (B, 3, H, W) float32,
-normalised by ImageNet's mean and deviation. Both give descriptors (B, O), rows of unit length. Whatever is wrong with a
-run or with weights is an ``opticornet.utils.errors.UserError`` of one line.
+Sequence encoders take windows of frame descriptors (B, L, D) float32, or of images where they say so; image encoders
+take images (B, 3, H, W) float32, normalised by ImageNet's mean and deviation. Both give descriptors (B, O), rows of
+unit length. Whatever is wrong with a run or with weights is an ``opticornet.utils.errors.UserError`` of one line.
 
 ``weights`` of an image encoder is a checkpoint file, of which every size is read; ``"random"`` for weights that were
 never trained; by default the published file in ``data/weights``, or what torchvision fetches.
@@ -40,6 +40,24 @@ def delta_lstm(run: str = "", checkpoint: str = "best", weights: str = "") -> to
         run, checkpoint, weights: as for :func:`seqnet`.
     """
     return _sequence_encoder("delta-lstm", run, checkpoint, weights)
+
+
+def seqvlad(run: str = "", checkpoint: str = "best", weights: str = "") -> torch.nn.Module:
+    """SeqVLAD, of windows of images (B, L, 3, H, W): of a run, or from a file of weights.
+
+    Args:
+        run, checkpoint, weights: as for :func:`seqnet`.
+    """
+    return _sequence_encoder("seqvlad", run, checkpoint, weights)
+
+
+def sta(run: str = "", checkpoint: str = "best", weights: str = "") -> torch.nn.Module:
+    """STA, of windows of images (B, L, 3, H, W): of a run, or from a file of weights.
+
+    Args:
+        run, checkpoint, weights: as for :func:`seqnet`.
+    """
+    return _sequence_encoder("sta", run, checkpoint, weights)
 
 
 def netvlad(weights: str = "") -> torch.nn.Module:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import opticornet
+from opticornet.models.sequences.sta.options import STAOptions
 from opticornet.options.modes import TestOptions as OptionsOfTest
 from opticornet.options.modes import TrainOptions
 from opticornet.steps.train import check_training_options
@@ -34,6 +35,22 @@ def test_the_runs_that_testing_times_can_be_tested(root, tmp_path, monkeypatch, 
     )
     assert record.method.weights is not None
     assert (record.method.pooling, record.method.sequence_length) == (name, testing.LENGTH)
+
+
+def test_the_stages_and_products_that_sta_times_fit_its_model(root, monkeypatch):
+    sta = load(root, "sta", monkeypatch)
+    monkeypatch.setattr(sta, "SIDE", 96)
+    model = (
+        STAOptions(sta_dims=16, sta_heads=2, sta_layers=1, sta_clusters=4, sta_image_size=(96, 96)).build(0, 5).eval()
+    )
+    for function in (sta.stages(model) | sta.traverse(model, 2)).values():
+        function()
+    described = model.describe_frames
+    seen = []
+    monkeypatch.setattr(model, "describe_frames", lambda frames: (seen.append(len(frames)), described(frames))[1])
+    for function in sta.traverse(model, 6).values():
+        function()
+    assert seen == [5, 5, *[5] * 6]  # of 10 frames once, of 6 windows of 5
 
 
 @pytest.mark.parametrize(

@@ -161,12 +161,13 @@ def test_training_starts_from_the_imagenet_network_which_is_no_trained_method(fo
         torch.testing.assert_close(trained[f"{stack}.{qkv}"], started[f"classifier.{qkv}"], rtol=0, atol=1e-6)
 
 
-def test_tokens_of_a_frozen_backbone_are_attended_to(folder, tmp_path, error):
+@pytest.mark.parametrize("kept", [(), ("--freezeSpatial",)])
+def test_tokens_of_a_frozen_backbone_are_attended_to(folder, tmp_path, error, kept):
     path = tmp_path / "vit.pth"
     torch.manual_seed(0)
     torch.save(DinoV2(64, 2, 1, 56).state_dict(), path)
     line = ("--staTemporalLayers", 1, "--staClusters", 4, "--staImageSize", 28, 42)
-    assert folder.train("--pooling", "sta", "--staBackbone", path, "--staLayer", 1, *line) == 0
+    assert folder.train("--pooling", "sta", "--staBackbone", path, "--staLayer", 1, *line, *kept) == 0
     record = folder.test("--pooling", "sta", "--resume", folder.trained)
     flags = record["method"]["weights"]["flags"]
     assert (flags["staBackbone"], flags["staBackboneSha256"]) == (str(path), sha256(path))

@@ -189,7 +189,8 @@ class STA(TokenEncoder):
     def frame_modules(self) -> tuple[nn.Module, ...]:
         spatial = self.encoder.spatial
         if spatial is None:
-            return ()
+            assert self.backbone is not None
+            return (self.backbone,)
         return (spatial.tokenizer,) if self.is_joint else (spatial,)
 
 

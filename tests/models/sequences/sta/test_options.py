@@ -271,6 +271,7 @@ class TestBackbone:
     def test_it_is_neither_trained_nor_saved(self, backbone):
         encoder = self.options(backbone).build(0, 3).train()
         assert not encoder.backbone.network.training
+        assert encoder.parts.of_frames == (encoder.backbone,)  # what it describes may be kept
         assert {key.split(".")[0] for key in encoder.state_dict()} == {"encoder", "aggregator"}
         encoder(torch.randn(1, 3, 3, 28, 42)).square().mul(torch.arange(192)).sum().backward()
         assert all(parameter.grad is None for parameter in encoder.backbone.network.parameters())
