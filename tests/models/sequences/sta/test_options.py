@@ -107,7 +107,7 @@ def test_a_run_that_has_begun_needs_the_file_no_more(published, tmp_path):
     (tmp_path / "weights.pth").unlink()
     again = STAOptions(**asdict(decided))
     assert again.decided(0, 7) == again
-    assert again.unused().keys() == {"sta_layer"}
+    assert again.unused().keys() == {"sta_layer", "sta_pool"}
     assert {k: v.shape for k, v in again.build(0, 7).state_dict().items()} == {
         k: v.shape for k, v in encoder.state_dict().items()
     }
