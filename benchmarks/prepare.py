@@ -3,8 +3,8 @@
     python benchmarks/prepare.py [--frames 100000] [--limit 60]
 
 One dataset a kind of work: names alone (``nordland``), tables joined by name (``folders`` with a CSV, ``msls``), poses
-interpolated at times and thinned by distance (``oxford``), positions in names (``utm-names``). Images are empty files,
-as prepare opens none; ``--frames`` counts those of both traverses. ``tables`` is what it costs to list those files and
+interpolated at times and thinned by distance (``oxford``), positions in names (``utm-names``, ``utm-sequences``). Images
+are empty files, as prepare opens none; ``--frames`` counts those of both traverses. ``tables`` is what it costs to list those files and
 to write as many rows once, the least there is to do.
 """
 
@@ -97,6 +97,14 @@ def make_utm_names(root: Path, count: int) -> None:
         touch(root / role, [f"@{500_000 + i:.2f}@{4_000_000 + i % 13:.2f}@10@S@{i}@.jpg" for i in range(count)])
 
 
+def make_utm_sequences(root: Path, count: int) -> None:
+    for role in ("database", "queries"):
+        for first in range(0, count, 200):
+            frames = range(first, min(first + 200, count))
+            names = [f"@{500_000 + i:.2f}@{4_000_000 + i % 13:.2f}@s{first}@{i}@.jpg" for i in frames]
+            touch(root / "test" / role / f"s{first}", names)
+
+
 def make_msls(root: Path, count: int) -> None:
     for role in ("database", "query"):
         folder = root / "train_val" / "city" / role
@@ -125,6 +133,7 @@ SOURCES: dict[str, tuple[Callable[[Path, int], None], dict]] = {
     "msls": (make_msls, {"test_city": "city"}),
     "oxford": (make_oxford, {"reference": "a", "query": "b", "splits": "all"}),
     "utm-names": (make_utm_names, {}),
+    "utm-sequences": (make_utm_sequences, {}),
     "vpr-bench": (make_vpr_bench, {}),
 }
 

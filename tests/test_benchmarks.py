@@ -13,6 +13,7 @@ import opticornet
 from opticornet.models.sequences.sta.options import STAOptions
 from opticornet.options.modes import TestOptions as OptionsOfTest
 from opticornet.options.modes import TrainOptions
+from opticornet.steps.train import check_training_options
 
 
 def load(root, name: str, monkeypatch) -> ModuleType:
@@ -79,7 +80,7 @@ def test_a_benchmark_that_breaks_is_no_success(root, tmp_path, monkeypatch, caps
 def accuracy(root, monkeypatch):
     """The modules of ``benchmarks/accuracy``, which import one another by bare names."""
     monkeypatch.syspath_prepend(str(root / "benchmarks" / "accuracy"))
-    names = ("cells", "page", "rows", "sources", "tables")
+    names = ("cells", "image_sequences", "lines", "page", "rows", "sources", "tables")
     for name in names:
         monkeypatch.delitem(sys.modules, name, raising=False)
     yield {name: importlib.import_module(name) for name in names}
@@ -115,6 +116,56 @@ def test_finished_cells_are_kept_and_what_they_need_is_trained_once(accuracy, tm
     assert bench.outcomes([matched.cell("split", 0), once.cell("split", 0)]) == first[::-1]
 
 
+def test_windows_of_an_encoder_are_described_once_and_tested_as_frames(accuracy, tmp_path, monkeypatch):
+    """Without adaptation they find what the encoder finds in its own test."""
+    bench, cells = small_bench(accuracy, tmp_path, monkeypatch), accuracy["cells"]
+    training = cells.Training("split", 0, {"sequence_length": 3, "n_epochs": 1, "adapt": "none"})
+    frames = {"pooling": "single", "sequence_length": 1}
+    extract, seen = opticornet.extract, []
+    monkeypatch.setattr(opticornet, "extract", lambda **given: (seen.append(given), extract(**given))[1])
+    tested, *described = bench.outcomes(
+        [
+            cells.Cell("split", {"sequence_length": 3}, {"resume": training}),
+            *(
+                cells.Cell("split", frames | {"adapt": adapt}, described=cells.Described("split", training))
+                for adapt in ("none", "traverse")
+            ),
+        ]
+    )
+    assert len(seen) == 1
+    assert described[0]["recall_each"] == tested["recall_each"]
+    assert described[0]["data"]["dims"] == tested["method"]["out_dims"] == 24
+    (trained,) = described[1]["trained"]
+    assert (len(trained["validated"]), len(described[1]["training_s"])) == (2, 1)
+    assert trained["cpu_s"] > 0
+
+
+def test_what_is_a_file_of_the_sources_is_given_as_its_path(accuracy, tmp_path, monkeypatch):
+    cells, seen = accuracy["cells"], []
+    run = tmp_path / "run"
+    run.mkdir()
+    monkeypatch.setattr(opticornet, "train", lambda **given: (seen.append(given), run)[1])
+    bench = cells.Bench(tmp_path / "cache", lambda name, folder: f"made/{name}", processes=1)
+    bench._finish("trainings", {"a": cells.Training("split", 0, {}, {"sta_backbone": "backbone"})})
+    assert (seen[0]["dataset"], seen[0]["sta_backbone"]) == ("made/split", "made/backbone")
+
+
+def test_thumbnails_are_described_by_the_tokens_of_a_backbone(accuracy, tmp_path, monkeypatch):
+    """Unit tokens side by side, and their mean."""
+    sources = accuracy["sources"]
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((4, 3, sources.TOKEN_DIMS))
+    rows = (rows / np.linalg.norm(rows, axis=2, keepdims=True) / 3**0.5).reshape(4, -1).astype(np.float32)
+    monkeypatch.setattr(sources, "prepare", lambda source, root, folder, name: folder.mkdir(parents=True))
+    monkeypatch.setattr(sources, "token_rows", lambda backbone, table: rows)
+    made = sources.Sources(thumbnails=tmp_path, backbone=tmp_path / "weights.pth")
+    mean, grid = (np.load(Path(made.open(name, tmp_path), "winter.npy")) for name in (sources.MEAN, sources.GRID))
+    wanted = rows.reshape(4, 3, -1).mean(1)
+    np.testing.assert_allclose(mean, wanted / np.linalg.norm(wanted, axis=1, keepdims=True), rtol=1e-6)
+    np.testing.assert_array_equal(grid, rows)
+    assert made.open(sources.BACKBONE, tmp_path) == str(tmp_path / "weights.pth")
+
+
 def test_what_other_sources_made_is_not_used(accuracy, tmp_path, monkeypatch):
     bench = small_bench(accuracy, tmp_path, monkeypatch)
     monkeypatch.setattr(accuracy["cells"], "ROOT", tmp_path)
@@ -124,10 +175,41 @@ def test_what_other_sources_made_is_not_used(accuracy, tmp_path, monkeypatch):
 def test_every_row_has_options_that_exist(accuracy):
     rows = accuracy["rows"]
     images = [row for group in rows.IMAGES.values() for row in group]
+    images += [row for group in accuracy["image_sequences"].FRAMES.values() for row in group]
     for row in (*rows.METHODS, *rows.MORE_SEASONS, *rows.ABLATIONS, *rows.STRESSED, *rows.SIMULATED, *images):
         OptionsOfTest.of(**row.test)
         for encoder in filter(None, (row.encoder, row.reranker)):
             TrainOptions.of(**encoder)
+
+
+def test_every_row_of_image_windows_has_options_that_change_something(accuracy):
+    table = accuracy["image_sequences"]
+    of_tokens = [table.ON_TOKENS | one.encoder | {"sta_backbone": "weights.pth"} for one in table.ATTENDED]
+    for options in (*table.FROM_RANDOM.values(), *of_tokens):
+        check_training_options(TrainOptions.of(**options))
+
+
+def test_tables_of_image_windows_list_every_row(accuracy):
+    """Of outcomes that are all alike."""
+    table, tables = accuracy["image_sequences"], accuracy["tables"]
+    trained = {"cpu_s": 90.0, "validated": [0.1, 0.2, 0.25]}
+    outcome = {"recall_each": {"1": 0.25, "5": 0.5}, "method": {"out_dims": 64}, "trained": [trained]}
+
+    class Same:
+        def outcomes(self, cells):
+            return [outcome for _ in cells]
+
+    lines = tables.TABLES["sta"](Same(), None)
+    assert lines[2:] == [
+        "| random weights | 0.100 | 0.250 | 0.500 |  |",
+        "| random weights, clusters from k-means | 0.100 | 0.250 | 0.500 |  |",
+        f"| {list(table.FROM_RANDOM)[2]} | 0.200, 0.250 | 0.250 | 0.500 | 1.5 |",
+    ]
+    lines = tables.TABLES["tokens"](Same(), None)
+    names = [row.name for rows in table.FRAMES.values() for row in rows] + [one.name for one in table.ATTENDED]
+    assert [line.split(" | ")[0] for line in lines[2:]] == [f"| {name}" for name in names]
+    assert lines[-1].endswith(" | 64" + 3 * " | 0.250 ± 0.000 | 0.500 ± 0.000" + " | 1.5 |")
+    assert {line.count("|") for line in lines} == {10}
 
 
 def test_methods_without_parameters_find_what_they_always_found(accuracy, shared, tmp_path):

@@ -3,7 +3,8 @@
     python benchmarks/accuracy --tables methods ablations --descriptors FOLDER [--write]
 
 ``--descriptors`` holds ``summer.npy``, ``fall.npy`` and ``winter.npy``, row i the same place (nordland-1k: 1000 x 64,
-real NetVLAD); ``--thumbnails`` and ``--corridor`` are folders of images, described by HOG. Finished cells are kept
+real NetVLAD); ``--thumbnails`` and ``--corridor`` are folders of images, described by HOG, and
+thumbnails by tokens of ``--backbone``, a vision transformer, too. Finished cells are kept
 below ``--cache``, so that an interrupted run continues; what other sources of the package made is not used. ``--write``
 puts the tables into docs/results.md and README.md.
 """
@@ -22,16 +23,24 @@ from tables import TABLES, Seeds
 PAGES = {"summary": "README.md"}  # of the others: docs/results.md
 NEEDS = {
     "descriptors": ("methods", "summary", "ablations", "dimensions", "kernels"),
-    "thumbnails": ("images", "stress"),
+    "thumbnails": ("images", "stress", "sta", "tokens"),
     "corridor": ("images",),
+    "backbone": ("tokens",),
 }
+LONG = ("sta", "tokens")  # made where they are asked for
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python benchmarks/accuracy", description=__doc__.splitlines()[0])
-    parser.add_argument("--tables", nargs="+", choices=TABLES, default=list(TABLES), help="default: all")
+    parser.add_argument(
+        "--tables",
+        nargs="+",
+        choices=TABLES,
+        default=[name for name in TABLES if name not in LONG],
+        help=f"default: all but {', '.join(LONG)}",
+    )
     for source in NEEDS:
-        parser.add_argument(f"--{source}", type=Path, metavar="FOLDER")
+        parser.add_argument(f"--{source}", type=Path, metavar="FILE" if source == "backbone" else "FOLDER")
     parser.add_argument("--seeds", type=int, default=5, help="on the split")
     parser.add_argument("--foldSeeds", type=int, default=1, help="on each fold")
     parser.add_argument("--processes", type=int, default=2, help="at a time")
@@ -43,7 +52,7 @@ def main() -> None:
             parser.error(f"--{source} is missing, which {', '.join(sorted(wanting))} needs")
     sys.path.insert(0, str(ROOT))
     os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"  # of the processes to come
-    sources = Sources(arguments.descriptors, arguments.thumbnails, arguments.corridor)
+    sources = Sources(arguments.descriptors, arguments.thumbnails, arguments.corridor, arguments.backbone)
     bench = Bench(arguments.cache.resolve(), sources.open, arguments.processes)
     seeds = Seeds(arguments.seeds, arguments.foldSeeds)
     for name in arguments.tables:

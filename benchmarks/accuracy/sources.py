@@ -1,15 +1,22 @@
 """The datasets of the tables: a split and folds of real descriptors, and real images described by HOG."""
 
+import csv
 import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 FOLDS, GAP, VALIDATION = 4, 10, 120
 BLOCKS = {"train": (0, 600), "val": (620, 780), "test": (800, 1000)}  # the split that every figure uses
 RADII = {"positive_radius": 1.0, "negative_radius": 5.0}
 MORE_SEASONS = "+fall"  # ending of a dataset's name: fall is a second reference in training
 SPLIT = "split"
+# Of the backbone that describes thumbnails; chosen on their val split.
+TOKENS: dict[str, Any] = {"sta_image_size": (56, 112), "sta_layer": 6, "sta_pool": 2}
+GRID, MEAN = "thumbnails-grid", "thumbnails-mean"  # thumbnails described by these tokens, side by side or their mean
+BACKBONE = "backbone"
+TOKEN_DIMS = 384
 
 
 def fold_names(ending: str = "") -> list[str]:
@@ -24,21 +31,27 @@ class Sources:
         descriptors: ``summer.npy``, ``fall.npy`` and ``winter.npy``, (N, D), row i the same place.
         thumbnails: season folders of images with a ``frames.csv``.
         corridor: folders ``ref`` and ``query`` of images with a ``ground_truth.csv``.
+        backbone: weights of a vision transformer whose tokens describe the thumbnails.
     """
 
     descriptors: Path | None = None
     thumbnails: Path | None = None
     corridor: Path | None = None
+    backbone: Path | None = None
 
     def open(self, name: str, folder: Path) -> str:
-        """The dataset ``name``, made below ``folder`` where it is not yet; a built-in one is its name.
+        """The dataset ``name``, made below ``folder`` where it is not yet; a built-in one is its name. Of the backbone,
+        its file.
 
         A fold tests one block of a quarter of the rows, validates on 120 rows of the next, and trains on the rest,
         10 rows apart.
         """
         base = name.removesuffix(MORE_SEASONS)
         place = folder / name
-        if base not in (SPLIT, *fold_names(), "thumbnails", "corridor"):
+        if name == BACKBONE:
+            assert self.backbone is not None
+            return str(self.backbone.resolve())
+        if base not in (SPLIT, *fold_names(), "thumbnails", "corridor", GRID, MEAN):
             return name
         if not place.exists():
             made = folder / f"{name}.unfinished"
@@ -47,10 +60,25 @@ class Sources:
                 describe("nordland", self.thumbnails, made, name)
             elif base == "corridor":
                 describe("vpr-bench", self.corridor, made, name)
+            elif base in (GRID, MEAN):
+                prepare("nordland", self.thumbnails, made, name)
+                for season in ("summer", "winter"):
+                    self._write_tokens(base, made, season, folder)
             else:
                 self._write(base, made, ("summer", "fall") if base != name else ("summer",))
             made.rename(place)
         return str(place)
+
+    def _write_tokens(self, base: str, made: Path, season: str, folder: Path) -> None:
+        """Descriptors of a season below ``made``: the unit tokens of every image side by side, or their mean."""
+        import numpy as np
+
+        if base == MEAN:
+            rows = np.load(Path(self.open(GRID, folder)) / f"{season}.npy", mmap_mode="r")
+            means = rows.reshape(len(rows), -1, TOKEN_DIMS).mean(1)
+            np.save(made / f"{season}.npy", means / np.linalg.norm(means, axis=1, keepdims=True))
+            return
+        np.save(made / f"{season}.npy", token_rows(self.open(BACKBONE, folder), made / f"{season}.csv"))
 
     def _write(self, base: str, folder: Path, references: tuple[str, ...]) -> None:
         import numpy as np
@@ -112,9 +140,36 @@ def write_dataset(folder: Path, frames: dict, splits: dict[str, list[list[int]]]
     (folder / "dataset.toml").write_text("\n".join(lines) + "\n")
 
 
+def prepare(source: str, root: Path | None, folder: Path, name: str) -> None:
+    """A dataset folder of images."""
+    import opticornet
+
+    opticornet.prepare(source=source, root=str(root), output=str(folder), name=name, quiet=True)
+
+
 def describe(source: str, root: Path | None, folder: Path, name: str) -> None:
     """A dataset folder of images with HOG descriptors."""
     import opticornet
 
-    opticornet.prepare(source=source, root=str(root), output=str(folder), name=name, quiet=True)
+    prepare(source, root, folder, name)
     opticornet.extract(dataset=str(folder), desc_type="hog", quiet=True)
+
+
+def token_rows(backbone: str, table: Path) -> Any:
+    """The unit tokens of every image of a table of frames side by side, (N, tokens x D) float32 unit rows."""
+    import numpy as np
+    import torch
+
+    from opticornet.datasets.images.frames import ImageFrames
+    from opticornet.datasets.images.sources import ImageFiles
+    from opticornet.models.sequences.sta.backbone import FrozenTokens
+
+    tokens = FrozenTokens.of(backbone, TOKENS["sta_layer"], TOKENS["sta_pool"])
+    with table.open(newline="") as file:
+        images = tuple(row["image"] for row in csv.DictReader(file))
+    frames = ImageFrames(ImageFiles(Path(), images), tokens.preprocess(TOKENS["sta_image_size"]), torch.device("cpu"))
+    parts = []
+    for first in range(0, len(frames), 64):
+        unit = torch.nn.functional.normalize(tokens(frames.rows(first, min(first + 64, len(frames)))), dim=2)
+        parts.append((unit / unit.shape[1] ** 0.5).flatten(1).numpy())
+    return np.concatenate(parts)

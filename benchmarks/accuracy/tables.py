@@ -3,9 +3,10 @@
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from cells import LATENCY_QUERIES, Bench, Cell
+from image_sequences import sta, tokens
+from lines import Outcome, header_of, line, recalls
 from rows import (
     ABLATIONS,
     ADAPTATIONS,
@@ -23,7 +24,6 @@ from rows import (
 )
 from sources import FOLDS, SPLIT, fold_names
 
-Outcome = dict[str, Any]
 IMAGE_SEED = 1
 SIMULATION = "synthetic-20k"
 SIMULATION_SEEDS = 3
@@ -166,6 +166,8 @@ TABLES: dict[str, Callable[[Bench, Seeds], list[str]]] = {
     "images": images,
     "stress": stress,
     "simulation": simulation,
+    "sta": sta,
+    "tokens": tokens,
 }
 
 
@@ -194,17 +196,6 @@ def adapted(found: dict, row: Row, where: str) -> list[str]:
     return [recalls(found[row.name, adapt, where]) if adapt in row.adaptations else " | " for adapt in ADAPTATIONS]
 
 
-def recalls(outcomes: list[Outcome], deviation: bool = True, count: str = "recall_each") -> str:
-    """Mean and standard deviation of R@1 and of R@5; no deviation where there is one number. They are counted as SeqNet
-    does, or by ``recall`` with equal windows as one answer."""
-    cells = []
-    for k in ("1", "5"):
-        values = [outcome[count][k] for outcome in outcomes]
-        spread = f" ± {statistics.stdev(values):.3f}" if deviation and len(values) > 1 else ""
-        cells.append(f"{statistics.mean(values):.3f}{spread}")
-    return " | ".join(cells)
-
-
 def cost(outcome: Outcome) -> list[str]:
     """Numbers kept for a place (of a frame, where frames are matched), and milliseconds of encoding a query and of all
     the rest."""
@@ -218,13 +209,3 @@ def training_time(outcomes: Iterable[list[Outcome]]) -> str:
     """How long one encoder took."""
     seconds = [second for group in outcomes for outcome in group for second in outcome["training_s"]]
     return f"Training one encoder took {statistics.median(seconds):.1f} s on one core (median)."
-
-
-def header_of(*columns: str) -> list[str]:
-    """A header whose columns may hold several, divided by bars."""
-    text = line(*columns)
-    return [text, "|---" * (text.count("|") - 1) + "|"]
-
-
-def line(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"

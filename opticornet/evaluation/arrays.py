@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from opticornet.datasets.windows import Windows
 from opticornet.evaluation.answering.answer import Answer
 from opticornet.evaluation.judged import Judged, query_sequences
 from opticornet.evaluation.no_answer import NoAnswer
@@ -61,6 +62,16 @@ def scene_arrays(scene: Scene) -> dict[str, np.ndarray]:
             values = getattr(side.traverse, what)
             if values is not None:
                 arrays[f"{side_name}{what.capitalize()}"] = np.array(values, dtype=np.str_)[side.rows]
+        others = rows_without_window(side)
+        if side.traverse.images is not None and len(others):
+            arrays[f"{side_name}OtherRows"] = others
+            arrays[f"{side_name}OtherImages"] = np.array(side.traverse.images, dtype=np.str_)[others]
     if scene.truth.listed is not None:
         arrays["positiveOffsets"], arrays["positiveRows"] = scene.truth.listed.offsets, scene.truth.listed.rows
     return arrays
+
+
+def rows_without_window(windows: Windows) -> np.ndarray:
+    """Rows of the frames that windows hold and that have no window of their own, (K,) int64."""
+    held = (windows.starts[:, None] + np.arange(windows.length)).ravel()
+    return np.setdiff1d(held, windows.rows)

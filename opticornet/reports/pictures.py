@@ -77,13 +77,9 @@ class FramePictures:
 
     def add_images(self, answers: Answers, length: int, order: np.ndarray) -> None:
         """Thumbnails of the windows that the queries of ``order`` need, worst query first."""
-        paths = {
-            name: dict(zip(side.rows.tolist(), side.images.tolist(), strict=True))
-            for name, side in (("reference", answers.reference), ("query", answers.query))
-            if side.images is not None
-        }
+        paths = {"reference": answers.reference.images_by_row, "query": answers.query.images_by_row}
         for name, row in wanted_frames(answers, length, order):
-            if row in self.images[name] or row not in paths.get(name, {}):
+            if row in self.images[name] or row not in paths[name]:
                 continue
             try:
                 picture = thumbnail(Path(paths[name][row]))

@@ -1,6 +1,6 @@
 """Result records and their arrays as reports read them: what an older or damaged one lacks is noted, not fatal."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ class Side:
         names: (N,) unicode, or None.
         images: (N,) unicode paths, or None.
         drives: (N,) unicode name of each one's drive, or None where there is one.
+        other_images: paths by row of frames that windows hold and that have no window of their own, as far as known.
     """
 
     rows: np.ndarray
@@ -44,6 +45,13 @@ class Side:
     names: np.ndarray | None
     images: np.ndarray | None
     drives: np.ndarray | None = None
+    other_images: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def images_by_row(self) -> dict[int, str]:
+        """Path of each frame's image, by its row; empty where they are not known."""
+        own = () if self.images is None else zip(self.rows.tolist(), self.images.tolist(), strict=True)
+        return self.other_images | dict(own)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -268,6 +276,10 @@ def _answers(arrays: dict[str, np.ndarray], record: dict[str, Any], path: Path) 
     )
     listed = _positives(arrays)
     fits = fits and (listed is None or len(listed) == queries)
+    fits = fits and all(
+        len(arrays.get(f"{side}OtherRows", ())) == len(arrays.get(f"{side}OtherImages", ()))
+        for side in ("reference", "query")
+    )
     fits = fits and predictions.max() < len(arrays["referencePositions"]) == len(arrays["referenceRows"])
     if not fits:
         return None, [f"the arrays beside {path.name} are of different lengths: no map, route or atlas"]
@@ -313,6 +325,9 @@ def _side(arrays: dict[str, np.ndarray], name: str, length: int, frames: int | N
         names=arrays.get(f"{name}Names"),
         images=arrays.get(f"{name}Images"),
         drives=arrays.get(f"{name}Drives"),
+        other_images=dict(
+            zip(*(arrays.get(f"{name}Other{what}", np.empty(0)).tolist() for what in ("Rows", "Images")), strict=True)
+        ),
     )
 
 

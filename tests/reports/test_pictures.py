@@ -38,6 +38,21 @@ def test_images_of_the_worst_windows_come_first_until_the_budget_is_spent(pictur
     assert len(album.pool) == 4
 
 
+def test_frames_without_a_window_are_pictured_where_windows_hold_them(record, pictured, tmp_path):
+    _, paths = pictured
+    path = record(name="filtered", images=paths)
+    with np.load(path.with_suffix(".npz")) as arrays:
+        held = {**arrays, "queryOtherRows": np.array([20]), "queryOtherImages": np.array(paths[:1])}
+    held["queryStarts"] = np.arange(20)  # windows end beyond the last one
+    held["referenceStarts"] = np.arange(20).clip(max=17)
+    np.savez(path.with_suffix(".npz"), **held)
+    result, album = read_result(path), FramePictures(budget=1 << 20)
+    album.add_images(result.answers, 2, np.arange(20))
+    assert set(album.images["query"]) == set(range(21))
+    np.savez(path.with_suffix(".npz"), **{**held, "queryOtherImages": np.array(paths[:2])})
+    assert read_result(path).answers is None
+
+
 def test_missing_images_are_told_and_left_out(pictured, tmp_path):
     result, paths = pictured
     (tmp_path / "frame3.png").unlink()

@@ -19,6 +19,7 @@ from opticornet.evaluation.stress import PACES
 from opticornet.models.images.base import Preprocess
 from opticornet.models.sequences import SEQUENCE_ENCODERS
 from opticornet.models.sequences.base import ImageSequenceEncoder, SequenceEncoderOptions
+from opticornet.reports.results import read_result
 from opticornet.utils.checkpoints import load_checkpoint
 from opticornet.utils.errors import UserError
 from opticornet.utils.options import option
@@ -154,6 +155,19 @@ def test_a_stopped_run_that_is_resumed_is_the_run_that_never_stopped(folder, tin
     assert main(["--mode", "train", "--resume", str(folder.trained), *QUICK]) == 0
     assert folder.state()["epoch"] == 2
     assert all(torch.equal(value, whole[key]) for key, value in folder.state()["state_dict"].items())
+
+
+def test_frames_of_windows_that_have_none_of_their_own_are_pictured(folder, tiny):
+    """Both ends of a drive, whose windows are left out."""
+    assert folder.train("--pooling", tiny, "--nEpochs", 1) == 0
+    results = folder.path / "results"
+    whole = ("--seqL_filterData", 3, "--resultsPath", results)
+    assert folder.run("test", "--resume", folder.trained, *whole, *PLAIN, *QUICK) == 0
+    result = read_result(next(results.glob("*.json")))
+    for side, season in ((result.answers.reference, "day"), (result.answers.query, "night")):
+        assert side.rows.tolist() == list(range(1, 15))
+        shown = [Path(path).relative_to(folder.path).as_posix() for _, path in sorted(side.images_by_row.items())]
+        assert shown == [f"{season}/{number}.png" for number in range(44, 60)]
 
 
 def test_descriptors_are_asked_for_where_a_method_needs_them(folder, tiny, error):

@@ -7,6 +7,7 @@ from typing import Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from opticornet.models.images.base import Preprocess, load_state, read_state_dict
 from opticornet.models.images.cct import Grid
@@ -22,28 +23,32 @@ SPARE = "mask_token"  # only pre-training uses it, and not every file has it
 class FrozenTokens(nn.Module):
     """Patch tokens of a block of a DINOv2-like transformer, after its last norm: (N, 3, H, W) -> (N, T, D).
 
+    Fewer tokens, each the mean of a square of patches, cost STA less and, of small images, say as much.
+
     The network is no part of the module's state: it is fixed and in its own file. It moves with the module and stays in
     evaluation mode.
 
     Args:
         network: with its weights.
         layer: which block, the first is 1.
+        pool: side of the squares of patches, in patches.
     """
 
     network: DinoV2
 
-    def __init__(self, network: DinoV2, layer: int) -> None:
+    def __init__(self, network: DinoV2, layer: int, pool: int = 1) -> None:
         super().__init__()
         object.__setattr__(self, "network", network.eval().requires_grad_(False))  # hidden from the module's state
-        self.layer = layer
+        self.layer, self.pool = layer, pool
 
     @classmethod
-    def of(cls, path: str, layer: int) -> Self:
+    def of(cls, path: str, layer: int, pool: int = 1) -> Self:
         """From a file with the names of DINOv2's own checkpoints or timm's; sizes are read from it.
 
         Args:
             path: the file.
             layer: which block, the first is 1; 0: the last.
+            pool: side of the squares of patches, in patches.
 
         Raises:
             UserError: it is no such transformer, or has no such block.
@@ -67,21 +72,25 @@ class FrozenTokens(nn.Module):
         load_state(network, {SPARE: torch.zeros(1, dims)} | state, path)
         if any(parameter.is_meta for parameter in network.parameters()):
             raise RuntimeError("its values are not there")  # whoever builds without values builds this one with them
-        return cls(network, layer or depth)
+        return cls(network, layer or depth, pool)
 
     @property
     def dims(self) -> int:
         """D."""
         return self.network.dim
 
-    @staticmethod
-    def grid(height: int, width: int) -> Grid:
-        """Rows and columns of patches.
+    def grid(self, height: int, width: int) -> Grid:
+        """Rows and columns of tokens.
 
         Raises:
-            ValueError: a side is no multiple of 14 pixels.
+            ValueError: a side is no multiple of 14 pixels, or squares of patches leave a rest.
         """
-        return DinoV2.grid(torch.empty(0, 3, height, width))
+        rows, columns = DinoV2.grid(torch.empty(0, 3, height, width))
+        if rows % self.pool or columns % self.pool:
+            raise ValueError(
+                f"{height}x{width} pixels are {rows} x {columns} patches, which `sta_pool` {self.pool} does not divide"
+            )
+        return rows // self.pool, columns // self.pool
 
     @staticmethod
     def preprocess(image_size: tuple[int, int]) -> Preprocess:
@@ -91,7 +100,7 @@ class FrozenTokens(nn.Module):
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
         (tokens,) = self.network.feature_maps(images, [self.layer - 1])  # (N, D, rows, columns)
-        return tokens.flatten(2).transpose(1, 2)
+        return functional.avg_pool2d(tokens, self.pool).flatten(2).transpose(1, 2)
 
     def _apply(self, fn: Callable[..., Tensor], recurse: bool = True) -> Self:
         self.network._apply(fn)

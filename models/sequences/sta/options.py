@@ -52,6 +52,9 @@ class STAOptions(SeqVLADOptions):
     sta_layer: int = option(
         "--staLayer", 0, "block of --staBackbone whose tokens are taken, the first is 1; 0: the last"
     )
+    sta_pool: int = option(
+        "--staPool", 1, "a token is the mean of a square of so many by so many patches of --staBackbone", minimum=1
+    )
 
     def unused(self) -> dict[str, str]:
         reasons = super().unused()
@@ -64,6 +67,7 @@ class STAOptions(SeqVLADOptions):
                 )
         else:
             reasons["sta_layer"] = "it is a block of `sta_backbone`"
+            reasons["sta_pool"] = "patches are those of `sta_backbone`"
         if self.sta_part == "spatial":
             reasons["sta_temporal_layers"] = "`sta_part` spatial has none"
         return reasons
@@ -87,7 +91,7 @@ class STAOptions(SeqVLADOptions):
         """
         if not self.sta_backbone:
             return None
-        frozen = FrozenTokens.of(self.sta_backbone, self.sta_layer)
+        frozen = FrozenTokens.of(self.sta_backbone, self.sta_layer, self.sta_pool)
         check_hash("sta_backbone", self.sta_backbone, self.sta_backbone_sha256)
         return frozen
 

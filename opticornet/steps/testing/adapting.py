@@ -58,7 +58,14 @@ def _trained_on_tested(options: TestOptions, flags: Mapping[str, Any]) -> bool:
     """Whether a run's flags say that it was trained on the train split of the tested dataset."""
     told = set(DATA_FIELDS) - {"msls_val_city", "msls_test_city"} - DataOptions.unused(options).keys()
     fields = {name: DataOptions.flags()[name] for name in told}
-    return all(flags.get(flag_of(f)[2:]) == recorded_value(f, getattr(options, name)) for name, f in fields.items())
+    return all(
+        _same(flags.get(flag_of(f)[2:]), recorded_value(f, getattr(options, name))) for name, f in fields.items()
+    )
+
+
+def _same(saved: object, value: object) -> bool:
+    """Whether a flag was saved with this value; several are a list in a file."""
+    return saved == (list(value) if isinstance(value, tuple) else value)
 
 
 def differences(options: TestOptions, *runs: Path | None) -> tuple[str, ...]:

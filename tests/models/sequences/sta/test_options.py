@@ -109,7 +109,7 @@ def test_a_run_that_has_begun_needs_the_file_no_more(published, tmp_path):
     (tmp_path / "weights.pth").unlink()
     again = STAOptions(**asdict(decided))
     assert again.decided(0, 7) == again
-    assert again.unused().keys() == {"sta_layer"}
+    assert again.unused().keys() == {"sta_layer", "sta_pool"}
     assert {k: v.shape for k, v in again.build(0, 7).state_dict().items()} == {
         k: v.shape for k, v in encoder.state_dict().items()
     }
@@ -300,6 +300,15 @@ class TestBackbone:
         mean.aggregator.load_state_dict(encoder.aggregator.state_dict())
         torch.testing.assert_close(mean(windows), encoder.aggregator(tokens))
 
+    @torch.no_grad()
+    def test_a_token_may_be_the_mean_of_a_square_of_patches(self, backbone):
+        images = torch.randn(2, 3, 28, 56, generator=torch.Generator().manual_seed(0))
+        encoders = [self.options(backbone, sta_pool=pool, sta_image_size=(28, 56)).build(0, 3) for pool in (1, 2)]
+        assert [encoder.grid for encoder in encoders] == [(2, 4), (1, 2)]
+        patches, tokens = (encoder.describe_frames(images) for encoder in encoders)  # (2, 1, 8, 64), (2, 1, 2, 64)
+        left = patches[:, :, [0, 1, 4, 5]].mean(2)
+        torch.testing.assert_close(tokens[:, :, 0], left)
+
     def test_it_is_neither_trained_nor_saved(self, backbone):
         encoder = self.options(backbone).build(0, 3).train()
         assert not encoder.backbone.network.training
@@ -324,6 +333,7 @@ class TestBackbone:
         ("given", "what"),
         [
             ({"sta_image_size": (30, 42)}, "`sta_image_size`: image sides must be multiples of 14 pixels, got 30x42"),
+            ({"sta_pool": 2}, "28x42 pixels are 2 x 3 patches, which `sta_pool` 2 does not divide"),
             ({"sta_layer": 4}, "`sta_layer` 4: .*vit.pth has 3 blocks"),
             ({"sta_dims": 128}, "`sta_dims` 128 contradicts 64 in .*vit.pth"),
         ],
