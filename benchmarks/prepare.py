@@ -3,9 +3,9 @@
     python benchmarks/prepare.py [--frames 100000] [--limit 60]
 
 One dataset a kind of work: names alone (``nordland``), tables joined by name (``folders`` with a CSV, ``msls``), poses
-interpolated at times and thinned by distance (``oxford``), positions in names (``utm-names``, ``utm-sequences``). Images
-are empty files, as prepare opens none; ``--frames`` counts those of both traverses. ``tables`` is what it costs to list those files and
-to write as many rows once, the least there is to do.
+interpolated at times and thinned by distance (``oxford``), positions in names (``utm-names``, ``utm-sequences``).
+Images are empty files, as prepare opens none; ``--frames`` counts those of both traverses. ``tables`` is what it costs
+to list those files and to write as many rows once, the least there is to do.
 """
 
 import csv
