@@ -139,7 +139,8 @@ def test_what_does_not_learn_describes_each_frame_once(folder, monkeypatch):
     counts, describe = [], STA.describe_frames
 
     def counted(encoder: STA, frames: torch.Tensor) -> torch.Tensor:
-        counts.append(len(frames))
+        if not frames.is_meta:  # to count what they cost
+            counts.append(len(frames))
         return describe(encoder, frames)
 
     monkeypatch.setattr(STA, "describe_frames", counted)
@@ -147,6 +148,13 @@ def test_what_does_not_learn_describes_each_frame_once(folder, monkeypatch):
     kept = 2 * (30 + 14)
     shapes = 4  # the first frame of each side once more, for its shape
     assert kept - 2 * 8 <= sum(counts) <= kept + shapes
+
+
+def test_a_batch_that_memory_cannot_hold_is_refused_before_training(folder, monkeypatch, error):
+    monkeypatch.setattr("opticornet.learning.cost.memory_of", lambda device: 10_000)
+    assert folder.train(*LINE) == 2
+    assert error().startswith("error: --batchSize 4: the windows of so many anchors alone need")
+    assert not (folder.path / "runs").exists()
 
 
 def test_clusters_begin_from_images_of_the_training_drives(folder, monkeypatch):
