@@ -6,10 +6,8 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from opticornet.cli import main
@@ -54,37 +52,9 @@ class Folder:
 
 
 @pytest.fixture
-def folder(tmp_path) -> Folder:
-    """Two drives of 44 places, each a colour texture that changes from place to place, seen through noise."""
-    rng = np.random.default_rng(0)
-    textures = np.cumsum(rng.standard_normal((44, 4, 6, 3)), axis=0)
-    textures = 255 * (textures - textures.min()) / np.ptp(textures)
-    for name in ("day", "night"):
-        (tmp_path / "set" / name).mkdir(parents=True)
-        for number, texture in enumerate(textures):
-            pixels = np.kron(texture + rng.normal(0, 1, texture.shape), np.ones((4, 4, 1)))
-            Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(tmp_path / "set" / name / f"{number:02}.png")
-    lines = ['name = "textures"', 'units = "frames"']
-    lines += [f'[traverses.{name}]\nimages = "{name}"' for name in ("day", "night")]
-    for split, start, stop in (("train", 0, 30), ("val", 30, 44)):
-        lines += [
-            f'[splits.{split}]\nreference = "day"\nquery = "night"\nreference_rows = [{start}, {stop}]',
-            f"query_rows = [{start}, {stop}]\npositive_radius = 1\nnegative_radius = 3",
-        ]
-    (tmp_path / "set" / "dataset.toml").write_text("\n".join(lines))
-    return Folder(tmp_path / "set")
-
-
-@pytest.fixture
-def error(capsys):
-    """The one line that a command which ended with status 2 printed."""
-
-    def one_line() -> str:
-        lines = capsys.readouterr().err.strip().splitlines()
-        assert len(lines) == 1, lines
-        return lines[0]
-
-    return one_line
+def folder(textures) -> Folder:
+    """Two drives of 44 places."""
+    return Folder(textures(train=(0, 30), val=(30, 44)))
 
 
 @pytest.mark.parametrize(
