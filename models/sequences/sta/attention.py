@@ -19,6 +19,7 @@ WINDOW, STRIDE = 6, 3  # tokens: side of a window of the grid, and how far the n
 LOGITS_AT_ONCE = 1_600_000  # that a processor's cache holds: of all windows of 6 x 6 x 5, one head as published
 ALL = 1 << 30
 Extent = tuple[int, int, int]  # frames, rows, columns
+AXES = ("t", "h", "w")  # as tables of relative positions are called
 
 
 class SpaceTimeAttention(Attention):
@@ -33,7 +34,7 @@ class SpaceTimeAttention(Attention):
     def __init__(self, dims: int, heads: int, relative: Extent | None) -> None:
         super().__init__(dims, heads)
         if relative is not None:
-            for axis, size in zip("thw", relative, strict=True):
+            for axis, size in zip(AXES, relative, strict=True):
                 table = nn.Parameter(torch.empty(2 * size - 1, dims // heads))
                 nn.init.trunc_normal_(table, std=0.02)
                 self.register_parameter(f"rel_pos_{axis}", table)
@@ -52,7 +53,7 @@ class SpaceTimeAttention(Attention):
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
         if not self.is_relative:
             return q, k, v
-        axes = zip("thw", extent, strict=True)
+        axes = zip(AXES, extent, strict=True)
         tables = [resized_table(self.get_parameter(f"rel_pos_{axis}"), size).flip(0) for axis, size in axes]
         return q, k, v, q @ torch.cat(tables).T
 

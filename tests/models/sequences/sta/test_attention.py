@@ -7,6 +7,7 @@ from torch.nn import functional
 from opticornet.models.images.cct import Block
 from opticornet.models.sequences.sta import attention
 from opticornet.models.sequences.sta.attention import (
+    AXES,
     SpaceTimeAttention,
     Tiling,
     WindowedAttention,
@@ -65,7 +66,7 @@ def by_definition(module, tokens, grid):
             logits = q @ k.transpose(2, 3) * q.shape[-1] ** -0.5
             if module.is_relative:
                 places = torch.cartesian_prod(*(torch.arange(n) for n in window.shape[1:4]))
-                for axis, size, place in zip("thw", window.shape[1:4], places.T, strict=True):
+                for axis, size, place in zip(AXES, window.shape[1:4], places.T, strict=True):
                     table = resized_table(getattr(module, f"rel_pos_{axis}"), size)
                     logits = logits + torch.einsum("bhnd,nmd->bhnm", q, table[place[:, None] - place + size - 1])
             attended = module.proj((logits.softmax(3) @ v).transpose(1, 2).flatten(2))
