@@ -97,3 +97,10 @@ def processor_name(device: torch.device) -> str:
 def physical_memory() -> int:
     """Bytes of memory the machine has."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def memory_of(device: torch.device) -> int:
+    """Bytes of memory that a device computes in."""
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    return physical_memory()

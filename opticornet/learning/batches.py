@@ -19,6 +19,10 @@ class BatchSource(ABC, Generic[Batch]):
         """How many batches the epoch has, as far as it is known yet."""
 
     @abstractmethod
+    def most_windows(self) -> tuple[int, int]:
+        """How many windows of queries and of references a batch holds at most."""
+
+    @abstractmethod
     def loss(self, batch: Batch) -> StepTerms:
         """The loss of a batch."""
 

@@ -81,6 +81,12 @@ class ComparisonBatches(BatchSource[Compared]):
         """All of them."""
         return math.ceil(self.per_epoch / self.batch_size)
 
+    def most_windows(self) -> tuple[int, int]:
+        """The anchors of a batch, and the references drawn for it or, where there are more, its positives."""
+        anchors = min(self.batch_size, self.per_epoch)
+        positives = int(np.sort(self.places.positives.counts)[-anchors:].sum())
+        return anchors, min(max(self.count, positives), len(self.places.reference))
+
     def compared(self, anchors: Tensor) -> Compared:
         """The batch of some anchors (B,)."""
         places, rows = self.places, anchors.numpy()

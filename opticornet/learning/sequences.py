@@ -19,6 +19,7 @@ from opticornet.learning.augmentation.augmenter import Augmenter
 from opticornet.learning.augmentation.base import AugmentationOptions
 from opticornet.learning.batches import BatchSource
 from opticornet.learning.comparisons import ComparisonBatches
+from opticornet.learning.cost import cost_notes
 from opticornet.learning.kept import KeptFrames
 from opticornet.learning.losses.base import ComparisonLoss, TupleLoss
 from opticornet.learning.optimizers.base import trainable
@@ -140,6 +141,14 @@ class SequenceTask(LearningTask[Any]):
         """Prepare the encoder from training frames, where the settings say so."""
         if self.settings.start_from_data:
             start_from_data(self.module, self.scene, self.places, self.generator)
+
+    def cost_notes(self) -> list[str]:
+        """What a step takes, of an encoder of images (:func:`opticornet.learning.cost.cost_notes`)."""
+        if not isinstance(self.module, ImageSequenceEncoder):
+            return []
+        query, reference = self.places.query, self.places.reference
+        amp = self.settings.amp
+        return cost_notes(self.module, self.source, query, reference, amp=amp, device=self.device)
 
     def describe(self) -> str:
         """Encoder, data and device."""

@@ -132,6 +132,11 @@ class TupleBatches(BatchSource[MinedTuples]):
         tuples = self.mining.tuples
         return None if tuples is None else self.mining.before + math.ceil(len(tuples) / self.settings.batch_size)
 
+    def most_windows(self) -> tuple[int, int]:
+        """Anchors, and a positive and all negatives for each."""
+        anchors = min(self.settings.batch_size, len(self.query))
+        return anchors, min(anchors * (1 + self.settings.n_neg), len(self.reference))
+
     def finished(self) -> bool:
         """An exhaustive search found no tuple that violates the margin, so none ever will."""
         return self.mining.found == 0 and not (self.settings.n_neg_sample or self.settings.queries_per_epoch)

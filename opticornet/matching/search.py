@@ -142,7 +142,10 @@ def check_index(description: str, dims: int) -> None:
     try:
         faiss.index_factory(dims, description)
     except RuntimeError as error:
-        raise ValueError(f"index {description!r} cannot be built for {dims} dimensions: {_reason(error)}") from error
+        raise ValueError(
+            f"index {description!r} cannot be built for {dims} dimensions: {_reason(error)}; faiss writes them as "
+            "IVF64,Flat, PQ16 or HNSW32"
+        ) from error
 
 
 def default_probes(lists: int) -> int:

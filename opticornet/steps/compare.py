@@ -30,6 +30,7 @@ _NOT_COMPARED = {
         "savePath",
         "resume",
         "expName",
+        "initialWeights",  # of initFrom
     ),
     *("device", "nocuda", "threads", "quiet", "verbose"),
 }

@@ -81,6 +81,7 @@ def train(options: TrainOptions) -> Path:
         notes = check_descriptors(options, scenes, made)
         notes += [f"note: {in_flags(note, TrainOptions)}" for one in scenes for note in scene_notes(one)]
         task = make_task(options, scene, validation, loaded)
+        notes += [in_flags(note, TrainOptions) for note in task.cost_notes()]
         loop = make_loop(options, task)
         if run:
             loop.restore(state, str(run))

@@ -58,6 +58,15 @@ def test_a_batch_holds_every_positive_of_its_anchors_and_others_up_to_the_number
         assert len(found) == max(len(wanted), references or 40)
 
 
+@pytest.mark.parametrize("references", [1, 12, 30, 0])
+def test_no_batch_holds_more_windows_than_are_said_before(references):
+    one = source(references, batch_size=3)
+    anchors, most = one.most_windows()
+    assert anchors == 3
+    assert most >= max(len(batch.references) for batch in one.batches(0))
+    assert most == {1: 9, 12: 12, 30: 30, 0: 40}[references]  # three positives for each of three anchors at the most
+
+
 def test_references_are_right_within_the_radius_wrong_beyond_the_other_and_neither_between():
     for batch in source(0).batches(0):
         apart = (batch.anchors[:, None] - batch.references[None]).abs()

@@ -103,6 +103,13 @@ def test_beside_a_table_negatives_are_apart_by_rows_too():
     assert apart.tolist() == [[False, False, True], [False, False, False], [True, False, False]]
 
 
+@pytest.mark.parametrize(
+    ("options", "most"), [({"batch_size": 3, "n_neg": 2}, (3, 9)), ({"batch_size": 3}, (3, 20)), ({}, (20, 20))]
+)
+def test_a_batch_holds_anchors_and_for_each_a_positive_and_all_negatives_at_the_most(options, most):
+    assert task(**options).source.most_windows() == most
+
+
 def test_a_batch_is_encoded_as_its_windows_are():
     one = task()
     tuples = MinedTuples(

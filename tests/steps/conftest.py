@@ -1,5 +1,6 @@
 """A method of images, small enough for a test, and a dataset folder of images to try it on."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,24 +57,46 @@ class ImageSet:
 
 
 @pytest.fixture
-def image_set(tmp_path, monkeypatch) -> ImageSet:
-    """Two drives of 60 places, 24 x 16 pixels each, and a method ``mean-of-images``."""
+def textures(tmp_path) -> Callable[..., Path]:
+    """Makes a dataset folder of two drives, with first and last places of each split: each place 24 x 16 pixels of
+    a colour texture that changes from place to place, seen through noise."""
+
+    def make(**splits: tuple[int, int]) -> Path:
+        rng, place, count = np.random.default_rng(0), tmp_path / "set", max(stop for _, stop in splits.values())
+        textures = np.cumsum(rng.standard_normal((count, 4, 6, 3)), axis=0)
+        textures = 255 * (textures - textures.min()) / np.ptp(textures)
+        for name in ("day", "night"):
+            (place / name).mkdir(parents=True)
+            for number, texture in enumerate(textures):
+                pixels = np.kron(texture + rng.normal(0, 1, texture.shape), np.ones((4, 4, 1)))
+                Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(place / name / f"{number}.png")
+        lines = ['name = "textures"', 'units = "frames"']
+        lines += [f'[traverses.{name}]\nimages = "{name}"' for name in ("day", "night")]
+        for split, (start, stop) in splits.items():
+            lines += [
+                f'[splits.{split}]\nreference = "day"\nquery = "night"\nreference_rows = [{start}, {stop}]',
+                f"query_rows = [{start}, {stop}]\npositive_radius = 1\nnegative_radius = 3",
+            ]
+        (place / "dataset.toml").write_text("\n".join(lines))
+        return place
+
+    return make
+
+
+@pytest.fixture
+def error(capsys) -> Callable[[], str]:
+    """The one line that a command which ended with status 2 printed."""
+
+    def one_line() -> str:
+        lines = capsys.readouterr().err.strip().splitlines()
+        assert len(lines) == 1, lines
+        return lines[0]
+
+    return one_line
+
+
+@pytest.fixture
+def image_set(textures, monkeypatch) -> ImageSet:
+    """Two drives of 60 places, and a method ``mean-of-images``."""
     monkeypatch.setitem(SEQUENCE_ENCODERS, "mean-of-images", MeanOfImagesOptions)
-    rng = np.random.default_rng(0)
-    textures = np.cumsum(rng.standard_normal((60, 4, 6, 3)), axis=0)
-    textures = 255 * (textures - textures.min()) / np.ptp(textures)
-    place = tmp_path / "set"
-    for name in ("day", "night"):
-        (place / name).mkdir(parents=True)
-        for number, texture in enumerate(textures):
-            pixels = np.kron(texture + rng.normal(0, 1, texture.shape), np.ones((4, 4, 1)))
-            Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(place / name / f"{number}.png")
-    lines = ['name = "textures"', 'units = "frames"']
-    lines += [f'[traverses.{name}]\nimages = "{name}"' for name in ("day", "night")]
-    for split, start, stop in (("train", 0, 30), ("val", 30, 44), ("test", 44, 60)):
-        lines += [
-            f'[splits.{split}]\nreference = "day"\nquery = "night"\nreference_rows = [{start}, {stop}]',
-            f"query_rows = [{start}, {stop}]\npositive_radius = 1\nnegative_radius = 3",
-        ]
-    (place / "dataset.toml").write_text("\n".join(lines))
-    return ImageSet(place)
+    return ImageSet(textures(train=(0, 30), val=(30, 44), test=(44, 60)))

@@ -73,6 +73,14 @@ def test_sorting(runs, column, order):
     assert [run.path.name for run in sort_runs(found, column)] == order
 
 
+def test_what_a_run_keeps_of_the_weights_it_started_from_is_no_column(runs):
+    path = runs / "fresh" / "checkpoints" / "flags.json"
+    kept = {"initFrom": "data/runs/early", "initialWeights": {"path": "data/runs/early", "sha256": "0" * 64}}
+    write_json(path, json.loads(path.read_text()) | kept)
+    header, *_ = table(find_runs((str(runs),), "checkpoints")[0])
+    assert header[-2:] == ["lr", "initFrom"]
+
+
 def test_unknown_columns_and_missing_runs(runs, tmp_path):
     found, _ = find_runs((str(runs),), "checkpoints")
     with pytest.raises(UserError, match="R@1, R@5"):

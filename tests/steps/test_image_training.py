@@ -6,10 +6,8 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from opticornet.cli import main
@@ -54,37 +52,9 @@ class Folder:
 
 
 @pytest.fixture
-def folder(tmp_path) -> Folder:
-    """Two drives of 44 places, each a colour texture that changes from place to place, seen through noise."""
-    rng = np.random.default_rng(0)
-    textures = np.cumsum(rng.standard_normal((44, 4, 6, 3)), axis=0)
-    textures = 255 * (textures - textures.min()) / np.ptp(textures)
-    for name in ("day", "night"):
-        (tmp_path / "set" / name).mkdir(parents=True)
-        for number, texture in enumerate(textures):
-            pixels = np.kron(texture + rng.normal(0, 1, texture.shape), np.ones((4, 4, 1)))
-            Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(tmp_path / "set" / name / f"{number:02}.png")
-    lines = ['name = "textures"', 'units = "frames"']
-    lines += [f'[traverses.{name}]\nimages = "{name}"' for name in ("day", "night")]
-    for split, start, stop in (("train", 0, 30), ("val", 30, 44)):
-        lines += [
-            f'[splits.{split}]\nreference = "day"\nquery = "night"\nreference_rows = [{start}, {stop}]',
-            f"query_rows = [{start}, {stop}]\npositive_radius = 1\nnegative_radius = 3",
-        ]
-    (tmp_path / "set" / "dataset.toml").write_text("\n".join(lines))
-    return Folder(tmp_path / "set")
-
-
-@pytest.fixture
-def error(capsys):
-    """The one line that a command which ended with status 2 printed."""
-
-    def one_line() -> str:
-        lines = capsys.readouterr().err.strip().splitlines()
-        assert len(lines) == 1, lines
-        return lines[0]
-
-    return one_line
+def folder(textures) -> Folder:
+    """Two drives of 44 places."""
+    return Folder(textures(train=(0, 30), val=(30, 44)))
 
 
 @pytest.mark.parametrize(
@@ -139,7 +109,8 @@ def test_what_does_not_learn_describes_each_frame_once(folder, monkeypatch):
     counts, describe = [], STA.describe_frames
 
     def counted(encoder: STA, frames: torch.Tensor) -> torch.Tensor:
-        counts.append(len(frames))
+        if not frames.is_meta:  # to count what they cost
+            counts.append(len(frames))
         return describe(encoder, frames)
 
     monkeypatch.setattr(STA, "describe_frames", counted)
@@ -147,6 +118,13 @@ def test_what_does_not_learn_describes_each_frame_once(folder, monkeypatch):
     kept = 2 * (30 + 14)
     shapes = 4  # the first frame of each side once more, for its shape
     assert kept - 2 * 8 <= sum(counts) <= kept + shapes
+
+
+def test_a_batch_that_memory_cannot_hold_is_refused_before_training(folder, monkeypatch, error):
+    monkeypatch.setattr("opticornet.learning.cost.memory_of", lambda device: 10_000)
+    assert folder.train(*LINE) == 2
+    assert error().startswith("error: --batchSize 4: the windows of so many anchors alone need")
+    assert not (folder.path / "runs").exists()
 
 
 def test_clusters_begin_from_images_of_the_training_drives(folder, monkeypatch):

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 import opticornet
 from opticornet.cli import main
@@ -61,26 +60,9 @@ class Folder:
 
 
 @pytest.fixture
-def folder(tmp_path) -> Folder:
-    """Two drives of 40 places, each a colour texture that changes from place to place, seen through noise."""
-    rng = np.random.default_rng(0)
-    textures = np.cumsum(rng.standard_normal((40, 4, 6, 3)), axis=0)
-    textures = 255 * (textures - textures.min()) / np.ptp(textures)
-    place = tmp_path / "set"
-    for name in ("day", "night"):
-        (place / name).mkdir(parents=True)
-        for number, texture in enumerate(textures):
-            pixels = np.kron(texture + rng.normal(0, 1, texture.shape), np.ones((4, 4, 1)))
-            Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(place / name / f"{number:02}.png")
-    lines = ['name = "textures"', 'units = "frames"']
-    lines += [f'[traverses.{name}]\nimages = "{name}"' for name in ("day", "night")]
-    for split, start, stop in (("train", 0, 18), ("val", 18, 28), ("test", 28, 40)):
-        lines += [
-            f'[splits.{split}]\nreference = "day"\nquery = "night"\nreference_rows = [{start}, {stop}]',
-            f"query_rows = [{start}, {stop}]\npositive_radius = 1\nnegative_radius = 3",
-        ]
-    (place / "dataset.toml").write_text("\n".join(lines))
-    return Folder(place)
+def folder(textures) -> Folder:
+    """Two drives of 40 places."""
+    return Folder(textures(train=(0, 18), val=(18, 28), test=(28, 40)))
 
 
 @pytest.fixture
@@ -98,18 +80,6 @@ def imagenet(tmp_path) -> str:
     network = CCT(Tokenizer(16, 3), Transformer(16, [Attention(16, 2) for _ in range(2)], (6, 8)))
     torch.save(network.state_dict(), tmp_path / "cct.pth")
     return str(tmp_path / "cct.pth")
-
-
-@pytest.fixture
-def error(capsys):
-    """The one line that a command which ended with status 2 printed."""
-
-    def one_line() -> str:
-        lines = capsys.readouterr().err.strip().splitlines()
-        assert len(lines) == 1, lines
-        return lines[0]
-
-    return one_line
 
 
 @pytest.mark.parametrize("method", ["sta", "seqvlad"])
