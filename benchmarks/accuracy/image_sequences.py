@@ -24,7 +24,7 @@ NOTHING = START | {"queries_per_epoch": 1}
 FROM_RANDOM = {
     "random weights": SMALL | NOTHING | {"init": "random"},
     "random weights, clusters from k-means": SMALL | NOTHING,
-    "trained, 6 epochs": SMALL | {"n_epochs": 6, "queries_per_epoch": 750},
+    "trained, 12 epochs": SMALL | {"n_epochs": 12},
 }
 ON_TOKENS = S5 | COMPARED | TOKENS | {"pooling": "sta", "freeze_spatial": True, "n_epochs": 4, "queries_per_epoch": 480}
 FRAMES = {
