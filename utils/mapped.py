@@ -1,11 +1,15 @@
-"""Memory-mapped arrays: as tensors without a copy, and released once they have been read."""
+"""Memory-mapped arrays: as tensors without a copy, released once read, and made where memory is short."""
 
 import mmap
+import os
+import tempfile
 import warnings
 from typing import Any, Protocol
 
 import numpy as np
 import torch
+
+from opticornet.utils.errors import UserError
 
 
 class RowMatrix(Protocol):
@@ -48,3 +52,28 @@ def release(rows: object) -> None:
     low, high = (address - first for address in np.lib.array_utils.byte_bounds(rows))
     low -= low % mmap.PAGESIZE
     source.madvise(mmap.MADV_DONTNEED, low, high - low)
+
+
+def zeros_or_file(shape: tuple[int, ...], memory_bytes: int, what: str, advice: str) -> np.ndarray:
+    """Float32 zeros: in memory, or where they take more than ``memory_bytes`` in a file that has no name and goes with
+    the process.
+
+    Args:
+        what: that is to be held, in words, and what else to do where it cannot be: ``advice``.
+
+    Raises:
+        UserError: the disk has no room.
+    """
+    size = 4 * int(np.prod(shape))
+    if size <= memory_bytes:
+        return np.zeros(shape, np.float32)
+    folder = tempfile.gettempdir()
+    with tempfile.TemporaryFile(dir=folder) as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)  # a disk that is full later would kill the process
+        except OSError as error:
+            raise UserError(
+                f"{what} take {size / 2**30:.1f} GiB, which {folder} cannot hold ({error.strerror}); set TMPDIR to a "
+                f"folder of a larger disk, or {advice}"
+            ) from error
+        return np.memmap(file, np.float32, "r+", shape=shape)

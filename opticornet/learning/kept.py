@@ -1,7 +1,5 @@
 """The frames of a traverse as the part of an encoder that does not learn describes them, each described once."""
 
-import os
-import tempfile
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -13,8 +11,7 @@ from opticornet.datasets.frames import FrameSource
 from opticornet.inference.described import DescribedFrames
 from opticornet.models.sequences.base import ImageSequenceEncoder
 from opticornet.utils.device import physical_memory
-from opticornet.utils.errors import UserError
-from opticornet.utils.mapped import release
+from opticornet.utils.mapped import release, zeros_or_file
 
 SHARE_OF_MEMORY = 1 / 8  # that the frames of one traverse may take; more of them are kept on the disk
 TOGETHER = 8  # frames described in a batch, always the same ones: a resumed run gets the same numbers to the bit
@@ -46,19 +43,7 @@ class KeptFrames(DescribedFrames):
             UserError: the disk has no room.
         """
         shape = (len(self), *self.frame_shape)
-        size = 4 * int(np.prod(shape))
-        if size <= self.memory:
-            return np.zeros(shape, np.float32)
-        folder = tempfile.gettempdir()
-        with tempfile.TemporaryFile(dir=folder) as file:
-            try:
-                os.posix_fallocate(file.fileno(), 0, size)  # a disk that is full later would kill the process
-            except OSError as error:
-                raise UserError(
-                    f"`freeze_spatial`: {len(self)} described frames take {size / 2**30:.1f} GiB, which {folder} "
-                    f"cannot hold ({error.strerror}); set TMPDIR to a folder of a larger disk, or leave it out"
-                ) from error
-            return np.memmap(file, np.float32, "r+", shape=shape)
+        return zeros_or_file(shape, self.memory, f"`freeze_spatial`: {len(self)} described frames", "leave it out")
 
     def _frames(self, rows: Sequence[int]) -> Tensor:
         wanted = np.asarray(rows, np.int64)

@@ -1,12 +1,15 @@
 """Re-ranking by windows as an encoder of single frames encodes them, and when frames are matched instead."""
 
+import errno
 import json
+import os
 
 import numpy as np
 import pytest
 
 from opticornet.cli import main
 from opticornet.evaluation.answering.described_windows import described_windows
+from opticornet.evaluation.answering.matching import MatchSettings
 from opticornet.evaluation.scene import encode_side
 from opticornet.options.modes import TestOptions, TrainOptions
 from opticornet.steps.test import test as run_test
@@ -96,6 +99,21 @@ def test_encodings_that_do_not_fit_into_memory_lie_in_a_file_and_say_the_same(wo
     _, found = answered(world, **options)
     for name in ("preds", "distances"):
         np.testing.assert_array_equal(held[name], found[name])
+
+
+def test_a_disk_that_cannot_hold_the_encodings_is_one_line(world, capsys, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(
+        "opticornet.steps.testing.answering.MatchSettings", lambda matcher, *_: MatchSettings(matcher, 1)
+    )
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    arguments = ["--dataset", str(world["folder"]), "--resume", world["s4"], "--rerank", "s1+seqmatch", "--nocuda"]
+    assert main(["--mode", "test", *arguments, "--rerankSeqL", "7", "--rerankWeight", "0", "--quiet"]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "--rerankSeqL 7: 60 windows take 0.0 GiB" in line
+    assert "No space left on device" in line
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from tempfile import TemporaryFile
 
 import numpy as np
 from torch import Tensor
@@ -14,6 +13,7 @@ from opticornet.evaluation.scene import Scene
 from opticornet.inference.encode import encode, frames_of
 from opticornet.inference.load import LoadedEncoder
 from opticornet.matching.sequences.windows import SequenceSet
+from opticornet.utils.mapped import zeros_or_file
 
 _BLOCK = 4096  # windows encoded at a time where they are too many to be held
 
@@ -71,6 +71,9 @@ def described_windows(
         memory_bytes: most that the vectors of a side take in memory; more lie in a temporary file.
         amp: encode in bfloat16.
         known: of a scene whose references may be the same.
+
+    Raises:
+        UserError: the disk has no room.
     """
     seconds: dict[str, float] = {}
 
@@ -89,14 +92,10 @@ def _vectors(scene: Scene, single: LoadedEncoder, side: Windows, memory_bytes: i
     """(N, O) float32 of the windows of a side, in memory or, where they are too many, memory-mapped."""
     encoder, frames = single.encoder, frames_of(side.traverse, single.encoder, scene.device)
     shape = (len(side), encoder.encoding_dims(side.length))
-    vectors = np.empty(shape, np.float32) if 4 * shape[0] * shape[1] <= memory_bytes else _on_disk(shape)
+    what, advice = f"`rerank_length` {side.length}: {len(side)} windows", "choose fewer frames, or `rerank_by` frames"
+    vectors = zeros_or_file(shape, memory_bytes, what, advice)
     for first in range(0, len(side), _BLOCK):
         block = slice(first, first + _BLOCK)
         rows = encode(encoder, frames, side.starts[block], side.length, backwards=side.backwards, amp=amp)
         vectors[block] = rows.cpu().numpy()
     return vectors
-
-
-def _on_disk(shape: tuple[int, int]) -> np.ndarray:
-    """An array in a temporary file that goes with it."""
-    return np.memmap(TemporaryFile(), np.float32, "w+", shape=shape)
