@@ -19,9 +19,9 @@ from opticornet.inference.runs import find_run, named_checkpoint, new_run, read_
 from opticornet.learning.former import upgraded
 from opticornet.learning.loop import Loop, LoopSettings
 from opticornet.learning.optimizers.base import trainable
-from opticornet.learning.sequences import SequenceSettings, SequenceTask
+from opticornet.learning.sequences.task import SequenceSettings, SequenceTask
+from opticornet.learning.sequences.tuples import MiningSettings
 from opticornet.learning.task import Batch, LearningTask
-from opticornet.learning.tuples import MiningSettings
 from opticornet.options.config import OPTIONS_TOML, write_config
 from opticornet.options.loading import load_method
 from opticornet.options.modes import TrainOptions

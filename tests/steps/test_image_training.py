@@ -121,7 +121,7 @@ def test_what_does_not_learn_describes_each_frame_once(folder, monkeypatch):
 
 
 def test_a_batch_that_memory_cannot_hold_is_refused_before_training(folder, monkeypatch, error):
-    monkeypatch.setattr("opticornet.learning.cost.memory_of", lambda device: 10_000)
+    monkeypatch.setattr("opticornet.learning.sequences.cost.memory_of", lambda device: 10_000)
     assert folder.train(*LINE) == 2
     assert error().startswith("error: --batchSize 4: the windows of so many anchors alone need")
     assert not (folder.path / "runs").exists()

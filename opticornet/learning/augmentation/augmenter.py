@@ -7,7 +7,7 @@ from torch import Tensor
 from opticornet.datasets.pace import frames_at_pace
 from opticornet.evaluation.scene import Scene
 from opticornet.learning.augmentation.base import AugmentationOptions
-from opticornet.learning.sides import Side
+from opticornet.learning.sequences.sides import Side
 
 DIFFERENCES = 64  # windows of what differs between the drives, of which the noise of a batch is made
 

@@ -15,8 +15,8 @@ from opticornet.datasets.windows import Windows
 from opticornet.evaluation.protocols.base import OURS, Protocol
 from opticornet.evaluation.protocols.sta import StaProtocol, starts_of_windows
 from opticornet.evaluation.scene import Scene, WindowSettings
-from opticornet.learning.mining import Miner, Searched
-from opticornet.learning.places import too_near
+from opticornet.learning.sequences.mining import Miner, Searched
+from opticornet.learning.sequences.places import too_near
 from opticornet.utils.errors import UserError
 
 CPU = torch.device("cpu")

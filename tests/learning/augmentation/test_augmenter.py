@@ -9,7 +9,7 @@ from opticornet.evaluation.scene import Scene
 from opticornet.learning.augmentation.augmenter import Augmenter, counterparts
 from opticornet.learning.augmentation.base import AugmentationOptions
 from opticornet.learning.augmentation.kinds import DescriptorAugmentation, TimeAugmentation
-from opticornet.learning.sides import sides
+from opticornet.learning.sequences.sides import sides
 from opticornet.models.sequences.seqnet import SeqNet
 
 N, D = 60, 3

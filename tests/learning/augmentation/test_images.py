@@ -14,7 +14,7 @@ from opticornet.evaluation.scene import Scene
 from opticornet.learning.augmentation import AUGMENTATIONS
 from opticornet.learning.augmentation.augmenter import Augmenter
 from opticornet.learning.augmentation.images import ImageAugmentation, TimeAndImageAugmentation
-from opticornet.learning.sides import sides
+from opticornet.learning.sequences.sides import sides
 from opticornet.models.images.base import Preprocess
 from opticornet.models.sequences.base import ImageSequenceEncoder
 from opticornet.utils.errors import UserError

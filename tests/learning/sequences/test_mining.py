@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from opticornet.datasets.positives import Positives
-from opticornet.learning.mining import MinedTuples, Miner, Searched
+from opticornet.learning.sequences.mining import MinedTuples, Miner, Searched
 
 ALL = Searched.all(50)
 

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from opticornet.inference.described import DescribedFrames
-from opticornet.learning.batches import BatchSource
-from opticornet.learning.sides import Side
+from opticornet.learning.sequences.batches import BatchSource
+from opticornet.learning.sequences.sides import Side
 from opticornet.models.sequences.base import ImageSequenceEncoder
 from opticornet.utils.device import memory_of
 from opticornet.utils.errors import UserError

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from opticornet.inference.encode import encode
-from opticornet.learning.kept import TOGETHER, KeptFrames
+from opticornet.learning.sequences.kept import TOGETHER, KeptFrames
 from opticornet.models.sequences.sta.encoder import STA
 from opticornet.utils.errors import UserError
 

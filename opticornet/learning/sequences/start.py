@@ -7,9 +7,9 @@ from torch import Tensor
 
 from opticornet.evaluation.scene import Scene
 from opticornet.inference.described import DescribedFrames
-from opticornet.learning.places import TrainingPlaces
-from opticornet.learning.same_places import same_places
-from opticornet.learning.sides import Side
+from opticornet.learning.sequences.places import TrainingPlaces
+from opticornet.learning.sequences.same_places import same_places
+from opticornet.learning.sequences.sides import Side
 from opticornet.models.sequences.base import IMAGES_AT_ONCE, ImageSequenceEncoder, SequenceEncoder
 from opticornet.utils.errors import UserError
 

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from opticornet.datasets.traverse import Traverse
 from opticornet.datasets.windows import Windows
 from opticornet.inference.described import DescribedFrames
-from opticornet.learning import cost
-from opticornet.learning.cost import Cost, WindowCost, cost_notes
-from opticornet.learning.sides import Side
+from opticornet.learning.sequences import cost
+from opticornet.learning.sequences.cost import Cost, WindowCost, cost_notes
+from opticornet.learning.sequences.sides import Side
 from opticornet.models.images.base import Preprocess
 from opticornet.models.sequences.base import ImageSequenceEncoder
 

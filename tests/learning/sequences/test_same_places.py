@@ -7,7 +7,7 @@ import torch
 from opticornet.datasets.positives import Positives
 from opticornet.datasets.traverse import Drive, Split, Traverse
 from opticornet.evaluation.scene import Scene
-from opticornet.learning.same_places import RUN, same_places
+from opticornet.learning.sequences.same_places import RUN, same_places
 
 CPU = torch.device("cpu")
 

@@ -18,11 +18,11 @@ from opticornet.learning.losses.base import TupleLoss
 from opticornet.learning.losses.max_margin import MaxMarginLoss
 from opticornet.learning.losses.quadruplet import QuadrupletLoss
 from opticornet.learning.losses.triplet import TripletLoss
-from opticornet.learning.mining import MinedTuples, Miner, Searched
-from opticornet.learning.places import TrainingPlaces
-from opticornet.learning.sequences import SequenceSettings, SequenceTask
-from opticornet.learning.sides import Side
-from opticornet.learning.tuples import Mining, MiningSettings, TupleBatches
+from opticornet.learning.sequences.mining import MinedTuples, Miner, Searched
+from opticornet.learning.sequences.places import TrainingPlaces
+from opticornet.learning.sequences.sides import Side
+from opticornet.learning.sequences.task import SequenceSettings, SequenceTask
+from opticornet.learning.sequences.tuples import Mining, MiningSettings, TupleBatches
 from opticornet.models.sequences.seqnet import SeqNet
 from opticornet.utils.checkpoints import load_checkpoint, save_checkpoint
 

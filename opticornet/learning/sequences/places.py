@@ -12,7 +12,7 @@ from torch import Tensor
 from opticornet.datasets.frames import FrameSource
 from opticornet.datasets.positives import Positives
 from opticornet.evaluation.scene import Scene
-from opticornet.learning.sides import Side, as_they_are, sides
+from opticornet.learning.sequences.sides import Side, as_they_are, sides
 from opticornet.models.sequences.base import SequenceEncoder
 from opticornet.utils.errors import UserError
 

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from opticornet.datasets.positives import Positives
 from opticornet.learning.augmentation.augmenter import Augmenter
-from opticornet.learning.batches import BatchSource
-from opticornet.learning.encoding import BatchEncoder
 from opticornet.learning.losses.base import ComparisonLoss, Comparisons
-from opticornet.learning.places import TrainingPlaces
+from opticornet.learning.sequences.batches import BatchSource
+from opticornet.learning.sequences.encoding import BatchEncoder
+from opticornet.learning.sequences.places import TrainingPlaces
 from opticornet.learning.task import StepTerms
 from opticornet.models.sequences.base import SequenceEncoder
 

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from opticornet.learning.augmentation.augmenter import Augmenter
-from opticornet.learning.batches import BatchSource
-from opticornet.learning.encoding import BatchEncoder
 from opticornet.learning.losses.base import TupleLoss, Tuples
-from opticornet.learning.mining import MinedTuples, Miner
-from opticornet.learning.places import TrainingPlaces
+from opticornet.learning.sequences.batches import BatchSource
+from opticornet.learning.sequences.encoding import BatchEncoder
+from opticornet.learning.sequences.mining import MinedTuples, Miner
+from opticornet.learning.sequences.places import TrainingPlaces
 from opticornet.learning.task import StepTerms
 from opticornet.models.sequences.base import SequenceEncoder
 

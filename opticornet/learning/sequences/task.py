@@ -17,18 +17,18 @@ from opticornet.evaluation.validated import EncodedSide, Validated
 from opticornet.inference.load import check_dims
 from opticornet.learning.augmentation.augmenter import Augmenter
 from opticornet.learning.augmentation.base import AugmentationOptions
-from opticornet.learning.batches import BatchSource
-from opticornet.learning.comparisons import ComparisonBatches
-from opticornet.learning.cost import cost_notes
-from opticornet.learning.kept import KeptFrames
 from opticornet.learning.losses.base import ComparisonLoss, TupleLoss
 from opticornet.learning.optimizers.base import trainable
-from opticornet.learning.places import TrainingPlaces
 from opticornet.learning.selection import AVERAGE_PRECISION, OTHER_PACES, recall_name, recalls_of, score_of
-from opticornet.learning.sides import Side, sides
-from opticornet.learning.start import start_from_data
+from opticornet.learning.sequences.batches import BatchSource
+from opticornet.learning.sequences.comparisons import ComparisonBatches
+from opticornet.learning.sequences.cost import cost_notes
+from opticornet.learning.sequences.kept import KeptFrames
+from opticornet.learning.sequences.places import TrainingPlaces
+from opticornet.learning.sequences.sides import Side, sides
+from opticornet.learning.sequences.start import start_from_data
+from opticornet.learning.sequences.tuples import MiningSettings, TupleBatches
 from opticornet.learning.task import LearningTask, StepTerms, Validation
-from opticornet.learning.tuples import MiningSettings, TupleBatches
 from opticornet.matching.search import search
 from opticornet.models.sequences.base import ImageSequenceEncoder, SequenceEncoder
 from opticornet.utils.errors import UserError
@@ -143,7 +143,7 @@ class SequenceTask(LearningTask[Any]):
             start_from_data(self.module, self.scene, self.places, self.generator)
 
     def cost_notes(self) -> list[str]:
-        """What a step takes, of an encoder of images (:func:`opticornet.learning.cost.cost_notes`)."""
+        """What a step takes, of an encoder of images (:func:`opticornet.learning.sequences.cost.cost_notes`)."""
         if not isinstance(self.module, ImageSequenceEncoder):
             return []
         query, reference = self.places.query, self.places.reference

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from opticornet.inference.described import DescribedFrames
 from opticornet.learning.augmentation.augmenter import Augmenter
-from opticornet.learning.sides import Side
+from opticornet.learning.sequences.sides import Side
 from opticornet.models.sequences.base import ImageSequenceEncoder, SequenceEncoder
 
 

@@ -6,9 +6,9 @@ import torch
 
 from opticornet.datasets.traverse import Split, Traverse
 from opticornet.evaluation.scene import Scene
-from opticornet.learning.comparisons import ComparisonBatches
 from opticornet.learning.losses.soft_contrastive import SoftContrastiveLoss
-from opticornet.learning.places import TrainingPlaces
+from opticornet.learning.sequences.comparisons import ComparisonBatches
+from opticornet.learning.sequences.places import TrainingPlaces
 from opticornet.models.sequences.seqnet import SeqNet
 
 

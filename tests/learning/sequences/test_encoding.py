@@ -9,8 +9,8 @@ from torch.nn.functional import normalize
 from opticornet.datasets.traverse import Traverse
 from opticornet.datasets.windows import Windows
 from opticornet.inference.described import DescribedFrames
-from opticornet.learning.encoding import BatchEncoder
-from opticornet.learning.sides import Side
+from opticornet.learning.sequences.encoding import BatchEncoder
+from opticornet.learning.sequences.sides import Side
 from opticornet.models.images.base import Preprocess
 from opticornet.models.sequences.base import ImageSequenceEncoder
 
