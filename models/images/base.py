@@ -105,12 +105,13 @@ class WeightsRecord:
     """Where an encoder's weights come from, for every record of what it computed.
 
     Attributes:
-        kind: ``none`` (it has no weights), ``random`` (they were never trained), ``file`` or ``hub``.
-        name: the file's name, the hub entry, or the seed of random weights.
-        sha256: of the file; of all tensors in order of their names where a hub gave the weights; else None.
+        kind: ``none`` (it has no weights), ``random`` (they were never trained), ``file``, ``hub`` or ``run``.
+        name: the file's name, the hub entry, the run's folder, or the seed of random weights.
+        sha256: of the file or the run's checkpoint; of all tensors in order of their names where a hub gave the
+            weights; else None.
     """
 
-    kind: Literal["none", "random", "file", "hub"]
+    kind: Literal["none", "random", "file", "hub", "run"]
     name: str = ""
     sha256: str | None = None
 
@@ -261,9 +262,16 @@ class ImageEncoderOptions(Choice, ABC):
 
     Attributes:
         published: the weights its authors publish; None where it has none.
+        terms: names of the loss terms that it is trained by, as published; none where it cannot be trained. Where there
+            are some, :meth:`build` gives a :class:`opticornet.models.images.trainable.TrainableImageEncoder`.
+        trained_blocks: blocks of the backbone that learn, as published.
+        backbone: the weights of its backbone that training starts from; None where those are ``published``.
     """
 
     published: ClassVar[Published | None] = None
+    terms: ClassVar[tuple[str, ...]] = ()
+    trained_blocks: ClassVar[int] = 0
+    backbone: ClassVar[Published | None] = None
 
     @abstractmethod
     def build(self) -> ImageEncoder:

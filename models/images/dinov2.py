@@ -4,8 +4,10 @@ Oquab et al., "DINOv2: Learning Robust Visual Features without Supervision", TML
 of the authors' checkpoints (``dinov2_vit{s,b,l}14_pretrain.pth``), so a checkpoint loads without renaming.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -13,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from opticornet.models.heads.gem import signed_gem
-from opticornet.models.images.base import ImageEncoder, Preprocess, Published, ResizingOptions
+from opticornet.models.images.base import ImageEncoder, Preprocess, Published, ResizingOptions, load_state
 from opticornet.utils.options import option
 
 PATCH = 14
@@ -85,12 +87,38 @@ class DinoV2(nn.Module):
         cls = self.cls_token.expand(len(images), -1, -1)
         return torch.cat([cls, self.patch_embed(images)], dim=1) + self.positions(rows, columns)
 
+    def run_blocks(self, tokens: Tensor, start: int = 0, stop: int | None = None) -> Tensor:
+        """Tokens (B, N, dim) through the blocks ``[start, stop)``; no final norm."""
+        for block in self.blocks[start:stop]:
+            tokens = block(tokens)
+        return tokens
+
     def forward(self, images: Tensor) -> Tensor:
         """Tokens after the last block and the final norm: (B, 3, H, W) -> (B, 1 + H/14 * W/14, dim)."""
-        x = self.tokens(images)
-        for block in self.blocks:
-            x = block(x)
-        return self.norm(x)
+        return self.norm(self.run_blocks(self.tokens(images)))
+
+    def train_blocks(self, count: int) -> None:
+        """Let the last ``count`` blocks and the final norm learn, and nothing else; of 0 nothing at all.
+
+        Raises:
+            ValueError: there are fewer.
+        """
+        if not 0 <= count <= len(self.blocks):
+            raise ValueError(f"it has {len(self.blocks)} blocks")
+        self.requires_grad_(False)
+        if count:
+            self.blocks[-count:].requires_grad_(True)
+            self.norm.requires_grad_(True)
+
+    def load_backbone(self, state: Mapping[str, Tensor], source: str | Path) -> None:
+        """Take weights with the names of DINOv2's own checkpoints or timm's; of more blocks than it has the first ones.
+
+        Raises:
+            UserError: they do not fit.
+        """
+        depth = len(self.blocks)
+        used = {key: value for key, value in state.items() if _block_of(key) < depth}
+        load_state(self, {"mask_token": torch.zeros_like(self.mask_token)} | used, source)
 
     def feature_maps(self, images: Tensor, layers: Sequence[int]) -> list[Tensor]:
         """Patch tokens after each of ``layers`` (0-based), each through the final norm, as maps.
@@ -104,6 +132,11 @@ class DinoV2(nn.Module):
             if index in layers:
                 maps.append(patch_map(self.norm(x), grid))
         return maps
+
+
+def _block_of(key: str) -> int:
+    """The number of the block that a weight is of; -1: of none."""
+    return int(match[1]) if (match := re.match(r"blocks\.(\d+)\.", key)) else -1
 
 
 def patch_map(tokens: Tensor, grid: tuple[int, int]) -> Tensor:

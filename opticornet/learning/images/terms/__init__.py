@@ -1,0 +1,9 @@
+"""Terms of the loss that image encoders learn by. One file per term, one line here."""
+
+from opticornet.utils.registry import Registry
+
+_HERE = "opticornet.learning.images.terms"
+
+LOSS_TERMS: Registry = {
+    "ms": f"{_HERE}.multi_similarity:MultiSimilarityOptions",
+}
