@@ -140,11 +140,24 @@ class FoL(ImageEncoder):
         Raises:
             ValueError: images of fewer than 225 patches.
         """
+        aggregated, features, chosen = self._chosen(images)
+        return aggregated.descriptor, select_local(self.local_map(features), chosen.float())
+
+    def local_by_reliability(self, images: Tensor, features: int) -> tuple[Tensor, Tensor]:
+        """As :meth:`forward_with_local`, with the (B, features, 128) most reliable rows, the best first.
+
+        A row is as reliable as the aggregator is confident of its patch; rows of equal confidence are in raster order.
+        """
+        aggregated, maps, chosen = self._chosen(images)
+        reliability = aggregated.confidence.view_as(chosen) * chosen
+        return aggregated.descriptor, select_local(self.local_map(maps), reliability, features)
+
+    def _chosen(self, images: Tensor) -> tuple[Aggregated, Tensor, Tensor]:
+        """What the aggregator makes of images, their patch features, and the patches that have local features."""
         features, cls, attention = self.backbone(images)
         aggregated = self.aggregator(features, cls, attention)
         height, width = features.shape[-2:]
-        mask = top_cells(aggregated.confidence, (height, width))
-        return aggregated.descriptor, select_local(self.local_map(features), mask)
+        return aggregated, features, top_cells(aggregated.confidence, (height, width))
 
     def local_map(self, features: Tensor) -> Tensor:
         """Dense local features, not normalised: (B, D, h, w) -> (B, 128, 4h - 3, 4w - 3)."""
@@ -166,21 +179,22 @@ def top_cells(confidence: Tensor, grid: tuple[int, int]) -> Tensor:
     return torch.zeros_like(confidence, dtype=torch.bool).scatter(1, chosen, True).unflatten(1, grid)
 
 
-def upsample_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
-    """Nearest-neighbour enlargement of a boolean (B, h, w) to (B, H, W)."""
-    return F.interpolate(mask.unsqueeze(1).float(), size=size, mode="nearest")[:, 0].bool()
+def enlarge(cells: Tensor, size: tuple[int, int]) -> Tensor:
+    """Nearest-neighbour enlargement of (B, h, w) to (B, H, W)."""
+    return F.interpolate(cells.unsqueeze(1), size=size, mode="nearest")[:, 0]
 
 
-def select_local(local_map: Tensor, mask: Tensor) -> Tensor:
-    """Unit local features under the mask: (B, C, H, W), (B, h, w) -> (B, 3600, C), unused rows zero."""
+def select_local(local_map: Tensor, reliability: Tensor, rows: int = LOCAL_ROWS) -> Tensor:
+    """Unit local features of chosen patches, the most reliable first: (B, C, H, W) to (B, rows, C), unused rows zero.
+
+    ``reliability`` (B, h, w) is that of a patch, 0 where it is not chosen; equally reliable rows are in raster order.
+    """
     height, width = local_map.shape[-2:]
-    chosen = upsample_mask(mask, (height, width)).flatten(1)  # (B, H * W)
-    image, position = chosen.nonzero(as_tuple=True)
-    row = (chosen.cumsum(1) - 1)[image, position]
-    vectors = local_map.flatten(2).transpose(1, 2)[image, position].float()  # (chosen, C)
-    local = vectors.new_zeros(len(mask), LOCAL_ROWS, vectors.shape[1])
-    local[image, row] = F.normalize(vectors, dim=1)
-    return local
+    descending, order = enlarge(reliability, (height, width)).flatten(1).sort(dim=1, descending=True, stable=True)
+    used, order = descending[:, :rows] > 0, order[:, :rows]  # (B, rows), fewer where the map is smaller
+    vectors = local_map.flatten(2).transpose(1, 2).float()  # (B, H * W, C)
+    vectors = vectors.gather(1, order.unsqueeze(2).expand(-1, -1, vectors.shape[2])) * used.unsqueeze(2)
+    return F.pad(F.normalize(vectors, dim=2), (0, 0, 0, rows - used.shape[1]))
 
 
 def build_fol(*, size: str = "large", image_size: tuple[int, int] = (504, 504)) -> FoL:

@@ -11,9 +11,9 @@ from opticornet.models.images.fol import (
     GuidedAggregator,
     build_fol,
     cap_top,
+    enlarge,
     select_local,
     top_cells,
-    upsample_mask,
 )
 
 CLOSE = {"rtol": 1e-4, "atol": 2e-6}
@@ -72,8 +72,8 @@ def test_local_head_matches_original(golden):
     dense = net.local_map(arrays["in_x"])
     torch.testing.assert_close(dense[:, :, ::4, ::4], arrays["out_z_sub"], **CLOSE)
     torch.testing.assert_close(dense.sum((2, 3)), arrays["out_z_sum"], rtol=1e-4, atol=1e-4)
-    mask = upsample_mask(arrays["in_mask"].bool().unflatten(1, (23, 23)), (89, 89))
-    assert torch.equal(mask, arrays["out_mask_nearest"].bool())
+    mask = enlarge(arrays["in_mask"].unflatten(1, (23, 23)), (89, 89))
+    assert torch.equal(mask, arrays["out_mask_nearest"].float())
     assert torch.equal(mask.sum((1, 2)).float(), arrays["out_mask_count"])
 
 
@@ -97,7 +97,7 @@ def test_whole_network_matches_original(mode, golden, golden_net, normal, layout
     dense = golden_net.local_map(features)
     unit = F.normalize(dense, dim=1).permute(0, 2, 3, 1)[:, ::11, ::11, ::8]
     torch.testing.assert_close(unit, arrays["out_sep_feat_sub"], rtol=1e-4, atol=1e-5)
-    local = select_local(dense, top_cells(mix, (23, 23)))
+    local = select_local(dense, top_cells(mix, (23, 23)).float())
     assert tuple(local.shape) == tuple(arrays["out_local_shape"].tolist())
     assert torch.equal((local.norm(dim=2) > 0).sum(1), arrays["out_local_nnz"])
     torch.testing.assert_close(local[:, arrays["out_local_rows"]], arrays["out_local_sub"], rtol=1e-4, atol=1e-5)
@@ -154,12 +154,37 @@ def test_selected_rows_are_in_raster_order_and_padded():
     dense = torch.cat([ramp, torch.ones_like(ramp)], dim=1)
     mask = torch.ones(1, 15, 15, dtype=torch.bool)
     mask[0, 0, 0] = False  # 57 = 4 * 15 - 3 pixels per side: the first cell covers 4x4
-    local = select_local(dense, mask)
+    local = select_local(dense, mask.float())
     tangent = local[0, :, 0] / local[0, :, 1]
     kept = [row * 57 + column + 1 for row in range(57) for column in range(57) if row > 3 or column > 3]
     torch.testing.assert_close(tangent[: len(kept)], torch.tensor(kept, dtype=torch.float32), rtol=1e-4, atol=0)
     assert local.shape == (1, 3600, 2)
     assert not local[0, len(kept) :].any()
+
+
+def test_most_reliable_rows_come_first():
+    """Rows of one patch, and of equally reliable ones, stay in raster order; what is not chosen is not there."""
+    ramp = torch.arange(1.0, 26).view(1, 1, 5, 5)  # of 2 x 2 patches: the first rows and columns have 3 cells
+    dense = torch.cat([ramp, torch.ones_like(ramp)], dim=1)
+    reliability = torch.tensor([[[0.2, 0.0], [0.5, 0.2]]])
+    local = select_local(dense, reliability, 20)
+    found = (local[0, :, 0] / local[0, :, 1])[:19].round()
+    best, tied = [16, 17, 18, 21, 22, 23], [1, 2, 3, 6, 7, 8, 11, 12, 13, 19, 20, 24, 25]
+    assert found.tolist() == best + tied
+    assert not local[0, 19:].any()
+    assert torch.equal(select_local(dense, reliability, 8), local[:, :8])
+
+
+@torch.no_grad()
+def test_reliable_rows_are_those_of_the_published_order(golden_net, normal):
+    x = normal(40, 2, 3, 322, 322)
+    descriptors, local = golden_net.forward_with_local(x)
+    again, ordered = golden_net.local_by_reliability(x, 3600)
+    assert torch.equal(again, descriptors)
+    by_raster, by_reliability = ([sorted(map(tuple, rows.tolist())) for rows in every] for every in (local, ordered))
+    assert by_raster == by_reliability
+    assert not torch.equal(local, ordered)
+    assert torch.equal(golden_net.local_by_reliability(x, 500)[1], ordered[:, :500])
 
 
 def test_images_too_small_are_refused(golden_net):
