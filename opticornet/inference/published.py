@@ -238,7 +238,8 @@ def fol(weights: Weights, *, size: str = "", heads: int | None = None) -> nn.Mod
         heads: attention heads of DINOv2; by default one per 64 channels.
     """
     from opticornet.models.images.dinov2 import DinoV2
-    from opticornet.models.images.fol import FoL, GuidedAggregator
+    from opticornet.models.images.fol.aggregator import GuidedAggregator
+    from opticornet.models.images.fol.encoder import FoL
 
     vit = Transformer.of(weights, "backbone.model.", size, heads)
     clusters, hidden, *_ = weights.shape("aggregator.score.3.weight", 4)
