@@ -1,0 +1,1 @@
+"""Step: learn an image encoder from labelled places."""
