@@ -166,7 +166,9 @@ def split_names(name: str, **source: SourceValue) -> tuple[str, ...]:
     if name in BUILT_IN:
         return USUAL_SPLITS
     _require_folder(name)
-    return tuple(read_toml(Path(name)).splits)
+    entry = read_toml(Path(name))
+    entry.need_traverses(Path(name))
+    return tuple(entry.splits)
 
 
 def struct_files(name: str, splits: tuple[str, ...], source: Source) -> tuple[Path, ...]:

@@ -45,6 +45,9 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "first": ("firstreference", "firstref"),
     "last": ("lastreference", "lastref"),
     "reference": ("references", "ref", "referencename", "referenceid"),
+    "place": ("placeid", "placename", "places", "label", "labels", "landmark", "landmarkid"),
+    "group": ("groups", "city", "cityid", "camera", "floor"),
+    "rank": ("ranks",),
 }
 # Columns that are understood, say nothing of which frame or place a row is, and are not needed.
 NOT_NEEDED = frozenset(
@@ -56,6 +59,7 @@ NOT_NEEDED = frozenset(
     )
 )
 FRAME_COLUMNS = ("name", "x", "y", "z", "frame", "lat", "lon", "sequence", "timestamp", "image", "score", "usable")
+PLACE_COLUMNS = ("image", "place", "group", "rank", "x", "y", "z", "lat", "lon", "timestamp")  # of a table of places
 
 NO_UNITS = ("utc", "gmt", "unix", "epoch", "posix", "iso", "iso8601", "iso 8601")  # "time (UTC)"
 _UNIT = re.compile(r"[\[(]([^\])]*)[\])]|_(s|sec|ms|us|ns|m|deg)$")

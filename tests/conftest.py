@@ -52,6 +52,37 @@ def nordland(shared, tmp_path) -> Path:
 
 
 @pytest.fixture
+def gsv_cities(tmp_path) -> Path:
+    """A folder as GSV-Cities is shipped, of JPEGs of 32 x 24: places 3, 4, ... of Boston (5 of them), Medellin (4) and
+    London (6), numbered alike in all, with 4 to 6 images each but for place 3 of London, which has 3. Images of a place
+    show one pattern, with noise of their own: 67 images of 15 places."""
+    from PIL import Image
+
+    generator = np.random.default_rng(0)
+    root = tmp_path / "GSV-Cities"
+    (root / "Dataframes").mkdir(parents=True)
+    for city, places, lat, lon in (
+        ("Boston", 5, 42.35, -71.06),
+        ("Medellin", 4, 6.25, -75.5),
+        ("London", 6, 51.5, 0.1),
+    ):
+        folder = root / "Images" / city
+        folder.mkdir(parents=True)
+        rows = ["place_id,year,month,northdeg,city_id,lat,lon,panoid"]
+        for place in range(3, 3 + places):
+            pattern = np.kron(generator.integers(30, 225, (3, 4, 3)), np.ones((8, 8, 1)))
+            for number in range(3 if (city, place) == ("London", 3) else 4 + place % 3):
+                year, month, degrees = 2010 + number % 4, 1 + place % 12, 37 * number
+                at = (round(lat + place / 100, 6), round(lon - place / 100 + number / 1e5, 7))
+                name = f"{city}_{place:07d}_{year}_{month:02d}_{degrees:03d}_{at[0]}_{at[1]}_p-{place}_{number}.jpg"
+                pixels = pattern + generator.normal(0, 8, pattern.shape)
+                Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / name)
+                rows.append(f"{place},{year},{month},{degrees},{city},{at[0]},{at[1]},p-{place}_{number}")
+        (root / "Dataframes" / f"{city}.csv").write_text("\n".join(rows) + "\n")
+    return root
+
+
+@pytest.fixture
 def registries_as_before() -> Iterator[None]:
     """Every registry holds after a test what it held before, whatever plugins it loaded."""
     before = {name: dict(registry) for name, registry in REGISTRIES.items()}

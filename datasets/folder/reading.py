@@ -31,6 +31,7 @@ def load_folder(folder: str | Path, split_names: tuple[str, ...] | None = None) 
     """
     folder = Path(folder)
     entry = read_toml(folder)
+    entry.need_traverses(folder)
     reader = _Reader(folder, entry)
     for name in split_names or ():
         if name not in entry.splits:

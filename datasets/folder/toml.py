@@ -1,10 +1,11 @@
 """``dataset.toml``: what it may hold, read and written. The format is described in docs/datasets.md."""
 
 import tomllib
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
+from opticornet.datasets.folder.toml_values import check_keys, checked_value, read_entries
 from opticornet.datasets.labels import first_repeated
 from opticornet.datasets.split_names import check_split_name
 from opticornet.datasets.traverse import Units
@@ -88,17 +89,36 @@ class SplitEntry:
         return lists if isinstance(lists, tuple) else (lists,) * len(self.drives(role))
 
 
-Entry = TypeVar("Entry", TraverseEntry, SplitEntry)
+@dataclass(frozen=True)
+class PlacesEntry:
+    """``[places.NAME]``: a table of images and their places, for training image encoders.
+
+    ``ignore_columns`` are columns of ``table`` that are not wanted; places within ``separation`` metres of each other
+    may look alike.
+    """
+
+    table: str
+    separation: float | None = None
+    ignore_columns: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
 class FolderEntry:
-    """A whole ``dataset.toml``."""
+    """A whole ``dataset.toml``: traverses and splits of them, or places, or both."""
 
     name: str
     units: Units
     traverses: dict[str, TraverseEntry] = field(default_factory=dict)
     splits: dict[str, SplitEntry] = field(default_factory=dict)
+    places: dict[str, PlacesEntry] = field(default_factory=dict)
+
+    def need_traverses(self, folder: Path) -> None:
+        """Raise :class:`UserError` where there are places and nothing else."""
+        if not self.traverses:
+            raise UserError(
+                f"{folder}: its {TOML_NAME} has places, which image encoders are trained on, and no traverses, which "
+                "this needs; add some with splits of them, or name another dataset"
+            )
 
 
 def read_toml(folder: Path) -> FolderEntry:
@@ -116,18 +136,14 @@ def read_toml(folder: Path) -> FolderEntry:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UserError(f"{path}: cannot be read as TOML in UTF-8 ({error}); correct it there") from error
 
-    _check_keys(path, "at the top", document, FolderEntry)
-    units = document.get("units")
+    check_keys(path, "at the top", document, FolderEntry)
+    places = read_entries(path, "places", document["places"], PlacesEntry) if "places" in document else {}
+    drives = not places or bool(document.keys() & {"traverses", "splits"})
+    units = document.get("units", None if drives else "metres")
     if units not in ("metres", "frames"):
         raise UserError(f'{path}: units is {units!r}; wanted units = "metres" or "frames"')
-    traverses = {
-        name: _entry(path, f"traverses.{name}", table, TraverseEntry)
-        for name, table in _table(path, "traverses", document.get("traverses")).items()
-    }
-    splits = {
-        name: _entry(path, f"splits.{name}", table, SplitEntry)
-        for name, table in _table(path, "splits", document.get("splits")).items()
-    }
+    traverses = read_entries(path, "traverses", document.get("traverses"), TraverseEntry) if drives else {}
+    splits = read_entries(path, "splits", document.get("splits"), SplitEntry, OF_DRIVES) if drives else {}
     for name, traverse in traverses.items():
         if traverse == TraverseEntry():
             raise UserError(
@@ -146,7 +162,11 @@ def read_toml(folder: Path) -> FolderEntry:
                 "nothing is known of the correct references"
             )
     splits = {name: _without_lists_of_one(split) for name, split in splits.items()}
-    return FolderEntry(_checked_value(path, "name", document.get("name", folder.name), str), units, traverses, splits)
+    for name, entry in places.items():
+        if entry.separation is not None and not 0 <= entry.separation < float("inf"):
+            raise UserError(f"{path}: places.{name}.separation is {entry.separation:g}; wanted metres from 0")
+    name = checked_value(path, "name", document.get("name", folder.name), str)
+    return FolderEntry(name, units, traverses, splits, places)
 
 
 def _check_drives(where: str, split: SplitEntry, role: Role, traverses: tuple[str, ...]) -> None:
@@ -174,10 +194,10 @@ def format_toml(entry: FolderEntry) -> str:
     """The text of a ``dataset.toml`` that :func:`read_toml` reads back to an equal entry."""
     import tomlkit
 
+    tables: dict[str, dict[str, Any]] = {"traverses": entry.traverses, "splits": entry.splits, "places": entry.places}
     return tomlkit.dumps(
         {"name": entry.name, "units": entry.units}
-        | {"traverses": {name: _given_keys(traverse) for name, traverse in entry.traverses.items()}}
-        | {"splits": {name: _given_keys(split) for name, split in entry.splits.items()}}
+        | {key: {name: _given_keys(one) for name, one in table.items()} for key, table in tables.items() if table}
     )
 
 
@@ -186,78 +206,6 @@ def write_toml(folder: Path, entry: FolderEntry) -> None:
     write_text(folder / TOML_NAME, format_toml(entry))
 
 
-def _given_keys(entry: TraverseEntry | SplitEntry) -> dict[str, Any]:
+def _given_keys(entry: Any) -> dict[str, Any]:
     """The keys that have a value."""
     return {key: value for key, value in vars(entry).items() if value is not None and value is not False}
-
-
-def _table(path: Path, key: str, value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict) or not value:
-        raise UserError(f"{path}: no {key}; wanted at least one [{key}.NAME]")
-    return value
-
-
-def _check_keys(path: Path, where: str, table: Any, entry_type: type) -> None:
-    if not isinstance(table, dict):
-        raise UserError(f"{path}: {where} is not a table")
-    allowed = [attribute.name for attribute in fields(entry_type)]
-    for key in table:
-        if key not in allowed:
-            raise UserError(f"{path}: unknown key {key!r} {where}; keys are {', '.join(allowed)}")
-
-
-def _entry(path: Path, where: str, table: Any, entry_type: type[Entry]) -> Entry:
-    _check_keys(path, f"in {where}", table, entry_type)
-    kinds = {
-        "reference_rows": tuple,
-        "query_rows": tuple,
-        "positive_radius": float,
-        "negative_radius": float,
-        "ignore_columns": list,
-        "max_step": float,
-        "rows_are_places": bool,
-    }
-    values = {}
-    for key, value in table.items():
-        check = _one_or_each if key in OF_DRIVES else _checked_value
-        values[key] = check(path, f"{where}.{key}", value, kinds.get(key, str))
-    try:
-        return entry_type(**values)
-    except TypeError as error:
-        missing = next(a.name for a in fields(entry_type) if a.name not in values)
-        raise UserError(f"{path}: {where} has no key {missing!r}") from error
-
-
-def _one_or_each(path: Path, where: str, value: Any, kind: type) -> Any:
-    """A value of :func:`_checked_value`, or a tuple of them from a list."""
-    if kind is tuple and not (isinstance(value, list) and any(isinstance(one, list) for one in value)):
-        return _checked_value(path, where, value, kind)
-    if kind is tuple:
-        values = tuple(_checked_value(path, where, one, kind) for one in value)
-    else:
-        values = tuple(value) if isinstance(value, list) else (value,)
-        if not values or not all(isinstance(text, str) and text for text in values):
-            raise UserError(f"{path}: {where} is {value!r}; wanted text, or a list of texts")
-    return values if isinstance(value, list) else values[0]
-
-
-def _checked_value(path: Path, where: str, value: Any, kind: type) -> Any:
-    """``value`` as str, bool, float, a pair of integers (tuple) or several texts (a tuple too; ``kind`` is list)."""
-    if kind is str and isinstance(value, str) and value:
-        return value
-    if kind is bool and isinstance(value, bool):
-        return value
-    if kind is float and type(value) in (int, float):
-        return float(value)
-    if kind is tuple and isinstance(value, list) and len(value) == 2 and all(type(row) is int for row in value):
-        return tuple(value)
-    if kind is list and isinstance(value, list) and value and all(isinstance(text, str) for text in value):
-        return tuple(value)
-    wanted = {
-        str: "text",
-        bool: "true or false",
-        float: "a number",
-        tuple: "two whole numbers [start, stop]",
-        list: 'a list of texts ["a", "b"]',
-    }[kind]
-    raise UserError(f"{path}: {where} is {value!r}; wanted {wanted}")

@@ -12,14 +12,17 @@ class PlaceSet:
     Attributes:
         name: where it comes from, for messages.
         images: (N,) absolute paths.
-        place: (N,) int64, 0 to P - 1, of each image.
-        labels: (P,) names of the places.
+        place: (N,) int64, 0 to P - 1, of each image; every place has one.
+        labels: (P,) names of the places, in the order in which the source first names them.
         group: (P,) int64, of each place: the city, camera or floor that it is in, which come one after the other in the
             order of the source.
         rank: (N,) int64, of each image: which of its place's it is where not all are taken, 0 first (GSV-Cities: by
             year, month and latitude, falling); None: the source does not say.
-        positions: (P, 2) float64 in metres; None where they are not known.
-        separation: places nearer than this, in metres, may look alike: no batch holds both.
+        positions: (P, D) float64, D 1 to 3, in metres (of a split in frames: in frames), NaN of a place that is
+            nowhere; None where they are not known.
+        separation: places no farther apart than this, in the unit of positions, may look alike: no batch holds both;
+            0: any may be in one.
+        group_names: of the groups, in their order.
         notes: lines that a user should see.
     """
 
@@ -31,7 +34,13 @@ class PlaceSet:
     rank: np.ndarray | None = None
     positions: np.ndarray | None = None
     separation: float = 0.0
+    group_names: tuple[str, ...] = ("",)
     notes: tuple[str, ...] = field(default=())
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def counts(self) -> np.ndarray:
+        """(P,) int64 images of each place."""
+        return np.bincount(self.place, minlength=len(self.labels))

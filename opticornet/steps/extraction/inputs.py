@@ -21,8 +21,10 @@ def options_of_traverses(options: ExtractOptions) -> list[ExtractOptions]:
         UserError: a traverse names no descriptors to write, or no images to describe.
     """
     folder = Path(options.dataset)
+    entry = read_toml(folder)
+    entry.need_traverses(folder)
     traverses = []
-    for name, traverse in read_toml(folder).traverses.items():
+    for name, traverse in entry.traverses.items():
         if traverse.descriptors is None:
             raise UserError(
                 f"traverse {name} of {folder} names no descriptors to write: give it a key descriptors in dataset.toml"

@@ -1,0 +1,117 @@
+"""A table of images and their places: one row per image."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from opticornet.datasets.column_names import PLACE_COLUMNS
+from opticornet.datasets.columns import Columns, read_known_columns
+from opticornet.datasets.geodesy import local_metres
+from opticornet.datasets.labels import first_repeated
+from opticornet.datasets.places.place_set import PlaceSet
+from opticornet.utils.errors import UserError
+
+
+def read_places(path: Path, root: Path, separation: float = 0.0, ignore: tuple[str, ...] = ()) -> PlaceSet:
+    """Read a table of places: CSV with a header, columns by name, in any order.
+
+    Args:
+        path: a table with the columns image and place, and perhaps group (city, camera, floor), rank (which image of
+            its place is taken first) and positions of the images in metres (x, y, perhaps z) or degrees (lat, lon),
+            whose mean is where a place is. heading and timestamp may stand there too.
+        root: what relative paths of images start from.
+        separation: metres, see :class:`PlaceSet`.
+        ignore: columns that are not wanted.
+
+    Raises:
+        UserError: a column that is not understood or missing, an empty cell, an image that comes twice, a place in two
+            groups, a ``separation`` without positions.
+    """
+    columns = read_known_columns(path, PLACE_COLUMNS, ignore)
+    for needed in ("image", "place"):
+        if needed not in columns:
+            there = ", ".join(columns.headers.values()) or "none that is understood"
+            raise UserError(f"{path}: no column {needed}; it has {there}; wanted image and place")
+        _no_empty_cells(columns, needed)
+    _each_image_once(columns)
+    labels, place = numbered(columns["place"])
+    group_names, groups = (
+        numbered(columns["group"]) if "group" in columns else (("",), np.zeros(len(columns), np.int64))
+    )
+    positions = _place_positions(columns, place, len(labels))
+    if separation and positions is None:
+        raise UserError(f"{path}: `separation` {separation:g} needs positions, x, y or lat, lon; it has none")
+    return PlaceSet(
+        name=str(path),
+        images=tuple(os.path.join(os.path.abspath(root), image) for image in columns["image"]),
+        place=place,
+        labels=labels,
+        group=_groups_of_places(columns, place, labels, groups),
+        rank=_ranks(columns) if "rank" in columns else None,
+        positions=positions,
+        separation=separation,
+        group_names=group_names,
+    )
+
+
+def numbered(names: list[str]) -> tuple[tuple[str, ...], np.ndarray]:
+    """The distinct names in the order in which they first come, and (N,) int64 which of them each is."""
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return tuple(numbers), np.fromiter((numbers[name] for name in names), np.int64, len(names))
+
+
+def _no_empty_cells(columns: Columns, name: str) -> None:
+    if (row := next((row for row, cell in enumerate(columns[name]) if not cell), None)) is not None:
+        raise UserError(f"{columns.path}: line {columns.lines[row]}: no {name}; fill the cell, or leave the line out")
+
+
+def _each_image_once(columns: Columns) -> None:
+    images = columns["image"]
+    if (twice := first_repeated(images)) is None:
+        return
+    places = dict.fromkeys(place for image, place in zip(images, columns["place"], strict=True) if image == twice)
+    of = f"of the places {' and '.join(places)}" if len(places) > 1 else f"of place {next(iter(places))} twice"
+    raise UserError(f"{columns.path}: the image {twice} is {of}; leave one line of it")
+
+
+def _groups_of_places(columns: Columns, place: np.ndarray, labels: tuple[str, ...], groups: np.ndarray) -> np.ndarray:
+    """(P,) int64 group of each place.
+
+    Raises:
+        UserError: a place is in two.
+    """
+    first = np.unique(place, return_index=True)[1]
+    of_place = groups[first]  # (P,)
+    if (wrong := np.flatnonzero(groups != of_place[place])).size:
+        row = wrong[0]
+        one, other = columns["group"][first[place[row]]], columns["group"][row]
+        raise UserError(
+            f"{columns.path}: line {columns.lines[row]}: place {labels[place[row]]} is in {other}, before in {one}: "
+            "labels clash; give places of different groups different names"
+        )
+    return of_place
+
+
+def _ranks(columns: Columns) -> np.ndarray:
+    values = columns.numbers("rank")
+    if (bad := np.flatnonzero((values % 1 != 0) | (np.abs(values) > 2**53))).size:
+        line = columns.lines[bad[0]]
+        raise UserError(f"{columns.path}: line {line}: rank {columns['rank'][bad[0]]}; wanted a whole number")
+    return values.astype(np.int64)
+
+
+def _place_positions(columns: Columns, place: np.ndarray, count: int) -> np.ndarray | None:
+    """(P, D) metres, the mean over the images of a place whose position is known; None: there are no such columns."""
+    names = columns.position_columns()
+    if not names:
+        return None
+    positions = columns.positions(empty=True)
+    known = ~np.isnan(positions).any(axis=1)
+    if not known.any():
+        raise UserError(f"{columns.path}: {', '.join(names)} are empty in every line; fill them, or leave them out")
+    if names == ("lat", "lon"):
+        positions = local_metres(positions, positions[np.argmax(known)])
+    sums = np.stack([np.bincount(place[known], column[known], count) for column in positions.T], axis=1)
+    with np.errstate(invalid="ignore"):
+        return sums / np.bincount(place[known], minlength=count)[:, None]  # NaN of a place without any
