@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -34,6 +35,8 @@ class TrainableImageEncoder(ImageEncoder):
     batch at a time; ``relate`` gets all of the batch. Rows of ``forward`` are those of ``relate`` in evaluation mode.
     """
 
+    starts_from_teacher: ClassVar[bool] = False  # whether :meth:`learn_from` gives it its backbone
+
     @abstractmethod
     def train_blocks(self, count: int) -> None:
         """Let the last ``count`` blocks of the backbone learn, with what lies behind them, and no others.
@@ -55,6 +58,13 @@ class TrainableImageEncoder(ImageEncoder):
     def start_from_images(self, images: Iterator[Tensor], generator: torch.Generator) -> None:
         """Give the head the weights that training starts from, worked out from batches (N, 3, H, W) of training images;
         by default it keeps those it has."""
+
+    def learn_from(self, teacher: "TrainableImageEncoder") -> None:
+        """Take over from a trained encoder what this one shares with it, and keep it from learning; by default nothing.
+
+        Raises:
+            ValueError: it shares nothing with that one, but should.
+        """
 
     def frozen(self, images: Tensor) -> Tensor:
         """What does not learn: (B, 3, H, W) to (B, *G); by default the images. Called without gradients."""

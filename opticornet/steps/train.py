@@ -19,7 +19,7 @@ from opticornet.learning.sequences.task import SequenceSettings, SequenceTask
 from opticornet.learning.sequences.tuples import MiningSettings
 from opticornet.options.config import OPTIONS_TOML, write_config
 from opticornet.options.loading import load_method
-from opticornet.options.modes import TrainOptions
+from opticornet.options.modes import TrainImagesOptions, TrainOptions
 from opticornet.options.parsing import in_flags
 from opticornet.options.plugins import remembered
 from opticornet.steps.training.check import check_training_options
@@ -33,13 +33,19 @@ from opticornet.utils.logs import write_environment
 from opticornet.utils.program import refuse_several_processes
 
 
-def train(options: TrainOptions) -> Path:
+def train(options: TrainOptions | TrainImagesOptions) -> Path:
     """Train a new run, or resume the one that ``options.resume`` names. Returns the run folder.
+
+    With :class:`TrainImagesOptions` as :func:`opticornet.steps.train_images.train_images` does.
 
     Raises:
         UserError: bad options or data, or a loss that is not finite.
         Interrupted: SIGINT or SIGTERM came; the run is saved.
     """
+    if isinstance(options, TrainImagesOptions):
+        from opticornet.steps.train_images import train_images
+
+        return train_images(options)
     refuse_several_processes()
     run = initial = None
     if options.resume:

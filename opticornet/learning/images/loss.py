@@ -40,8 +40,8 @@ class WeightedTerm:
         """
         name, colon, number = written.partition(":")
         if name not in LOSS_TERMS:
-            known = ", ".join(LOSS_TERMS)
-            raise UserError(f"`loss_terms` {written}{nearest(name, LOSS_TERMS)}: there is no term {name}; wanted {known}")
+            hint, known = nearest(name, LOSS_TERMS), ", ".join(LOSS_TERMS)
+            raise UserError(f"`loss_terms` {written}{hint}: there is no term {name}; choose of {known}")
         options: type[LossTermOptions] = entry(LOSS_TERMS, name)
         weight = _number(number) if colon else options.weight
         if not (math.isfinite(weight) and weight > 0):
@@ -75,7 +75,9 @@ def check_terms(terms: Sequence[WeightedTerm], method: str, described: Described
                 f"{type(described).__name__}; leave it out: {others}"
             )
         if one.term.needs_targets and not has_teacher:
-            raise UserError(f"`loss_terms` {one.name} needs a teacher: name its run with `teacher`, or leave the term out")
+            raise UserError(
+                f"`loss_terms` {one.name} needs a teacher: name its run with `teacher`, or leave the term out"
+            )
     if has_teacher and not any(one.term.needs_targets for one in terms):
         raise UserError("`teacher` changes nothing here: no term of the loss needs targets; add distillation to them")
 

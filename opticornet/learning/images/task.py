@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from opticornet.datasets.images.frames import ImageFrames
+from opticornet.learning.images.cost import ImageCost, cost_notes
 from opticornet.learning.images.describing import describe
 from opticornet.learning.images.frozen import FrozenImages
 from opticornet.learning.images.loss import LOSS, WeightedTerm, total
@@ -137,6 +138,38 @@ class PlaceTask(LearningTask[NumberedBatch]):
                 ),
             )
         return StepTerms(loss, len(batch.batch), values)
+
+    @torch.no_grad()
+    def of_two_images(self) -> Described:
+        """What the encoder makes of the first images, which shows whether they are as it wants them.
+
+        Raises:
+            ValueError: they are not.
+        """
+        training = self.module.training
+        self.module.eval()
+        frozen = self.frozen.of(self.images.windows(torch.arange(2), 1)[:, 0])
+        described = self.module.relate(self.module.describe(frozen, self.frozen.size))
+        self.module.train(training)
+        return described
+
+    def cost_notes(self) -> list[str]:
+        """What an image, a step and an epoch take (:func:`opticornet.learning.images.cost.cost_notes`); nothing of an
+        encoder whose work depends on values."""
+        try:
+            cost = ImageCost.of(self.module, self.images.frame_shape)
+        except RuntimeError:  # it cannot be counted
+            return []
+        sampler, settings = self.sampler, self.settings
+        return cost_notes(
+            cost,
+            sampler.places_per_batch * sampler.images_per_place,
+            settings.images_at_once,
+            steps=sampler.known_batches(0),
+            frozen_kept=settings.alter is None and self.frozen.keeps,
+            amp=settings.amp,
+            device=self.device,
+        )
 
     def described(self, rows: np.ndarray, images: Tensor | None) -> Described:
         """What the encoder makes of a batch, altered ``images`` (B, 3, H, W) or those of its rows (B,)."""
