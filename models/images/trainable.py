@@ -4,10 +4,11 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from opticornet.models.images.base import ImageEncoder
 
@@ -33,6 +34,7 @@ class TrainableImageEncoder(ImageEncoder):
 
     ``frozen`` does not learn: what it gives of an image may be kept. ``describe`` may be called for a few images of a
     batch at a time; ``relate`` gets all of the batch. Rows of ``forward`` are those of ``relate`` in evaluation mode.
+    What does not learn stays in evaluation mode, whatever :meth:`train` says, and so does all batch normalisation.
     """
 
     starts_from_teacher: ClassVar[bool] = False  # whether :meth:`learn_from` gives it its backbone
@@ -41,11 +43,17 @@ class TrainableImageEncoder(ImageEncoder):
     def train_blocks(self, count: int) -> None:
         """Let the last ``count`` blocks of the backbone learn, with what lies behind them, and no others.
 
-        The head always learns. What does not learn stays in evaluation mode, whatever :meth:`train` says.
+        The head always learns.
 
         Raises:
             ValueError: the backbone has fewer.
         """
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        for module in self.children() if mode else ():
+            _rest(module)
+        return self
 
     @abstractmethod
     def load_backbone(self, state: Mapping[str, Tensor], source: str | Path) -> None:
@@ -78,6 +86,21 @@ class TrainableImageEncoder(ImageEncoder):
         """The images of a whole batch, where they see one another; by default they do not."""
         return described
 
+    def descriptors(self, frozen: Tensor, size: tuple[int, int]) -> Tensor:
+        """What :meth:`frozen` gives of images of ``size`` to unit rows (B, ``out_dims``), by no more work than these
+        need."""
+        return self.relate(self.describe(frozen, size)).descriptors
+
     def forward(self, images: Tensor) -> Tensor:
         height, width = images.shape[-2:]
-        return self.relate(self.describe(self.frozen(images), (height, width))).descriptors
+        return self.descriptors(self.frozen(images), (height, width))
+
+
+def _rest(module: nn.Module) -> None:
+    """Put into evaluation mode what has weights of which none learns, and batch normalisation."""
+    weights = list(module.parameters())
+    if isinstance(module, _BatchNorm) or (weights and not any(weight.requires_grad for weight in weights)):
+        module.eval()
+    else:
+        for part in module.children():
+            _rest(part)
