@@ -56,7 +56,7 @@ def nordland(shared, tmp_path) -> Path:
 def gsv_cities(tmp_path) -> Path:
     """A folder as GSV-Cities is shipped, of JPEGs of 32 x 24: places 3, 4, ... of Boston (5 of them), Medellin (4) and
     London (6), numbered alike in all, with 4 to 6 images each but for place 3 of London, which has 3. Images of a place
-    show one pattern, with noise of their own: 67 images of 15 places."""
+    show one pattern, with noise of their own: 72 images of 15 places."""
     from PIL import Image
 
     generator = np.random.default_rng(0)

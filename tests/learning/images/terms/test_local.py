@@ -69,7 +69,7 @@ def test_the_term_takes_the_chosen_local_features_and_hard_triplets(described, l
     angles = torch.tensor([0.0, 85.0, 40.0, 100.0, 170.0]).deg2rad()
     batch = described(5, descriptors=torch.stack([angles.cos(), angles.sin()], dim=1))
     batch.cells.zero_()[:, :2] = True
-    rows = select_local(batch.local, batch.cells.float(), 40)
+    rows = select_local(batch.local, batch.cells.float(), 7 * 9)
     triplets = torch.tensor([[0, 1, 3], [1, 0, 3], [2, 1, 3], [3, 4, 1], [4, 3, 1]])
     expected = triplet_loss(rows, triplets)
     assert expected > 0
