@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +37,8 @@ class TrainableImageEncoder(ImageEncoder):
     What does not learn stays in evaluation mode, whatever :meth:`train` says, and so does all batch normalisation.
     """
 
+    starts_from_teacher: ClassVar[bool] = False  # whether :meth:`learn_from` gives it its backbone
+
     @abstractmethod
     def train_blocks(self, count: int) -> None:
         """Let the last ``count`` blocks of the backbone learn, with what lies behind them, and no others.
@@ -64,6 +66,13 @@ class TrainableImageEncoder(ImageEncoder):
     def start_from_images(self, images: Iterator[Tensor], generator: torch.Generator) -> None:
         """Give the head the weights that training starts from, worked out from batches (N, 3, H, W) of training images;
         by default it keeps those it has."""
+
+    def learn_from(self, teacher: "TrainableImageEncoder") -> None:
+        """Take over from a trained encoder what this one shares with it, and keep it from learning; by default nothing.
+
+        Raises:
+            ValueError: it shares nothing with that one, but should.
+        """
 
     def frozen(self, images: Tensor) -> Tensor:
         """What does not learn: (B, 3, H, W) to (B, *G); by default the images. Called without gradients."""
