@@ -325,3 +325,25 @@ def test_a_run_of_a_sequence_method_describes_no_images(image_set, tmp_path, err
     line = ("--output", tmp_path / "x.npy", "--images", image_set.path / "day", "--resume", run)
     assert main(["--mode", "extract", *map(str, line), *QUICK]) == 2
     assert "learned the sequence method mean-of-images: wanted a run of an image encoder" in error()
+
+
+def test_runs_of_image_encoders_stand_beside_others(folder, tmp_path, capsys):
+    for seed in (1, 2):
+        assert folder.train("--nEpochs", 1, "--seed", seed) == 0
+        folder.run.rename(tmp_path / f"run{seed}")
+    runs = tmp_path / "run1", tmp_path / "run2"
+    assert main(["--mode", "compare", "--runs", *map(str, runs)]) == 0
+    header, *lines = capsys.readouterr().out.splitlines()
+    assert header.split()[-1] == "seed"  # all that differs
+    assert {line.split()[0]: (line.split()[2], line.split()[-1]) for line in lines} == {
+        "run1": ("tiny", "1"),
+        "run2": ("tiny", "2"),
+    }
+
+
+@pytest.mark.parametrize("mode", ["test", "train"])
+def test_a_run_of_an_image_encoder_encodes_no_windows(folder, error, mode):
+    assert folder.train("--nEpochs", 1) == 0
+    line = {"test": ("--pooling", "dsdnet", "--resume"), "train": ("--initFrom",)}[mode]
+    assert main(["--mode", mode, "--dataset", str(folder.path), *line, str(folder.run), *QUICK]) == 2
+    assert "learned the image encoder tiny: wanted a run of a sequence method; extract frame descriptors" in error()
