@@ -1,5 +1,6 @@
 """An encoder that learns to give another one's descriptors."""
 
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from opticornet.cli import main
+from opticornet.inference.image_runs import load_image_run
 from opticornet.learning.images.teacher import Teacher
 from opticornet.learning.images.terms import LOSS_TERMS
 from opticornet.learning.images.terms.base import LossTerm, LossTermOptions
@@ -82,7 +84,37 @@ def train(textures: Callable[..., Path]) -> Callable[..., int]:
     def run(method: str, *line: object, epochs: int = 1) -> int:
         data = ("--mode", "train", "--descType", method, "--dataset", folder, "--runsPath", folder / f"runs-{method}")
         tail = ("--lr", 0.01, "--placesPerBatch", 4, "--imagesPerPlace", 2, "--nEpochs", epochs)
+        return main([*map(str, (*data, *tail, *line)), *QUICK])
 
+    run.folder = folder
+    return run
+
+
+def run_of(folder: Path, method: str) -> Path:
+    (run,) = (folder / f"runs-{method}").iterdir()
+    return run
+
+
+def test_a_student_takes_over_what_it_shares_and_learns_the_teacher_s_descriptors(train):
+    assert train("tiny", "--weights", "random") == 0
+    teacher = run_of(train.folder, "tiny")
+    assert train("pupil", "--teacher", teacher, "--imagesAtOnce", 3) == 0
+    run = run_of(train.folder, "pupil")
+    flags = json.loads((run / "checkpoints" / "flags.json").read_text())
+    digest = load_image_run(teacher).encoder.weights.sha256
+    assert flags["startedFrom"] == {"kind": "teacher", "name": str(teacher), "sha256": digest}
+    assert flags["teacherRun"] == {"path": str(teacher), "method": "tiny", "sha256": digest, "context": 8}
+    assert f"the teacher tiny of {teacher} describes 8 images of a batch together" in (run / "log.txt").read_text()
+    theirs = load_image_run(teacher).encoder.state_dict()
+    own = load_image_run(run, checkpoint="latest").encoder.state_dict()
+    assert all(torch.equal(own[name], value) == name.startswith("backbone") for name, value in theirs.items())
+    (epoch,) = (json.loads(line) for line in (run / "epochs.jsonl").read_text().splitlines()[1:])
+    assert epoch["means"].keys() == {"loss", "loss_ms", "loss_copying", "share_ms", "share_copying"}
+
+
+def test_a_student_is_resumed_with_its_teacher(train, tmp_path):
+    assert train("tiny", "--weights", "random") == 0
+    line = ("--teacher", run_of(train.folder, "tiny"))
     assert train("pupil", *line, epochs=2) == 0
     whole = run_of(train.folder, "pupil").rename(tmp_path / "whole")
     targets = [*SEEN]
