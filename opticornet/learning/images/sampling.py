@@ -155,7 +155,8 @@ class PlaceSampler:
     def _images(self, epoch: int) -> np.ndarray:
         """(P, K) rows of the images of each kept place."""
         place, count = self.places.place, self.images_per_place
-        key = self.places.rank if self.choice == "first" else self._generator(epoch, 1).random(len(place))
+        key = self.places.rank if self.choice == "first" else None
+        key = self._generator(epoch, 1).random(len(place)) if key is None else key
         order = np.lexsort((key, place))
         first = np.searchsorted(place[order], self.kept)
         return order[first[:, None] + np.arange(count)]
