@@ -22,7 +22,7 @@ IMAGE_ENCODERS: Registry = {
     "scicevpr-large": f"{_HERE}.scicevpr:SciceVPRLargeOptions",
     "super-cricavpr": f"{_HERE}.scicevpr:SuperCricaVPROptions",
     "super-cricavpr-large": f"{_HERE}.scicevpr:SuperCricaVPRLargeOptions",
-    "fol": f"{_HERE}.fol:FoLOptions",
-    "fol-base": f"{_HERE}.fol:FoLBaseOptions",
+    "fol": f"{_HERE}.fol.options:FoLOptions",
+    "fol-base": f"{_HERE}.fol.options:FoLBaseOptions",
     "hub:": f"{_HERE}.hub:HubOptions",
 }

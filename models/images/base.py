@@ -154,6 +154,13 @@ class ImageEncoder(nn.Module):
         """
         raise NotImplementedError
 
+    def local_by_reliability(self, images: Tensor, features: int) -> tuple[Tensor, Tensor]:
+        """As :meth:`forward_with_local`, with only the ``features`` most reliable rows, the most reliable first.
+
+        Local features (B, features, channels): the first N of them are what N ``features`` give.
+        """
+        raise NotImplementedError
+
 
 class PrecomputedEncoder(ImageEncoder):
     """An encoder whose ``preprocess`` already makes the descriptor; only the length is set here.
