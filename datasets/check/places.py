@@ -134,7 +134,7 @@ def _equal(rows: list[int], images: Sequence[str], key: Callable[[str], int | by
 def _size(path: str) -> int | None:
     try:
         return os.stat(path).st_size or None
-    except OSError:
+    except (OSError, ValueError):  # there may be a NUL in a path
         return None
 
 
@@ -144,7 +144,7 @@ def _end(path: str) -> bytes | None:
         with open(path, "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - END_BYTES))
             return file.read()
-    except OSError:
+    except (OSError, ValueError):  # there may be a NUL in a path
         return None
 
 
@@ -152,5 +152,5 @@ def _content(path: str) -> bytes | None:
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").digest()
-    except OSError:
+    except (OSError, ValueError):  # there may be a NUL in a path
         return None

@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -112,7 +112,7 @@ class PlaceSampler:
     def state(self) -> dict[str, Any]:
         """What tells whether a run continues on the same images, with the same batches."""
         return {
-            "places": _digest(self.places),
+            "places": self._places_digest,
             "places_per_batch": self.places_per_batch,
             "images_per_place": self.images_per_place,
             "place_order": self.order,
@@ -134,6 +134,10 @@ class PlaceSampler:
                     f"{source}: trained on other images than {self.places.name}; put those back, or start anew"
                 )
             raise UserError(f"{source}: trained with `{name}` {state.get(name)}, and this is {value}; give the same")
+
+    @cached_property
+    def _places_digest(self) -> str:
+        return _digest(self.places)
 
     def _number(self, epoch: int) -> int:
         """The epoch, or 0 where all have the same batches."""
@@ -185,7 +189,7 @@ def _near_places(places: PlaceSet, kept: np.ndarray) -> tuple[np.ndarray, np.nda
         return None
     from scipy.spatial import cKDTree
 
-    known = np.flatnonzero(~np.isnan(places.positions[kept]).any(axis=1))
+    known = np.flatnonzero(np.isfinite(places.positions[kept]).all(axis=1))
     pairs = cKDTree(places.positions[kept[known]]).query_pairs(places.separation, output_type="ndarray")
     if not len(pairs):
         return None
@@ -219,7 +223,7 @@ def _apart(order: np.ndarray, size: int, offsets: np.ndarray, near: np.ndarray) 
 
 def _digest(places: PlaceSet) -> str:
     """Of the images and their places, by name, wherever their folder is."""
-    start = len(os.path.commonpath(places.images))
+    start = len(os.path.commonpath((min(places.images), max(places.images))))  # of all, as these are first and last
     digest = hashlib.sha256("\n".join((*(image[start:] for image in places.images), *places.labels)).encode())
     digest.update(places.place.tobytes())
     return digest.hexdigest()
