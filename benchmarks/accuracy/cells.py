@@ -6,6 +6,7 @@ import io
 import json
 import multiprocessing
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,13 +21,15 @@ LATENCY_QUERIES = 50
 
 @dataclass(frozen=True)
 class Training:
-    """An encoder to be trained: where, from which seed, with which options of ``train``, and which of those are files
-    of the sources."""
+    """An encoder to be trained: where, from which seed, with which options of ``train``, which of those are files of
+    the sources and which are trained encoders; and on which frames, where they are not the dataset's own."""
 
     dataset: str
     seed: int
     options: dict[str, Any]
     files: dict[str, str] = field(default_factory=dict)
+    runs: dict[str, "Training"] = field(default_factory=dict)
+    described: "Frames | None" = None
 
 
 @dataclass(frozen=True)
@@ -38,17 +41,28 @@ class Described:
 
 
 @dataclass(frozen=True)
+class Frames:
+    """The images of a dataset as an image encoder describes them, which options of ``extract`` and files of the sources
+    name, or which was trained."""
+
+    dataset: str
+    options: dict[str, Any]
+    files: dict[str, str] = field(default_factory=dict)
+    training: Training | None = None
+
+
+@dataclass(frozen=True)
 class Cell:
     """A test: where, with which options of ``test``, and which of those are trained encoders; or of ``described``, the
-    dataset's windows, in place of its frames."""
+    dataset's windows or images, in place of its frames."""
 
     dataset: str
     options: dict[str, Any]
     runs: dict[str, Training] = field(default_factory=dict)
-    described: Described | None = None
+    described: Described | Frames | None = None
 
 
-Work = Training | Described | Cell
+Work = Training | Described | Frames | Cell
 
 
 def key(what: Work) -> str:
@@ -81,8 +95,9 @@ class Bench:
         if not open_:
             return
         self._finish("trainings", {key(training): training for what in open_ for training in trainings_of(what)})
-        described = [what.described for what in open_ if isinstance(what, Cell) and what.described]
-        self._finish("described", {key(what): what for what in described})
+        described = [what.described for what in open_ if isinstance(what, Cell | Training) and what.described]
+        self._finish("frames", {key(what): what for what in described if isinstance(what, Frames)})
+        self._finish("described", {key(what): what for what in described if isinstance(what, Described)})
         named = {name for what in open_ for name in names_of(what)}
         paths = {name: self.datasets(name, self.folder / "datasets") for name in sorted(named)}
         work = partial(WORK[kind], self.folder, paths)
@@ -101,31 +116,47 @@ class Bench:
 
 def trainings_of(what: Work) -> list[Training]:
     """What has to be trained before."""
-    if isinstance(what, Training):
-        return []
-    return list(what.runs.values()) if isinstance(what, Cell) else [what.training]
+    if isinstance(what, Training | Cell):
+        return list(what.runs.values())
+    return [what.training] if what.training else []
 
 
 def names_of(what: Work) -> set[str]:
     """The datasets and files of the sources that are read."""
-    return {what.dataset, *(what.files.values() if isinstance(what, Training) else ())}
+    return {what.dataset, *(what.files.values() if isinstance(what, Training | Frames) else ())}
+
+
+def dataset_of(folder: Path, paths: dict[str, str], what: Training | Cell) -> str:
+    """The path of a dataset, or of what describes it."""
+    if what.described is None:
+        return paths[what.dataset]
+    return read(folder, "frames" if isinstance(what.described, Frames) else "described", what.described)["dataset"]
+
+
+def files_of(folder: Path, paths: dict[str, str], what: Training | Frames) -> dict[str, str]:
+    """Options that are files of the sources, and trained encoders."""
+    runs = what.runs if isinstance(what, Training) else {"resume": what.training} if what.training else {}
+    files = {option: paths[name] for option, name in what.files.items()}
+    return files | {option: read(folder, "trainings", run)["run"] for option, run in runs.items()}
 
 
 def run_training(folder: Path, paths: dict[str, str], training: Training) -> None:
     """Train; ``trainings/KEY.json`` says where the run is, how many seconds it took, of which the processor worked
-    ``cpu_s``, and R@1 of the validation at the start and after each epoch."""
+    ``cpu_s``, R@1 of the validation at the start and after each epoch, and the recalls of the ``best`` one."""
     import opticornet
     from opticornet.learning.history import read_epochs
 
     name = key(training)
     begun, worked = time.monotonic(), time.process_time()
     run = opticornet.train(
-        dataset=paths[training.dataset], seed=training.seed, runs_path=str(folder / "runs" / name), quiet=True,
-        device="cpu", threads=1, **training.options, **{option: paths[file] for option, file in training.files.items()},
+        dataset=dataset_of(folder, paths, training), seed=training.seed, runs_path=str(folder / "runs" / name),
+        device="cpu", threads=1, quiet=True, **training.options, **files_of(folder, paths, training),
     )  # fmt: skip
     outcome = {"run": str(run), "seconds": time.monotonic() - begun, "cpu_s": time.process_time() - worked}
-    validated = [epoch["recalls"]["1"] for epoch in read_epochs(run) if epoch["recalls"]]
-    write(folder / "trainings" / f"{name}.json", outcome | {"validated": validated})
+    epochs = [epoch for epoch in read_epochs(run) if epoch["recalls"]]
+    best = [epoch["recalls"] for epoch in epochs if epoch["is_best"]][-1]
+    validated = [epoch["recalls"]["1"] for epoch in epochs]
+    write(folder / "trainings" / f"{name}.json", outcome | {"validated": validated, "best": best})
 
 
 def run_described(folder: Path, paths: dict[str, str], described: Described) -> None:
@@ -141,15 +172,31 @@ def run_described(folder: Path, paths: dict[str, str], described: Described) -> 
     write(folder / "described" / f"{name}.json", trained | {"dataset": str(place)})
 
 
+def run_frames(folder: Path, paths: dict[str, str], frames: Frames) -> None:
+    """Describe the images, in a copy of the dataset's folder; ``frames/KEY.json`` says where it is, how many seconds
+    that took, and what was said of the training."""
+    import opticornet
+
+    name, begun = key(frames), time.monotonic()
+    place = folder / "described" / f"frames-{name}"
+    shutil.rmtree(place, ignore_errors=True)
+    shutil.copytree(paths[frames.dataset], place)
+    opticornet.extract(
+        dataset=str(place), device="cpu", threads=-1, quiet=True, **frames.options, **files_of(folder, paths, frames)
+    )
+    trained = read(folder, "trainings", frames.training) if frames.training else {}
+    described = {"dataset": str(place), "described_s": time.monotonic() - begun}
+    write(folder / "frames" / f"{name}.json", trained | described)
+
+
 def run_cell(folder: Path, paths: dict[str, str], cell: Cell) -> None:
     """Test; ``cells/KEY.json`` holds the result record, and as ``training_s`` how long its encoders took to train."""
     import opticornet
 
-    dataset, trained = paths[cell.dataset], {o: read(folder, "trainings", run) for o, run in cell.runs.items()}
+    dataset, trained = dataset_of(folder, paths, cell), {o: read(folder, "trainings", r) for o, r in cell.runs.items()}
     encoders = list(trained.values())
-    if cell.described:
-        described = read(folder, "described", cell.described)
-        dataset, encoders = described["dataset"], [described]
+    if isinstance(cell.described, Described):
+        encoders = [read(folder, "described", cell.described)]
     given = {"bootstrap": 0, "latency_queries": 0} | {option: run["run"] for option, run in trained.items()}
     with contextlib.redirect_stdout(io.StringIO()):
         record = opticornet.test(dataset=dataset, device="cpu", threads=1, quiet=True, **given | cell.options)
@@ -157,7 +204,7 @@ def run_cell(folder: Path, paths: dict[str, str], cell: Cell) -> None:
     write(folder / "cells" / f"{key(cell)}.json", outcome)
 
 
-WORK = {"trainings": run_training, "described": run_described, "cells": run_cell}
+WORK = {"trainings": run_training, "described": run_described, "frames": run_frames, "cells": run_cell}
 
 
 def read(folder: Path, kind: str, what: Work) -> dict[str, Any]:

@@ -95,6 +95,17 @@ def test_a_run_is_trained_saved_and_kept_with_all_that_shaped_it(folder):
     assert folder.run.name.endswith("_tiny_")
 
 
+def test_no_epochs_keep_what_training_starts_from(folder, tmp_path):
+    assert folder.train("--nEpochs", 0, "--seed", 5) == 0
+    assert (folder.state()["epoch"], [epoch["epoch"] for epoch in folder.epochs()]) == (0, [-1])
+    start = folder.state("model_best.pth.tar")["state_dict"]
+    longer = Folder(folder.path)
+    (longer.run).rename(tmp_path / "start")
+    assert longer.train("--nEpochs", 1, "--lr", 1e-30, "--seed", 5) == 0
+    for name, value in longer.state()["state_dict"].items():
+        torch.testing.assert_close(start[name], value, rtol=0, atol=0)
+
+
 def test_what_does_not_learn_stays_and_the_rest_moves(folder, tiny_image_encoder):
     assert folder.train("--trainBlocks", 2, "--nEpochs", 1) == 0
     with torch.random.fork_rng(devices=[]):
