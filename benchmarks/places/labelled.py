@@ -55,7 +55,13 @@ class Labelled:
                 table.writerow(["image", "place", "group", "role", "split"])
                 table.writerows((one.image, one.place, one.group, one.role, split) for one in rows)
             opticornet.prepare(
-                source="place-table", root=root, output=str(folder), name=name, split_column="split", quiet=True, **roles
+                source="place-table",
+                root=root,
+                output=str(folder),
+                name=name,
+                split_column="split",
+                quiet=True,
+                **roles,
             )
 
     def trained(self) -> Iterator[Shown]:

@@ -331,6 +331,18 @@ def test_images_of_another_size_are_described_by_a_run(folder, tmp_path):
     assert json.loads(output.with_suffix(".json").read_text())["preprocess"]["size"] == [24, 36]
 
 
+def test_images_see_as_many_others_as_is_asked_of_a_run(folder, tmp_path):
+    assert folder.train("--descType", "super-cricavpr-small", "--imageSize", 42, 42, "--nEpochs", 0) == 0
+    found = []
+    for context in ((), ("--context", 1), ("--context", 2)):
+        output = tmp_path / f"{len(found)}.npy"
+        line = ("--output", output, "--images", folder.path / "day", "--resume", folder.run, *context)
+        assert main(["--mode", "extract", *map(str, line), "--threads", "-1", *QUICK]) == 0
+        found.append(np.load(output))
+    np.testing.assert_array_equal(found[0], found[1])
+    assert abs(found[2] - found[1]).max() > 1e-3
+
+
 def test_a_run_of_a_sequence_method_describes_no_images(image_set, tmp_path, error):
     run = image_set.train()
     line = ("--output", tmp_path / "x.npy", "--images", image_set.path / "day", "--resume", run)
