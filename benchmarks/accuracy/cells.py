@@ -63,6 +63,7 @@ class Cell:
 
 
 Work = Training | Described | Frames | Cell
+KINDS = {Frames: "frames", Described: "described"}  # folders of what was described
 
 
 def key(what: Work) -> str:
@@ -96,8 +97,8 @@ class Bench:
             return
         self._finish("trainings", {key(training): training for what in open_ for training in trainings_of(what)})
         described = [what.described for what in open_ if isinstance(what, Cell | Training) and what.described]
-        self._finish("frames", {key(what): what for what in described if isinstance(what, Frames)})
-        self._finish("described", {key(what): what for what in described if isinstance(what, Described)})
+        for type_, kind_ in KINDS.items():
+            self._finish(kind_, {key(what): what for what in described if isinstance(what, type_)})
         named = {name for what in open_ for name in names_of(what)}
         paths = {name: self.datasets(name, self.folder / "datasets") for name in sorted(named)}
         work = partial(WORK[kind], self.folder, paths)
@@ -130,7 +131,7 @@ def dataset_of(folder: Path, paths: dict[str, str], what: Training | Cell) -> st
     """The path of a dataset, or of what describes it."""
     if what.described is None:
         return paths[what.dataset]
-    return read(folder, "frames" if isinstance(what.described, Frames) else "described", what.described)["dataset"]
+    return read(folder, KINDS[type(what.described)], what.described)["dataset"]
 
 
 def files_of(folder: Path, paths: dict[str, str], what: Training | Frames) -> dict[str, str]:
@@ -190,17 +191,20 @@ def run_frames(folder: Path, paths: dict[str, str], frames: Frames) -> None:
 
 
 def run_cell(folder: Path, paths: dict[str, str], cell: Cell) -> None:
-    """Test; ``cells/KEY.json`` holds the result record, and as ``training_s`` how long its encoders took to train."""
+    """Test; ``cells/KEY.json`` holds the result record, as ``training_s`` how long its encoders took to train, and as
+    ``described`` what was said of its descriptions."""
     import opticornet
 
     dataset, trained = dataset_of(folder, paths, cell), {o: read(folder, "trainings", r) for o, r in cell.runs.items()}
     encoders = list(trained.values())
+    described = read(folder, KINDS[type(cell.described)], cell.described) if cell.described else None
     if isinstance(cell.described, Described):
-        encoders = [read(folder, "described", cell.described)]
+        encoders = [described]
     given = {"bootstrap": 0, "latency_queries": 0} | {option: run["run"] for option, run in trained.items()}
     with contextlib.redirect_stdout(io.StringIO()):
         record = opticornet.test(dataset=dataset, device="cpu", threads=1, quiet=True, **given | cell.options)
     outcome = asdict(record) | {"training_s": [run["seconds"] for run in encoders], "trained": encoders}
+    outcome |= {"described": described}
     write(folder / "cells" / f"{key(cell)}.json", outcome)
 
 

@@ -1,0 +1,81 @@
+"""What is trained: encoders, their options, and how their images are described and tested."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from cells import Cell, Frames, Training
+from image_sources import BACKBONE, CAMERAS, CORRIDOR, PLACES, THUMBNAILS_TEST, VALIDATION
+
+Options = dict[str, Any]
+TESTS = (CORRIDOR, THUMBNAILS_TEST, CAMERAS)
+ALONE = {"pooling": "single", "sequence_length": 1}
+# Chosen by the validation split.
+LEARNING: Options = {
+    "places_per_batch": 16,
+    "images_per_place": 4,
+    "images_at_once": 0,
+    "n_epochs": 8,
+    "eval_every": 2,
+    "patience": 0,
+}
+SMALL: Options = {"image_size": (112, 112)}
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """An image encoder and how it learns.
+
+    Attributes:
+        name: in the tables.
+        options: of ``train``, its own ones and those of learning.
+        files: options that are files of the sources.
+        teacher: what it learns from beside places.
+    """
+
+    name: str
+    options: Options
+    files: dict[str, str] = field(default_factory=dict)
+    teacher: "Encoder | None" = None
+
+    def training(self, seed: int, **more: Any) -> Training:
+        """On the places, validated by what is held out of them."""
+        runs = {"teacher": self.teacher.training(seed)} if self.teacher else {}
+        return Training(PLACES, seed, LEARNING | self.options | more, {"val_dataset": VALIDATION} | self.files, runs)
+
+    def start(self, seed: int) -> Training:
+        """What :meth:`training` starts from, as a run."""
+        return self.training(seed, n_epochs=0)
+
+
+def frames(dataset: str, training: Training, **options: Any) -> Frames:
+    """A dataset's images as a trained encoder describes them, with options of ``extract``."""
+    return Frames(dataset, options, training=training)
+
+
+def tested(dataset: str, training: Training, adapt: str, **options: Any) -> Cell:
+    """The test of single images, described with options of ``extract``."""
+    return Cell(dataset, ALONE | {"adapt": adapt}, described=frames(dataset, training, **options))
+
+
+ON_VIT = {"weights": BACKBONE}
+FOL = SMALL | {"desc_type": "fol-small", "backbone_blocks": 9, "train_blocks": 2, "lr": 5e-5}
+CRICA = SMALL | {"desc_type": "super-cricavpr-small", "lr": 1e-4}
+SCICE = SMALL | {"desc_type": "scicevpr-small", "lr": 1e-4}
+LITE = {"desc_type": "efficientnet-lite0", "lr": 1e-5, "train_blocks": 1}
+
+FOL_SMALL = Encoder("fol-small", FOL, ON_VIT)
+TEACHER = Encoder("super-cricavpr-small", CRICA, ON_VIT)
+STUDENT = Encoder("scicevpr-small", SCICE, teacher=TEACHER)
+GEM = Encoder("efficientnet-lite0, GeM", LITE | {"pool": "gem"})
+VLAD = Encoder("efficientnet-lite0, NetVLAD", LITE | {"pool": "netvlad", "vlad_clusters": 16})
+HEADS = (FOL_SMALL, TEACHER, STUDENT, GEM, VLAD)
+
+TERMS = ("ms", "local", "alignment", "contrast", "weak")
+ABLATIONS = (
+    FOL_SMALL,
+    *(
+        Encoder(f"without {left_out}", FOL | {"loss_terms": tuple(term for term in TERMS if term != left_out)}, ON_VIT)
+        for left_out in TERMS
+    ),
+    Encoder("ms alone", FOL | {"loss_terms": ("ms",)}, ON_VIT),
+)
