@@ -155,7 +155,7 @@ def run_training(folder: Path, paths: dict[str, str], training: Training) -> Non
     )  # fmt: skip
     outcome = {"run": str(run), "seconds": time.monotonic() - begun, "cpu_s": time.process_time() - worked}
     epochs = [epoch for epoch in read_epochs(run) if epoch["recalls"]]
-    best = [epoch["recalls"] for epoch in epochs if epoch["is_best"]][-1]
+    best = next((epoch["recalls"] for epoch in reversed(epochs) if epoch["is_best"]), {})
     validated = [epoch["recalls"]["1"] for epoch in epochs]
     write(folder / "trainings" / f"{name}.json", outcome | {"validated": validated, "best": best})
 
