@@ -24,5 +24,6 @@ IMAGE_ENCODERS: Registry = {
     "super-cricavpr-large": f"{_HERE}.scicevpr:SuperCricaVPRLargeOptions",
     "fol": f"{_HERE}.fol.options:FoLOptions",
     "fol-base": f"{_HERE}.fol.options:FoLBaseOptions",
+    "fol-small": f"{_HERE}.fol.options:FoLSmallOptions",
     "hub:": f"{_HERE}.hub:HubOptions",
 }

@@ -86,9 +86,14 @@ class TrainableImageEncoder(ImageEncoder):
         """The images of a whole batch, where they see one another; by default they do not."""
         return described
 
+    def descriptors(self, frozen: Tensor, size: tuple[int, int]) -> Tensor:
+        """What :meth:`frozen` gives of images of ``size`` to unit rows (B, ``out_dims``), by no more work than these
+        need."""
+        return self.relate(self.describe(frozen, size)).descriptors
+
     def forward(self, images: Tensor) -> Tensor:
         height, width = images.shape[-2:]
-        return self.relate(self.describe(self.frozen(images), (height, width))).descriptors
+        return self.descriptors(self.frozen(images), (height, width))
 
 
 def _rest(module: nn.Module) -> None:

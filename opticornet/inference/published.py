@@ -229,17 +229,20 @@ def dinov2(weights: Weights, *, size: str = "", heads: int | None = None, pool: 
     )
 
 
-def fol(weights: Weights, *, size: str = "", heads: int | None = None) -> nn.Module:
-    """FoL, whose ``forward_with_local`` also gives local features.
+def fol(weights: Weights, *, size: str = "", heads: int | None = None, local: bool = False) -> nn.Module:
+    """FoL.
 
     Args:
         weights: of any size.
         size: the published variant of DINOv2 that they must not contradict.
         heads: attention heads of DINOv2; by default one per 64 channels.
+        local: give a pair: descriptors (B, O), and local features (B, M, C), unit rows in raster order and then zero
+            rows: those of the 225 patches that the aggregator is most confident of, as in the authors' evaluation.
+            Otherwise descriptors alone; the network's ``forward_with_local`` gives both.
     """
     from opticornet.models.images.dinov2 import DinoV2
     from opticornet.models.images.fol.aggregator import GuidedAggregator
-    from opticornet.models.images.fol.encoder import FoL
+    from opticornet.models.images.fol.encoder import FoL, FoLWithLocal
 
     vit = Transformer.of(weights, "backbone.model.", size, heads)
     clusters, hidden, *_ = weights.shape("aggregator.score.3.weight", 4)
@@ -251,7 +254,8 @@ def fol(weights: Weights, *, size: str = "", heads: int | None = None) -> nn.Mod
         aggregator = GuidedAggregator(vit.dim, clusters, cluster_dim, token_dim, hidden)
         return FoL(DinoV2(vit.dim, vit.depth, vit.heads, vit.trained_size), aggregator, local_dims=local_dims)
 
-    return weights.fill(build)
+    network = weights.fill(build)
+    return FoLWithLocal(network) if local else network
 
 
 def scicevpr(

@@ -66,4 +66,4 @@ class ImageValidation:
     def _descriptors(self, images: FrozenImages, rows: Tensor) -> Tensor:
         frozen = images.rows(rows.tolist())
         with torch.autocast(frozen.device.type, torch.bfloat16, enabled=self.amp):
-            return self.encoder.relate(self.encoder.describe(frozen, images.size)).descriptors.float()
+            return self.encoder.descriptors(frozen, images.size).float()
