@@ -64,7 +64,7 @@ def train_images(options: TrainImagesOptions) -> Path:
         encoder = build_trainable(options)
         weights = None if run else start_weights(options, encoder, teacher)
         if teacher:
-            teacher.teach(encoder, options.desc_type)
+            teacher.teach(encoder, options.desc_type, options.teacher_context)
         task = make_task(options, encoder.to(device), device, teacher)
         places, scene = task.sampler.places, task.validation.scene
         notes = [*places.notes, *task.sampler.notes, *scene_notes(scene), *(teacher.notes() if teacher else ())]
