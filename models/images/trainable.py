@@ -87,7 +87,8 @@ class TrainableImageEncoder(ImageEncoder):
         return described
 
     def descriptors(self, frozen: Tensor, size: tuple[int, int]) -> Tensor:
-        """(B, *G) of images of ``size`` to (B, D): those of ``relate``, without what only training needs beside them."""
+        """What :meth:`frozen` gives of images of ``size`` to unit rows (B, ``out_dims``), by no more work than these
+        need."""
         return self.relate(self.describe(frozen, size)).descriptors
 
     def forward(self, images: Tensor) -> Tensor:

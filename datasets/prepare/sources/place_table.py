@@ -1,6 +1,7 @@
 """A CSV table of images and their places, beside other columns perhaps, as many projects have one."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -79,7 +80,6 @@ class PlaceTable(PlaceSource):
         place = np.array(self._places(table, titles["place"], names))
         if self.place_in_group:
             place = np.array([f"{of}/{one}" for of, one in zip(group, place, strict=True)])
-        _check_groups(table, place, group)
         images = LabelledImages(
             where=str(table.path),
             images=tuple(os.path.join(os.path.abspath(root), self.image_root, name) for name in names),
@@ -88,10 +88,16 @@ class PlaceTable(PlaceSource):
             group=group,
             columns=_taken_over(table, tuple(titles.values())),
         )
-        rows, notes = _each_once(images)
-        return self._prepared(_with_files(images.take(rows)), table.take(rows), notes)
+        notes = list[str]()
+        for choose in (self.wanted, _each_once):
+            rows, left_out = choose(images)
+            images, table = images.take(rows), table.take(rows)
+            notes += left_out
+        _check_groups(images, table)
+        _check_files(images)
+        return self._by_column_or_groups(images, table, notes)
 
-    def _prepared(self, images: LabelledImages, table: Columns, notes: list[str]) -> Prepared:
+    def _by_column_or_groups(self, images: LabelledImages, table: Columns, notes: list[str]) -> Prepared:
         """By groups, or as the column of splits says."""
         queries = self._roles(table) if self.role_column else self.queries(images)
         if self.split_column:
@@ -168,7 +174,7 @@ class PlaceTable(PlaceSource):
         return queries
 
 
-def _taken_over(table: Columns, titles: tuple[str, ...]) -> dict[str, list[str]]:
+def _taken_over(table: Columns, titles: tuple[str, ...]) -> dict[str, Sequence[str]]:
     """Columns of ranks, positions, headings and times, under our names, where their values fit.
 
     Raises:
@@ -185,8 +191,9 @@ def _taken_over(table: Columns, titles: tuple[str, ...]) -> dict[str, list[str]]
     return {name: table[title] for name, title in known.items()}
 
 
-def _check_groups(table: Columns, place: np.ndarray, group: np.ndarray) -> None:
+def _check_groups(images: LabelledImages, table: Columns) -> None:
     """Raise :class:`UserError` where a place is in two groups."""
+    place, group = images.place, images.group
     _, first, label = np.unique(place, return_index=True, return_inverse=True)
     if (wrong := np.flatnonzero(group != group[first][label])).size:
         row = wrong[0]
@@ -233,15 +240,10 @@ def _each_once(images: LabelledImages) -> tuple[np.ndarray, list[str]]:
     return np.fromiter(rows.values(), np.int64), notes
 
 
-def _with_files(images: LabelledImages) -> LabelledImages:
-    """The images, all of which are there.
-
-    Raises:
-        UserError: some are not.
-    """
+def _check_files(images: LabelledImages) -> None:
+    """Raise :class:`UserError` where images do not exist."""
     if missing := [image for image in images.images if not os.path.isfile(image)]:
         raise UserError(
             f"{images.where}: {len(missing)} of {len(images)} images do not exist, first {missing[0]}; say where paths "
             "start by `image_root`, and what to leave out of them by `cut_prefix`"
         )
-    return images

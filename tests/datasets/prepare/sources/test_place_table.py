@@ -126,6 +126,13 @@ def test_a_place_that_is_held_out_is_held_out_whole(tmp_path):
     )
 
 
+def test_lines_left_out_do_not_clash(tmp_path):
+    root = make(tmp_path, "image,place,city\na.jpg,7,Rome\nb.jpg,8,Rome\nc.jpg,7,Oslo\na.jpg,9,Rome\nd.jpg,8,Rome\n")
+    assert "of the places 7 and 9" in refused(root)
+    (places,) = read(root, leave_out="a").places
+    assert places.columns == {"place": ["8", "7", "8"], "group": ["Rome", "Oslo", "Rome"]}
+
+
 def test_of_several_tables_one_is_named(tmp_path):
     (make(tmp_path) / "more.csv").write_text(PLAIN)
     assert "2 tables (.csv); name the one to read in `table`" in refused(tmp_path)
