@@ -193,7 +193,8 @@ class TestOptions(MethodOptions):
     @property
     def sees_order(self) -> bool:
         """Whether windows of several frames are compared, in whose order the direction shows."""
-        if (self.matches_frames or self.describes_to_rerank) and (self.rerank_window or self.sequence_length) > 1:
+        compared = self.rerank_window if self.rerank else self.sequence_length
+        if (self.rerank or self.matches_frames) and compared > 1:
             return True
         return self.searches and self.sequence_length > 1 and self.part("pooling").sees_order
 
