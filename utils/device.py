@@ -15,7 +15,8 @@ import torch
 
 from opticornet.utils.errors import UserError
 
-T, R = TypeVar("T"), TypeVar("R")
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def choose_device(name: str, nocuda: bool) -> torch.device:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from opticornet.datasets.descriptors.local_features import LocalSource
 from opticornet.evaluation.answer_files import ANSWER_FORMATS, SUFFIXES
 from opticornet.evaluation.answering.paces import FASTEST, PACE_COST
 from opticornet.evaluation.protocols import PROTOCOLS
@@ -161,6 +162,12 @@ class TestOptions(MethodOptions):
     def compares(self) -> str:
         """What the re-ranker compares; empty where nothing is re-ranked."""
         return self.part("rerank").compares if self.rerank else ""
+
+    def source(self) -> dict[str, Any]:
+        if self.compares != "local features":
+            return super().source()
+        reranker = self.part("rerank")
+        return super().source() | {"local": LocalSource(reranker.local_store, reranker.local_features)}
 
     def windowing(self) -> dict[str, Any]:
         return super().windowing() | {"either_way": self.direction != "forward"}

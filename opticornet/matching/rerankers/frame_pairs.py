@@ -1,7 +1,7 @@
 """Mutual matches of pairs of frames whose local features are on the disk, within a bound on memory.
 
-Query frames are held, as many as the bound allows; each reference frame is then read and converted once for all of them,
-in the order of its rows.
+Query frames are held, as many as the bound allows; each reference frame is then read and converted once for all of
+them, in the order of its rows.
 """
 
 from collections.abc import Mapping
@@ -16,8 +16,8 @@ from opticornet.matching.memory import MemoryTooSmall
 from opticornet.matching.rerankers.mutual_matches import (
     mutual_matches,
     tile_shape,
-    usual_tile_bytes,
     used_rows,
+    usual_tile_bytes,
 )
 from opticornet.utils.device import single_threaded_workers
 from opticornet.utils.errors import UserError
@@ -89,6 +89,7 @@ def match_pairs(
     threshold: float,
     memory_bytes: int,
     device: torch.device,
+    names: tuple[str, str] = ("the queries", "the references"),
 ) -> np.ndarray:
     """Mutual matches of each pair of frames.
 
@@ -100,6 +101,7 @@ def match_pairs(
         threshold: of a match's cosine.
         memory_bytes: bound on what is held besides pairs and result.
         device: where to compute.
+        names: of the two sides, for messages.
 
     Returns:
         (P,) int64.
@@ -115,10 +117,10 @@ def match_pairs(
     with single_threaded_workers(room.workers) as work:
         for first in range(0, len(frames), room.queries):
             block = frames[first : first + room.queries]
-            held = {frame: _read(query_local, np.array([frame]), device, "query")[0][0] for frame in block.tolist()}
+            held = {frame: _read(query_local, np.array([frame]), device, names[0])[0][0] for frame in block.tolist()}
             mine = np.flatnonzero((query_of >= first) & (query_of < first + len(block)))
             some = [mine[places] for places in _by_references(pairs[mine, 1], room.references)]
-            match = partial(_match_held, held, reference_local, threshold, room.tile_bytes, device)
+            match = partial(_match_held, held, reference_local, names[1], threshold, room.tile_bytes, device)
             for places, found in zip(some, work(match, [pairs[places] for places in some]), strict=True):
                 matches[places] = found
     return matches
@@ -127,6 +129,7 @@ def match_pairs(
 def _match_held(
     held: Mapping[int, Tensor],
     reference_local: RowMatrix,
+    name: str,
     threshold: float,
     tile_bytes: int,
     device: torch.device,
@@ -136,7 +139,7 @@ def _match_held(
     references, row_of = np.unique(pairs[:, 1], return_inverse=True)
     matches = np.zeros(len(pairs), np.int64)
     with torch.inference_mode():  # which each thread has of its own
-        features, used = _read(reference_local, references, device, "reference")
+        features, used = _read(reference_local, references, device, name)
         for frame in np.unique(pairs[:, 0]).tolist():
             places = np.flatnonzero(pairs[:, 0] == frame)
             rows = torch.from_numpy(row_of[places]).to(device)
@@ -153,7 +156,7 @@ def _by_references(references: np.ndarray, step: int) -> list[np.ndarray]:
     return np.split(order, begins[1:])
 
 
-def _read(local: RowMatrix, frames: np.ndarray, device: torch.device, side: str) -> tuple[Tensor, Tensor]:
+def _read(local: RowMatrix, frames: np.ndarray, device: torch.device, name: str) -> tuple[Tensor, Tensor]:
     """Features of frames, (K, n, C) float32 with the rows that any of them uses and a few of those behind, one at least
     where there are such; and how many rows each uses, (K,) int64."""
     stored = torch.from_numpy(np.ascontiguousarray(local[frames]))
@@ -161,6 +164,8 @@ def _read(local: RowMatrix, frames: np.ndarray, device: torch.device, side: str)
     features = stored.to(device).float()
     if not torch.isfinite(features.sum()):
         bad = frames[int((~features.isfinite().all(2).all(1)).nonzero()[0])]
-        raise UserError(f"local features of {side} frame {bad} have NaN or infinity; extract them again")
+        raise UserError(
+            f"local features of {name} have NaN or infinity in frame {bad} of the split; extract them again"
+        )
     used = used_rows(features)
     return features[:, : _ALIGNED * (int(used.max()) // _ALIGNED + 1)], used

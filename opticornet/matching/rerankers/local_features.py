@@ -41,6 +41,7 @@ def rerank(
     threshold: float = THRESHOLD,
     device: str | torch.device = "cpu",
     memory_bytes: int = MEMORY_BYTES,
+    names: tuple[str, str] = ("the queries", "the references"),
 ) -> Reranked:
     """Order each query's candidates by mutual matches of local features.
 
@@ -55,6 +56,7 @@ def rerank(
         threshold: cosine above which a mutual pair is a match.
         device: where to compute.
         memory_bytes: bound on what is held at a time besides candidates, rows and result.
+        names: of the two sides, for messages.
 
     Raises:
         ValueError: the shapes do not fit.
@@ -86,6 +88,7 @@ def rerank(
             threshold=threshold,
             memory_bytes=memory_bytes - for_lists,
             device=torch.device(device),
+            names=names,
         )
         scores[block][row, place] = matches[number_of].reshape(shown.shape).sum(axis=1)
     order = np.argsort(-scores, axis=1, kind="stable")
@@ -103,6 +106,12 @@ class LocalFeatures(Reranker):
     """``local``: local features of the windows' frames; the distance is the number of matches, negated."""
 
     rerank_length: int = option("--rerankSeqL", 0, "frames per window that are compared; 0: --seqL")
+    local_features: int = option(
+        "--localFeatures", 0, "per frame that are compared, the most reliable of those extracted; 0: all", minimum=0
+    )
+    local_store: str = option(
+        "--localStore", "", "folder of the local features; default: where extract wrote them", path=()
+    )
 
     @property
     def compares(self) -> Compared:
@@ -126,6 +135,7 @@ class LocalFeatures(Reranker):
             reference_rows=reference.frames,
             device=material.device,
             memory_bytes=material.memory_bytes,
+            names=(query.name, reference.name),
         )
         distances = np.where(found.indices < 0, np.inf, -found.scores).astype(np.float32)
         return Ranking(found.indices, distances)

@@ -109,11 +109,7 @@ def test_a_reference_is_read_once_for_all_queries_that_are_held():
 def test_a_smaller_bound_reads_references_once_per_block_of_queries():
     query, reference = Counted(units(2, 20, 30, 8)), Counted(units(3, 15, 30, 8))
     workers = torch.get_num_threads()
-    memory = next(
-        bound
-        for bound in range(10_000, 10_000_000, 500)
-        if _queries(bound, query, reference, workers) == 7
-    )
+    memory = next(bound for bound in range(10_000, 10_000_000, 500) if _queries(bound, query, reference, workers) == 7)
     find(query, reference, all_pairs(20, 15), memory)
     assert sorted(reference.read) == sorted(3 * list(range(15)))  # blocks of 7, 7 and 6 queries
     assert sorted(query.read) == list(range(20))
@@ -143,9 +139,9 @@ def test_workers_give_what_one_gives():
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("side", ["query", "reference"])
+@pytest.mark.parametrize("side", ["queries", "references"])
 def test_features_that_are_no_numbers_are_refused(value, side):
-    local = {"query": units(6, 4, 10, 8), "reference": units(7, 5, 10, 8)}
+    local = {"queries": units(6, 4, 10, 8), "references": units(7, 5, 10, 8)}
     local[side][3, 2, 1] = value
-    with pytest.raises(UserError, match=f"local features of {side} frame 3 have NaN or infinity"):
-        find(local["query"], local["reference"], all_pairs(4, 5))
+    with pytest.raises(UserError, match=f"local features of the {side} have NaN or infinity in frame 3"):
+        find(local["queries"], local["references"], all_pairs(4, 5))
