@@ -3,9 +3,10 @@
     python benchmarks/prepare.py [--frames 100000] [--limit 60]
 
 One dataset a kind of work: names alone (``nordland``), tables joined by name (``folders`` with a CSV, ``msls``), poses
-interpolated at times and thinned by distance (``oxford``), positions in names (``utm-names``, ``utm-sequences``).
-Images are empty files, as prepare opens none; ``--frames`` counts those of both traverses. ``tables`` is what it costs
-to list those files and to write as many rows once, the least there is to do.
+interpolated at times and thinned by distance (``oxford``), positions in names (``utm-names``, ``utm-sequences``),
+places in tables (``gsv-cities``, ``place-table``) and in folders (``place-folders``). Images are empty files, as
+prepare opens none; ``--frames`` counts those of both traverses. ``tables`` is what it costs to list those files and to
+write as many rows once, the least there is to do.
 """
 
 import csv
@@ -25,7 +26,7 @@ START_US = 1_400_000_000_000_000
 def main() -> int:
     arguments = parse(__doc__, frames=100_000, limit=60.0)
     spent = {}
-    print(f"{'source':<12}{'frames':>9}{'seconds':>9}{'tables':>9}")
+    print(f"{'source':<14}{'frames':>9}{'seconds':>9}{'tables':>9}")
     for source, (make, flags) in SOURCES.items():
         with tempfile.TemporaryDirectory() as folder:
             root, output = Path(folder, "root"), Path(folder, "out")
@@ -33,7 +34,8 @@ def main() -> int:
             seconds = prepare_seconds(source, root, output, flags)
             least = table_seconds(root, output)
             frames = sum(path.read_text().count("\n") for path in output.glob("*.txt"))
-            print(f"{source:<12}{frames:>9}{seconds:>9.1f}{least:>9.1f}", flush=True)
+            frames += sum(path.read_text().count("\n") - 1 for path in output.glob("*-places.csv"))
+            print(f"{source:<14}{frames:>9}{seconds:>9.1f}{least:>9.1f}", flush=True)
             spent[source] = seconds
     for source, seconds in spent.items():
         print(f"prepare of {source}, {arguments.frames} frames: {seconds:.1f} s, limit {arguments.limit:g}")
@@ -127,6 +129,31 @@ def make_vpr_bench(root: Path, count: int) -> None:
     (root / "ground_truth.csv").write_text("\n".join(["query,first_reference,last_reference", *lines]))
 
 
+def make_gsv_cities(root: Path, count: int) -> None:
+    (root / "Dataframes").mkdir(parents=True)
+    for city in ("Boston", "London"):
+        places = [(i // 8, 2010 + i % 8, 1 + i % 12, 42.0 + i / 1e6, f"pano{i}") for i in range(count)]
+        touch(
+            root / "Images" / city,
+            [f"{city}_{p:07d}_{y}_{m:02d}_090_{lat}_0.5_{key}.jpg" for p, y, m, lat, key in places],
+        )
+        lines = [f"{p},{y},{m},90,{city},{lat},0.5,{key}" for p, y, m, lat, key in places]
+        header = "place_id,year,month,northdeg,city_id,lat,lon,panoid"
+        (root / "Dataframes" / f"{city}.csv").write_text("\n".join([header, *lines]))
+
+
+def make_place_folders(root: Path, count: int) -> None:
+    for first in range(0, 2 * count, 8):
+        touch(root / f"g{first % 5}" / f"p{first}", [f"{i}.jpg" for i in range(first, min(first + 8, 2 * count))])
+
+
+def make_place_table(root: Path, count: int) -> None:
+    names = [f"{i}.jpg" for i in range(2 * count)]
+    touch(root, names)
+    lines = [f"{name},{i // 8},{50 + i / 1e6},8.5" for i, name in enumerate(names)]
+    (root / "places.csv").write_text("\n".join(["image,place,lat,lon", *lines]))
+
+
 SOURCES: dict[str, tuple[Callable[[Path, int], None], dict]] = {
     "nordland": (make_nordland, {}),
     "folders": (make_folders, {"reference": "day", "query": "night"}),
@@ -135,6 +162,9 @@ SOURCES: dict[str, tuple[Callable[[Path, int], None], dict]] = {
     "utm-names": (make_utm_names, {}),
     "utm-sequences": (make_utm_sequences, {}),
     "vpr-bench": (make_vpr_bench, {}),
+    "gsv-cities": (make_gsv_cities, {}),
+    "place-folders": (make_place_folders, {}),
+    "place-table": (make_place_table, {}),
 }
 
 

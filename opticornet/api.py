@@ -27,19 +27,23 @@ from opticornet.options.modes import (
     PrepareOptions,
     ReportOptions,
     TestOptions,
+    TrainImagesOptions,
     TrainOptions,
 )
 from opticornet.options.plugins import load_installed, load_plugin, load_remembered
+from opticornet.options.variants import options_of
 from opticornet.utils.errors import UserError
 
 OfMode = TypeVar("OfMode", bound=Options)
 
 
-def train(options: TrainOptions | None = None, **given: Any) -> Path:
-    """Learn a sequence encoder. Returns the run folder. See :func:`opticornet.steps.train.train`."""
+def train(options: TrainOptions | TrainImagesOptions | None = None, **given: Any) -> Path:
+    """Learn a sequence encoder, or with ``desc_type`` an image encoder. Returns the run folder. See
+    :func:`opticornet.steps.train.train`."""
     from opticornet.steps.train import train as step
 
-    return step(_options(TrainOptions, options, given))
+    kind = type(options) if isinstance(options, TrainImagesOptions) else options_of("train", given)
+    return step(_options(kind, options, given))
 
 
 def test(options: TestOptions | None = None, **given: Any) -> ResultRecord | None:  # noqa: PT028 - not a test
@@ -65,11 +69,8 @@ def extract(options: ExtractOptions | ExtractSequencesOptions | None = None, **g
     path. See :func:`opticornet.steps.extract.extract`."""
     from opticornet.steps.extract import extract as step
 
-    if isinstance(options, ExtractSequencesOptions):
-        return step(_options(ExtractSequencesOptions, options, given))
-    if options is None and given.get("sequence"):
-        return step(_options(ExtractSequencesOptions, None, given))
-    return step(_options(ExtractOptions, options, given))
+    kind = type(options) if isinstance(options, ExtractSequencesOptions) else options_of("extract", given)
+    return step(_options(kind, options, given))
 
 
 def prepare(options: PrepareOptions | None = None, **given: Any) -> Path:

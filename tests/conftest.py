@@ -11,6 +11,7 @@ import torch
 from opticornet.options.registries import REGISTRIES
 
 if TYPE_CHECKING:
+    from opticornet.models.images.trainable import TrainableImageEncoder
     from opticornet.models.sequences.sta.encoder import STA
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -55,7 +56,7 @@ def nordland(shared, tmp_path) -> Path:
 def gsv_cities(tmp_path) -> Path:
     """A folder as GSV-Cities is shipped, of JPEGs of 32 x 24: places 3, 4, ... of Boston (5 of them), Medellin (4) and
     London (6), numbered alike in all, with 4 to 6 images each but for place 3 of London, which has 3. Images of a place
-    show one pattern, with noise of their own: 67 images of 15 places."""
+    show one pattern, with noise of their own: 72 images of 15 places."""
     from PIL import Image
 
     generator = np.random.default_rng(0)
@@ -101,6 +102,52 @@ def tiny_sta() -> Callable[[], "STA"]:
     def make() -> STA:
         torch.manual_seed(0)
         return STA(Sizes(12, 2, 1, heads=2, clusters=3, grid=(4, 6), kernel=3), (16, 24))
+
+    return make
+
+
+@pytest.fixture
+def tiny_image_encoder() -> Callable[..., "TrainableImageEncoder"]:
+    """Makes an image encoder that learns, always of the same weights: a stem, three blocks, dropout and a head of
+    numbers (16 x 24 pixels by default)."""
+    from opticornet.models.images.base import Preprocess, load_state
+    from opticornet.models.images.trainable import Described, TrainableImageEncoder
+
+    class Tiny(TrainableImageEncoder):
+        def __init__(self, out_dims: int, dropout: float, image_size: tuple[int, int]) -> None:
+            super().__init__()
+            self.backbone = torch.nn.ModuleList(torch.nn.Conv2d(3, 3, 3, padding=1) for _ in range(3))
+            self.dropout = torch.nn.Dropout(dropout)
+            self.head = torch.nn.Conv2d(3, out_dims, 4, stride=4)
+            self.out_dims, self.preprocess, self.first_trained = out_dims, Preprocess(image_size), 3
+
+        def train_blocks(self, count: int) -> None:
+            if count > 3:
+                raise ValueError("it has 3 blocks")
+            self.first_trained = 3 - count
+            self.backbone.requires_grad_(False)
+            self.backbone[self.first_trained :].requires_grad_(True)
+
+        def load_backbone(self, state, source) -> None:
+            load_state(self.backbone, state, source)
+
+        def run(self, images, start, stop):
+            for block in self.backbone[start:stop]:
+                images = images + block(images).relu()
+            return images
+
+        def frozen(self, images):
+            return self.run(images, 0, self.first_trained)
+
+        def describe(self, frozen, size):
+            assert frozen.shape[-2:] == size
+            features = self.head(self.dropout(self.run(frozen, self.first_trained, 3)))
+            return Described(torch.nn.functional.normalize(features.mean((2, 3)).float(), dim=1))
+
+    def make(out_dims: int = 6, dropout: float = 0.0, image_size: tuple[int, int] = (16, 24)) -> Tiny:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return Tiny(out_dims, dropout, image_size)
 
     return make
 

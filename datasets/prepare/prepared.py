@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -115,13 +116,36 @@ class PreparedSplit:
 
 
 @dataclass(frozen=True)
+class PreparedPlaces:
+    """Images and their places, for training image encoders.
+
+    Attributes:
+        name: "train".
+        images: N absolute paths, unique.
+        columns: of the table (:func:`opticornet.datasets.places.table.read_places`) to N values: "place", and perhaps
+            "group", "rank", "lat" and "lon" or "x" and "y", "heading", "time".
+        separation: metres, as in :class:`opticornet.datasets.places.place_set.PlaceSet`; None: not said.
+    """
+
+    name: str
+    images: tuple[str, ...]
+    columns: dict[str, Sequence[Any]]
+    separation: float | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclass(frozen=True)
 class Prepared:
-    """A dataset as read from its source; ``notes`` are lines the user should see (frames left out, and why)."""
+    """A dataset as read from its source: traverses and splits of them, or places, or both; ``notes`` are lines the user
+    should see (frames left out, and why)."""
 
     units: Units
     traverses: tuple[PreparedTraverse, ...]
     splits: tuple[PreparedSplit, ...]
     notes: tuple[str, ...] = ()
+    places: tuple[PreparedPlaces, ...] = ()
 
 
 class Source(Choice, ABC):

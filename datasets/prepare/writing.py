@@ -12,9 +12,17 @@ import numpy as np
 
 from opticornet.datasets.folder.positives import write_positives
 from opticornet.datasets.folder.tables import write_frames
-from opticornet.datasets.folder.toml import TOML_NAME, FolderEntry, Rows, SplitEntry, TraverseEntry, write_toml
+from opticornet.datasets.folder.toml import (
+    TOML_NAME,
+    FolderEntry,
+    PlacesEntry,
+    Rows,
+    SplitEntry,
+    TraverseEntry,
+    write_toml,
+)
 from opticornet.datasets.labels import first_repeated
-from opticornet.datasets.prepare.prepared import DriveRows, Prepared, PreparedTraverse
+from opticornet.datasets.prepare.prepared import DriveRows, Prepared, PreparedPlaces, PreparedTraverse
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import write_text, writing
 
@@ -22,7 +30,8 @@ Value = TypeVar("Value")
 
 
 def write_prepared(folder: Path, name: str, prepared: Prepared, overwrite: bool = False) -> tuple[Prepared, bool]:
-    """Write ``dataset.toml``, and for each traverse the frame table ``T.csv`` and the image list ``T.txt``.
+    """Write ``dataset.toml``, for each traverse the frame table ``T.csv`` and the image list ``T.txt``, and for each
+    set of places the table ``NAME-places.csv``.
 
     Rows of table, list and descriptors (``T.npy``, to be extracted) agree. An image path is relative to the folder
     if it lies in it and absolute otherwise. Where the rows of a split have gaps, its traverses are written as
@@ -41,6 +50,8 @@ def write_prepared(folder: Path, name: str, prepared: Prepared, overwrite: bool 
         raise UserError(f"two traverses would be called {twice}; rename a folder of images")
     for traverse in prepared.traverses:
         _check_traverse(traverse)
+    for places in prepared.places:
+        _check_texts(*places.images, *map(str, places.columns["place"]))
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         staging = tempfile.TemporaryDirectory(prefix=".prepare-", dir=folder)
@@ -81,7 +92,11 @@ def _check_traverse(traverse: PreparedTraverse) -> None:
         raise UserError(f"traverse {traverse.name}: no frames are left")
     if twice := first_repeated(traverse.names):
         raise UserError(f"traverse {traverse.name}: the frame {twice} comes twice; names tell frames apart")
-    for text in (*traverse.images, *traverse.names):
+    _check_texts(*traverse.images, *traverse.names)
+
+
+def _check_texts(*texts: str) -> None:
+    for text in texts:
         if text.encode(errors="ignore").decode().strip().splitlines() != [text]:
             raise UserError(
                 f"{text!r}: begins or ends with a blank, holds a line break or is not UTF-8; rename the image or folder"
@@ -100,6 +115,9 @@ def _write_files(staging: Path, folder: Path, name: str, prepared: Prepared) -> 
         columns |= {column: values.astype(int).tolist() for column, values in traverse.flags.items()}
         write_frames(staging / f"{traverse.name}.csv", columns | {"image": images})
         write_text(staging / f"{traverse.name}.txt", "\n".join(images) + "\n")
+    for places in prepared.places:
+        images = [image.removeprefix(inside) for image in places.images]
+        write_frames(staging / _places_table(places), {"image": images} | places.columns)
     names = {traverse.name: traverse.names for traverse in prepared.traverses}
     for split in prepared.splits:
         if split.positives is not None:
@@ -132,7 +150,12 @@ def _folder_entry(name: str, prepared: Prepared) -> FolderEntry:
             )
             for split in prepared.splits
         },
+        places={one.name: PlacesEntry(_places_table(one), one.separation) for one in prepared.places},
     )
+
+
+def _places_table(places: PreparedPlaces) -> str:
+    return f"{places.name}-places.csv"
 
 
 def _one_or_all(values: tuple[Value, ...]) -> Value | tuple[Value, ...]:

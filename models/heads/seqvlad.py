@@ -4,14 +4,11 @@ Mereu et al., "Learning Sequential Descriptors for Sequence-based Visual Place R
 which brings each token to unit length.
 """
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from opticornet.models.heads.vlad import assignment_weights, residual_sums
-
-KMEANS_ITERATIONS = 100
+from opticornet.models.heads.vlad import assignment_weights, cluster_centres, residual_sums
 
 
 class SeqVLAD(nn.Module):
@@ -49,12 +46,5 @@ class SeqVLAD(nn.Module):
         Raises:
             ValueError: fewer tokens than clusters, or the clusters are all the same.
         """
-        import faiss
-
-        clusters, dim = self.centroids.shape
-        if len(tokens) < clusters:
-            raise ValueError(f"{len(tokens)} tokens cannot be put into {clusters} clusters")
-        unit = functional.normalize(tokens, dim=1).float().cpu()
-        kmeans = faiss.Kmeans(dim, clusters, niter=KMEANS_ITERATIONS, seed=seed, min_points_per_centroid=1)
-        kmeans.train(np.ascontiguousarray(unit.numpy()))
-        return self.initialise(*(each.to(self.centroids.device) for each in (torch.from_numpy(kmeans.centroids), unit)))
+        unit = functional.normalize(tokens, dim=1).float()
+        return self.initialise(cluster_centres(unit, len(self.centroids), seed), unit)

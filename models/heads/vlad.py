@@ -5,9 +5,13 @@ Arandjelovic et al., "NetVLAD: CNN Architecture for Weakly Supervised Place Reco
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+KMEANS_ITERATIONS = 100
+SAMPLED_FEATURES = 100  # of an image, for k-means
 
 
 class NetVLADLayer(nn.Module):
@@ -61,3 +65,24 @@ def assignment_weights(centroids: Tensor, descriptors: Tensor) -> tuple[float, T
         raise ValueError("all clusters are the same")
     alpha = math.log(100) / gap
     return alpha, alpha * directions
+
+
+def sampled(features: Tensor, generator: torch.Generator) -> Tensor:
+    """:data:`SAMPLED_FEATURES` of each image's features, fewer where it has fewer: (B, N, D) to (M, D)."""
+    order = torch.rand(features.shape[:2], generator=generator).argsort(1)[:, :SAMPLED_FEATURES, None]
+    return features.gather(1, order.to(features.device).expand(-1, -1, features.shape[2])).flatten(0, 1)
+
+
+def cluster_centres(features: Tensor, clusters: int, seed: int) -> Tensor:
+    """Centres (K, D) of k-means on unit ``features`` (M, D), on their device.
+
+    Raises:
+        ValueError: fewer features than clusters.
+    """
+    import faiss
+
+    if len(features) < clusters:
+        raise ValueError(f"{len(features)} local features cannot be put into {clusters} clusters")
+    kmeans = faiss.Kmeans(features.shape[1], clusters, niter=KMEANS_ITERATIONS, seed=seed, min_points_per_centroid=1)
+    kmeans.train(np.ascontiguousarray(features.float().cpu().numpy()))
+    return torch.from_numpy(kmeans.centroids).to(features.device)

@@ -14,13 +14,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from opticornet.models.heads.gem import signed_gem
-from opticornet.models.images.base import ImageEncoder, Preprocess, Published, ResizingOptions, load_state
+from opticornet.models.heads.pooling import CLUSTERS, POOLS, build_pool
+from opticornet.models.images.base import Preprocess, Published, load_state
+from opticornet.models.images.pooled import PooledEncoder, PooledOptions
 from opticornet.utils.options import option
 
 PATCH = 14
 # name: (embedding dimension, blocks, heads)
 VARIANTS = {"vits14": (384, 12, 6), "vitb14": (768, 12, 12), "vitl14": (1024, 24, 16)}
+ENCODER_POOLS = ("cls", *POOLS)
 
 
 class TokenNorm(nn.LayerNorm):
@@ -116,9 +118,13 @@ class DinoV2(nn.Module):
         Raises:
             UserError: they do not fit.
         """
+        load_state(self, self.renamed(state), source)
+
+    def renamed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Weights with the names of DINOv2's own checkpoints or timm's, of the blocks that it has."""
         depth = len(self.blocks)
         used = {key: value for key, value in state.items() if _block_of(key) < depth}
-        load_state(self, {"mask_token": torch.zeros_like(self.mask_token)} | used, source)
+        return {"mask_token": torch.zeros(1, self.dim)} | used
 
     def feature_maps(self, images: Tensor, layers: Sequence[int]) -> list[Tensor]:
         """Patch tokens after each of ``layers`` (0-based), each through the final norm, as maps.
@@ -144,44 +150,100 @@ def patch_map(tokens: Tensor, grid: tuple[int, int]) -> Tensor:
     return tokens[:, 1:].transpose(1, 2).unflatten(2, grid)
 
 
-class DinoV2Encoder(DinoV2, ImageEncoder):
-    """Image encoder (B, 3, H, W) -> (B, dim), unit rows: the CLS token, or GeM of the patch tokens."""
+class DinoV2Encoder(PooledEncoder, DinoV2):
+    """Image encoder (B, 3, H, W) -> (B, ``out_dims``), unit rows: the CLS token, or the patch tokens pooled.
+
+    Names of the backbone's weights are those of DINOv2's checkpoints; the pooling's lie beside them.
+    """
 
     def __init__(
-        self, dim: int, depth: int, heads: int, *, pool: str, image_size: tuple[int, int], trained_size: int = 518
+        self,
+        dim: int,
+        depth: int,
+        heads: int,
+        *,
+        pool: str,
+        image_size: tuple[int, int],
+        trained_size: int = 518,
+        clusters: int = CLUSTERS,
     ) -> None:
         super().__init__(dim, depth, heads, trained_size)
-        if pool not in ("cls", "gem"):
-            raise ValueError(f"pool must be cls or gem, got {pool!r}")
-        self.pool = pool
-        self.out_dims = dim
+        if pool not in ENCODER_POOLS:
+            raise ValueError(f"pool must be {', '.join(ENCODER_POOLS[:-1])} or {ENCODER_POOLS[-1]}, got {pool!r}")
+        self.takes_cls = pool == "cls"
+        self.pool = build_pool("avg" if self.takes_cls else pool, dim, signed=True, clusters=clusters)
+        self.first_trained = depth
+        self.out_dims = self.pool.out_dims
         self.preprocess = Preprocess(size=image_size, interpolation="bicubic")
 
-    def forward(self, images: Tensor) -> Tensor:
-        tokens = super().forward(images).float()
-        pooled = tokens[:, 0] if self.pool == "cls" else signed_gem(tokens[:, 1:])
-        return F.normalize(pooled, dim=1)
+    def train_blocks(self, count: int) -> None:
+        DinoV2.train_blocks(self, count)
+        self.first_trained = len(self.blocks) - count
+        self.pool.requires_grad_(True)
+
+    def frozen(self, images: Tensor) -> Tensor:
+        """Tokens (B, N, dim) before the first block that learns."""
+        return self.run_blocks(self.tokens(images), 0, self.first_trained)
+
+    def feature_map(self, frozen: Tensor, size: tuple[int, int]) -> Tensor:
+        """Patch tokens after the final norm, (B, dim, h, w); the CLS token as a map of one cell."""
+        tokens = self.norm(self.run_blocks(frozen, self.first_trained))
+        if self.takes_cls:
+            return tokens[:, 0, :, None, None]
+        return patch_map(tokens, (size[0] // PATCH, size[1] // PATCH))
+
+    def renamed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return DinoV2.renamed(self, state)
 
 
 def build_dinov2(
-    *, variant: str = "vits14", pool: str = "cls", image_size: tuple[int, int] = (224, 224)
+    *,
+    variant: str = "vits14",
+    pool: str = "cls",
+    image_size: tuple[int, int] = (224, 224),
+    blocks: int = 0,
+    clusters: int = CLUSTERS,
 ) -> DinoV2Encoder:
-    """The DINOv2 encoder ``vits14``, ``vitb14`` or ``vitl14`` (384, 768, 1024-D), in eval mode, untrained.
+    """The DINOv2 encoder ``vits14``, ``vitb14`` or ``vitl14`` (384, 768, 1024 channels), in eval mode, untrained.
 
-    Images are resized as DINOv2's own evaluation does: bicubic, antialiased.
+    Images are resized as DINOv2's own evaluation does: bicubic, antialiased. ``blocks`` takes the first ones alone.
+
+    Raises:
+        ValueError: it has fewer blocks.
     """
-    return DinoV2Encoder(*VARIANTS[variant], pool=pool, image_size=image_size).eval()
+    dim, depth, heads = VARIANTS[variant]
+    depth = first_blocks(blocks, depth)
+    return DinoV2Encoder(dim, depth, heads, pool=pool, image_size=image_size, clusters=clusters).eval()
+
+
+def first_blocks(count: int, depth: int) -> int:
+    """How many blocks an encoder has that takes the first ``count`` of ``depth``; 0: all.
+
+    Raises:
+        ValueError: there are fewer.
+    """
+    if count > depth:
+        raise ValueError(f"`backbone_blocks` {count}: its backbone has {depth}")
+    return count or depth
 
 
 @dataclass(frozen=True, kw_only=True)
-class DinoV2Options(ResizingOptions):
+class DinoV2Options(PooledOptions):
     """DINOv2 of one size."""
 
     variant: ClassVar[str]
-    pool: str = option("--pool", "cls", "the CLS token, or GeM of the patches", choices=("cls", "gem"))
+    trained_blocks: ClassVar[int] = 4
+    pool: str = option("--pool", "cls", "the CLS token, or how the patches are pooled", choices=ENCODER_POOLS)
+    backbone_blocks: int = option("--backboneBlocks", 0, "the backbone's first blocks alone; 0: all")
 
     def build(self) -> DinoV2Encoder:
-        return build_dinov2(variant=self.variant, pool=self.pool, **self.resizing())
+        return build_dinov2(
+            variant=self.variant,
+            pool=self.pool,
+            blocks=self.backbone_blocks,
+            clusters=self.vlad_clusters,
+            **self.resizing(),
+        )
 
 
 def _published(variant: str) -> Published:

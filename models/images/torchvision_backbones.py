@@ -1,17 +1,17 @@
 """Classification networks cut before their classifier, with a global pooling: the baselines of the field."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from opticornet.models.heads.gem import POOLS, check_pool, global_pool
-from opticornet.models.images.base import ImageEncoder, Preprocess, Published, ResizingOptions, load_state
+from opticornet.models.heads.pooling import CLUSTERS, POOLS, Pool, build_pool
+from opticornet.models.images.base import Preprocess, Published
+from opticornet.models.images.pooled import POOL, PooledEncoder, PooledOptions
 from opticornet.utils.errors import UserError
 from opticornet.utils.options import option
 
@@ -19,41 +19,102 @@ CHANNELS = {"resnet18": 512, "resnet50": 2048, "vgg16": 512}  # of the last feat
 CLASSIFIERS = ("fc.", "classifier.")
 
 
-class PooledBackbone(ImageEncoder):
-    """Convolutional layers of a torchvision network, then pooling: (B, 3, H, W) -> (B, ``out_dims``), unit rows."""
+class PooledBackbone(PooledEncoder):
+    """Convolutions of a network, then a pooling: (B, 3, H, W) -> (B, ``out_dims``), unit rows.
 
-    def __init__(self, layers: nn.Sequential, out_dims: int, *, pool: str, image_size: tuple[int, int] | None) -> None:
+    Args:
+        layers: the network's modules under the names of its checkpoint.
+        stem, blocks: the same modules in the order in which they work; a block is what is trained or not.
+        pool: takes what the last block gives.
+        image_size: (height, width) in pixels that images are resized to; None keeps theirs.
+    """
+
+    def __init__(
+        self,
+        layers: nn.Module,
+        stem: nn.Module,
+        blocks: Sequence[nn.Module],
+        pool: Pool,
+        image_size: tuple[int, int] | None,
+    ) -> None:
         super().__init__()
-        check_pool(pool)
         self.layers = layers
         self.pool = pool
-        self.out_dims = out_dims
+        self.steps = Steps(stem, tuple(blocks))
+        self.first_trained = len(blocks)
+        self.out_dims = pool.out_dims
         self.preprocess = Preprocess(image_size)
 
-    def forward(self, images: Tensor) -> Tensor:
-        return functional.normalize(global_pool(self.layers(images).float(), self.pool), dim=1)
+    def train_blocks(self, count: int) -> None:
+        blocks = self.steps.blocks
+        if not 0 <= count <= len(blocks):
+            raise ValueError(f"it has {len(blocks)} blocks")
+        self.first_trained = len(blocks) - count
+        self.layers.requires_grad_(False)
+        for block in blocks[self.first_trained :]:
+            block.requires_grad_(True)
 
-    def load(self, state: Mapping[str, Tensor], source: str | Path) -> None:
-        """Takes torchvision's own layout; the classifier in it is left out."""
-        load_state(self.layers, {key: value for key, value in state.items() if not key.startswith(CLASSIFIERS)}, source)
+    def frozen(self, images: Tensor) -> Tensor:
+        """The map before the first block that learns."""
+        return self.steps.run(self.steps.stem(images), 0, self.first_trained)
+
+    def feature_map(self, frozen: Tensor, size: tuple[int, int]) -> Tensor:
+        return self.steps.run(frozen, self.first_trained)
+
+    def renamed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """A classifier is left out."""
+        return {
+            key if key.startswith(("layers.", POOL)) else f"layers.{key}": value
+            for key, value in state.items()
+            if not key.startswith(CLASSIFIERS)
+        }
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The modules of a network in the order in which they work; not its own modules, which another holds."""
+
+    stem: nn.Module
+    blocks: tuple[nn.Module, ...]
+
+    def run(self, features: Tensor, start: int, stop: int | None = None) -> Tensor:
+        """Maps through the blocks ``[start, stop)``."""
+        for block in self.blocks[start:stop]:
+            features = block(features)
+        return features
 
 
 def build_backbone(
-    *, network: str, pool: str = "gem", image_size: tuple[int, int] | None = (480, 640)
+    *, network: str, pool: str = "gem", clusters: int = CLUSTERS, image_size: tuple[int, int] | None = (480, 640)
 ) -> PooledBackbone:
     """``resnet18``, ``resnet50`` or ``vgg16`` up to its last convolution and the ReLU behind it, weights random.
 
     Images are resized to 480x640, bilinear, antialiased (the common protocol of the deep visual geo-localization
-    benchmark, CVPR 2022); None keeps their own size.
+    benchmark, CVPR 2022); None keeps their own size. A block is a residual block of ``resnet18`` (8) and ``resnet50``
+    (16), a convolution of ``vgg16`` (13), with the pooling before it.
     """
     from torchvision import models as networks
 
     whole = networks.get_model(network, weights=None)
+    head = build_pool(pool, CHANNELS[network], clusters=clusters)
     if network == "vgg16":
         layers = nn.Sequential(OrderedDict(features=whole.features[:-1]))  # without the last max pooling
-    else:
-        layers = nn.Sequential(OrderedDict(list(whole.named_children())[:-2]))  # without average pooling and fc
-    return PooledBackbone(layers, CHANNELS[network], pool=pool, image_size=image_size)
+        return PooledBackbone(layers, nn.Identity(), _convolutions(whole.features[:-1]), head, image_size)
+    layers = nn.Sequential(OrderedDict(list(whole.named_children())[:-2]))  # without average pooling and fc
+    blocks = [block for stage in layers[-4:] for block in stage.children()]
+    return PooledBackbone(layers, layers[:-4], blocks, head, image_size)
+
+
+def _convolutions(features: nn.Sequential) -> list[nn.Module]:
+    """VGG's layers, cut behind each ReLU."""
+    blocks: list[nn.Module] = []
+    block: list[nn.Module] = []
+    for layer in features:
+        block.append(layer)
+        if isinstance(layer, nn.ReLU):
+            blocks.append(nn.Sequential(*block))
+            block = []
+    return blocks
 
 
 def fetch_weights(*, network: str) -> Path:
@@ -78,14 +139,14 @@ def fetch_weights(*, network: str) -> Path:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BackboneOptions(ResizingOptions):
+class BackboneOptions(PooledOptions):
     """A network of torchvision, cut before its classifier."""
 
     network: ClassVar[str]
     pool: str = option("--pool", "gem", "pooling of the last feature map", choices=POOLS)
 
     def build(self) -> PooledBackbone:
-        return build_backbone(network=self.network, pool=self.pool, **self.resizing())
+        return build_backbone(network=self.network, pool=self.pool, clusters=self.vlad_clusters, **self.resizing())
 
     def fetch(self) -> Path:
         return fetch_weights(network=self.network)
@@ -99,6 +160,7 @@ class ResNet18Options(BackboneOptions):
     """``resnet18``."""
 
     network = "resnet18"
+    trained_blocks = 2
     published = _published("resnet18-f37072fd.pth")
 
 
@@ -106,6 +168,7 @@ class ResNet50Options(BackboneOptions):
     """``resnet50``."""
 
     network = "resnet50"
+    trained_blocks = 3
     published = _published("resnet50-0676ba61.pth")
 
 
@@ -113,4 +176,5 @@ class Vgg16Options(BackboneOptions):
     """``vgg16``."""
 
     network = "vgg16"
+    trained_blocks = 3
     published = _published("vgg16-397923af.pth")

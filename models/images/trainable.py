@@ -4,9 +4,11 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from opticornet.models.images.base import ImageEncoder
 
@@ -32,17 +34,26 @@ class TrainableImageEncoder(ImageEncoder):
 
     ``frozen`` does not learn: what it gives of an image may be kept. ``describe`` may be called for a few images of a
     batch at a time; ``relate`` gets all of the batch. Rows of ``forward`` are those of ``relate`` in evaluation mode.
+    What does not learn stays in evaluation mode, whatever :meth:`train` says, and so does all batch normalisation.
     """
+
+    starts_from_teacher: ClassVar[bool] = False  # whether :meth:`learn_from` gives it its backbone
 
     @abstractmethod
     def train_blocks(self, count: int) -> None:
         """Let the last ``count`` blocks of the backbone learn, with what lies behind them, and no others.
 
-        The head always learns. What does not learn stays in evaluation mode, whatever :meth:`train` says.
+        The head always learns.
 
         Raises:
             ValueError: the backbone has fewer.
         """
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        for module in self.children() if mode else ():
+            _rest(module)
+        return self
 
     @abstractmethod
     def load_backbone(self, state: Mapping[str, Tensor], source: str | Path) -> None:
@@ -55,6 +66,13 @@ class TrainableImageEncoder(ImageEncoder):
     def start_from_images(self, images: Iterator[Tensor], generator: torch.Generator) -> None:
         """Give the head the weights that training starts from, worked out from batches (N, 3, H, W) of training images;
         by default it keeps those it has."""
+
+    def learn_from(self, teacher: "TrainableImageEncoder") -> None:
+        """Take over from a trained encoder what this one shares with it, and keep it from learning; by default nothing.
+
+        Raises:
+            ValueError: it shares nothing with that one, but should.
+        """
 
     def frozen(self, images: Tensor) -> Tensor:
         """What does not learn: (B, 3, H, W) to (B, *G); by default the images. Called without gradients."""
@@ -71,3 +89,13 @@ class TrainableImageEncoder(ImageEncoder):
     def forward(self, images: Tensor) -> Tensor:
         height, width = images.shape[-2:]
         return self.relate(self.describe(self.frozen(images), (height, width))).descriptors
+
+
+def _rest(module: nn.Module) -> None:
+    """Put into evaluation mode what has weights of which none learns, and batch normalisation."""
+    weights = list(module.parameters())
+    if isinstance(module, _BatchNorm) or (weights and not any(weight.requires_grad for weight in weights)):
+        module.eval()
+    else:
+        for part in module.children():
+            _rest(part)

@@ -191,11 +191,16 @@ def torchvision_backbone(weights: Weights, *, network: str, pool: str = "gem") -
     Args:
         weights: torchvision's, with or without the classifier.
         network: which one.
-        pool: ``gem``, ``gmp`` or ``avg``.
+        pool: one of :data:`opticornet.models.heads.pooling.POOLS`.
     """
     from opticornet.models.images.torchvision_backbones import build_backbone
 
-    return weights.fill(lambda: build_backbone(network=network, pool=pool))
+    return weights.fill(lambda: build_backbone(network=network, pool=pool, clusters=_vlad_clusters(weights)))
+
+
+def _vlad_clusters(weights: Weights) -> int:
+    """Of the pooling ``netvlad``; weights without it are of another pooling, or refused when they are loaded."""
+    return weights.shape("pool.centroids", 2)[0] if weights.has("pool.centroids") else 1
 
 
 def dinov2(weights: Weights, *, size: str = "", heads: int | None = None, pool: str = "cls") -> nn.Module:
@@ -205,15 +210,21 @@ def dinov2(weights: Weights, *, size: str = "", heads: int | None = None, pool: 
         weights: of ``dinov2_vit{s,b,l}14`` or another size, without registers.
         size: the published variant that they must not contradict.
         heads: attention heads; by default one per 64 channels.
-        pool: ``cls``, the class token after the last norm, or ``gem``, of the patches.
+        pool: ``cls``, the class token after the last norm, or one of
+            :data:`opticornet.models.heads.pooling.POOLS`, of the patches.
     """
     from opticornet.models.images.dinov2 import DinoV2Encoder
 
     vit = Transformer.of(weights, "", size, heads)
-    image_size = (224, 224)
     return weights.fill(
         lambda: DinoV2Encoder(
-            vit.dim, vit.depth, vit.heads, pool=pool, image_size=image_size, trained_size=vit.trained_size
+            vit.dim,
+            vit.depth,
+            vit.heads,
+            pool=pool,
+            image_size=(224, 224),
+            trained_size=vit.trained_size,
+            clusters=_vlad_clusters(weights),
         )
     )
 

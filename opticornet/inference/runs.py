@@ -33,12 +33,13 @@ def check_name(argument: str, name: str) -> None:
         raise UserError(f"`{argument}` {name}: wanted a plain name, without folders")
 
 
-def run_name(method: str, length: int, exp_name: str) -> str:
-    """``<stamp>_<method>_l<seqL>_<expName>``, of a run or a result."""
-    return f"{stamp()}_{method.replace('/', '-')}_l{length}_{exp_name}"
+def run_name(method: str, length: int | None, exp_name: str) -> str:
+    """``<stamp>_<method>_l<seqL>_<expName>``, of a run or a result; without a length where windows have none."""
+    of_windows = "" if length is None else f"_l{length}"
+    return f"{stamp()}_{method.replace('/', '-')}{of_windows}_{exp_name}"
 
 
-def check_exp_name(exp_name: str, method: str, length: int) -> None:
+def check_exp_name(exp_name: str, method: str, length: int | None) -> None:
     """Raise :class:`UserError` where file names made of ``exp_name`` are too long for file systems."""
     room = LONGEST_NAME - len(os.fsencode(run_name(method, length, "")))
     if (size := len(os.fsencode(exp_name))) > room:
@@ -142,3 +143,8 @@ def read_flags(run: Path, save_path: str) -> dict[str, Any]:
     if not isinstance(flags, dict):
         raise UserError(f"{path} holds {type(flags).__name__}, wanted an object of flags")
     return {"adapt": "none"} | flags
+
+
+def is_of_images(flags: dict[str, Any]) -> bool:
+    """Whether a run with such flags learned an image encoder."""
+    return "lossTerms" in flags

@@ -44,10 +44,11 @@ class EpochHistory:
     Args:
         run: run folder.
         first_epoch: number of epochs already done.
+        counted: what samples are called.
     """
 
-    def __init__(self, run: Path, first_epoch: int) -> None:
-        self.path = run / EPOCHS
+    def __init__(self, run: Path, first_epoch: int, counted: str = "tuples") -> None:
+        self.path, self.counted = run / EPOCHS, counted
         kept = [epoch for epoch in read_epochs(run) if epoch["epoch"] < first_epoch]
         if self.path.is_file():
             write_text(self.path, "".join(json.dumps(epoch) + "\n" for epoch in kept))
@@ -60,16 +61,16 @@ class EpochHistory:
     def add(self, report: EpochReport) -> None:
         """Append an epoch."""
         with writing(self.path), open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(_as_json(report)) + "\n")
+            file.write(json.dumps(_as_json(report, self.counted)) + "\n")
 
 
-def _as_json(report: EpochReport) -> dict[str, Any]:
-    """An epoch as the file has it: samples are called tuples, recalls stand by their K, other metrics by their name."""
+def _as_json(report: EpochReport, counted: str) -> dict[str, Any]:
+    """An epoch as the file has it: samples are ``counted``, recalls stand by their K, other metrics by their name."""
     return {
         "epoch": report.epoch,
         "epochs": report.epochs,
         "means": report.means,
-        "tuples": report.samples,
+        counted: report.samples,
         "seconds": report.seconds,
         "lr": report.lr,
         "recalls": None,

@@ -54,6 +54,7 @@ class Progress:
 
     epoch: int = 0  # epochs done
     step: int = 0  # batches of the epoch done
+    updates: int = 0  # steps of the optimizer, in all epochs
     samples: int = 0  # in them
     totals: dict[str, float] = field(default_factory=dict)  # sums of the means, each times its samples
     seconds: float = 0.0  # of the epoch so far
@@ -85,7 +86,7 @@ class Loop(Generic[Batch]):
     Args:
         task: what is learned.
         optimizer: of the task's weights.
-        learning_rate: of an epoch, by its number from 0.
+        learning_rate: of a step of the optimizer, by the number of its epoch, from 0, and of the steps before it.
         settings: how long and how to train.
     """
 
@@ -93,7 +94,7 @@ class Loop(Generic[Batch]):
         self,
         task: LearningTask[Batch],
         optimizer: torch.optim.Optimizer,
-        learning_rate: Callable[[int], float],
+        learning_rate: Callable[[int, int], float],
         settings: LoopSettings,
     ) -> None:
         self.task, self.optimizer, self.learning_rate, self.settings = task, optimizer, learning_rate, settings
@@ -142,8 +143,6 @@ class Loop(Generic[Batch]):
     def train_epoch(self, stop: StopRequest, folder: Path) -> None:
         """Take the (rest of the) epoch's steps; where ``stop`` was asked, save after the next one of the optimizer."""
         progress = self.progress
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate(progress.epoch)
         self.task.module.train()
         begun, before = time.perf_counter(), progress.seconds
         quiet = True if self.settings.quiet else None  # None: only where stderr is a terminal
@@ -184,11 +183,14 @@ class Loop(Generic[Batch]):
         """One step of the optimizer; the device is waited for once, when all of the step is under way."""
         progress = self.progress
         norm = None if self.observer is None else torch.nn.utils.get_total_norm(self.gradients())
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate(progress.epoch, progress.updates)
         self.optimizer.step()
+        progress.updates += 1
         terms, self.pending = StepTerms.join(self.pending), []
         numbers = StepNumbers.read(terms, norm)
         if not math.isfinite(numbers.means["loss"]):
-            raise self.diverged(f"the loss became {numbers.means['loss']}")
+            raise self.diverged(self.task.not_finite(numbers.means))
         if self.observer is not None:
             self.observer.step(numbers.values, numbers.gradient_norm)
         for name, value in numbers.means.items():
@@ -240,7 +242,7 @@ class Loop(Generic[Batch]):
             means={name: total / progress.samples for name, total in progress.totals.items()},
             samples=progress.samples,
             seconds=progress.seconds,
-            lr=self.learning_rate(progress.epoch - 1),
+            lr=self.learning_rate(progress.epoch - 1, max(0, progress.updates - 1)),
             metrics=dict(progress.metrics) if evaluated else None,
             is_best=is_best,
         )

@@ -1,7 +1,7 @@
 """The contract between the learning loop and what is learned."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Self, TypeVar
 
@@ -70,8 +70,10 @@ class LearningTask(ABC, Generic[Batch]):
     Attributes:
         module: what learns; on ``device``. The loop saves its weights, and puts it into training mode each epoch.
         device: where it learns.
+        counted: what the samples of its batches are.
     """
 
+    counted: str = "tuples"
     module: nn.Module
     device: torch.device
 
@@ -107,6 +109,14 @@ class LearningTask(ABC, Generic[Batch]):
     @abstractmethod
     def validate(self) -> Validation:
         """How good the module is now; leaves its weights and all random states alone."""
+
+    def not_finite(self, means: Mapping[str, float]) -> str:
+        """In words what went wrong in the last batch, whose loss is not finite.
+
+        Args:
+            means: the loss and the mean of each of :meth:`loss`'s values, by name.
+        """
+        return f"the loss became {means['loss']}"
 
     def finished(self) -> bool:
         """Asked after an epoch's last step: whether no further epoch could learn anything."""

@@ -10,6 +10,7 @@ from opticornet.options.prepare import PrepareOptions
 from opticornet.options.report import ReportOptions
 from opticornet.options.test import TestOptions
 from opticornet.options.train import TrainOptions
+from opticornet.options.train_images import TrainImagesOptions
 
 MODES: dict[str, type[Options]] = {
     "train": TrainOptions,
@@ -22,5 +23,5 @@ MODES: dict[str, type[Options]] = {
     "extract": ExtractOptions,
 }
 
-# Modes that a flag makes another one of, with options of its own.
-VARIANTS: dict[str, dict[str, type[Options]]] = {"extract": {"--sequence": ExtractSequencesOptions}}
+# Options that a mode has instead where other options ask for them (``variants.py``).
+VARIANTS: dict[str, type[Options]] = {"extract": ExtractSequencesOptions, "train": TrainImagesOptions}

@@ -8,10 +8,12 @@ from dataclasses import Field
 from typing import Any, NoReturn, get_type_hints
 
 from opticornet.datasets.labels import first_repeated
+from opticornet.inference.runs import NEWEST
 from opticornet.options.base import Options
 from opticornet.options.config import read_config
 from opticornet.options.modes import MODES, VARIANTS
 from opticornet.options.plugins import load_installed, load_plugins
+from opticornet.options.variants import DECIDING, options_of
 from opticornet.utils.errors import UserError
 from opticornet.utils.options import as_typed, check_value, flag_of, is_tuple, option_fields, plain_type, spellings
 from opticornet.utils.program import program
@@ -33,6 +35,7 @@ def parse(arguments: Sequence[str]) -> tuple[str, Options]:
     first.add_argument("--mode", choices=tuple(MODES))
     first.add_argument("--plugin", action="append", default=[])
     first.add_argument("--config", default="")
+    _add_deciding(first)
     known = first.parse_known_args(arguments)[0]
     if not arguments or (known.mode is None and {"-h", "--help"} & set(arguments)):
         print(_overview())
@@ -44,9 +47,8 @@ def parse(arguments: Sequence[str]) -> tuple[str, Options]:
         raise UserError(f"`config` {known.config}: there is no mode {mode}; choose one of {', '.join(MODES)}")
     if config.get("mode", mode) != mode:
         raise UserError(f"`config` {known.config} is for another mode than {mode}")
-    variants = VARIANTS.get(mode, {}).items()
-    options = next((kind for flag, kind in variants if flag in arguments or config.get(flag[2:])), MODES[mode])
-    load_plugins([*check_value(options, "plugin", config.get("plugin", ())), *known.plugin])
+    load_plugins([*check_value(Options, "plugin", config.get("plugin", ())), *known.plugin])
+    options = options_of(mode, vars(known))
     given = _own_flags(mode, options, arguments)
     if given is None:  # some belong to what is chosen by name
         parser = _parser(mode, options, with_entries=True)
@@ -56,6 +58,13 @@ def parse(arguments: Sequence[str]) -> tuple[str, Options]:
         given = vars(found)
     given.pop("mode", None)
     return mode, options.of(**given)
+
+
+def _add_deciding(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that decide which options a mode has."""
+    parser.add_argument("--sequence", action="store_true", default=argparse.SUPPRESS)
+    for flag in DECIDING:
+        parser.add_argument(f"--{flag}", nargs="?", const=NEWEST, default=argparse.SUPPRESS)
 
 
 def _refuse_repeated(arguments: Sequence[str]) -> None:
@@ -76,7 +85,11 @@ def in_flags(message: str, options: type[Options] | None) -> str:
     if names := re.findall(r"`(\w+)`", message):
         owners = [options]
         if not set(names) <= option_fields(options).keys():
-            for mode in (options, *MODES.values()):  # of a mode that takes some options of another, the latter's last
+            for mode in (
+                options,
+                *MODES.values(),
+                *VARIANTS.values(),
+            ):  # of a mode that takes some options of another, the latter's last
                 owners += [mode, *(kind for _, _, kind in mode.entries())]
         for owner in reversed(owners):
             flags |= {name: flag_of(f) for name, f in option_fields(owner).items()}

@@ -11,6 +11,7 @@ from opticornet.utils.options import option
 from opticornet.utils.registry import entry
 
 SEQNET_DATASETS = ("nordland-sw", "nordland-sf", "oxford-v1.0", "oxford-pnv", "msls")  # in seqNet's layout
+SYNTHETIC = ("synthetic", "synthetic-20k")
 MATCHED = ("single+seqmatch", "s1+seqmatch")  # methods that match frames instead of searching descriptors
 ADAPT_FIELDS = ("adapt", "adapt_scale")
 ADAPT: Literal["none", "running", "traverse"] = "running"  # what `adapt` is, unless it is given or a run decides
@@ -24,7 +25,7 @@ class DataOptions(Options):
         "--dataset",
         "synthetic",
         "built-in name, or a folder with a dataset.toml",
-        path=("synthetic", "synthetic-20k", *SEQNET_DATASETS),
+        path=(*SYNTHETIC, *SEQNET_DATASETS),
     )
     data_path: str = option("--dataPath", "data", "where the built-in datasets' files are", path=())
     desc_type: str = option("--descType", "netvlad-pytorch", "frame descriptor: a folder name below descData")
@@ -66,7 +67,7 @@ DATA_FIELDS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunOptions(DataOptions):
+class RunOptions(Options):
     """Where runs are, and which one to resume."""
 
     runs_path: str = option("--runsPath", "data/runs", "folder of all runs")
@@ -86,7 +87,7 @@ class RunOptions(DataOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MethodOptions(RunOptions):
+class MethodOptions(RunOptions, DataOptions):
     """What turns a window of frames into one vector."""
 
     pooling: str = option("--pooling", "dsdnet", "sequence method", choices=SEQUENCE_ENCODERS, also=MATCHED)

@@ -4,9 +4,7 @@ from dataclasses import dataclass
 
 from opticornet.learning.augmentation import AUGMENTATIONS
 from opticornet.learning.losses import LOSSES
-from opticornet.learning.optimizers import OPTIMIZERS
-from opticornet.learning.schedules import SCHEDULES
-from opticornet.learning.selection import MEASURES
+from opticornet.options.learning import LearningOptions
 from opticornet.options.shared import MethodOptions
 from opticornet.utils.errors import UserError
 from opticornet.utils.options import option
@@ -14,7 +12,7 @@ from opticornet.utils.registry import entry
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainOptions(MethodOptions):
+class TrainOptions(LearningOptions, MethodOptions):
     """``--mode train``: learn a sequence encoder."""
 
     init_from: str = option(
@@ -56,16 +54,6 @@ class TrainOptions(MethodOptions):
     checkpointing: bool = option(
         "--checkpointing", False, "less memory: work transformer blocks out once more for their gradients"
     )
-    n_epochs: int = option("--nEpochs", 30, "epochs", minimum=1)
-    optim: str = option("--optim", "ADAMW", "optimizer", choices=OPTIMIZERS)
-    lr: float = option("--lr", 1e-4, "learning rate, above 0; from random weights about 1e-3 is better", above=0)
-    schedule: str = option("--lrSchedule", "cosine", "learning rate over the epochs", choices=SCHEDULES)
-    weight_decay: float = option("--weightDecay", 0.0, "weight decay")
-    eval_every: int = option("--evalEvery", 1, "epochs between two validations", minimum=1)
-    select_by: str = option(
-        "--selectBy", "mean-recall", "what decides which epoch's weights are best", choices=tuple(MEASURES)
-    )
-    patience: int = option("--patience", 5, "validations without a better score before stopping; 0: never stop")
 
     def __post_init__(self) -> None:
         if self.resume and self.init_from and "init_from" in self.given:

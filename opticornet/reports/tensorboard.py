@@ -31,12 +31,12 @@ _NOT_COMPARED = {  # options that say where, how fast and how loudly
 
 
 class TrainingLog:
-    """The TensorBoard events of one run; a context manager that closes them."""
+    """The TensorBoard events of one run, whose samples are ``counted``; a context manager that closes them."""
 
-    def __init__(self, run: Path, options: Options, first_epoch: int) -> None:
-        self.options = options
+    def __init__(self, run: Path, options: Options, first_epoch: int, counted: str = "tuples") -> None:
+        self.options, self.counted = options, counted
         self.writer = SummaryWriter(str(run), purge_step=first_epoch + 1, filename_suffix=f".{time.time_ns()}")
-        self.history = EpochHistory(run, first_epoch)
+        self.history = EpochHistory(run, first_epoch, counted)
         self.last: tuple[int, Validation] | None = None
         self._validations = 0
         self._reset()
@@ -93,7 +93,7 @@ class TrainingLog:
         step = report.epoch + 1
         for name, value in report.means.items():
             self.writer.add_scalar(f"train/{name}", value, step)
-        self.writer.add_scalar("train/tuples", report.samples, step)
+        self.writer.add_scalar(f"train/{self.counted}", report.samples, step)
         self.writer.add_scalar("train/lr", report.lr, step)
         if self._norms:
             self.writer.add_scalar("train/gradient_norm", float(np.mean(self._norms)), step)
@@ -102,7 +102,7 @@ class TrainingLog:
             if histogram.counts.any():
                 histogram.write(self.writer, f"train/distance_{name}", step)
         self.writer.add_scalar("speed/seconds_per_epoch", report.seconds, step)
-        self.writer.add_scalar("speed/tuples_per_second", report.samples / max(report.seconds, 1e-9), step)
+        self.writer.add_scalar(f"speed/{self.counted}_per_second", report.samples / max(report.seconds, 1e-9), step)
         self.writer.add_scalar("memory/peak_mib", peak_memory_mib(), step)
         if torch.cuda.is_initialized():
             self.writer.add_scalar("memory/cuda_peak_mib", torch.cuda.max_memory_allocated() / 2**20, step)

@@ -8,7 +8,7 @@ from pathlib import Path
 from opticornet.datasets.images.panorama import Cut
 from opticornet.datasets.labels import first_repeated
 from opticornet.datasets.prepare.panoramas import cut_panoramas
-from opticornet.datasets.prepare.prepared import DriveRows, Prepared, Source
+from opticornet.datasets.prepare.prepared import DriveRows, Prepared, PreparedPlaces, Source
 from opticornet.datasets.prepare.sources import SOURCES
 from opticornet.datasets.prepare.writing import write_prepared
 from opticornet.options.modes import PrepareOptions
@@ -36,6 +36,8 @@ def prepare(options: PrepareOptions) -> Path:
     options.refuse_unused()
     found = _source(options).read(root)
     _check_splits(found)
+    if options.cut and found.places:
+        raise UserError(f"`cut` is for drives, and {options.source} gives places; leave it out")
     if options.cut:
         found = cut_panoramas(found, output, Cut(options.cut, options.view_field, options.view_pitch))
     prepared, written = write_prepared(output, options.name or output.resolve().name, found, options.overwrite)
@@ -102,9 +104,21 @@ def _summary(output: Path, found: Prepared, prepared: Prepared, written: bool) -
         f"  {split.name}: {_drives(split.query, 'queries')} in {_drives(split.reference, 'frames')}"
         for split in prepared.splits
     ]
+    lines += [_places(places) for places in prepared.places]
     lines.append("next, with an image encoder of your choice:")
-    lines.append(f"  {program()} --mode extract --dataset {shlex.quote(str(output))} --descType hog")
+    start = f"  {program()} --mode {{}} --dataset {shlex.quote(str(output))} --descType {{}}"
+    if prepared.places:
+        lines.append(start.format("train", "fol"))
+    if prepared.traverses:
+        lines.append(start.format("extract", "hog"))
     return "\n".join(lines)
+
+
+def _places(places: PreparedPlaces) -> str:
+    """ "places train: 67 images of 15 places in 3 groups" """
+    count, groups = (len(set(places.columns.get(name, ()))) for name in ("place", "group"))
+    of_groups = f" in {counted(groups, 'group')}" if groups > 1 else ""
+    return f"  places {places.name}: {counted(len(places), 'image')} of {counted(count, 'place')}{of_groups}"
 
 
 def _drives(side: tuple[DriveRows, ...], what: str) -> str:

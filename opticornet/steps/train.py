@@ -1,7 +1,5 @@
 """Step: learn a sequence encoder."""
 
-import shlex
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -15,56 +13,45 @@ from opticornet.datasets.traverse import Dataset
 from opticornet.evaluation.notes import notes as scene_notes
 from opticornet.evaluation.scene import Scene, WindowSettings
 from opticornet.inference.load import LoadedEncoder, build_encoder, check_version, frames_taken
-from opticornet.inference.runs import find_run, named_checkpoint, new_run, read_flags, write_flags
+from opticornet.inference.runs import new_run, read_flags, write_flags
 from opticornet.learning.former import upgraded
-from opticornet.learning.loop import Loop, LoopSettings
-from opticornet.learning.optimizers.base import trainable
 from opticornet.learning.sequences.task import SequenceSettings, SequenceTask
 from opticornet.learning.sequences.tuples import MiningSettings
-from opticornet.learning.task import Batch, LearningTask
 from opticornet.options.config import OPTIONS_TOML, write_config
 from opticornet.options.loading import load_method
-from opticornet.options.modes import TrainOptions
+from opticornet.options.modes import TrainImagesOptions, TrainOptions
 from opticornet.options.parsing import in_flags
-from opticornet.options.plugins import load_remembered, remembered
-from opticornet.reports.tensorboard import TrainingLog
+from opticornet.options.plugins import remembered
 from opticornet.steps.training.check import check_training_options
+from opticornet.steps.training.following import follow, make_loop
 from opticornet.steps.training.frozen import prepare_parts
 from opticornet.steps.training.initial import InitialRun, recorded
-from opticornet.steps.training.lines import best_line, epoch_details, epoch_line, silent_line
+from opticornet.steps.training.resuming import as_resumed, run_to_resume
 from opticornet.utils.checkpoints import LATEST, load_checkpoint, save_checkpoint
 from opticornet.utils.device import choose_device, cpu_threads, seeded
-from opticornet.utils.errors import UserError
-from opticornet.utils.logs import RunLog, write_environment
-from opticornet.utils.program import program, refuse_several_processes
-from opticornet.utils.signals import StopRequest
-
-# What may differ between a run and its resumption: where things are and how fast, never what is computed.
-# Where nothing else is given, the run's own values hold for the first of them too.
-KEPT = ("data_path", "struct_path", "device", "nocuda", "threads")
-FREE = {*KEPT, "runs_path", "save_path", "resume", "other_descriptors", "quiet", "verbose", "config", "plugin"}
+from opticornet.utils.logs import write_environment
+from opticornet.utils.program import refuse_several_processes
 
 
-def train(options: TrainOptions) -> Path:
+def train(options: TrainOptions | TrainImagesOptions) -> Path:
     """Train a new run, or resume the one that ``options.resume`` names. Returns the run folder.
+
+    With :class:`TrainImagesOptions` as :func:`opticornet.steps.train_images.train_images` does.
 
     Raises:
         UserError: bad options or data, or a loss that is not finite.
         Interrupted: SIGINT or SIGTERM came; the run is saved.
     """
+    if isinstance(options, TrainImagesOptions):
+        from opticornet.steps.train_images import train_images
+
+        return train_images(options)
     refuse_several_processes()
     run = initial = None
     if options.resume:
-        run = find_run(options.resume, options.runs_path, options.save_path)
-        if named_checkpoint(options.resume) == "best":
-            raise UserError(
-                f"`resume` {options.resume}: a run continues from its {LATEST}; name that, or the run's folder"
-            )
-        shaping = tuple(name for name in options.flags() if name not in FREE)
-        kept = tuple(name for name in KEPT if name not in options.given)
+        run = run_to_resume(options)
         flags = {"selectBy": "recall@5"} | read_flags(run, options.save_path)  # so were runs that do not say
-        load_remembered(flags.get("plugins", {}), options.plugin, str(run))
-        options = options.restored(flags, shaping + kept, str(run))
+        options = as_resumed(options, flags, run)
         check_version(options.part("pooling"), options.pooling, flags, str(run))
     else:
         initial = InitialRun.of(options)
@@ -82,7 +69,7 @@ def train(options: TrainOptions) -> Path:
         notes += [f"note: {in_flags(note, TrainOptions)}" for one in scenes for note in scene_notes(one)]
         task = make_task(options, scene, validation, loaded)
         notes += [in_flags(note, TrainOptions) for note in task.cost_notes()]
-        loop = make_loop(options, task)
+        loop = make_loop(options, task, options.accumulate)
         if run:
             loop.restore(state, str(run))
         else:
@@ -196,36 +183,3 @@ def in_numbers(options: TrainOptions, scene: Scene) -> TrainOptions:
     method = options.part("pooling")
     decided = asdict(method.decided(scene.in_dims(method.takes), options.sequence_length))
     return replace(options, chosen={**options.chosen, **decided})
-
-
-def make_loop(options: TrainOptions, task: LearningTask[Batch]) -> Loop[Batch]:
-    """A run of the task as the options describe it, neither started nor resumed."""
-    optimizer = options.part("optim").build(trainable(task.module), options.lr, options.weight_decay)
-    schedule = options.part("schedule")
-    settings = LoopSettings(
-        options.n_epochs, options.eval_every, options.patience, options.amp, options.quiet, options.accumulate
-    )
-    return Loop(task, optimizer, lambda epoch: schedule.rate(options.lr, epoch, options.n_epochs), settings)
-
-
-def follow(loop: Loop[Any], options: TrainOptions, run: Path, notes: Sequence[str] = ()) -> None:
-    """Train to the end, reporting ``notes`` and every epoch to the terminal, the run's log and TensorBoard."""
-    progress, log = loop.progress, RunLog(run, quiet=options.quiet, verbose=options.verbose)
-    log.say(f"{run}: {loop.task.describe()}")
-    for note in notes:
-        log.say(note)
-    place = shlex.quote(str(run))
-    if "save_path" in options.given:
-        place += f" --savePath {shlex.quote(options.save_path)}"
-    stop = StopRequest(f"{program()} --mode train --resume {place}")
-    with log, TrainingLog(run, options, first_epoch=progress.epoch) as events, stop:
-        loop.observer = events
-        for report in loop.epochs(run / options.save_path, stop):
-            events.epoch(report)
-            log.say(epoch_line(report, progress, options), "green" if report.is_best else None)
-            log.detail(epoch_details(report))
-        events.finish(progress.best_metrics)
-    if progress.converged:
-        log.say(silent_line(progress))
-    log.say(best_line(progress, options))
-    log.say(f"next: {program()} --mode test --resume {place}")

@@ -9,8 +9,8 @@ from torch import nn
 from torchvision import models as networks
 
 from opticornet.inference.published import PUBLISHED, load_published
-from opticornet.models.heads.gem import global_pool
 from opticornet.models.images import IMAGE_ENCODERS
+from opticornet.models.images.build import build_image_encoder
 from opticornet.models.images.dinov2 import VARIANTS, DinoV2Encoder
 from opticornet.models.sequences.delta_lstm import DeltaLSTM
 from opticornet.models.sequences.seqnet import SeqNet
@@ -216,8 +216,17 @@ def test_backbones_leave_their_classifier_out(normal, method):
         features = torch.nn.Sequential(*list(whole.children())[:-2])(images)
     else:
         features = whole.features[:-1](images)
-    wanted = torch.nn.functional.normalize(global_pool(features, "gmp"))
+    wanted = torch.nn.functional.normalize(features.amax((2, 3)))
     torch.testing.assert_close(load_published(method, whole.state_dict(), pool="gmp")(images), wanted)
+
+
+@pytest.mark.parametrize("method", ["resnet18", "dinov2_vits14"])
+@torch.inference_mode()
+def test_trained_clusters_are_counted(normal, method):
+    stored = build_image_encoder(method, weights="random", pool="netvlad", vlad_clusters=3)
+    images = normal(2, 1, 3, 56, 56)
+    found = load_published(method, stored.state_dict(), pool="netvlad")
+    torch.testing.assert_close(found(images), stored(images))
 
 
 @pytest.mark.parametrize(("variant", "method"), [("vits14", "dinov2_vits14"), ("vitb14", "dinov2_vitb14")])
@@ -274,7 +283,7 @@ def test_what_does_not_fit(method, given, options, message):
 
 
 def test_an_unknown_pooling():
-    with pytest.raises(UserError, match="resnet18: pool must be gem, gmp or avg, got 'cls'"):
+    with pytest.raises(UserError, match="resnet18: pool must be gem, gmp, avg, grid or netvlad, got 'cls'"):
         load_published("resnet18", networks.resnet18(weights=None).state_dict(), pool="cls")
 
 
@@ -290,7 +299,7 @@ def test_an_unknown_pooling():
         ),
         (32, 1, {}, {"heads": 5}, "`heads` 5: wanted a divisor of the 32 channels"),
         (32, 1, {}, {"heads": 0}, "`heads` 0: wanted a whole number of at least 1"),
-        (64, 1, {}, {"pool": "max"}, "dinov2_vits14: pool must be cls or gem"),
+        (64, 1, {}, {"pool": "max"}, "dinov2_vits14: pool must be cls, gem, .* got 'max'"),
         (768, 12, {}, {}, "it holds a DINOv2 of size vitb14, wanted vits14"),
         (64, 1, {"pos_embed": (1, 4, 64)}, {}, "pos_embed has 4 positions in 1 blocks: no DINOv2"),
         (64, 1, {"register_tokens": (1,)}, {}, r"1 unexpected \(first: register_tokens\)"),

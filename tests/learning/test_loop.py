@@ -88,7 +88,7 @@ def make_loop(task: LearningTask | None = None, lr: float = 0.05, **settings: An
     task = task or LineTask()
     optimizer = torch.optim.AdamW(task.module.parameters(), lr=lr, fused=True)
     return Loop(
-        task, optimizer, lambda epoch: lr / (1 + epoch), LoopSettings(**{"epochs": 4, "quiet": True} | settings)
+        task, optimizer, lambda epoch, _: lr / (1 + epoch), LoopSettings(**{"epochs": 4, "quiet": True} | settings)
     )
 
 

@@ -152,7 +152,7 @@ def test_clusters_begin_from_images_of_the_training_drives(folder, monkeypatch):
 
 def test_too_few_tokens_for_the_clusters_are_one_line(folder, error):
     assert folder.train(*replaced(LINE, "--staClusters", 2000)) == 2
-    assert error() == "error: --init kmeans: 1440 tokens cannot be put into 2000 clusters; use --init random"
+    assert error() == "error: --init kmeans: 1440 local features cannot be put into 2000 clusters; use --init random"
     assert not list((folder.path / "runs").glob("*"))
 
 

@@ -176,7 +176,27 @@ def test_the_benchmark_times_every_source(root):
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     timed = {line.split()[0]: int(line.split()[1]) for line in printed.splitlines()[1:] if "prepare of" not in line}
     assert timed.keys() == SOURCES.keys()
-    assert timed["vpr-bench"] == 1000
+    assert timed["vpr-bench"] == timed["gsv-cities"] == timed["place-folders"] == timed["place-table"] == 1000
+
+
+def test_labelled_places_and_what_comes_next(gsv_cities, tmp_path, capsys):
+    output = tmp_path / "data"
+    flags = ["--mode", "prepare", "--source", "gsv-cities", "--root", str(gsv_cities), "--output", str(output)]
+    assert main([*flags, "--cities", "London", "Boston"]) == 0
+    printed = capsys.readouterr().out
+    assert "  places train: 53 images of 11 places in 2 groups\n" in printed
+    assert f" --mode train --dataset {output} --descType fol" in printed
+    assert "--mode extract" not in printed
+    assert main([*flags, "--cities", "London", "Boston"]) == 0
+    assert f"{output}: finished already, nothing to do" in capsys.readouterr().out
+    assert main([*flags, "--valGroups", "London", "--overwrite"]) == 0
+    printed = capsys.readouterr().out
+    assert "  val: 13 queries of val-query in 16 frames of val-reference\n" in printed
+    assert f" --mode extract --dataset {output} --descType hog" in printed
+    assert main([*flags, "--cut", "8"]) == 2
+    assert "--cut is for drives, and gsv-cities gives places; leave it out" in capsys.readouterr().err
+    assert main([*flags, "--heldOut", "alternate"]) == 2
+    assert "--heldOut changes nothing here: no groups are held out" in capsys.readouterr().err
 
 
 def refused(**given):

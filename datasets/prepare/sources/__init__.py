@@ -13,5 +13,8 @@ SOURCES: Registry = {
     "folders": "opticornet.datasets.prepare.sources.folders:Folders",
     "utm-names": "opticornet.datasets.prepare.sources.utm_names:UtmNames",
     "utm-sequences": "opticornet.datasets.prepare.sources.utm_sequences:UtmSequences",
+    "gsv-cities": "opticornet.datasets.prepare.sources.gsv_cities:GsvCities",
+    "place-folders": "opticornet.datasets.prepare.sources.place_folders:PlaceFolders",
+    "place-table": "opticornet.datasets.prepare.sources.place_table:PlaceTable",
     "vpr-bench": "opticornet.datasets.prepare.sources.tolerance_table:ToleranceTable",
 }

@@ -53,6 +53,8 @@ class FoL(TrainableImageEncoder):
         image_size: (height, width) in pixels that images are resized to; None keeps theirs.
     """
 
+    local_shape: tuple[int, int]
+
     def __init__(
         self,
         model: DinoV2,

@@ -20,7 +20,12 @@ def enlarge(cells: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def select_local(local_map: Tensor, reliability: Tensor, rows: int) -> Tensor:
-    """Unit local features of chosen patches, the most reliable first: (B, C, H, W) to (B, rows, C), unused rows zero.
+    """:func:`chosen_rows`, each of unit length."""
+    return F.normalize(chosen_rows(local_map, reliability, rows), dim=2)
+
+
+def chosen_rows(local_map: Tensor, reliability: Tensor, rows: int) -> Tensor:
+    """Local features of chosen patches, the most reliable first: (B, C, H, W) to float32 (B, rows, C), unused rows 0.
 
     ``reliability`` (B, h, w) is that of a patch, 0 where it is not chosen; equally reliable rows are in raster order.
     """
@@ -29,4 +34,4 @@ def select_local(local_map: Tensor, reliability: Tensor, rows: int) -> Tensor:
     used, order = descending[:, :rows] > 0, order[:, :rows]  # (B, rows), fewer where the map is smaller
     vectors = local_map.flatten(2).transpose(1, 2).float()  # (B, H * W, C)
     vectors = vectors.gather(1, order.unsqueeze(2).expand(-1, -1, vectors.shape[2])) * used.unsqueeze(2)
-    return F.pad(F.normalize(vectors, dim=2), (0, 0, 0, rows - used.shape[1]))
+    return F.pad(vectors, (0, 0, 0, rows - used.shape[1]))

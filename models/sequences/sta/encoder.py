@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from opticornet.models.heads.seqvlad import SeqVLAD
+from opticornet.models.heads.vlad import sampled
 from opticornet.models.images.base import Preprocess
 from opticornet.models.images.cct import CCT, Attention, Grid, Tokenizer, Transformer
 from opticornet.models.sequences.base import ImageSequenceEncoder
@@ -21,7 +22,6 @@ from opticornet.models.sequences.sta.backbone import FrozenTokens
 from opticornet.models.sequences.sta.sizes import Sizes
 
 Part = Literal["both", "spatial", "temporal"]
-SAMPLED_TOKENS = 100  # of a frame, for k-means
 
 
 class TokenEncoder(ImageSequenceEncoder):
@@ -86,8 +86,7 @@ class TokenEncoder(ImageSequenceEncoder):
         for part in images:
             with torch.no_grad():
                 tokens = self.spatial_tokens(self.describe_frames(part))  # (M, N, D)
-            order = torch.rand(tokens.shape[:2], generator=generator).argsort(1)[:, :SAMPLED_TOKENS, None]
-            samples.append(tokens.gather(1, order.to(tokens.device).expand(-1, -1, tokens.shape[2])).flatten(0, 1))
+            samples.append(sampled(tokens, generator))
         self.train(training)
         self.aggregator.start_from(torch.cat(samples), seed)
 

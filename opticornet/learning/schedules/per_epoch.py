@@ -1,4 +1,4 @@
-"""Schedules that are functions of the epoch's number alone, so that nothing of them needs restoring."""
+"""What a schedule is; those that are functions of the epoch's number alone."""
 
 import math
 from abc import ABC, abstractmethod
@@ -15,13 +15,14 @@ class Schedule(Choice, ABC):
     """
 
     @abstractmethod
-    def rate(self, lr: float, epoch: int, epochs: int) -> float:
-        """The learning rate of an epoch.
+    def rate(self, lr: float, epoch: int, epochs: int, steps: int = 0) -> float:
+        """The learning rate of a step: a function of these alone, so that nothing of it needs restoring.
 
         Args:
             lr: what it begins with.
             epoch: its number, from 0.
             epochs: how many the run is to have.
+            steps: of the optimizer, taken before in all epochs.
         """
 
 
@@ -32,7 +33,7 @@ class StepSchedule(Schedule):
     lr_step: int = option("--lrStep", 50, "epochs between two steps", minimum=1)
     lr_gamma: float = option("--lrGamma", 0.5, "factor of a step")
 
-    def rate(self, lr: float, epoch: int, epochs: int) -> float:
+    def rate(self, lr: float, epoch: int, epochs: int, steps: int = 0) -> float:
         return lr * self.lr_gamma ** (epoch // self.lr_step)
 
 
@@ -40,7 +41,7 @@ class StepSchedule(Schedule):
 class ConstantSchedule(Schedule):
     """``constant``: as it begins."""
 
-    def rate(self, lr: float, epoch: int, epochs: int) -> float:
+    def rate(self, lr: float, epoch: int, epochs: int, steps: int = 0) -> float:
         return lr
 
 
@@ -48,5 +49,5 @@ class ConstantSchedule(Schedule):
 class CosineSchedule(Schedule):
     """``cosine``: down to zero along half a cosine."""
 
-    def rate(self, lr: float, epoch: int, epochs: int) -> float:
+    def rate(self, lr: float, epoch: int, epochs: int, steps: int = 0) -> float:
         return lr * 0.5 * (1 + math.cos(math.pi * epoch / epochs))

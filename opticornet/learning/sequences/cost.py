@@ -1,32 +1,17 @@
 """What training on images takes, counted before it starts, on images that have no pixels."""
 
 import copy
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from opticornet.inference.described import DescribedFrames
+from opticornet.learning.counting import Cost, counted, gib, places_of_weights
 from opticornet.learning.sequences.batches import BatchSource
 from opticornet.learning.sequences.sides import Side
 from opticornet.models.sequences.base import ImageSequenceEncoder
 from opticornet.utils.device import memory_of
 from opticornet.utils.errors import UserError
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What one call costs.
-
-    Attributes:
-        operations: multiplications and additions on the way forward; the way back takes about twice as many.
-        gradient_bytes: what is remembered in float32 for the way back.
-    """
-
-    operations: int
-    gradient_bytes: int
 
 
 @dataclass(frozen=True)
@@ -54,10 +39,10 @@ class WindowCost:
             RuntimeError: what the encoder does depends on values.
         """
         encoder = copy.deepcopy(encoder).to("meta").train()
-        weights = {parameter.untyped_storage()._cdata for parameter in encoder.parameters()}
+        weights = places_of_weights(encoder)
         images = torch.empty(length, *shape, device="meta")
-        frame, frames = _cost(encoder.describe_frames, images, weights)
-        window, _ = _cost(encoder.join, (frames.detach() if described else frames).unflatten(0, (1, length)), weights)
+        frame, frames = counted(encoder.describe_frames, images, weights)
+        window, _ = counted(encoder.join, (frames.detach() if described else frames).unflatten(0, (1, length)), weights)
         kept = 0 if described else frame.gradient_bytes // length
         return cls(Cost(frame.operations // length, kept), window, length)
 
@@ -69,26 +54,6 @@ class WindowCost:
     def gradient_bytes(self, windows: int, frames: int) -> int:
         """Of a step on some windows that hold so many distinct frames."""
         return windows * self.window.gradient_bytes + frames * self.frame.gradient_bytes
-
-
-def _cost(call: Callable[[Tensor], Tensor], given: Tensor, weights: set[int]) -> tuple[Cost, Tensor]:
-    """What a call costs, and what it returns; ``weights`` are where those lie that are there anyway."""
-    kept: dict[int, int] = {}  # bytes by where they lie: what is remembered twice takes memory once
-    alive = []
-
-    def remember(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage._cdata not in weights:
-            kept[storage._cdata] = storage.nbytes()
-            alive.append(storage)
-        return tensor
-
-    with (
-        FlopCounterMode(display=False) as counter,  # type: ignore[no-untyped-call]
-        torch.autograd.graph.saved_tensors_hooks(remember, lambda tensor: tensor),
-    ):
-        found = call(given)
-    return Cost(int(counter.get_total_flops()), sum(kept.values())), found
 
 
 def cost_notes(
@@ -124,22 +89,18 @@ def cost_notes(
     less = "a smaller `batch_size` with `accumulate`, `checkpointing` or `freeze_spatial`"
     if least > memory:
         raise UserError(
-            f"`batch_size` {anchors}: the windows of so many anchors alone need {_gib(least)} for their gradients, of "
-            f"{_gib(memory)} that there are; choose {less}"
+            f"`batch_size` {anchors}: the windows of so many anchors alone need {gib(least)} for their gradients, of "
+            f"{gib(memory)} that there are; choose {less}"
         )
     lines = [
         f"note: a window takes {cost.operations / 1e9:.3g} GFLOP on the way forward; a step holds at most "
-        f"{anchors} + {references} windows, {_gib(most)} for their gradients"
+        f"{anchors} + {references} windows, {gib(most)} for their gradients"
     ]
     if most > memory:
-        lines.append(f"warning: that may be more than the {_gib(memory)} of memory here: choose {less}")
+        lines.append(f"warning: that may be more than the {gib(memory)} of memory here: choose {less}")
     return lines
 
 
 def _frames(side: Side, windows: int) -> int:
     """The most distinct frames that some windows of a side hold."""
     return min(windows * side.windows.length, len(side.frames))
-
-
-def _gib(size: int) -> str:
-    return f"{size / 2**30:.1f} GiB"

@@ -4,22 +4,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 
 from opticornet.datasets.descriptors.identity import SplitIdentity
 from opticornet.datasets.frames import FrameSource
-from opticornet.evaluation.equal_windows import EqualWindows
-from opticornet.evaluation.metrics import precision_recall, recall_at
 from opticornet.evaluation.scene import Scene, side_of
 from opticornet.evaluation.stress import altered
 from opticornet.evaluation.validated import EncodedSide, Validated
 from opticornet.inference.load import check_dims
 from opticornet.learning.augmentation.augmenter import Augmenter
 from opticornet.learning.augmentation.base import AugmentationOptions
+from opticornet.learning.judging import judge
 from opticornet.learning.losses.base import ComparisonLoss, TupleLoss
 from opticornet.learning.optimizers.base import trainable
-from opticornet.learning.selection import AVERAGE_PRECISION, OTHER_PACES, recall_name, recalls_of, score_of
+from opticornet.learning.selection import OTHER_PACES, recalls_of, score_of
 from opticornet.learning.sequences.batches import BatchSource
 from opticornet.learning.sequences.comparisons import ComparisonBatches
 from opticornet.learning.sequences.cost import cost_notes
@@ -29,11 +27,8 @@ from opticornet.learning.sequences.sides import Side, sides
 from opticornet.learning.sequences.start import start_from_data
 from opticornet.learning.sequences.tuples import MiningSettings, TupleBatches
 from opticornet.learning.task import LearningTask, StepTerms, Validation
-from opticornet.matching.search import search
 from opticornet.models.sequences.base import ImageSequenceEncoder, SequenceEncoder
 from opticornet.utils.errors import UserError
-
-RECALLS = (1, 5, 10, 20)
 
 
 @dataclass(frozen=True)
@@ -181,32 +176,19 @@ class SequenceTask(LearningTask[Any]):
         """Score the validation split by exact search, as the settings' ``select_by`` says; where training augments in
         time, by the mean of the queries as recorded and of those at other paces."""
         reference, query = (self.encoded(side) for side in (self.validation_reference, self.validation_query))
-        metrics, distances, correct = self.judge(reference.vectors, query.vectors)
+        found = judge(self.validation, reference.vectors, query.vectors)
+        judged = metrics = found.metrics
         self.recalls = recalls_of(metrics)
-        judged = metrics
         if self.altered_query is not None:
-            others, *_ = self.judge(reference.vectors, self.encoded(self.altered_query).vectors)
+            others = judge(self.validation, reference.vectors, self.encoded(self.altered_query).vectors).metrics
             judged = {name: (metrics[name] + others[name]) / 2 for name in others}
-            metrics |= {f"{OTHER_PACES}{name}": value for name, value in others.items()}
-        shown = Validated(reference, query, distances, correct, self.validation.truth.nearest_reference)
+            metrics = metrics | {f"{OTHER_PACES}{name}": value for name, value in others.items()}
+        shown = Validated(reference, query, found.distances, found.correct, self.validation.truth.nearest_reference)
         return Validation(score_of(judged, self.settings.select_by), metrics, shown)
 
     def encoded(self, side: Side) -> EncodedSide:
         """A side of the validation split, on the CPU."""
         return side_of(side.windows, side.encode(self.module, self.settings.amp).cpu().numpy())
-
-    def judge(self, reference: np.ndarray, query: np.ndarray) -> tuple[dict[str, float], np.ndarray, np.ndarray]:
-        """Search the validation references (N, O) for the queries (M, O): metrics by name, and of the first match of
-        each query its distance (M,) and whether it is right (M,). Equal windows are one answer, as in a test."""
-        scene = self.validation
-        ks = [k for k in RECALLS if k <= len(scene.reference)]
-        equal = EqualWindows.of(scene.reference)
-        ranking = equal.distinct(search(reference, query, equal.depth(max(ks)), device=scene.device), max(ks))
-        correct = scene.truth.within(equal.errors(scene.truth, ranking.indices), scene.radius)
-        counted = scene.has_positive()
-        distances, first = ranking.distances[:, 0], correct[:, 0]
-        metrics = {recall_name(k): recall for k, recall in recall_at(correct, counted, ks).items()}
-        return metrics | {AVERAGE_PRECISION: precision_recall(distances, first, counted).area}, distances, first
 
     def state(self) -> dict[str, Any]:
         """What seqNet's checkpoints hold beside the weights, where the source stands, and what a running mean of frames

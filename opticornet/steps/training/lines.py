@@ -3,12 +3,13 @@
 from opticornet.learning.history import EpochReport
 from opticornet.learning.loop import Progress
 from opticornet.learning.selection import recalls_of
+from opticornet.options.learning import LearningOptions
 from opticornet.options.parsing import in_flags
 from opticornet.options.train import TrainOptions
 from opticornet.utils.logs import duration
 
 
-def epoch_line(report: EpochReport, progress: Progress, options: TrainOptions) -> str:
+def epoch_line(report: EpochReport, progress: Progress, options: LearningOptions) -> str:
     """One line per epoch for the terminal."""
     loss = f"loss {report.means['loss']:.4f}" if report.samples else "no violating tuples"
     recalls = "".join(f"  {recall}" for recall in shown_recalls(report.metrics or {}))
@@ -20,11 +21,11 @@ def epoch_line(report: EpochReport, progress: Progress, options: TrainOptions) -
     )
 
 
-def epoch_details(report: EpochReport) -> str:
-    """What ``verbose`` adds to an epoch's line."""
+def epoch_details(report: EpochReport, counted: str) -> str:
+    """What ``verbose`` adds to an epoch's line; its samples are ``counted``."""
     means = ", ".join(f"{name} {value:.4f}" for name, value in report.means.items())
     speed = report.samples / max(report.seconds, 1e-9)
-    return f"    {report.samples} tuples, {speed:.0f} per second, lr {report.lr:.2e}, {means}"
+    return f"    {report.samples} {counted}, {speed:.0f} per second, lr {report.lr:.2e}, {means}"
 
 
 def silent_line(progress: Progress) -> str:
@@ -37,7 +38,7 @@ def silent_line(progress: Progress) -> str:
     return in_flags(f"{found}; validation R@1 is {recall:.3f}, so there is more to find: try {advice}", TrainOptions)
 
 
-def best_line(progress: Progress, options: TrainOptions) -> str:
+def best_line(progress: Progress, options: LearningOptions) -> str:
     """Which epoch's weights are kept, by what, and what validation found with them."""
     recalls = ", ".join(shown_recalls(progress.best_metrics))
     start = " (what training started from)" if progress.best_epoch == 0 else ""

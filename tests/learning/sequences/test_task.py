@@ -301,18 +301,3 @@ def test_a_checkpoint_of_the_former_layout_is_understood(step):
     assert torch.equal(one.generator.get_state(), own)
     assert (one.source.mining.found > 0) == bool(step)
     assert upgraded(new) is new
-
-
-def test_validation_counts_equal_windows_as_one_answer():
-    frames = np.random.default_rng(0).standard_normal((12, 4)).astype(np.float32)
-    positions = np.arange(12.0)[:, None]
-    drive = Traverse("drive", frames, positions, "frames", np.tile([0, 12], (12, 1)))
-    split = Split("val", drive, drive, positive_radius=0.5, negative_radius=2)
-    scene = Scene.of("ends", split, 5, 0, torch.device("cpu"))
-    validating = task()
-    validating.validation = scene
-    vectors = np.stack([frames[start : start + 5].ravel() for start in scene.reference.starts])
-    metrics, distances, correct = validating.judge(vectors, vectors)
-    assert correct.all()  # frames 0 to 2 share a window, as do the last three: alone, two of each would be wrong
-    assert metrics["recall@1"] == metrics["average-precision"] == 1
-    np.testing.assert_allclose(distances, 0, atol=1e-2)

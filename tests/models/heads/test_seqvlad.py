@@ -54,7 +54,7 @@ def test_clusters_are_found_in_a_sample_of_tokens():
 
 
 def test_a_sample_that_gives_no_clusters_is_refused():
-    with pytest.raises(ValueError, match="2 tokens cannot be put into 3 clusters"):
+    with pytest.raises(ValueError, match="2 local features cannot be put into 3 clusters"):
         SeqVLAD(3, 6).start_from(torch.randn(2, 6), seed=0)
     with pytest.raises(ValueError, match="all clusters are the same"):
         SeqVLAD(3, 6).initialise(torch.ones(3, 6), normalize(torch.randn(50, 6), dim=1))

@@ -62,7 +62,7 @@ def test_positions_are_sampled_as_the_authors_do(normal):
 def test_encoder_pools_the_final_tokens(pool, fill, normal):
     encoder, x = fill(tiny(pool), 4), normal(5, 3, 3, 56, 70)
     tokens = DinoV2.forward(encoder, x)
-    pooled = tokens[:, 0] if pool == "cls" else signed_gem(tokens[:, 1:])
+    pooled = tokens[:, 0] if pool == "cls" else signed_gem(tokens[:, 1:].transpose(1, 2), encoder.pool.p)
     descriptors = encoder(x)
     torch.testing.assert_close(descriptors, pooled / pooled.norm(dim=1, keepdim=True))
     assert descriptors.shape == (3, encoder.out_dims)
@@ -121,5 +121,5 @@ def test_released_file_loads_strictly(fill, normal, tmp_path):
 def test_bad_arguments_are_refused():
     with pytest.raises(ValueError, match="multiples of 14 pixels, got 60x56"):
         tiny()(torch.zeros(1, 3, 60, 56))
-    with pytest.raises(ValueError, match="pool must be cls or gem, got 'max'"):
+    with pytest.raises(ValueError, match="pool must be cls, gem, gmp, avg, grid or netvlad, got 'max'"):
         tiny("max")

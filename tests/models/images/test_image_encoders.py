@@ -55,7 +55,7 @@ def test_random_weights_are_the_same_each_time_and_leave_the_generator_alone():
     first = build_image_encoder("resnet18", weights="random")
     drawn = torch.rand(1)
     second = build_image_encoder("resnet18", weights="random", pool="gmp")
-    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(first.layers.parameters(), second.layers.parameters(), strict=True))
     torch.manual_seed(5)
     assert torch.equal(torch.rand(1), drawn)
 

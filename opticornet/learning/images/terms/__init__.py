@@ -6,4 +6,8 @@ _HERE = "opticornet.learning.images.terms"
 
 LOSS_TERMS: Registry = {
     "ms": f"{_HERE}.multi_similarity:MultiSimilarityOptions",
+    "local": f"{_HERE}.local:LocalOptions",
+    "alignment": f"{_HERE}.alignment:AlignmentOptions",
+    "contrast": f"{_HERE}.contrast:ContrastOptions",
+    "weak": f"{_HERE}.weak:WeakOptions",
 }

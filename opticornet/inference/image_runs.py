@@ -1,0 +1,75 @@
+"""From a run that learned an image encoder to the encoder."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from opticornet.inference.runs import SAVE_PATH, is_of_images, read_flags
+from opticornet.models.images import IMAGE_ENCODERS
+from opticornet.models.images.base import ImageEncoderOptions, WeightsRecord, load_state
+from opticornet.models.images.trainable import TrainableImageEncoder
+from opticornet.utils.checkpoints import BEST, LATEST, build_empty, load_checkpoint
+from opticornet.utils.errors import UserError
+from opticornet.utils.extras import needs_extra
+from opticornet.utils.files import full_path, sha256
+from opticornet.utils.options import from_flags, option_fields
+from opticornet.utils.registry import entry
+
+
+@dataclass(frozen=True)
+class TrainedImageEncoder:
+    """A trained image encoder.
+
+    Attributes:
+        encoder: in evaluation mode on the CPU; its ``weights`` name the run.
+        method: its name in ``IMAGE_ENCODERS``.
+        options: of the method.
+        epoch: epochs that its weights were trained.
+        flags: of the run.
+    """
+
+    encoder: TrainableImageEncoder
+    method: str
+    options: ImageEncoderOptions
+    epoch: int
+    flags: dict[str, Any]
+
+
+def load_image_run(
+    run: Path, *, checkpoint: str = "best", save_path: str = SAVE_PATH, image_size: tuple[int, ...] = ()
+) -> TrainedImageEncoder:
+    """The image encoder that a run learned.
+
+    Args:
+        run: run folder.
+        checkpoint: "best" or "latest".
+        save_path: folder of the checkpoints inside it.
+        image_size: height and width that images are resized to instead of the run's; empty: those.
+
+    Raises:
+        UserError: the run learned something else, has no such checkpoint, or one that does not fit; a method that is
+            not known here, or a size that it cannot take.
+    """
+    if checkpoint not in ("best", "latest"):
+        raise UserError(f"`checkpoint` {checkpoint}: choose one of best, latest")
+    flags = read_flags(run, save_path)
+    if not is_of_images(flags):
+        raise UserError(f"{run} learned the sequence method {flags.get('pooling')}: wanted a run of an image encoder")
+    method = str(flags.get("descType"))
+    kind = entry(IMAGE_ENCODERS, method)
+    options = from_flags(kind, flags)
+    if image_size:
+        if "image_size" not in option_fields(kind):
+            raise UserError(f"`image_size`: {method} takes images of one size only; leave it out")
+        options = replace(options, image_size=image_size)
+    path = run / save_path / (BEST if checkpoint == "best" else LATEST)
+    state = load_checkpoint(path, mapped=True)
+    try:
+        with needs_extra("images"):
+            encoder = build_empty(options.build)
+    except ValueError as error:
+        raise UserError(f"{method}: {error}") from error
+    assert isinstance(encoder, TrainableImageEncoder)  # it was trained
+    load_state(encoder, state["state_dict"], path)
+    encoder.weights = WeightsRecord("run", full_path(str(run)), sha256(path))
+    return TrainedImageEncoder(encoder.eval(), method, options, int(state["epoch"]), flags)

@@ -1,0 +1,93 @@
+"""The image encoder that learns, and the weights that it starts from."""
+
+from pathlib import Path
+
+import torch
+
+from opticornet.models.images.base import ImageEncoderOptions, read_state_dict
+from opticornet.models.images.build import RANDOM, WEIGHTS_FOLDER
+from opticornet.models.images.trainable import TrainableImageEncoder
+from opticornet.options.modes import TrainImagesOptions
+from opticornet.steps.training.teaching import TeacherRun
+from opticornet.utils.device import seeded
+from opticornet.utils.errors import UserError
+from opticornet.utils.extras import needs_extra
+from opticornet.utils.files import full_path, sha256
+
+
+def build_trainable(options: TrainImagesOptions) -> TrainableImageEncoder:
+    """The encoder with random weights, of which those learn that the options say.
+
+    Raises:
+        UserError: an image size that it cannot take, or more blocks than it has.
+    """
+    name, method = options.desc_type, options.part("desc_type")
+    with seeded(options.seed, torch.device("cpu")), needs_extra("images"):
+        try:
+            encoder = method.build()
+        except ValueError as error:
+            raise UserError(f"{name}: {error}") from error
+    if not isinstance(encoder, TrainableImageEncoder):
+        raise UserError(f"`desc_type` {name} cannot be trained: its encoder is a {type(encoder).__name__}")
+    blocks = method.trained_blocks if options.train_blocks is None else options.train_blocks
+    try:
+        encoder.train_blocks(blocks)
+    except ValueError as error:
+        raise UserError(f"`train_blocks` {blocks}: {name} cannot train so many, {error}") from error
+    return encoder
+
+
+def start_weights(
+    options: TrainImagesOptions, encoder: TrainableImageEncoder, teacher: TeacherRun | None
+) -> dict[str, str]:
+    """Give the encoder what training starts from. Returns what a run keeps of it.
+
+    Raises:
+        UserError: there are no such weights, or they do not fit.
+    """
+    if teacher is not None and encoder.starts_from_teacher and not options.weights:
+        return {"kind": "teacher", "name": teacher.path, "sha256": teacher.weights.sha256 or ""}
+    if options.weights == RANDOM:
+        return {"kind": "random", "name": f"seed {options.seed}"}
+    path = Path(options.weights) if options.weights else _published(options)
+    load_weights(encoder, path)
+    return {"kind": "file", "name": full_path(str(path)), "sha256": sha256(path)}
+
+
+def load_weights(encoder: TrainableImageEncoder, path: Path) -> None:
+    """Take the weights of a whole encoder or of its backbone alone, whichever the checkpoint's names are those of.
+
+    Raises:
+        UserError: it cannot be read, or fits neither.
+    """
+    state = read_state_dict(path)
+    own = encoder.state_dict().keys()
+    if own <= state.keys():
+        encoder.load(state, path)
+        return
+    try:
+        encoder.load_backbone(state, path)
+    except UserError:
+        if own & state.keys():  # it was meant to be the whole
+            encoder.load(state, path)
+        raise
+
+
+def _published(options: TrainImagesOptions) -> Path:
+    """The published weights of the backbone.
+
+    Raises:
+        UserError: they are not there.
+    """
+    method: ImageEncoderOptions = options.part("desc_type")
+    wanted = method.backbone or method.published
+    assert wanted is not None  # what can be trained has some
+    path = WEIGHTS_FOLDER / wanted.file
+    if path.is_file():
+        return path
+    if method.backbone is None and (fetched := method.fetch()) is not None:
+        return fetched
+    raise UserError(
+        f"no weights to start {options.desc_type} from: wanted {wanted.file}, which the project {wanted.project} "
+        f"publishes ({wanted.page}); put it at {path}, or give `weights` a file or random"
+    )

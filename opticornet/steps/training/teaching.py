@@ -1,0 +1,89 @@
+"""The run whose encoder teaches another one."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+
+from opticornet.inference.image_runs import load_image_run
+from opticornet.inference.runs import find_run, named_checkpoint, read_flags
+from opticornet.learning.images.teacher import Teacher
+from opticornet.models.images.base import Preprocess, WeightsRecord
+from opticornet.models.images.trainable import TrainableImageEncoder
+from opticornet.options.modes import TrainImagesOptions
+from opticornet.options.plugins import load_remembered
+from opticornet.utils.errors import UserError
+
+
+@dataclass(frozen=True)
+class TeacherRun:
+    """A trained encoder, and how many images it sees together.
+
+    Attributes:
+        path: of its run.
+        method: its name.
+        encoder: on the device of training.
+        weights: where they come from.
+        context: images of a batch, which a cross-image encoder lets see one another as far as it does.
+    """
+
+    path: str
+    method: str
+    encoder: TrainableImageEncoder
+    weights: WeightsRecord
+    context: int
+
+    @classmethod
+    def of(cls, options: TrainImagesOptions, device: torch.device) -> Self | None:
+        """The run that the options name; None where they name none.
+
+        Raises:
+            UserError: there is no such run, or it learned no image encoder.
+        """
+        if not options.teacher:
+            return None
+        run = find_run(options.teacher, options.runs_path, options.save_path, "teacher")
+        load_remembered(read_flags(run, options.save_path).get("plugins", {}), options.plugin, str(run))
+        found = load_image_run(run, checkpoint=named_checkpoint(options.teacher) or "best", save_path=options.save_path)
+        together = options.places_per_batch * options.images_per_place
+        return cls(str(run), found.method, found.encoder.to(device), found.encoder.weights, together)
+
+    def teach(self, encoder: TrainableImageEncoder, name: str) -> None:
+        """Let an encoder take over what it shares with this one.
+
+        Raises:
+            UserError: their descriptors differ in size, or they take differently prepared images.
+        """
+        if encoder.out_dims != self.encoder.out_dims:
+            raise UserError(
+                f"`teacher` {self.path}: {self.method} gives {self.encoder.out_dims} numbers and {name} "
+                f"{encoder.out_dims}; wanted as many, as of the same backbone"
+            )
+        one, other = encoder.preprocess, self.encoder.preprocess
+        if (
+            isinstance(one, Preprocess)
+            and isinstance(other, Preprocess)
+            and (one.mean, one.std) != (other.mean, other.std)
+        ):
+            raise UserError(f"`teacher` {self.path}: {self.method} normalises images otherwise than {name}")
+        try:
+            encoder.learn_from(self.encoder)
+        except ValueError as error:
+            raise UserError(f"`teacher` {self.path}: {name} cannot learn from it, {error}") from error
+
+    def teacher(self, images_at_once: int, amp: bool) -> Teacher:
+        """What gives the targets of a batch."""
+        return Teacher(self.encoder, images_at_once=images_at_once, amp=amp)
+
+    def notes(self) -> list[str]:
+        """How many images the teacher sees together."""
+        return [f"the teacher {self.method} of {self.path} describes {self.context} images of a batch together"]
+
+    def record(self) -> dict[str, Any]:
+        """What a run keeps of it."""
+        return {"path": self.path, "method": self.method, "sha256": self.weights.sha256, "context": self.context}
+
+
+def _normalisation(encoder: TrainableImageEncoder) -> tuple[tuple[float, ...], ...]:
+    prepare = encoder.preprocess
+    return (prepare.mean, prepare.std) if isinstance(prepare, Preprocess) else ()
