@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from opticornet.datasets import synthetic
-from opticornet.datasets.descriptors.local_features import AS_RECORDED, LocalSource
+from opticornet.datasets.descriptors.local_files import AS_RECORDED, LocalSource
 from opticornet.datasets.folder.reading import load_folder
 from opticornet.datasets.folder.toml import TOML_NAME, read_toml
 from opticornet.datasets.images.cropping import Crop

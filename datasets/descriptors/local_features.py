@@ -1,33 +1,16 @@
 """Opening the local features that belong to descriptors."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from opticornet.datasets.descriptors.files import read_identity
-from opticornet.datasets.descriptors.local_files import local_features_path, store_record
+from opticornet.datasets.descriptors.local_files import AS_RECORDED, LocalSource, local_features_path, store_record
 from opticornet.datasets.drives import JoinedRows
 from opticornet.utils.array_files import map_npy, undamaged
 from opticornet.utils.errors import UserError
 from opticornet.utils.mapped import RowMatrix
-
-
-@dataclass(frozen=True)
-class LocalSource:
-    """Where local features are, and how many of them are wanted.
-
-    Attributes:
-        store: folder of those that do not lie beside their descriptors; empty: where the descriptors' record says.
-        features: per image, the most reliable; 0: all.
-    """
-
-    store: str = ""
-    features: int = 0
-
-
-AS_RECORDED = LocalSource()
 
 
 def open_local_features(

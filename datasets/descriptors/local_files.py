@@ -13,6 +13,22 @@ from typing import Self
 FILE_BYTES = 1 << 30  # of a store's files, at most where one image takes no more
 
 
+@dataclass(frozen=True)
+class LocalSource:
+    """Where local features are, and how many of them are wanted.
+
+    Attributes:
+        store: folder of those that do not lie beside their descriptors; empty: where the descriptors' record says.
+        features: per image, the most reliable; 0: all.
+    """
+
+    store: str = ""
+    features: int = 0
+
+
+AS_RECORDED = LocalSource()
+
+
 def local_features_path(path: Path) -> Path:
     """Where the local features that lie beside the descriptors ``path`` are."""
     return path.with_name(f"{path.stem}-local{path.suffix}")

@@ -10,7 +10,8 @@ import numpy as np
 from opticornet.datasets.descriptors.arrays import open_descriptors, split_key
 from opticornet.datasets.descriptors.files import read_identity, read_usable
 from opticornet.datasets.descriptors.image_features import namings_of, open_image_features
-from opticornet.datasets.descriptors.local_features import AS_RECORDED, LocalSource, open_local_features
+from opticornet.datasets.descriptors.local_features import open_local_features
+from opticornet.datasets.descriptors.local_files import AS_RECORDED, LocalSource
 from opticornet.datasets.folder.named_files import frames_of, images_of, inside_folder
 from opticornet.datasets.folder.tables import FrameTable, run_bounds
 from opticornet.datasets.folder.toml import TOML_NAME, FolderEntry, TraverseEntry

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from opticornet.datasets.descriptors.local_features import AS_RECORDED, LocalSource
+from opticornet.datasets.descriptors.local_files import AS_RECORDED, LocalSource
 from opticornet.datasets.drives import frame_labels, join_drives, joined_rows
 from opticornet.datasets.folder.named_files import inside_folder
 from opticornet.datasets.folder.opening import OpenTraverse, open_traverse

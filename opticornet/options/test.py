@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from opticornet.datasets.descriptors.local_features import LocalSource
+from opticornet.datasets.descriptors.local_files import LocalSource
 from opticornet.evaluation.answer_files import ANSWER_FORMATS, SUFFIXES
 from opticornet.evaluation.answering.paces import FASTEST, PACE_COST
 from opticornet.evaluation.protocols import PROTOCOLS
