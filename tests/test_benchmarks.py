@@ -340,7 +340,9 @@ def test_tables_of_places_list_every_row(places, accuracy):
     """Of outcomes that are all alike but for what was chosen by the validation."""
     tables = places["image_tables"]
     trained = {"cpu_s": 90.0, "best": {"1": 0.375, "5": 0.625}}
-    outcome = {"recall": {"1": 0.25, "5": 0.5}, "data": {"dims": 8}, "described": trained}
+    outcome = {"recall": {"1": 0.25, "5": 0.5}, "data": {"dims": 8, "query": {"kept": 4}}, "described": trained}
+    read = {"features": 3, "bytes_per_frame": 1536}
+    outcome |= {"method": {"local_features": read}, "timing": {"rerank_s": 0.5}}
 
     class Same:
         def outcomes(self, cells):
@@ -353,6 +355,7 @@ def test_tables_of_places_list_every_row(places, accuracy):
         assert len({line.count("|") for line in lines}) == 1
     assert sum("trained" in line for line in found["heads"]) == len(tables.HEADS)
     assert len(found["terms"]) == 2 + 1 + len(tables.ABLATIONS)
+    assert found["local"][-1] == "| 5 | 3 | 1,536" + 2 * " | 0.250 | 0.500 | 125" + " |"
     assert len(found["sequences"]) == 2 + len(tables.DESCRIBED) * len(tables.SEQUENCES)
 
 

@@ -91,11 +91,49 @@ def on_frames(encoder: Encoder | dict[str, Any], row: Row, place: str) -> Cell:
     return replace(cell, described=described(place), runs=runs)
 
 
+LOCAL = {"local": True, "local_dtype": "float16"}
+FEATURES = (50, 100, 200, 400, 0)  # of a frame; 0: all
+LOCAL_PLACES = (CORRIDOR, THUMBNAILS_TEST)
+
+
+def local(bench: Bench) -> list[str]:
+    """Candidates of FoL's descriptors re-ordered by its local features: recall against bytes and time."""
+    training = FOL_SMALL.training(SEED)
+    stages = [None, *FEATURES]
+    keys = [(stage, length, place) for length in (1, 5) for stage in stages for place in LOCAL_PLACES]
+    found = dict(zip(keys, bench.outcomes(locally(training, *one) for one in keys), strict=True))
+    titles_of = [f"{place}: R@1 | R@5 | ms per query" for place in LOCAL_PLACES]
+    lines = header_of("frames", "local features of a frame", "bytes", *titles_of)
+    for length in (1, 5):
+        for stage in stages:
+            outcomes = [found[stage, length, place] for place in LOCAL_PLACES]
+            read = outcomes[0]["method"]["local_features"]
+            what = [str(read["features"]), f"{read['bytes_per_frame']:,}"] if read else ["not re-ranked", ""]
+            lines.append(line(str(length), *what, *(f"{recalls(one)} | {milliseconds(one)}" for one in outcomes)))
+    return lines
+
+
+def locally(training: Training, features: int | None, length: int, place: str) -> Cell:
+    """The test of a smoothed sequence, or a single image, re-ranked by so many local features; None: not at all."""
+    options = {"pooling": "smooth" if length > 1 else "single", "sequence_length": length, "adapt": "none"}
+    if features is not None:
+        options |= {"rerank": "local", "local_features": features}
+    return Cell(place, options, described=frames(place, training, **LOCAL))
+
+
+def milliseconds(outcome: Outcome) -> str:
+    """Of re-ranking a query; empty where nothing was."""
+    if outcome["method"]["local_features"] is None:
+        return ""
+    return f"{1000 * outcome['timing']['rerank_s'] / outcome['data']['query']['kept']:.0f}"
+
+
 TABLES: dict[str, Callable[[Bench], list[str]]] = {
     "heads": heads,
     "terms": ablations,
     "contexts": contexts,
     "sequences": sequences,
+    "local": local,
 }
 
 
