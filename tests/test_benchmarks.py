@@ -399,6 +399,7 @@ def test_of_a_dataset_its_test_split_is_kept(places, tmp_path):
     lines = ["name,frame", *(f"{row}.png,{row}" for row in range(9))]
     for drive in ("a", "b"):
         (tmp_path / f"{drive}.csv").write_text("\n".join(lines))
+        (tmp_path / f"{drive}.txt").write_text("\n".join(f"{row}.png" for row in range(9)))
     drives = "".join(f'[traverses.{d}]\ndescriptors = "{d}.npy"\nframes = "{d}.csv"\n' for d in ("a", "b"))
     rows = {"train": (0, 4), "test": (6, 8)}
     splits = "".join(
@@ -413,3 +414,4 @@ def test_of_a_dataset_its_test_split_is_kept(places, tmp_path):
     dataset = load_dataset(str(tmp_path))
     assert list(dataset.splits) == ["test"]
     assert dataset.splits["test"].query.names == ("6.png", "7.png")
+    assert (tmp_path / "b.txt").read_text() == "6.png\n7.png\n"

@@ -58,9 +58,12 @@ def keep_test_rows(folder: Path) -> None:
     lines = [f'name = "{whole["name"]}"', f'units = "{whole["units"]}"']
     for side in ("reference", "query"):
         drive = whole["traverses"][test[side]]
+        kept = slice(*test[f"{side}_rows"])
         table = folder / drive["frames"]
         header, *rows = table.read_text().splitlines()
-        table.write_text("\n".join([header, *rows[slice(*test[f"{side}_rows"])]]) + "\n")
+        table.write_text("\n".join([header, *rows[kept]]) + "\n")
+        images = table.with_suffix(".txt")  # extraction reads it
+        images.write_text("\n".join(images.read_text().splitlines()[kept]) + "\n")
         lines += [f"[traverses.{test[side]}]", *(f'{key} = "{value}"' for key, value in drive.items())]
     lines += ["[splits.test]", *(f'{side} = "{test[side]}"' for side in ("reference", "query"))]
     path.write_text("\n".join([*lines, f"positive_radius = {test['positive_radius']}"]) + "\n")
