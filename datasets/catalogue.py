@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from opticornet.datasets import synthetic
+from opticornet.datasets.descriptors.local_files import AS_RECORDED, LocalSource
 from opticornet.datasets.folder.reading import load_folder
 from opticornet.datasets.folder.toml import TOML_NAME, FolderEntry, read_toml
 from opticornet.datasets.images.cropping import Crop
@@ -19,7 +20,7 @@ from opticornet.datasets.split_names import USUAL_SPLITS, test_split_names
 from opticornet.datasets.traverse import Dataset, Split
 from opticornet.utils.errors import UserError
 
-SourceValue = str | Path | tuple[str, ...] | tuple[int, ...]
+SourceValue = str | Path | tuple[str, ...] | tuple[int, ...] | LocalSource
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Source:
         msls_train_city, msls_val_city: the MSLS cities of the train split and of the val split.
         msls_test_city: those of the test split, or of several ``test-CITY``; none: that of val.
         crop: left, top, right and bottom of the part of images that is taken, in pixels; empty: all.
+        local: where local features are, and how many per frame.
     """
 
     data_path: Path = Path("data")
@@ -42,6 +44,7 @@ class Source:
     msls_val_city: str = "austin"
     msls_test_city: tuple[str, ...] = ()
     crop: tuple[int, ...] = ()
+    local: LocalSource = AS_RECORDED
 
     @classmethod
     def of(cls, **values: SourceValue) -> "Source":
@@ -61,6 +64,7 @@ class Source:
             msls_val_city=str(values.get("msls_val_city", default.msls_val_city)),
             msls_test_city=tuple(values.get("msls_test_city", default.msls_test_city)),  # type: ignore[arg-type]
             crop=tuple(values.get("crop", default.crop)),  # type: ignore[arg-type]
+            local=values.get("local", default.local),  # type: ignore[arg-type]
         )
 
     def msls_cities(self) -> dict[str, str]:
@@ -137,7 +141,7 @@ def load_dataset(name: str, *, splits: tuple[str, ...] | None = None, **source: 
         dataset = BUILT_IN[name](where, splits)
     else:
         _require_folder(name)
-        dataset = load_folder(name, splits)
+        dataset = load_folder(name, splits, where.local)
     for split in dataset.splits.values():
         check_split(dataset.name, split)
     return dataset if not where.crop else _cropped(dataset, Crop.of_option(where.crop))

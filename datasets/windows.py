@@ -234,6 +234,12 @@ class Windows:
         )
 
     @property
+    def frames(self) -> np.ndarray:
+        """(M, L) int64 rows of the frames of each window, in the order in which it is read."""
+        places = np.arange(self.length)
+        return self.starts[:, None] + (places[::-1] if self.backwards else places)
+
+    @property
     def anchor(self) -> int:
         """Position in a window, as it is read, of the frame that it is of, where it is not moved inside a sequence."""
         before = _before(self.length, self.rule)

@@ -5,13 +5,18 @@ import platform
 import re
 import resource
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
 from opticornet.utils.errors import UserError
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def choose_device(name: str, nocuda: bool) -> torch.device:
@@ -48,6 +53,26 @@ def cpu_threads(threads: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def single_threaded_workers(count: int) -> Iterator[Callable[[Callable[[T], R], Sequence[T]], list[R]]]:
+    """Gives ``work(function, items)``, the results of a function of each item: on ``count`` threads at a time, each of
+    which computes alone. Threads that share every product instead wait for one another at its end, and on a machine
+    that also does something else for long.
+
+    With one, the calling thread does all, with as many CPU threads as it has.
+    """
+    if count == 1:
+        yield lambda function, items: [function(item) for item in items]
+        return
+    before = torch.get_num_threads()
+    pool = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        yield lambda function, items: list(pool.map(function, items))
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(before)  # also of threads that are yet to be started
 
 
 @contextmanager

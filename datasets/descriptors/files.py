@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from opticornet.datasets.descriptors.local_files import LocalFiles, local_features_path
 from opticornet.utils.array_files import map_npy
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import atomic_path, write_json, writing
@@ -27,11 +28,6 @@ _WHICH = {"count", "sha256"}  # images they were
 def unfinished_path(path: Path) -> Path:
     """Where the content of ``path`` is written until it is complete."""
     return path.with_name(f"{path.name}.part")
-
-
-def local_features_path(path: Path) -> Path:
-    """Where the local features that belong to the descriptors ``path`` are."""
-    return path.with_name(f"{path.stem}-local{path.suffix}")
 
 
 def usable_path(path: Path) -> Path:
@@ -92,13 +88,13 @@ class DescriptorFiles:
         identity: everything they depend on, in JSON's types; its ``images`` have a ``count`` and a ``sha256``.
         digest_of_first: the ``sha256`` that the first so many images would have; None where that cannot be told.
         overwrite: whether what another run left there may go.
-        with_local: whether local features are written too.
+        local: where local features are written; None: there are none.
     """
 
     output: Path
     identity: dict[str, Any]
     overwrite: bool = False
-    with_local: bool = False
+    local: LocalFiles | None = None
     digest_of_first: Callable[[int], str | None] = lambda count: None
 
     @property
@@ -106,12 +102,8 @@ class DescriptorFiles:
         return self.output.with_suffix(".json")
 
     @property
-    def local(self) -> Path:
-        return local_features_path(self.output)
-
-    @property
     def arrays(self) -> tuple[Path, ...]:
-        return (self.output, self.local) if self.with_local else (self.output,)
+        return (self.output, *(self.local.paths if self.local else ()))
 
     def is_finished(self) -> bool:
         """Whether exactly these descriptors are there already; not where images were appended since.
@@ -121,7 +113,8 @@ class DescriptorFiles:
         """
         if self.overwrite:
             return False
-        if not self.output.exists() and not self.local.exists():
+        self._check_store()
+        if not self.output.exists() and not local_features_path(self.output).exists():
             if self.record.exists() and "encoder" not in (_read_json(self.record) or {}):
                 raise UserError(
                     f"{self.record} exists and is no record of descriptors: choose another `output`, or "
@@ -165,6 +158,13 @@ class DescriptorFiles:
             "`output`, or give `overwrite` to start again"
         )
 
+    def images_left(self) -> int:
+        """Images that are still to be described, going by the records alone."""
+        unfinished = _read_json(unfinished_path(self.record)) or {}
+        finished = _read_json(self.record) if self.output.exists() and not self.overwrite else None
+        done = (finished or {}).get("rows") or (unfinished.get("progress") or {}).get("images") or 0
+        return max(0, self.identity["images"]["count"] - done)
+
     def save_progress(self, progress: Progress) -> None:
         """Call after the rows are on the disk."""
         write_json(unfinished_path(self.record), {"identity": self.identity, "progress": asdict(progress)})
@@ -178,15 +178,35 @@ class DescriptorFiles:
         with writing(self.output):
             if ready.exists():  # never a new record beside old rows
                 self.output.unlink(missing_ok=True)
-            if not self.with_local or unfinished_path(self.local).exists():
-                self.local.unlink(missing_ok=True)
+            written = [path for path in self.arrays[1:] if unfinished_path(path).exists()]
+            for path in (*written, *self._superseded()):
+                path.unlink(missing_ok=True)
             self._write_usable(usable)
+            if self.local and self.local.record:
+                files = [path.name for path in self.local.paths]
+                write_json(self.local.record, {"identity": self.identity, "files": files})
             write_json(self.record, self.identity | details)
-            if self.with_local and unfinished_path(self.local).exists():
-                os.replace(unfinished_path(self.local), self.local)
+            for path in written:
+                os.replace(unfinished_path(path), path)
             if ready.exists():
                 os.replace(ready, self.output)
             self._clear()
+
+    def _superseded(self) -> list[Path]:
+        """Local features of earlier extractions, which would be taken for these descriptors'."""
+        beside = local_features_path(self.output)
+        return ([] if beside in self.arrays else [beside]) + (self.local.superseded() if self.local else [])
+
+    def _check_store(self) -> None:
+        """Raise :class:`UserError` where the store holds local features of something else, not to be overwritten."""
+        record = self.local and self.local.record
+        if not record or not record.exists():
+            return
+        if difference := self._difference((_read_json(record) or {}).get("identity")):
+            raise UserError(
+                f"{record} is of another extraction ({difference}): choose another `local_store`, or give `overwrite` "
+                "to replace it"
+            )
 
     def _reopened(self) -> Progress:
         """The rows of finished descriptors of the first images, copied to where the others are appended."""
@@ -197,7 +217,11 @@ class DescriptorFiles:
                 f"{self.output} does not hold one row for each of the {images} images of its record: give `overwrite` "
                 "to extract all again"
             )
-        for path in self.arrays:
+        local = self.local.holding(record["rows"]) if self.local else ()
+        if lost := next((path for path in local if not path.exists()), None):
+            raise UserError(f"{lost} is missing: give `overwrite` to extract all again")
+        in_store = self.local is not None and self.local.record is not None
+        for path in (self.output, *(() if in_store else local)):  # a store's files are copied as they are written to
             with writing(unfinished_path(path)):
                 shutil.copyfile(path, unfinished_path(path))
         return Progress(record["rows"], record.get("unusable", []), record.get("shape"))

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from opticornet.datasets.descriptors.arrays import open_descriptors, split_key
-from opticornet.datasets.descriptors.files import local_features_path, read_identity, read_usable
+from opticornet.datasets.descriptors.files import read_identity, read_usable
 from opticornet.datasets.descriptors.image_features import namings_of, open_image_features
+from opticornet.datasets.descriptors.local_features import open_local_features
+from opticornet.datasets.descriptors.local_files import AS_RECORDED, LocalSource
 from opticornet.datasets.folder.named_files import frames_of, images_of, inside_folder
 from opticornet.datasets.folder.tables import FrameTable, run_bounds
 from opticornet.datasets.folder.toml import TOML_NAME, FolderEntry, TraverseEntry
 from opticornet.datasets.images.found import image_stem
-from opticornet.utils.array_files import map_npy
 from opticornet.utils.errors import UserError
 from opticornet.utils.mapped import RowMatrix
 
@@ -42,14 +43,14 @@ class OpenTraverse:
     described: Path | None
     bounds: np.ndarray
     usable: np.ndarray | None
-    local_features: np.ndarray | None
+    local_features: RowMatrix | None
 
     def __len__(self) -> int:
         return len(self.bounds)
 
 
-def open_traverse(folder: Path, dataset: FolderEntry, name: str) -> OpenTraverse:
-    """Open the files of a traverse.
+def open_traverse(folder: Path, dataset: FolderEntry, name: str, local: LocalSource = AS_RECORDED) -> OpenTraverse:
+    """Open the files of a traverse; ``local`` says where its local features are.
 
     Raises:
         UserError: one is missing, cannot be read, or does not fit the others.
@@ -77,7 +78,7 @@ def open_traverse(folder: Path, dataset: FolderEntry, name: str) -> OpenTraverse
         described=described,
         bounds=_folder_bounds(root, entry, images, count) if frames.bounds is None else frames.bounds,
         usable=_usable(described, frames, count),
-        local_features=None if described is None else _local_features(described, count),
+        local_features=None if described is None else _local_features(described, count, local, entry),
     )
 
 
@@ -196,12 +197,6 @@ def _usable(described: Path | None, frames: FrameTable, count: int) -> np.ndarra
     return beside & frames.usable
 
 
-def _local_features(descriptors: Path, count: int) -> np.ndarray | None:
-    """What extracting with ``local`` wrote beside a ``.npy``; None where it did not."""
-    path = local_features_path(descriptors)
-    if path.suffix != ".npy" or not path.is_file():
-        return None
-    features = map_npy(path)
-    if features.ndim != 3 or len(features) != count:
-        raise UserError(f"{path}: shape {features.shape}; wanted ({count}, R, C), one row per row of {descriptors}")
-    return features
+def _local_features(described: Path, count: int, local: LocalSource, entry: TraverseEntry) -> RowMatrix | None:
+    """What extracting with ``local`` wrote; None where it did not."""
+    return open_local_features(described, count, local, Path(entry.descriptors or "").parent)

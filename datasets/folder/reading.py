@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from opticornet.datasets.descriptors.local_files import AS_RECORDED, LocalSource
 from opticornet.datasets.drives import frame_labels, join_drives, joined_rows
 from opticornet.datasets.folder.named_files import inside_folder
 from opticornet.datasets.folder.opening import OpenTraverse, open_traverse
@@ -19,12 +20,15 @@ from opticornet.datasets.traverse import Dataset, Split, Traverse
 from opticornet.utils.errors import UserError
 
 
-def load_folder(folder: str | Path, split_names: tuple[str, ...] | None = None) -> Dataset:
+def load_folder(
+    folder: str | Path, split_names: tuple[str, ...] | None = None, local: LocalSource = AS_RECORDED
+) -> Dataset:
     """Open the splits of a dataset folder; files of other splits are not touched.
 
     Args:
         folder: holds a ``dataset.toml``.
         split_names: the splits to open, default all there are.
+        local: where local features are.
 
     Raises:
         UserError: anything wrong with the folder, in one line.
@@ -32,7 +36,7 @@ def load_folder(folder: str | Path, split_names: tuple[str, ...] | None = None) 
     folder = Path(folder)
     entry = read_toml(folder)
     entry.need_traverses(folder)
-    reader = _Reader(folder, entry)
+    reader = _Reader(folder, entry, local)
     for name in split_names or ():
         if name not in entry.splits:
             raise UserError(f"{folder / TOML_NAME}: no split {name!r}; it has {', '.join(entry.splits)}")
@@ -42,8 +46,8 @@ def load_folder(folder: str | Path, split_names: tuple[str, ...] | None = None) 
 class _Reader:
     """Opens each traverse of a folder once, however many splits use it."""
 
-    def __init__(self, folder: Path, entry: FolderEntry) -> None:
-        self._folder, self._entry = folder, entry
+    def __init__(self, folder: Path, entry: FolderEntry, local: LocalSource) -> None:
+        self._folder, self._entry, self._local = folder, entry, local
         self._opened: dict[str, OpenTraverse] = {}
         self._references: dict[tuple[object, ...], Traverse] = {}  # one for all that search it
 
@@ -83,7 +87,7 @@ class _Reader:
 
     def _open(self, name: str) -> OpenTraverse:
         if name not in self._opened:
-            self._opened[name] = open_traverse(self._folder, self._entry, name)
+            self._opened[name] = open_traverse(self._folder, self._entry, name, self._local)
         return self._opened[name]
 
     def _traverse(self, name: str, origin: np.ndarray | None, unplaced: int | None = None) -> Traverse:

@@ -35,9 +35,14 @@ class TrainableImageEncoder(ImageEncoder):
     ``frozen`` does not learn: what it gives of an image may be kept. ``describe`` may be called for a few images of a
     batch at a time; ``relate`` gets all of the batch. Rows of ``forward`` are those of ``relate`` in evaluation mode.
     What does not learn stays in evaluation mode, whatever :meth:`train` says, and so does all batch normalisation.
+
+    Attributes:
+        context: consecutive images of a batch that see one another in evaluation mode; None: all of them.
+        starts_from_teacher: whether :meth:`learn_from` gives it its backbone.
     """
 
-    starts_from_teacher: ClassVar[bool] = False  # whether :meth:`learn_from` gives it its backbone
+    context: int | None = 1
+    starts_from_teacher: ClassVar[bool] = False
 
     @abstractmethod
     def train_blocks(self, count: int) -> None:

@@ -106,6 +106,16 @@ class RerankWeightRecord:
 
 
 @dataclass(frozen=True)
+class LocalFeaturesRecord:
+    """The local features of a frame that re-ranked the candidates."""
+
+    features: int  # rows of a frame that were read
+    channels: int
+    dtype: str  # as stored
+    bytes_per_frame: int  # that were read
+
+
+@dataclass(frozen=True)
 class MethodRecord:
     """How a window became an answer."""
 
@@ -129,6 +139,7 @@ class MethodRecord:
     map_paces: tuple[float, ...] = (1.0,)  # times as fast as recorded, at which the searched map was encoded
     pace_cost: float | None = None  # share of a distance per doubling of the pace; None: of one pace
     rerank_weight: RerankWeightRecord | None = None  # None: no searched distance takes part in the order
+    local_features: LocalFeaturesRecord | None = None  # None: none were compared
     backwards: float = 0.0  # share of the queries whose windows were read backwards
 
 

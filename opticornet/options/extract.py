@@ -35,6 +35,16 @@ class ExtractOptions(Options):
     output: str = option("--output", "", "descriptors to write (.npy); a .json of the same name says what they are")
     half: bool = option("--half", False, "write float16 instead of float32")
     local: bool = option("--local", False, "also write local features (<output>-local.npy), where the encoder has them")
+    local_features: int = option("--localFeatures", 0, "per image, the most reliable; 0: all", minimum=0)
+    local_store: str = option(
+        "--localStore", "", "folder for local features instead, in files of 1 GiB: they may exceed memory", path=()
+    )
+    local_dtype: str = option(
+        "--localDtype",
+        "",
+        "of local features; default: float16 in --localStore, else as the descriptors",
+        choices=("float16", "float32"),
+    )
     batch_size: int = option("--batchSize", 16, "images the network takes at once", minimum=1)
     threads: int = option(
         "--threads", 0, "decoding processes; 0: one per core, 8 at most; -1: the main process alone", minimum=-1
@@ -71,6 +81,12 @@ class ExtractOptions(Options):
     quiet: bool = option("--quiet", False, "print errors only")
 
     def unused(self) -> dict[str, str]:
+        reasons = super().unused()
         if self.resume:
-            return {"weights": "the encoder's are those of the run that `resume` names"}
-        return dict.fromkeys(("runs_path", "save_path", "ckpt"), "no run is used; `resume` names one")
+            reasons["weights"] = "the encoder's are those of the run that `resume` names"
+        else:
+            reasons |= dict.fromkeys(("runs_path", "save_path", "ckpt"), "no run is used; `resume` names one")
+        if not self.local:
+            names = ("local_features", "local_store", "local_dtype")
+            reasons |= dict.fromkeys(names, "no local features are written; `local` writes them")
+        return reasons

@@ -49,7 +49,7 @@ class DataOptions(Options):
             reasons |= dict.fromkeys(paths, f"it is for `dataset` {', '.join(SEQNET_DATASETS)}")
         return reasons
 
-    def source(self) -> dict[str, str | tuple[str, ...] | tuple[int, ...]]:
+    def source(self) -> dict[str, Any]:
         """The arguments of ``opticornet.datasets.catalogue.load_dataset`` besides the name."""
         return {name: getattr(self, name) for name in DATA_FIELDS if name != "dataset"}
 

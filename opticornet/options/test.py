@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from opticornet.datasets.descriptors.local_files import LocalSource
 from opticornet.evaluation.answer_files import ANSWER_FORMATS, SUFFIXES
 from opticornet.evaluation.answering.paces import FASTEST, PACE_COST
 from opticornet.evaluation.protocols import PROTOCOLS
@@ -162,6 +163,12 @@ class TestOptions(MethodOptions):
         """What the re-ranker compares; empty where nothing is re-ranked."""
         return self.part("rerank").compares if self.rerank else ""
 
+    def source(self) -> dict[str, Any]:
+        if self.compares != "local features":
+            return super().source()
+        reranker = self.part("rerank")
+        return super().source() | {"local": LocalSource(reranker.local_store, reranker.local_features)}
+
     def windowing(self) -> dict[str, Any]:
         return super().windowing() | {"either_way": self.direction != "forward"}
 
@@ -193,7 +200,8 @@ class TestOptions(MethodOptions):
     @property
     def sees_order(self) -> bool:
         """Whether windows of several frames are compared, in whose order the direction shows."""
-        if (self.matches_frames or self.describes_to_rerank) and (self.rerank_window or self.sequence_length) > 1:
+        compared = self.rerank_window if self.rerank else self.sequence_length
+        if (self.rerank or self.matches_frames) and compared > 1:
             return True
         return self.searches and self.sequence_length > 1 and self.part("pooling").sees_order
 

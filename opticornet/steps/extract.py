@@ -44,6 +44,7 @@ def extract(options: ExtractOptions | ExtractSequencesOptions) -> Path:
     from opticornet.steps.extraction.inputs import common_levels, image_source, options_of_traverses
     from opticornet.steps.extraction.job import ExtractionJob
     from opticornet.steps.extraction.projection import find_projection
+    from opticornet.steps.extraction.space import check_space
     from opticornet.steps.extraction.write import write_descriptors
     from opticornet.utils.signals import StopRequest
 
@@ -56,6 +57,11 @@ def extract(options: ExtractOptions | ExtractSequencesOptions) -> Path:
     encoder = encoder_of(options)
     if options.local and encoder.local_shape is None:
         raise UserError(f"`local`: {options.desc_type} has no local features; fol has")
+    if encoder.local_shape is not None and options.local_features > encoder.local_shape[0]:
+        raise UserError(
+            f"`local_features` {options.local_features}: {options.desc_type} has {encoder.local_shape[0]} of an image; "
+            "choose no more"
+        )
     check_context(encoder, options)
     if encoder.weights.kind == "random":
         print(
@@ -64,8 +70,13 @@ def extract(options: ExtractOptions | ExtractSequencesOptions) -> Path:
     base = Path(options.dataset, "descriptors.npy") if options.dataset else Path(options.output)
     with StopRequest() as stop:
         projection = find_projection(options, base, encoder, levels, stop)
-        for traverse, source in zip(traverses, sources, strict=True):
-            write_descriptors(ExtractionJob(traverse, with_levels(source, levels), encoder, projection), stop)
+        jobs = [
+            ExtractionJob(traverse, with_levels(source, levels), encoder, projection)
+            for traverse, source in zip(traverses, sources, strict=True)
+        ]
+        check_space(jobs)
+        for job in jobs:
+            write_descriptors(job, stop)
     return Path(options.dataset or options.output)
 
 

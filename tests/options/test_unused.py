@@ -28,13 +28,13 @@ MARGIN = "--margin changes nothing here: it is an option of --loss quadruplet or
         ("test --pooling single --extractOnly --resultsPath x --topK 5", "--topK changes nothing here"),
         ("test --pooling single --velocities 1 1 1", "--velocities changes nothing here: no frames are matched"),
         ("test --pooling single+seqmatch --contrastWindow 5", "it is an option of --matcher seqslam, not of diagonal"),
-        ("test --pooling single --rerankSeqL 5", "it is an option of --rerank single+seqmatch or s1+seqmatch"),
+        ("test --pooling single --rerankSeqL 5", "it is an option of --rerank single+seqmatch or s1+seqmatch or local"),
         (
             "test --pooling single --rerank local --rerankResume x",
             "it is an option of --rerank s1+seqmatch, not",
         ),
         (
-            "test --pooling single --rerank local --reverse",
+            "test --pooling single --rerank local --rerankSeqL 1 --reverse",
             "--reverse changes nothing here: single frames are compared",
         ),
         ("test --pooling single --amp", "--amp changes nothing here: no encoder computes matrix products"),

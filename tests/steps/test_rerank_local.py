@@ -62,26 +62,32 @@ def run(folder, *more, pooling="single"):
     )
 
 
-@pytest.mark.parametrize(("length", "filtered", "references"), [("1", "0", "11"), ("3", "3", "9")])
-def test_the_frame_that_shares_local_features_comes_first(folder, length, filtered, references):
-    assert run(folder, "--seqL", length, "--seqL_filterData", filtered, "--topK", references) == 0
+@pytest.mark.parametrize(
+    ("length", "filtered", "references", "compared"), [("1", "0", "11", 1), ("3", "3", "9", 3), ("3", "3", "9", 1)]
+)
+def test_the_frame_that_shares_local_features_comes_first(folder, length, filtered, references, compared):
+    more = () if length == str(compared) else ("--rerankSeqL", str(compared))
+    assert run(folder, "--seqL", length, "--seqL_filterData", filtered, "--topK", references, *more) == 0
     (path,) = (folder / "out").glob("*.json")
     record = json.loads(path.read_text())
     assert record["recall"]["1"] == 1.0
     assert record["recall_before_rerank"]["1"] < 0.5
-    assert record["method"]["label"] == f"single S{length}, re-ranked by local L1 (adapted)"
+    assert record["method"]["label"] == f"single S{length}, re-ranked by local L{compared} (adapted)"
+    assert record["method"]["rerank_length"] == compared
     assert record["method"]["matcher"] == ""
     assert "rerank" in record["timing"]["latency_ms"]
     with np.load(path.with_suffix(".npz")) as arrays:
-        assert (arrays["distances"][:, 0] == -4).all()  # four rows in use, all of them matched
+        assert (arrays["distances"][:, 0] == -4 * compared).all()  # four rows in use, all matched
         first = arrays["referencePositions"][arrays["preds"][:, 0]]
         np.testing.assert_array_equal(first, arrays["queryPositions"])
         assert (np.sort(arrays["preds"], axis=1) == np.sort(arrays["candidates"], axis=1)).all()
 
 
 def test_what_cannot_be_re_ranked(folder, capsys):
-    assert run(folder, "--seqL", "1", "--rerankSeqL", "3") == 2
-    assert "--rerankSeqL changes nothing here" in capsys.readouterr().err
+    assert run(folder, "--seqL", "1", "--rerankSeqL", "13") == 2
+    assert "--rerankSeqL 13 is above the shortest sequence of day" in capsys.readouterr().err
+    assert run(folder, "--seqL", "1", "--rerankResume", "x") == 2
+    assert "--rerankResume changes nothing here" in capsys.readouterr().err
     np.save(folder / "night-local.npy", np.zeros((FRAMES, 6, 5), np.float32))
     assert run(folder, "--seqL", "1", "--topK", "9") == 2
     assert "local features of 8 and 5 dimensions" in capsys.readouterr().err
@@ -99,7 +105,7 @@ def test_what_cannot_be_re_ranked(folder, capsys):
 
 
 def test_altered_drives_are_re_ranked_by_their_own_frames(folder):
-    more = ("--seqL", "3", "--topK", "11", "--stress", "--latencyQueries", "0")
+    more = ("--seqL", "3", "--rerankSeqL", "1", "--topK", "11", "--stress", "--latencyQueries", "0")
     assert run(folder, *more, pooling="smooth") == 0
     (path,) = (folder / "out").glob("*.json")
     table = json.loads(path.read_text())["stress"]

@@ -103,8 +103,11 @@ def test_a_student_takes_over_what_it_shares_and_learns_the_teacher_s_descriptor
     flags = json.loads((run / "checkpoints" / "flags.json").read_text())
     digest = load_image_run(teacher).encoder.weights.sha256
     assert flags["startedFrom"] == {"kind": "teacher", "name": str(teacher), "sha256": digest}
-    assert flags["teacherRun"] == {"path": str(teacher), "method": "tiny", "sha256": digest, "context": 8}
-    assert f"the teacher tiny of {teacher} describes 8 images of a batch together" in (run / "log.txt").read_text()
+    assert flags["teacherRun"] == {"path": str(teacher), "method": "tiny", "sha256": digest, "context": 1}
+    assert (
+        f"of the 8 images of a batch the teacher, tiny of {teacher}, sees each image alone"
+        in (run / "log.txt").read_text()
+    )
     theirs = load_image_run(teacher).encoder.state_dict()
     own = load_image_run(run, checkpoint="latest").encoder.state_dict()
     assert all(torch.equal(own[name], value) == name.startswith("backbone") for name, value in theirs.items())
@@ -142,6 +145,7 @@ def test_what_does_not_fit_a_teacher_is_refused(train, error):
     teacher = run_of(train.folder, "tiny")
     for line, wanted in (
         (("--outDims", 4), f"--teacher {teacher}: tiny gives 6 numbers and pupil 4; wanted as many"),
+        (("--teacherContext", 4), "--teacherContext 4: tiny sees each image alone; leave it out"),
         (("--lossTerms", "ms"), "--teacher changes nothing here: no term of the loss needs targets"),
     ):
         assert train("pupil", "--teacher", teacher, *line) == 2

@@ -160,7 +160,56 @@ def test_a_run_begins_with_what_a_step_takes(folder, capsys):
     assert ", once, before the part that learns" in log
 
 
+def test_the_options_that_a_run_wrote_repeat_it(folder, tmp_path):
+    assert folder.train("--outDims", 4, "--nEpochs", 1, "--trainSize", 12, 20) == 0
+    first = folder.run.rename(tmp_path / "first")
+    assert main(["--config", str(first / "options.toml"), "--runsPath", str(folder.path / "runs"), *QUICK[:2]]) == 0
+    states = [load_checkpoint(path / "checkpoints" / "checkpoint.pth.tar") for path in (first, folder.run)]
+    assert all(torch.equal(value, states[1]["state_dict"][name]) for name, value in states[0]["state_dict"].items())
+    log = (folder.run / "log.txt").read_text()
+    assert "loss_ms" in log
+    assert " images, " in log
+
+
+def test_what_is_kept_of_images_changes_no_number(folder, tmp_path, monkeypatch):
+    from opticornet.learning.images.frozen import FrozenImages
+
+    assert folder.train("--tinyDropout", 0) == 0
+    kept = folder.run.rename(tmp_path / "kept")
+    monkeypatch.setattr(FrozenImages, "keeps", False)
+    assert folder.train("--tinyDropout", 0) == 0
+    for one, other in zip(
+        *([*map(json.loads, (run / "epochs.jsonl").open())] for run in (kept, folder.run)), strict=True
+    ):
+        assert one.get("means", {}) == pytest.approx(other.get("means", {}), abs=1e-5)
+        assert one["recalls"] == other["recalls"]
+
+
+def test_an_image_that_is_missing_is_named_before_anything_is_written(folder, gsv_cities, tmp_path, error):
+    line = ("--source", "gsv-cities", "--root", gsv_cities, "--output", tmp_path / "places")
+    assert main(["--mode", "prepare", *map(str, line)]) == 0
+    missing = next((gsv_cities / "Images" / "Boston").iterdir())
+    missing.unlink()
+    line = ("--dataset", tmp_path / "places", "--valDataset", folder.path, "--runsPath", folder.path / "runs", *QUICK)
+    assert main(["--mode", "train", "--descType", "tiny", "--weights", "random", *map(str, line)]) == 2
+    assert f"1 of 72 images do not exist, first {missing}; put them back" in error()
+    assert not (folder.path / "runs").exists()
+
+
+def test_a_run_on_other_images_is_not_resumed(folder, error):
+    assert folder.train("--nEpochs", 1) == 0
+    toml = (folder.path / "dataset.toml").read_text()
+    (folder.path / "dataset.toml").write_text(toml.replace("reference_rows = [0, 30]", "reference_rows = [0, 29]"))
+    assert main(["--mode", "train", "--resume", str(folder.run), *QUICK]) == 2
+    assert "trained on other images than" in error()
+
+
 BAD = {
+    "few-images": (
+        ("--descType", "resnet18", "--imageSize", 32, 32, "--pool", "netvlad", "--vladClusters", 500),
+        "60 local features cannot be put into 500 clusters",
+    ),
+    "own-size": (("--descType", "dinov2_vits14", "--trainSize", 20, 20), "image sides must be multiples of 14 pixels"),
     "unknown-term": (("--lossTerms", "nms"), "--lossTerms nms (did you mean ms?): there is no term nms; choose of ms"),
     "bad-weight": (("--lossTerms", "ms:x"), "--lossTerms ms:x: wanted a weight above 0 behind the colon"),
     "twice": (("--lossTerms", "ms", "ms:2"), "--lossTerms ms ms:2: ms comes twice; give it once"),

@@ -166,6 +166,7 @@ def _positives(dataset: str, split: Split) -> Positives:
         return split.positives
     if split.positive_radius is None:
         raise UserError(f"{dataset}: the split {split.name} does not say what is correct; leave the set out by `sets`")
+    split.require_places(f"split {split.name} of {dataset}")
     query, reference = (np.flatnonzero(side.placed) for side in (split.query, split.reference))
     near = Positives.within(split.query.positions[query], split.reference.positions[reference], split.positive_radius)
     return Positives.of_pairs(query[near.queries], reference[near.rows], len(split.query))

@@ -85,9 +85,9 @@ def rerank_answer(
 
 
 def rerank_sides(scene: Scene) -> tuple[RerankSide, RerankSide]:
-    """Reference and query as a re-ranker sees them, without windows of frames."""
+    """Reference and query as a re-ranker sees them, without descriptors of frames."""
     reference, query = (
-        RerankSide(side.traverse.source or side.traverse.name, side.rows, None, side.traverse.local_features)
+        RerankSide(side.traverse.source or side.traverse.name, side.frames, local_features=side.traverse.local_features)
         for side in (scene.reference, scene.query)
     )
     return reference, query

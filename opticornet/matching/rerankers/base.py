@@ -22,14 +22,14 @@ class RerankSide:
 
     Attributes:
         name: of the traverse, for messages.
-        rows: (M,) int64 frame that each window is of.
+        frames: (M, L) int64 frames of each window, in the order in which it is read.
         windows: M windows of the frames, raw or described, as :attr:`Reranker.compares` asks, or of described windows,
             each of them one; else None.
         local_features: (N, R, C) of every frame, memory-mapped; None where there are none.
     """
 
     name: str
-    rows: np.ndarray
+    frames: np.ndarray
     windows: SequenceSet | None = None
     local_features: RowMatrix | None = None
 

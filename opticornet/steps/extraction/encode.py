@@ -8,9 +8,7 @@ from torch import Tensor
 
 from opticornet.datasets.descriptors.files import Progress
 from opticornet.datasets.images.batches import NO_CONTRAST, ImageBatch, UnusableImage, image_batches
-from opticornet.models.images.base import ImageEncoder
 from opticornet.models.images.pca import Projector
-from opticornet.options.modes import ExtractOptions
 from opticornet.steps.extraction.job import ExtractionJob
 from opticornet.utils.device import choose_device
 from opticornet.utils.errors import UserError
@@ -41,8 +39,9 @@ def described_batches(job: ExtractionJob, progress: Progress) -> Iterator[tuple[
         _check_batch(batch, job, progress)
         outputs = [torch.zeros(batch.stop - batch.start, *shape) for shape in job.row_shapes]
         if batch.rows:
-            encoded = _encode(encoder, batch.images, device, options)
-            _check_finite(encoded[0], batch.rows, job)
+            encoded = _encode(job, batch.images, device)
+            for rows in encoded:
+                _check_finite(rows.flatten(1), batch.rows, job)
             flat = _mark_zeros(encoded[0], batch, job)
             if project:
                 encoded[0] = project(encoded[0])
@@ -59,12 +58,14 @@ def decoding_workers(threads: int) -> int:
     return {0: min(8, cores), -1: 0}.get(threads, threads)
 
 
-def _encode(encoder: ImageEncoder, images: Tensor, device: torch.device, options: ExtractOptions) -> list[Tensor]:
-    """Descriptors (M, D) of prepared images (M, ...) and, if wanted, their local features, on the device."""
+def _encode(job: ExtractionJob, images: Tensor, device: torch.device) -> list[Tensor]:
+    """Descriptors (M, D) of prepared images (M, ...) and, if wanted, their local features (M, R, C), the most reliable
+    first, on the device."""
+    encoder, options, shape = job.encoder, job.options, job.local_shape
     try:
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=options.amp):
             moved = images.to(device, non_blocking=True)
-            return list(encoder.forward_with_local(moved)) if options.local else [encoder(moved)]
+            return [encoder(moved)] if shape is None else list(encoder.local_by_reliability(moved, shape[0]))
     except torch.OutOfMemoryError as error:
         raise UserError(
             f"the device's memory is too small for {len(images)} images of {tuple(images.shape[1:])} at once: use a "
@@ -98,7 +99,8 @@ def _check_batch(batch: ImageBatch, job: ExtractionJob, progress: Progress) -> N
 
 
 def _check_finite(descriptors: Tensor, rows: list[int], job: ExtractionJob) -> None:
-    """Raise :class:`UserError` where a descriptor (M, D) has NaN or infinity; the M images are ``rows`` of the source.
+    """Raise :class:`UserError` where a descriptor (M, D), or local features as (M, R * C), have NaN or infinity; the M
+    images are ``rows`` of the source.
 
     None of them is flat: the encoder is at fault.
     """

@@ -41,7 +41,8 @@ def options_of_traverses(options: ExtractOptions) -> list[ExtractOptions]:
             )
         if output.suffix != ".npy":
             raise UserError(f"{output}: wanted descriptors that end in .npy; change them in dataset.toml")
-        traverses.append(replace(options, images=str(images), output=str(output)))
+        store = options.local_store and str(Path(options.local_store, traverse.descriptors).parent)
+        traverses.append(replace(options, images=str(images), output=str(output), local_store=store))
     return traverses
 
 

@@ -1,12 +1,18 @@
 """One extraction: images, what describes them, and everything their descriptors depend on."""
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from opticornet.datasets.descriptors.files import DescriptorFiles
+from opticornet.datasets.descriptors.local_files import LocalFiles
 from opticornet.datasets.images.sources import ImageFiles, ImageSource
 from opticornet.models.images.base import ImageEncoder
 from opticornet.models.images.pca import Projection
 from opticornet.options.modes import ExtractOptions
+from opticornet.utils.files import full_path
 
 
 @dataclass(frozen=True)
@@ -31,11 +37,40 @@ class ExtractionJob:
         return len(self.projection.components) if self.projection else self.encoder.out_dims
 
     @property
+    def local_shape(self) -> tuple[int, int] | None:
+        """(R, C) of the local features that are written of an image; None: none are."""
+        if not self.options.local or self.encoder.local_shape is None:
+            return None
+        rows, channels = self.encoder.local_shape
+        return self.options.local_features or rows, channels
+
+    @property
+    def local_dtype(self) -> str:
+        """Of the local features that are written."""
+        return self.options.local_dtype or ("float16" if self.options.local_store or self.options.half else "float32")
+
+    @property
+    def local_bytes(self) -> int:
+        """That an image's local features take."""
+        return int(np.prod(self.local_shape or 0)) * np.dtype(self.local_dtype).itemsize
+
+    @property
+    def files(self) -> DescriptorFiles:
+        """What is written."""
+        options, images = self.options, len(self.source.names)
+        output, local = Path(options.output), None
+        if self.local_shape and options.local_store:
+            local = LocalFiles.in_store(Path(options.local_store), output, images, self.local_bytes)
+        elif self.local_shape:
+            local = LocalFiles.beside(output, images)
+        return DescriptorFiles(output, self.identity(), options.overwrite, local, self.source.digest_of_first)
+
+    @property
     def row_shapes(self) -> list[tuple[int, ...]]:
         """Shape of a row of each array that is written: descriptors and, where asked for, local features."""
         shapes: list[tuple[int, ...]] = [(self.dims,)]
-        if self.options.local and self.encoder.local_shape is not None:
-            shapes.append(self.encoder.local_shape)
+        if self.local_shape:
+            shapes.append(self.local_shape)
         return shapes
 
     def identity(self) -> dict[str, Any]:
@@ -57,7 +92,9 @@ class ExtractionJob:
             "dims": self.dims,
             "dtype": "float16" if options.half else "float32",
             "amp": options.amp,
-            "local_shape": list(encoder.local_shape) if options.local and encoder.local_shape else None,
+            "local_shape": self.local_shape and list(self.local_shape),
+            "local_dtype": options.local_dtype or None,
+            "local_store": full_path(options.local_store) if options.local_store else None,
             "images": {
                 "count": len(self.source.names),
                 "fps": options.fps or None,

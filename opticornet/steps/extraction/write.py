@@ -1,7 +1,6 @@
 """The descriptors of one source to its files, from where an earlier run stopped."""
 
 import os
-import shutil
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +14,7 @@ from opticornet.datasets.images.batches import NO_CONTRAST, ImageBatch
 from opticornet.options.modes import ExtractOptions
 from opticornet.steps.extraction.encode import described_batches
 from opticornet.steps.extraction.job import ExtractionJob
+from opticornet.steps.extraction.local_rows import LocalWriter
 from opticornet.utils.errors import UserError
 from opticornet.utils.rows import RowWriter
 from opticornet.utils.signals import Interrupted, StopRequest
@@ -32,8 +32,8 @@ def write_descriptors(job: ExtractionJob, stop: StopRequest) -> Path:
         UserError: bad images, an output that holds something else, a full disk.
         Interrupted: the user stopped it; what was done is saved.
     """
-    options, source, identity = job.options, job.source, job.identity()
-    files = DescriptorFiles(Path(options.output), identity, options.overwrite, options.local, source.digest_of_first)
+    options, source, files = job.options, job.source, job.files
+    identity = files.identity
     if files.is_finished():
         _say(options, f"{files.output} is finished: nothing to do")
         return files.output
@@ -74,7 +74,6 @@ def _write_rows(job: ExtractionJob, files: DescriptorFiles, progress: Progress, 
     """Append the rows still missing to the unfinished files. Progress is saved every few seconds and at the end."""
     total = len(job.source.names)
     unfinished = UnfinishedRows(job, files, progress)
-    _check_space(files.output, unfinished.bytes_needed(total))
     unfinished.save()  # from here on the unfinished files say what they are
     hidden = True if job.options.quiet else None
     bar = tqdm(total=total, initial=progress.images, unit=" images", disable=hidden, smoothing=0.05)
@@ -103,14 +102,13 @@ class UnfinishedRows:
     def __init__(self, job: ExtractionJob, files: DescriptorFiles, progress: Progress) -> None:
         self.files, self.progress = files, progress
         self.saved_at = 0.0
-        self.writers = [
-            RowWriter(unfinished_path(path), shape, files.identity["dtype"], progress.images)
-            for path, shape in zip(files.arrays, job.row_shapes, strict=True)
+        kept, dtype = progress.images, files.identity["dtype"]
+        self.writers: list[RowWriter | LocalWriter] = [
+            RowWriter(unfinished_path(files.output), (job.dims,), dtype, kept)
         ]
-
-    def bytes_needed(self, total: int) -> int:
-        """Of disk, until all of ``total`` images are written."""
-        return sum(writer.row_bytes for writer in self.writers) * (total - self.progress.images)
+        if files.local and job.local_shape:
+            reopened = not unfinished_path(files.record).exists()
+            self.writers.append(LocalWriter(files.local, job.local_shape, job.local_dtype, kept, reopened))
 
     def append(self, batch: ImageBatch, outputs: list[Tensor]) -> None:
         """Append a batch's rows (B, ...) to each of the arrays."""
@@ -130,16 +128,6 @@ class UnfinishedRows:
         """Close the arrays."""
         for writer in self.writers:
             writer.close()
-
-
-def _check_space(output: Path, needed: int) -> None:
-    """Raise :class:`UserError` where the disk has less than ``needed`` bytes."""
-    free = shutil.disk_usage(output.parent).free
-    if needed > free:
-        raise UserError(
-            f"cannot write {output}: it needs {needed / 1e9:.1f} GB more and the disk has "
-            f"{free / 1e9:.1f} GB free; free some space, or use `half` or `pca`"
-        )
 
 
 def _say(options: ExtractOptions, line: str) -> None:

@@ -5,7 +5,13 @@ from pathlib import Path
 
 from opticornet.evaluation.answering.answer import Answer
 from opticornet.evaluation.judged import ScoreSettings
-from opticornet.evaluation.records import DataRecord, FileRecord, MethodRecord, RerankWeightRecord
+from opticornet.evaluation.records import (
+    DataRecord,
+    FileRecord,
+    LocalFeaturesRecord,
+    MethodRecord,
+    RerankWeightRecord,
+)
 from opticornet.evaluation.scene import Scene
 from opticornet.evaluation.scoring import TestDescription, data_record
 from opticornet.inference.load import WeightsRecord, frames_taken
@@ -41,7 +47,9 @@ def description(
     data = data_record(scene, takes, data_options, differences)
     return TestDescription(
         data=data,
-        method=replace(method_record(options, answer, data), rerank_weight=weight),
+        method=replace(
+            method_record(options, answer, data), rerank_weight=weight, local_features=local_features(options, scene)
+        ),
         options=options.record(),
         plugins=plugins_of(options, answer),
         name=options.new_name(),
@@ -73,6 +81,15 @@ def method_record(options: TestOptions, answer: Answer, data: DataRecord) -> Met
         backwards=float(answer.backwards.mean()),
         predictions=FileRecord(full_path(path), sha256(Path(path))) if path else None,
     )
+
+
+def local_features(options: TestOptions, scene: Scene) -> LocalFeaturesRecord | None:
+    """The references' local features, where they re-ranked."""
+    local = scene.reference.traverse.local_features
+    if options.compares != "local features" or local is None:
+        return None
+    features, channels = local.shape[1:]
+    return LocalFeaturesRecord(features, channels, str(local.dtype), features * channels * local.dtype.itemsize)
 
 
 def matcher_name(options: TestOptions) -> str:

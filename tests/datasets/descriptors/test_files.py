@@ -11,6 +11,7 @@ from opticornet.datasets.descriptors.files import (
     unfinished_path,
     usable_path,
 )
+from opticornet.datasets.descriptors.local_files import LocalFiles, local_features_path
 from opticornet.utils.errors import UserError
 
 
@@ -47,11 +48,11 @@ def test_rows_that_an_earlier_version_standardised_are_not_taken_for_plain_ones(
 
 
 def test_killed_while_publishing_is_completed(tmp_path):
-    mine = files(tmp_path, with_local=True)
+    mine = files(tmp_path, local=LocalFiles.beside(tmp_path / "d.npy", 3))
     for path in mine.arrays:
         unfinished_path(path).write_bytes(path.name.encode())
     mine.save_progress(Progress(images=3))
-    unfinished_path(mine.local).rename(mine.local)  # as far as an earlier run came
+    unfinished_path(mine.arrays[1]).rename(mine.arrays[1])  # as far as an earlier run came
     descriptor_files.write_json(mine.record, mine.identity)
     assert not mine.is_finished()
     assert mine.read_progress() == Progress(images=3)
@@ -79,7 +80,7 @@ class Killed(BaseException):
 def test_killed_at_any_step_of_publishing_gives_the_same_bytes(tmp_path, monkeypatch, call, usable, overwrite):
     """Every change of a name is a moment at which the process may end."""
     raw = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
-    mine = files(tmp_path, with_local=True, overwrite=overwrite)
+    mine = files(tmp_path, local=LocalFiles.beside(tmp_path / "d.npy", 5), overwrite=overwrite)
     if overwrite:
         for path in (*mine.arrays, usable_path(mine.output)):
             path.write_bytes(b"old")
@@ -128,12 +129,13 @@ def test_a_record_of_something_else_is_refused(tmp_path):
 
 def test_local_features_of_an_earlier_encoder_do_not_stay(tmp_path):
     mine = files(tmp_path, overwrite=True)
-    mine.local.write_bytes(b"old")
+    beside = local_features_path(mine.output)
+    beside.write_bytes(b"old")
     with pytest.raises(UserError, match="exists and was made otherwise"):
         files(tmp_path).is_finished()
     unfinished_path(mine.output).write_bytes(b"rows")
     mine.publish({})
-    assert not mine.local.exists()
+    assert not beside.exists()
 
 
 def test_whatever_says_which_rows_are_usable_is_checked(tmp_path):

@@ -1,11 +1,11 @@
-"""Re-ranking by mutual matches against the original's numbers and a plain double loop."""
+"""Re-ranking by mutual matches against the original's numbers and a plain double loop, frames alone and windows."""
 
 import numpy as np
 import pytest
 import torch
 
 from opticornet.matching.ranking import sort_candidates
-from opticornet.matching.rerankers.local_features import mutual_matches, rerank
+from opticornet.matching.rerankers.local_features import rerank
 
 
 def units(seed: int, *shape: int) -> np.ndarray:
@@ -30,17 +30,6 @@ def fixture(shared):
         return {key: file[key] for key in file.files}
 
 
-def test_scores_match_original(fixture):
-    query, reference = fixture["in_q"], fixture["in_db"]
-    scores = [
-        mutual_matches(torch.from_numpy(query[i]), torch.from_numpy(reference[row]))
-        for i, row in enumerate(fixture["in_preds"])
-    ]
-    assert np.array_equal(torch.stack(scores).numpy(), fixture["out_scores"])
-    single = mutual_matches(torch.from_numpy(fixture["in_single_fm1"]), torch.from_numpy(fixture["in_single_fm2"]))
-    assert single.tolist() == fixture["out_single"].tolist()
-
-
 def test_reranking_matches_original_up_to_ties(fixture):
     result = rerank(fixture["in_q"], fixture["in_db"], fixture["in_preds"])
     original = fixture["out_scores"]
@@ -54,14 +43,8 @@ def test_reranking_matches_original_up_to_ties(fixture):
     assert result.scores.dtype == result.indices.dtype == np.int64
 
 
-def test_a_single_mutual_pair_scores_nothing(fixture):
-    axis = torch.eye(3)[:1]
-    assert mutual_matches(axis, axis[None]).tolist() == fixture["out_single_pair_overall"].tolist() == [0]
-    assert mutual_matches(torch.eye(3)[:2], torch.eye(3)[None, :2]).tolist() == [2]
-
-
 @pytest.mark.parametrize("threshold", [0.3, 0.7])
-@pytest.mark.parametrize("memory_bytes", [1, 4 * 20 * 25 * 3, 2**30])
+@pytest.mark.parametrize("memory_bytes", [20_000, 60_000, 2**30])
 def test_tiles_and_half_precision_equal_the_double_loop(threshold, memory_bytes, tmp_path):
     np.save(tmp_path / "reference.npy", units(1, 8, 25, 6).astype(np.float16))
     reference = np.load(tmp_path / "reference.npy", mmap_mode="r")
@@ -107,3 +90,60 @@ def test_partial_searches_merge_as_the_original(shared):
         merged = sort_candidates(torch.from_numpy(distances), torch.from_numpy(indices)).first(4)
         assert np.array_equal(merged.distances, file["out_d"])
         assert np.array_equal(merged.indices, file["out_p"])
+
+
+def test_half_precision_orders_the_golden_candidates_as_single_precision(fixture):
+    single = rerank(fixture["in_q"], fixture["in_db"], fixture["in_preds"])
+    half = rerank(fixture["in_q"].astype(np.float16), fixture["in_db"].astype(np.float16), fixture["in_preds"])
+    assert np.array_equal(half.indices, single.indices)
+    assert np.array_equal(half.scores, single.scores)
+
+
+def window_scores(query, reference, candidates, query_rows, reference_rows):
+    """Sums along the diagonal, pair by pair; -1 for no candidate."""
+    scores = np.full(candidates.shape, -1)
+    for (i, k), candidate in np.ndenumerate(candidates):
+        if candidate >= 0:
+            pairs = zip(query_rows[i], reference_rows[candidate], strict=True)
+            scores[i, k] = sum(count_by_loop(query[a], reference[b], 0.3) for a, b in pairs)
+    return scores
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("memory_bytes", [8_000, 2**30])
+def test_windows_are_scored_by_the_sum_along_their_diagonal(backwards, memory_bytes):
+    query, reference = units(7, 6, 12, 5), units(8, 9, 14, 5)
+    query_rows = np.arange(4)[:, None] + np.arange(3)
+    reference_rows = np.arange(7)[:, None] + np.arange(3)
+    query_rows = query_rows[:, ::-1] if backwards else query_rows
+    candidates = np.array([[0, 3, 5, -1], [6, 1, 2, 4], [1, 2, 3, 4], [5, -1, -1, 0]])
+    result = rerank(query, reference, candidates, query_rows=query_rows, reference_rows=reference_rows,
+                    threshold=0.3, memory_bytes=memory_bytes)  # fmt: skip
+    scores = window_scores(query, reference, candidates, query_rows, reference_rows)
+    order = np.argsort(-scores, axis=1, kind="stable")
+    assert np.array_equal(result.scores, np.take_along_axis(scores, order, 1))
+    assert np.array_equal(result.indices, np.take_along_axis(candidates, order, 1))
+
+
+def test_a_pair_of_frames_that_neighbouring_windows_share_is_matched_once(monkeypatch):
+    from opticornet.matching.rerankers import local_features
+
+    asked = []
+    match_pairs = local_features.match_pairs
+    monkeypatch.setattr(
+        local_features,
+        "match_pairs",
+        lambda q, r, pairs, **more: asked.append(pairs) or match_pairs(q, r, pairs, **more),
+    )
+    local, rows = units(9, 12, 4, 3), np.arange(10)[:, None] + np.arange(3)
+    rerank(local, local, np.arange(10)[:, None], query_rows=rows, reference_rows=rows)
+    assert [len(pairs) for pairs in asked] == [12]  # one per frame, not three per window
+
+
+def test_an_unusable_frame_of_a_window_counts_nothing():
+    local = units(10, 6, 8, 16)
+    damaged = local.copy()
+    damaged[2] = 0
+    rows = np.arange(4)[:, None] + np.arange(3)
+    result = rerank(damaged, local, np.arange(4)[:, None], query_rows=rows, reference_rows=rows)
+    assert result.scores.ravel().tolist() == [16, 16, 16, 24]

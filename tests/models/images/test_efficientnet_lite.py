@@ -74,6 +74,7 @@ def rows_of(encoder, folder):
     return torch.cat([encoder(torch.stack(images[first : first + 16])) for first in range(0, len(images), 16)])
 
 
+@pytest.mark.slow
 def test_places_of_a_real_corridor_are_found(shared):
     encoder = build_image_encoder("efficientnet-lite0")
     folder = shared / "data" / "corridor"

@@ -128,7 +128,7 @@ def test_folders_without_datasets(tmp_path, options, message):
 def test_an_image_of_two_sets_is_refused(tmp_path):
     for name in "ab":
         table(tmp_path / "in" / name, ["image,place", "../1.jpg,1", "2.jpg,1"])
-    with pytest.raises(UserError, match="places train: the image .*/in/1.jpg comes twice; each has one place"):
+    with pytest.raises(UserError, match=r"places train: the image .*/in/1\.jpg comes twice; each has one place"):
         joined(tmp_path / "in", tmp_path / "out")
 
 

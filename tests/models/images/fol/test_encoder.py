@@ -148,3 +148,17 @@ def test_weights_of_the_backbone_leave_the_head(tiny, fill, normal):
     for key, value in state.items():
         if not key.startswith(("blocks.3.", "blocks.4.")):
             assert torch.equal(found[f"backbone.model.{key}"], value.float())
+
+
+@torch.no_grad()
+def test_half_precision_changes_little(tiny, fill, normal):
+    net = fill(tiny(clusters=16, image_size=(126, 112)), 3)
+    frozen = net.frozen(normal(2, 2, 3, 126, 112))
+    whole = net.describe(frozen, (126, 112))
+    with torch.autocast("cpu", torch.bfloat16):
+        half = net.describe(frozen, (126, 112))
+    for name in ("descriptors", "assignment", "confidence", "importance", "guide", "patches", "local"):
+        found, wanted = getattr(half, name), getattr(whole, name)
+        assert found.dtype == torch.float32
+        torch.testing.assert_close(found, wanted, rtol=0.1, atol=0.03)
+    torch.testing.assert_close(half.descriptors.norm(dim=1), torch.ones(2))
