@@ -66,32 +66,42 @@ def netvlad(weights: str = "") -> torch.nn.Module:
 
 
 def resnet18(weights: str = "", pool: str = "gem") -> torch.nn.Module:
-    """ResNet-18, its last feature map pooled: ``gem``, ``gmp`` or ``avg``."""
+    """ResNet-18, its last feature map pooled: ``gem``, ``gmp``, ``avg``, ``grid`` or ``netvlad``."""
     return _image_encoder("resnet18", weights, pool=pool)
 
 
 def resnet50(weights: str = "", pool: str = "gem") -> torch.nn.Module:
-    """ResNet-50, its last feature map pooled: ``gem``, ``gmp`` or ``avg``."""
+    """ResNet-50, its last feature map pooled: ``gem``, ``gmp``, ``avg``, ``grid`` or ``netvlad``."""
     return _image_encoder("resnet50", weights, pool=pool)
 
 
 def vgg16(weights: str = "", pool: str = "gem") -> torch.nn.Module:
-    """VGG16, its last feature map pooled: ``gem``, ``gmp`` or ``avg``."""
+    """VGG16, its last feature map pooled: ``gem``, ``gmp``, ``avg``, ``grid`` or ``netvlad``."""
     return _image_encoder("vgg16", weights, pool=pool)
 
 
+def efficientnet_lite0(weights: str = "", pool: str = "grid") -> torch.nn.Module:
+    """EfficientNet-lite0 up to a stage in the middle, pooled; its weights come with a package."""
+    return _image_encoder("efficientnet-lite0", weights, pool=pool)
+
+
+def efficientnet_lite2(weights: str = "", pool: str = "grid") -> torch.nn.Module:
+    """EfficientNet-lite2 up to a stage in the middle, pooled; its weights come with a package."""
+    return _image_encoder("efficientnet-lite2", weights, pool=pool)
+
+
 def dinov2_vits14(weights: str = "", pool: str = "cls") -> torch.nn.Module:
-    """DINOv2 ViT-S/14: its class token (``cls``) or its patches (``gem``)."""
+    """DINOv2 ViT-S/14: its class token (``cls``) or its patches, pooled (``gem``, ...)."""
     return _image_encoder("dinov2_vits14", weights, pool=pool)
 
 
 def dinov2_vitb14(weights: str = "", pool: str = "cls") -> torch.nn.Module:
-    """DINOv2 ViT-B/14: its class token (``cls``) or its patches (``gem``)."""
+    """DINOv2 ViT-B/14: its class token (``cls``) or its patches, pooled (``gem``, ...)."""
     return _image_encoder("dinov2_vitb14", weights, pool=pool)
 
 
 def dinov2_vitl14(weights: str = "", pool: str = "cls") -> torch.nn.Module:
-    """DINOv2 ViT-L/14: its class token (``cls``) or its patches (``gem``)."""
+    """DINOv2 ViT-L/14: its class token (``cls``) or its patches, pooled (``gem``, ...)."""
     return _image_encoder("dinov2_vitl14", weights, pool=pool)
 
 
@@ -160,7 +170,7 @@ def _image_encoder(method: str, weights: str, **options: str) -> torch.nn.Module
 
 
 def _super_cricavpr(method: str, weights: str, context: int | None) -> torch.nn.Module:
-    from opticornet.models.images.scicevpr import SciceVPR
+    from opticornet.models.images.scicevpr.encoder import SciceVPR
     from opticornet.utils.errors import UserError
 
     if context is not None and context < 1:

@@ -4,9 +4,9 @@
 
 One dataset a kind of work: names alone (``nordland``), tables joined by name (``folders`` with a CSV, ``msls``), poses
 interpolated at times and thinned by distance (``oxford``), positions in names (``utm-names``, ``utm-sequences``),
-places in tables (``gsv-cities``, ``place-table``) and in folders (``place-folders``). Images are empty files, as
-prepare opens none; ``--frames`` counts those of both traverses. ``tables`` is what it costs to list those files and to
-write as many rows once, the least there is to do.
+places in tables (``gsv-cities``, ``place-table``, ``place-sets``) and in folders (``place-folders``). Images are empty
+files, as prepare opens none; ``--frames`` counts those of both traverses. ``tables`` is what it costs to list those
+files and to write as many rows once, the least there is to do.
 """
 
 import csv
@@ -154,6 +154,15 @@ def make_place_table(root: Path, count: int) -> None:
     (root / "places.csv").write_text("\n".join(["image,place,lat,lon", *lines]))
 
 
+def make_place_sets(root: Path, count: int) -> None:
+    for name in ("one", "other"):
+        names = [f"{i}.jpg" for i in range(count)]
+        touch(root / name, names)
+        lines = [f"{image},{i // 8},{i},0" for i, image in enumerate(names)]
+        (root / name / "places.csv").write_text("\n".join(["image,place,x,y", *lines]))
+        (root / name / "dataset.toml").write_text('[places.train]\ntable = "places.csv"\nseparation = 5\n')
+
+
 SOURCES: dict[str, tuple[Callable[[Path, int], None], dict]] = {
     "nordland": (make_nordland, {}),
     "folders": (make_folders, {"reference": "day", "query": "night"}),
@@ -165,6 +174,7 @@ SOURCES: dict[str, tuple[Callable[[Path, int], None], dict]] = {
     "gsv-cities": (make_gsv_cities, {}),
     "place-folders": (make_place_folders, {}),
     "place-table": (make_place_table, {}),
+    "place-sets": (make_place_sets, {}),
 }
 
 

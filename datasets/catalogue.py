@@ -13,7 +13,7 @@ import numpy as np
 from opticornet.datasets import synthetic
 from opticornet.datasets.descriptors.local_files import AS_RECORDED, LocalSource
 from opticornet.datasets.folder.reading import load_folder
-from opticornet.datasets.folder.toml import TOML_NAME, read_toml
+from opticornet.datasets.folder.toml import TOML_NAME, FolderEntry, read_toml
 from opticornet.datasets.images.cropping import Crop
 from opticornet.datasets.seqnet import layout as seqnet_layout
 from opticornet.datasets.split_names import USUAL_SPLITS, test_split_names
@@ -169,10 +169,19 @@ def split_names(name: str, **source: SourceValue) -> tuple[str, ...]:
         return tuple(Source.of(**source).msls_cities())
     if name in BUILT_IN:
         return USUAL_SPLITS
-    _require_folder(name)
-    entry = read_toml(Path(name))
+    entry = folder_entry(name)
     entry.need_traverses(Path(name))
     return tuple(entry.splits)
+
+
+def folder_entry(name: str) -> FolderEntry:
+    """What the ``dataset.toml`` of a dataset folder says.
+
+    Raises:
+        UserError: no such folder, or anything wrong with the file.
+    """
+    _require_folder(name)
+    return read_toml(Path(name))
 
 
 def struct_files(name: str, splits: tuple[str, ...], source: Source) -> tuple[Path, ...]:

@@ -247,6 +247,17 @@ class Split:
         """Whether the split says what is correct; otherwise it can be answered, but neither scored nor trained on."""
         return self.positive_radius is not None or self.positives is not None
 
+    def require_places(self, where: str) -> None:
+        """Raise :class:`UserError` where the rows of two drives of different length are taken as places; ``where``
+        begins the message."""
+        if self.unequal_rows is not None:
+            (one, frames), (other, other_frames) = self.unequal_rows
+            raise UserError(
+                f"{where}: {one} has {frames} frames and {other} {other_frames}, none with a position, so row i of "
+                f"both cannot be taken as one place; give positions, or, where it is, rows_are_places = true in "
+                f"[splits.{self.name}]"
+            )
+
 
 @dataclass(frozen=True)
 class Dataset:

@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 from opticornet.datasets.catalogue import load_dataset
 from opticornet.datasets.traverse import Dataset
 from opticornet.evaluation.records import ResultRecord
+from opticornet.inference.image_runs import TrainedImageEncoder, load_image_run
 from opticornet.inference.load import TrainedEncoder, load_run
-from opticornet.inference.runs import NEWEST, SAVE_PATH, find_run, named_checkpoint, read_flags
+from opticornet.inference.runs import NEWEST, SAVE_PATH, find_run, is_of_images, named_checkpoint, read_flags
 from opticornet.options.base import Options
 from opticornet.options.modes import (
     CheckOptions,
@@ -115,8 +116,9 @@ def load(
     checkpoint: str = "best",
     runs_path: str | Path = "data/runs",
     save_path: str = SAVE_PATH,
-) -> TrainedEncoder:
-    """A trained sequence encoder, in evaluation mode on the CPU, and what it needs.
+) -> TrainedEncoder | TrainedImageEncoder:
+    """A trained encoder, of sequences or of images as the run learned one, in evaluation mode on the CPU, and what it
+    needs.
 
     Args:
         run: a run folder, ours or seqNet's, or a checkpoint in it; a folder of runs for its newest; by default the
@@ -130,8 +132,10 @@ def load(
     """
     load_installed()
     folder = find_run(str(run), str(runs_path), save_path, "run")
-    load_remembered(read_flags(folder, save_path).get("plugins", {}), (), str(folder))
-    return load_run(folder, checkpoint=named_checkpoint(str(run)) or checkpoint, save_path=save_path)
+    flags = read_flags(folder, save_path)
+    load_remembered(flags.get("plugins", {}), (), str(folder))
+    open_run = load_image_run if is_of_images(flags) else load_run
+    return open_run(folder, checkpoint=named_checkpoint(str(run)) or checkpoint, save_path=save_path)
 
 
 def open_dataset(name: str | Path, *, splits: tuple[str, ...] | None = None, **source: str | Path) -> Dataset:

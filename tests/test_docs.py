@@ -18,7 +18,7 @@ from opticornet.datasets import catalogue, synthetic
 from opticornet.datasets.seqnet import layout as seqnet_layout
 from opticornet.datasets.seqnet.structs import read_image_names, read_struct
 from opticornet.evaluation import records
-from opticornet.options.modes import TrainOptions
+from opticornet.options.modes import TrainImagesOptions, TrainOptions
 from opticornet.options.registries import REGISTRIES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,6 +27,7 @@ SMALLER = {
     "--outDims 8192": "--outDims 16",
     "--descType hog": "--descType hog --imageSize 32 32",
     "--staImageSize 96 160": "--staImageSize 32 48",
+    "--descType resnet18 --weights random": "--descType resnet18 --imageSize 32 32 --weights random",
 }
 
 
@@ -47,7 +48,8 @@ def python_blocks(page: str) -> list[str]:
 def user_folder(tmp_path, monkeypatch) -> Path:
     """A folder with small data where the pages look for it; few epochs."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(TrainOptions, "__init__", few_epochs(TrainOptions.__init__))
+    for options in (TrainOptions, TrainImagesOptions):
+        monkeypatch.setattr(options, "__init__", few_epochs(options.__init__))
     rng = np.random.default_rng(0)
     small_nordland(tmp_path / "data" / "descData" / "netvlad-pytorch", rng, monkeypatch)
     own_descriptors(tmp_path / "my-dataset", rng)

@@ -3,9 +3,19 @@
 from contextlib import suppress
 from dataclasses import dataclass
 
-from opticornet.datasets.catalogue import Source, SourceValue, load_dataset, split_names, struct_files
+from opticornet.datasets.catalogue import (
+    BUILT_IN,
+    Source,
+    SourceValue,
+    folder_entry,
+    load_dataset,
+    split_names,
+    struct_files,
+)
 from opticornet.datasets.check.judge import Findings, contradictions, judge, judge_descriptors, judge_overlap
+from opticornet.datasets.check.places import PlacesReport, judge_places, judge_places_overlap, places_report
 from opticornet.datasets.check.report import SplitReport, split_report
+from opticornet.datasets.places.opening import open_places
 from opticornet.datasets.traverse import Split
 from opticornet.utils.errors import UserError
 
@@ -18,6 +28,7 @@ class CheckReport:
     splits: tuple[SplitReport, ...] = ()
     errors: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    places: tuple[PlacesReport, ...] = ()
 
 
 def check_dataset(name: str, window: int = 5, **source: SourceValue) -> CheckReport:
@@ -33,7 +44,8 @@ def check_dataset(name: str, window: int = 5, **source: SourceValue) -> CheckRep
         UserError: the name is unknown, or the folder's ``dataset.toml`` is broken.
     """
     findings = Findings()
-    splits = _open_splits(name, source, findings)
+    entry = None if name in BUILT_IN else folder_entry(name)
+    splits = _open_splits(name, source, findings) if entry is None or entry.traverses else {}
     reports = []
     for split in splits.values():
         reports.append(split_report(split, window))
@@ -44,7 +56,26 @@ def check_dataset(name: str, window: int = 5, **source: SourceValue) -> CheckRep
             judge_overlap(splits["train"], split, findings)
     for path in struct_files(name, tuple(splits), Source.of(**source)):
         findings.warnings += contradictions(path)
-    return CheckReport(name, tuple(reports), tuple(findings.errors), tuple(dict.fromkeys(findings.warnings)))
+    places = _places_reports(name, tuple(entry.places), splits, findings) if entry else ()
+    return CheckReport(name, tuple(reports), tuple(findings.errors), tuple(dict.fromkeys(findings.warnings)), places)
+
+
+def _places_reports(
+    dataset: str, names: tuple[str, ...], splits: dict[str, Split], findings: Findings
+) -> tuple[PlacesReport, ...]:
+    """Of the places that open; those that do not are errors."""
+    reports = []
+    for one in names:
+        try:
+            places = open_places(dataset, one)
+        except UserError as error:
+            findings.errors.append(str(error))
+            continue
+        reports.append(places_report(one, places))
+        judge_places(reports[-1], findings)
+        for split in splits.values():
+            judge_places_overlap(one, places, split, findings)
+    return tuple(reports)
 
 
 def _open_splits(name: str, source: dict[str, SourceValue], findings: Findings) -> dict[str, Split]:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from opticornet.datasets.check.report import ImagesReport, SplitReport, TraverseReport, nearest, takes_part
+from opticornet.datasets.check.images import ImagesReport
+from opticornet.datasets.check.report import SplitReport, TraverseReport, nearest, takes_part
 from opticornet.datasets.descriptors.identity import Comparison, of_data
 from opticornet.datasets.seqnet.structs import read_struct
 from opticornet.datasets.traverse import Split, Traverse

@@ -1,6 +1,8 @@
 """The report of a check as text."""
 
 from opticornet.datasets.check.dataset import CheckReport
+from opticornet.datasets.check.images import ImagesReport
+from opticornet.datasets.check.places import WANTED_IMAGES, PlacesReport
 from opticornet.datasets.check.report import TraverseReport
 from opticornet.utils.text import counted
 
@@ -23,6 +25,8 @@ def render(report: CheckReport) -> list[str]:
         if split.without_positive is not None:
             lines.append(f"    queries without a positive: {split.without_positive} of {split.queries}")
         lines.append(f"    reference and query are the same data: {'yes' if split.same_data else 'no'}")
+    for places in report.places:
+        lines += _places_lines(places)
     lines += [f"warning: {warning}" for warning in report.warnings]
     lines += [f"error: {error}" for error in report.errors]
     lines.append(f"errors: {len(report.errors)}, warnings: {len(report.warnings)}")
@@ -47,13 +51,7 @@ def _drive_lines(drive: TraverseReport, units: str) -> list[str]:
             f"rows with NaN or infinity: {drive.non_finite_rows}; all-zero rows: {drive.zero_rows}"
         )
     if drive.images is not None:
-        images = drive.images
-        sizes = ", ".join(f"{size} ({count})" for size, count in images.sizes.items()) or "unknown"
-        sampled = sum(images.sizes.values()) + len(images.bad)
-        lines.append(
-            f"      images: {len(images.missing)} missing; of {sampled} sampled {len(images.bad)} cannot be decoded, "
-            f"sizes {sizes}"
-        )
+        lines.append(f"      {_images_line(drive.images)}")
     lines += [
         f"      spacing {spacing}; duplicate positions: {drive.duplicate_positions}",
         f"      sequences: {drive.sequences}, of {lengths}",
@@ -62,6 +60,26 @@ def _drive_lines(drive: TraverseReport, units: str) -> list[str]:
         f"unusable: {drive.unusable}",
     ]
     return lines
+
+
+def _places_lines(places: PlacesReport) -> list[str]:
+    low, middle, high = places.per_place
+    few = f"places of fewer than {WANTED_IMAGES}: {places.too_few}"
+    copies = len(places.copies) + len(places.shared)
+    return [
+        f"  places {places.name}: {counted(places.count, 'image')} of {counted(places.places, 'place')} in "
+        f"{counted(places.groups, 'group')}, {places.source}",
+        f"    images per place {low} to {high}, median {middle:g}; {few}",
+        f"    {_images_line(places.images)}",
+        f"    copies among {places.compared} images compared: {copies}, {len(places.shared)} of them of two places",
+    ]
+
+
+def _images_line(images: ImagesReport) -> str:
+    sizes = ", ".join(f"{size} ({count})" for size, count in images.sizes.items()) or "unknown"
+    sampled = sum(images.sizes.values()) + len(images.bad)
+    decoded = f"of {sampled} sampled {len(images.bad)} cannot be decoded, sizes {sizes}"
+    return f"images: {len(images.missing)} missing; {decoded}"
 
 
 def _without_window(drive: TraverseReport) -> str:

@@ -1,34 +1,15 @@
 """What is in the splits of a dataset."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
+from opticornet.datasets.check.images import ImagesReport, images_report
 from opticornet.datasets.descriptors.arrays import iterate_blocks
 from opticornet.datasets.spacing import Steps
 from opticornet.datasets.traverse import Split, Traverse
 from opticornet.datasets.windows import inside
 from opticornet.utils.mapped import RowMatrix
-
-SAMPLED_IMAGES = 16  # of each traverse that are decoded
-
-
-@dataclass(frozen=True)
-class ImagesReport:
-    """The images of a traverse.
-
-    Attributes:
-        source: the folder or table that names them.
-        missing: paths that are no files.
-        sizes: "width x height" of those decoded, :data:`SAMPLED_IMAGES` spread over the traverse, to how many have it.
-        bad: path and fault of those that cannot be decoded.
-    """
-
-    source: str
-    missing: tuple[str, ...]
-    sizes: dict[str, int]
-    bad: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -178,30 +159,11 @@ def _norms(descriptors: RowMatrix | None) -> np.ndarray:
 
 
 def _images_report(traverse: Traverse) -> ImagesReport | None:
-    """Which images of usable frames are there, and what some of them are."""
+    """Of the images of usable frames."""
     if traverse.images is None:
         return None
-    from opticornet.datasets.images.decoding import BadImageError, without_warnings
-    from opticornet.datasets.images.frames import missing_images
-    from opticornet.datasets.images.recordings import read_image
-
     images = [path for path, usable in zip(traverse.images, traverse.is_usable.tolist(), strict=True) if usable]
-    missing = missing_images(images)
-    gone = set(missing)
-    there = [path for path in images if path not in gone]
-    sizes: dict[str, int] = {}
-    bad = []
-    chosen = np.unique(np.linspace(0, len(there) - 1, min(len(there), SAMPLED_IMAGES)).astype(int)).tolist()
-    with without_warnings():
-        for path in (there[number] for number in chosen):
-            try:
-                height, width = read_image(Path(path)).shape[:2]
-            except BadImageError as error:
-                bad.append((path, str(error)))
-                continue
-            size = f"{width} x {height}"
-            sizes[size] = sizes.get(size, 0) + 1
-    return ImagesReport(traverse.images_source, tuple(missing), sizes, tuple(bad))
+    return images_report(traverse.images_source, images)
 
 
 def _queries_without_positive(split: Split) -> int | None:

@@ -165,7 +165,7 @@ def read_toml(folder: Path) -> FolderEntry:
     for name, entry in places.items():
         if entry.separation is not None and not 0 <= entry.separation < float("inf"):
             raise UserError(f"{path}: places.{name}.separation is {entry.separation:g}; wanted metres from 0")
-    name = checked_value(path, "name", document.get("name", folder.name), str)
+    name = checked_value(path, "name", document.get("name", folder.absolute().name), str)
     return FolderEntry(name, units, traverses, splits, places)
 
 

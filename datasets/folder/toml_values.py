@@ -39,17 +39,23 @@ def read_entries(
     return {name: _entry(path, f"{key}.{name}", table, entry_type, one_or_each) for name, table in value.items()}
 
 
-def check_keys(path: Path, where: str, table: Any, entry_type: type) -> None:
+def check_keys(path: Path, where: str, table: Any, entry_type: type) -> list[str]:
+    """The keys that a table may have, the attributes of ``entry_type``.
+
+    Raises:
+        UserError: it is no table, or has other keys.
+    """
     if not isinstance(table, dict):
         raise UserError(f"{path}: {where} is not a table")
     allowed = [attribute.name for attribute in fields(entry_type)]
     for key in table:
         if key not in allowed:
             raise UserError(f"{path}: unknown key {key!r} {where}; keys are {', '.join(allowed)}")
+    return allowed
 
 
 def _entry(path: Path, where: str, table: Any, entry_type: type[Entry], one_or_each: tuple[str, ...]) -> Entry:
-    check_keys(path, f"in {where}", table, entry_type)
+    known = check_keys(path, f"in {where}", table, entry_type)
     values = {}
     for key, value in table.items():
         check = _one_or_each if key in one_or_each else checked_value
@@ -57,7 +63,7 @@ def _entry(path: Path, where: str, table: Any, entry_type: type[Entry], one_or_e
     try:
         return entry_type(**values)
     except TypeError as error:
-        missing = next(a.name for a in fields(entry_type) if a.name not in values)
+        missing = next(key for key in known if key not in values)
         raise UserError(f"{path}: {where} has no key {missing!r}") from error
 
 

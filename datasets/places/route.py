@@ -25,8 +25,10 @@ def places_of_split(split: Split, name: str) -> PlaceSet:
         name: of the result, for messages.
 
     Raises:
-        UserError: the split has no images, no positive or no negative radius.
+        UserError: the split has no images, no positive or no negative radius, or takes rows of drives of different
+            length as places.
     """
+    split.require_places(name)
     if split.positive_radius is None or split.negative_radius is None:
         lacks = "positive_radius" if split.positive_radius is None else "negative_radius"
         raise UserError(

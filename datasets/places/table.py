@@ -8,7 +8,6 @@ import numpy as np
 from opticornet.datasets.column_names import PLACE_COLUMNS
 from opticornet.datasets.columns import Columns, read_known_columns
 from opticornet.datasets.geodesy import local_metres
-from opticornet.datasets.labels import first_repeated
 from opticornet.datasets.places.place_set import PlaceSet
 from opticornet.utils.errors import UserError
 
@@ -34,7 +33,9 @@ def read_places(path: Path, root: Path, separation: float = 0.0, ignore: tuple[s
             there = ", ".join(columns.headers.values()) or "none that is understood"
             raise UserError(f"{path}: no column {needed}; it has {there}; wanted image and place")
         _no_empty_cells(columns, needed)
-    _each_image_once(columns)
+    start = os.path.abspath(root)
+    images = tuple(os.path.normpath(os.path.join(start, image)) for image in columns["image"])
+    _each_image_once(columns, images)
     labels, place = numbered(columns["place"])
     group_names, groups = (
         numbered(columns["group"]) if "group" in columns else (("",), np.zeros(len(columns), np.int64))
@@ -44,7 +45,7 @@ def read_places(path: Path, root: Path, separation: float = 0.0, ignore: tuple[s
         raise UserError(f"{path}: `separation` {separation:g} needs positions, x, y or lat, lon; it has none")
     return PlaceSet(
         name=str(path),
-        images=tuple(os.path.join(os.path.abspath(root), image) for image in columns["image"]),
+        images=images,
         place=place,
         labels=labels,
         group=_groups_of_places(columns, place, labels, groups),
@@ -66,13 +67,17 @@ def _no_empty_cells(columns: Columns, name: str) -> None:
         raise UserError(f"{columns.path}: line {columns.lines[row]}: no {name}; fill the cell, or leave the line out")
 
 
-def _each_image_once(columns: Columns) -> None:
-    images = columns["image"]
-    if (twice := first_repeated(images)) is None:
-        return
-    places = dict.fromkeys(place for image, place in zip(images, columns["place"], strict=True) if image == twice)
-    of = f"of the places {' and '.join(places)}" if len(places) > 1 else f"of place {next(iter(places))} twice"
-    raise UserError(f"{columns.path}: the image {twice} is {of}; leave one line of it")
+def _each_image_once(columns: Columns, images: tuple[str, ...]) -> None:
+    """Raise :class:`UserError` where two lines name one image; ``images``: the paths that they name."""
+    rows: dict[str, int] = {}
+    for row, image in enumerate(images):
+        if (first := rows.setdefault(image, row)) != row:
+            one, other = columns["place"][first], columns["place"][row]
+            also = f"of place {one} once more" if one == other else f"of place {other}, before of {one}"
+            raise UserError(
+                f"{columns.path}: line {columns.lines[row]}: the image {columns['image'][row]} is {also}; leave one "
+                "line of it"
+            )
 
 
 def _groups_of_places(columns: Columns, place: np.ndarray, labels: tuple[str, ...], groups: np.ndarray) -> np.ndarray:

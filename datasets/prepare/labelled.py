@@ -116,6 +116,10 @@ class PlaceSource(Source):
         "--queryPattern", "", "held-out images are queries where this regular expression is found in their names"
     )
 
+    leave_out: str = option(
+        "--leaveOut", "", "images are left out where this regular expression is found in their names"
+    )
+
     def unused(self) -> dict[str, str]:
         held_out = {} if self.holds_out else dict.fromkeys(("held_out", "query_pattern"), "no groups are held out")
         return {"held_out": "`query_pattern` says which are queries"} | held_out if self.query_pattern else held_out
@@ -130,7 +134,25 @@ class PlaceSource(Source):
         Raises:
             UserError: a group that is not there or is held out twice, or a split without a correct reference.
         """
-        return self.parted(images, self.held_out_groups(images), self.queries(images), notes)
+        rows, left_out = self.wanted(images)
+        images = images.take(rows)
+        return self.parted(images, self.held_out_groups(images), self.queries(images), (*notes, *left_out))
+
+    def wanted(self, images: LabelledImages) -> tuple[np.ndarray, list[str]]:
+        """Rows of the images that are not to be left out, and a note of how many are.
+
+        Raises:
+            UserError: none or all are left out.
+        """
+        if not self.leave_out:
+            return np.arange(len(images)), []
+        pattern = regular("leave_out", self.leave_out)
+        kept = np.array([pattern.search(name) is None for name in images.names])
+        if kept.all() or not kept.any():
+            which = "no name" if kept.all() else "every name"
+            raise UserError(f"{images.where}: `leave_out` {self.leave_out!r} is found in {which}; correct it")
+        note = f"{images.where}: {counted(int((~kept).sum()), 'image')} left out by `leave_out`"
+        return np.flatnonzero(kept), [note]
 
     def held_out_groups(self, images: LabelledImages) -> dict[str, np.ndarray]:
         """The images of the groups to validate and to test on, (N,) bool each.

@@ -51,6 +51,8 @@ def write_prepared(folder: Path, name: str, prepared: Prepared, overwrite: bool 
     for traverse in prepared.traverses:
         _check_traverse(traverse)
     for places in prepared.places:
+        if twice := first_repeated(places.images):
+            raise UserError(f"places {places.name}: the image {twice} comes twice; each has one place")
         _check_texts(*places.images, *map(str, places.columns["place"]))
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)

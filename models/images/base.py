@@ -268,7 +268,7 @@ class ImageEncoderOptions(Choice, ABC):
     A subclass is a frozen dataclass, whose fields are declared by :func:`opticornet.utils.options.option`.
 
     Attributes:
-        published: the weights its authors publish; None where it has none.
+        published: the weights its authors publish; None where there are none.
         terms: names of the loss terms that it is trained by, as published; none where it cannot be trained. Where there
             are some, :meth:`build` gives a :class:`opticornet.models.images.trainable.TrainableImageEncoder`.
         trained_blocks: blocks of the backbone that learn, as published.
@@ -279,6 +279,11 @@ class ImageEncoderOptions(Choice, ABC):
     terms: ClassVar[tuple[str, ...]] = ()
     trained_blocks: ClassVar[int] = 0
     backbone: ClassVar[Published | None] = None
+
+    @classmethod
+    def has_weights(cls) -> bool:
+        """Whether it is a network: one whose weights are published, or that is trained here."""
+        return cls.published is not None or bool(cls.terms)
 
     @abstractmethod
     def build(self) -> ImageEncoder:

@@ -58,16 +58,16 @@ def build_from_options(name: str, options: ImageEncoderOptions, weights: str | P
     if path is not None:
         encoder.load(read_state_dict(path), path)
         encoder.weights = WeightsRecord("file", path.name, sha256(path))
-    elif options.published is None:
-        encoder.weights = WeightsRecord("none")
-    else:
+    elif options.has_weights():
         encoder.weights = WeightsRecord("random", f"seed {RANDOM_SEED}")
+    else:
+        encoder.weights = WeightsRecord("none")
     return encoder.eval()
 
 
 def _weights_path(name: str, options: ImageEncoderOptions, weights: str) -> Path | None:
     """The checkpoint to load; None for random weights and for encoders without any."""
-    if options.published is None:
+    if not options.has_weights():
         if weights:
             raise UserError(f"{name} has no weights: leave out `weights`")
         return None
@@ -75,6 +75,11 @@ def _weights_path(name: str, options: ImageEncoderOptions, weights: str) -> Path
         return None
     if weights:
         return Path(weights)
+    if options.published is None:
+        raise UserError(
+            f"no weights for {name}, which nobody publishes: train it and name the run with `resume`, or name a "
+            "checkpoint with `weights`"
+        )
     path = WEIGHTS_FOLDER / options.published.file
     if path.is_file():
         return path

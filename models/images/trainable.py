@@ -35,9 +35,14 @@ class TrainableImageEncoder(ImageEncoder):
     ``frozen`` does not learn: what it gives of an image may be kept. ``describe`` may be called for a few images of a
     batch at a time; ``relate`` gets all of the batch. Rows of ``forward`` are those of ``relate`` in evaluation mode.
     What does not learn stays in evaluation mode, whatever :meth:`train` says, and so does all batch normalisation.
+
+    Attributes:
+        context: consecutive images of a batch that see one another in evaluation mode; None: all of them.
+        starts_from_teacher: whether :meth:`learn_from` gives it its backbone.
     """
 
-    starts_from_teacher: ClassVar[bool] = False  # whether :meth:`learn_from` gives it its backbone
+    context: int | None = 1
+    starts_from_teacher: ClassVar[bool] = False
 
     @abstractmethod
     def train_blocks(self, count: int) -> None:
@@ -86,9 +91,14 @@ class TrainableImageEncoder(ImageEncoder):
         """The images of a whole batch, where they see one another; by default they do not."""
         return described
 
+    def descriptors(self, frozen: Tensor, size: tuple[int, int]) -> Tensor:
+        """What :meth:`frozen` gives of images of ``size`` to unit rows (B, ``out_dims``), by no more work than these
+        need."""
+        return self.relate(self.describe(frozen, size)).descriptors
+
     def forward(self, images: Tensor) -> Tensor:
         height, width = images.shape[-2:]
-        return self.relate(self.describe(self.frozen(images), (height, width))).descriptors
+        return self.descriptors(self.frozen(images), (height, width))
 
 
 def _rest(module: nn.Module) -> None:

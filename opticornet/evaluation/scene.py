@@ -112,7 +112,7 @@ class Scene:
             UserError: a traverse lacks such frames; NaN or infinity in descriptors; image files that do not exist; a
                 sequence too short; rows that cannot be places.
         """
-        require_places(dataset, split)
+        split.require_places(f"split {split.name} of {dataset}")
         reference, query = (fill_frames(side, settings.filling, needs) for side in (split.reference, split.query))
         split = settings.protocol.placed(replace(split, reference=reference, query=query))
         for traverse in (split.reference, split.query):
@@ -215,17 +215,6 @@ class Scene:
         """
         reference, query = (side.with_length(length, argument) for side in (self.reference, self.query))
         return replace(self, reference=reference, query=query)
-
-
-def require_places(dataset: str, split: Split) -> None:
-    """Raise :class:`UserError` where the rows of two drives of different length are taken as places."""
-    if split.unequal_rows is not None:
-        (one, frames), (other, other_frames) = split.unequal_rows
-        raise UserError(
-            f"split {split.name} of {dataset}: {one} has {frames} frames and {other} {other_frames}, none with a "
-            "position, so row i of both cannot be taken as one place; give positions, or, where it is, "
-            f"rows_are_places = true in [splits.{split.name}]"
-        )
 
 
 def encode_side(encoder: SequenceEncoder, side: Windows, device: torch.device, amp: bool) -> np.ndarray:

@@ -52,9 +52,7 @@ def load_image_run(
     """
     if checkpoint not in ("best", "latest"):
         raise UserError(f"`checkpoint` {checkpoint}: choose one of best, latest")
-    flags = read_flags(run, save_path)
-    if not is_of_images(flags):
-        raise UserError(f"{run} learned the sequence method {flags.get('pooling')}: wanted a run of an image encoder")
+    flags = image_run_flags(run, save_path)
     method = str(flags.get("descType"))
     kind = entry(IMAGE_ENCODERS, method)
     options = from_flags(kind, flags)
@@ -71,5 +69,17 @@ def load_image_run(
         raise UserError(f"{method}: {error}") from error
     assert isinstance(encoder, TrainableImageEncoder)  # it was trained
     load_state(encoder, state["state_dict"], path)
-    encoder.weights = WeightsRecord("run", full_path(str(run)), sha256(path))
+    encoder.weights = WeightsRecord("run", Path(full_path(str(run))).name, sha256(path))
     return TrainedImageEncoder(encoder.eval(), method, options, int(state["epoch"]), flags)
+
+
+def image_run_flags(run: Path, save_path: str = SAVE_PATH) -> dict[str, Any]:
+    """The flags of a run that learned an image encoder.
+
+    Raises:
+        UserError: it learned something else.
+    """
+    flags = read_flags(run, save_path)
+    if not is_of_images(flags):
+        raise UserError(f"{run} learned the sequence method {flags.get('pooling')}: wanted a run of an image encoder")
+    return flags

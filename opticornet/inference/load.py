@@ -14,7 +14,7 @@ from opticornet.datasets.adapting.statistics import Statistics, statistics_of
 from opticornet.datasets.descriptors.identity import SplitIdentity
 from opticornet.datasets.traverse import FrameKind
 from opticornet.datasets.windows import WindowRule, window_starts
-from opticornet.inference.runs import SAVE_PATH, read_flags
+from opticornet.inference.runs import SAVE_PATH, read_flags, read_sequence_flags
 from opticornet.models.sequences import SEQUENCE_ENCODERS
 from opticornet.models.sequences.base import SequenceEncoder, SequenceEncoderOptions
 from opticornet.utils.checkpoints import BEST, LATEST, build_empty, fit_state, load_checkpoint
@@ -281,11 +281,12 @@ def load_run(run: Path, *, checkpoint: str = "best", save_path: str = SAVE_PATH)
         save_path: folder of the checkpoints inside it.
 
     Raises:
-        UserError: no checkpoint, a method that is not known here, or weights that do not fit it.
+        UserError: no checkpoint, a method that is not known here or learns from images alone, or weights that do not
+            fit it.
     """
     if checkpoint not in ("best", "latest"):
         raise UserError(f"`checkpoint` {checkpoint}: choose one of best, latest")
-    flags = read_flags(run, save_path)
+    flags = read_sequence_flags(run, save_path)
     method = str(flags.get("pooling"))
     kind = entry(SEQUENCE_ENCODERS, method)
     options, length = from_flags(kind, flags), flags.get("seqL", 0)

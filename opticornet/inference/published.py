@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from opticornet.models.sequences.sta.seqvlad_options import SeqVLADOptions
 
 HEAD_WIDTH = 64  # channels of an attention head in every vision transformer that was published here
-SCICEVPR_HEADS = 16  # attention heads of SciceVPR's own encoder
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -198,6 +197,21 @@ def torchvision_backbone(weights: Weights, *, network: str, pool: str = "gem") -
     return weights.fill(lambda: build_backbone(network=network, pool=pool, clusters=_vlad_clusters(weights)))
 
 
+def efficientnet_lite(weights: Weights, *, network: str, pool: str = "grid", block: int | None = None) -> nn.Module:
+    """EfficientNet-lite up to a stage in the middle, pooled; images are normalised as its ``preprocess`` says.
+
+    Args:
+        weights: as its package has them.
+        network: ``lite0`` or ``lite2``.
+        pool: one of :data:`opticornet.models.heads.pooling.POOLS`.
+        block: the stage that is pooled, from 0; by default as ``--mode extract`` has it.
+    """
+    from opticornet.models.images.efficientnet_lite import STAGE, build_efficientnet_lite
+
+    stage, clusters = STAGE if block is None else block, _vlad_clusters(weights)
+    return weights.fill(lambda: build_efficientnet_lite(network=network, pool=pool, stage=stage, clusters=clusters))
+
+
 def _vlad_clusters(weights: Weights) -> int:
     """Of the pooling ``netvlad``; weights without it are of another pooling, or refused when they are loaded."""
     return weights.shape("pool.centroids", 2)[0] if weights.has("pool.centroids") else 1
@@ -229,17 +243,20 @@ def dinov2(weights: Weights, *, size: str = "", heads: int | None = None, pool: 
     )
 
 
-def fol(weights: Weights, *, size: str = "", heads: int | None = None) -> nn.Module:
-    """FoL, whose ``forward_with_local`` also gives local features.
+def fol(weights: Weights, *, size: str = "", heads: int | None = None, local: bool = False) -> nn.Module:
+    """FoL.
 
     Args:
         weights: of any size.
         size: the published variant of DINOv2 that they must not contradict.
         heads: attention heads of DINOv2; by default one per 64 channels.
+        local: give a pair: descriptors (B, O), and local features (B, M, C), unit rows in raster order and then zero
+            rows: those of the 225 patches that the aggregator is most confident of, as in the authors' evaluation.
+            Otherwise descriptors alone; the network's ``forward_with_local`` gives both.
     """
     from opticornet.models.images.dinov2 import DinoV2
     from opticornet.models.images.fol.aggregator import GuidedAggregator
-    from opticornet.models.images.fol.encoder import FoL
+    from opticornet.models.images.fol.encoder import FoL, FoLWithLocal
 
     vit = Transformer.of(weights, "backbone.model.", size, heads)
     clusters, hidden, *_ = weights.shape("aggregator.score.3.weight", 4)
@@ -251,7 +268,8 @@ def fol(weights: Weights, *, size: str = "", heads: int | None = None) -> nn.Mod
         aggregator = GuidedAggregator(vit.dim, clusters, cluster_dim, token_dim, hidden)
         return FoL(DinoV2(vit.dim, vit.depth, vit.heads, vit.trained_size), aggregator, local_dims=local_dims)
 
-    return weights.fill(build)
+    network = weights.fill(build)
+    return FoLWithLocal(network) if local else network
 
 
 def scicevpr(
@@ -296,7 +314,8 @@ def _scicevpr(
     context: int | None,
 ) -> nn.Module:
     from opticornet.models.images.dinov2 import DinoV2
-    from opticornet.models.images.scicevpr import FusedLayers, SciceVPR
+    from opticornet.models.images.scicevpr.encoder import ENCODER_HEADS, PUBLISHED_GRID, SciceVPR
+    from opticornet.models.images.scicevpr.parts import FusedLayers
 
     channels, fused, *_ = weights.shape("conv.weight", 4)
     found = weights.count(r"encoder\.layers\.(\d+)\.")
@@ -304,10 +323,13 @@ def _scicevpr(
         raise weights.misfit_error(
             f"it has {found} encoder layers, wanted {encoder_layers} (SciceVPR 1, Super-CricaVPR 2)"
         )
-    if channels % SCICEVPR_HEADS:
-        raise weights.misfit_error(f"conv.weight gives {channels} channels, wanted a multiple of {SCICEVPR_HEADS}")
+    if channels % ENCODER_HEADS:
+        raise weights.misfit_error(f"conv.weight gives {channels} channels, wanted a multiple of {ENCODER_HEADS}")
     if context is not None:
         _check_positive_integer("context", context)
+    grid = PUBLISHED_GRID
+    if weights.has("tokenmix.0."):
+        grid = _square_grid(weights)
     vit = chosen = None
     if weights.has("backbone."):
         vit = Transformer.of(weights, "backbone.dino_model.", size, heads)
@@ -317,9 +339,18 @@ def _scicevpr(
         backbone: nn.Module = nn.Identity()
         if vit is not None and chosen is not None:
             backbone = FusedLayers(DinoV2(vit.dim, vit.depth, vit.heads, vit.trained_size), chosen)
-        return SciceVPR(backbone, fused, channels, mixers=0, encoder_layers=encoder_layers, context=context)
+        return SciceVPR(backbone, fused, channels, mixers=0, encoder_layers=encoder_layers, context=context, grid=grid)
 
     return weights.fill(build)
+
+
+def _square_grid(weights: Weights) -> tuple[int, int]:
+    """Rows and columns of the patches that SciceVPR's token mixers are for."""
+    tokens = weights.shape("tokenmix.0.mix.2.bias", 1)[0]
+    side = math.isqrt(tokens)
+    if side**2 != tokens:
+        raise weights.misfit_error(f"tokenmix.0 mixes {tokens} patches, wanted those of a square image")
+    return side, side
 
 
 @dataclass(frozen=True)
@@ -465,6 +496,8 @@ PUBLISHED: dict[str, Callable[..., nn.Module]] = {
     "resnet18": partial(torchvision_backbone, network="resnet18"),
     "resnet50": partial(torchvision_backbone, network="resnet50"),
     "vgg16": partial(torchvision_backbone, network="vgg16"),
+    "efficientnet-lite0": partial(efficientnet_lite, network="lite0"),
+    "efficientnet-lite2": partial(efficientnet_lite, network="lite2"),
     "dinov2_vits14": partial(dinov2, size="vits14"),
     "dinov2_vitb14": partial(dinov2, size="vitb14"),
     "dinov2_vitl14": partial(dinov2, size="vitl14"),

@@ -148,3 +148,18 @@ def read_flags(run: Path, save_path: str) -> dict[str, Any]:
 def is_of_images(flags: dict[str, Any]) -> bool:
     """Whether a run with such flags learned an image encoder."""
     return "lossTerms" in flags
+
+
+def read_sequence_flags(run: Path, save_path: str) -> dict[str, Any]:
+    """:func:`read_flags` of a run of a sequence method.
+
+    Raises:
+        UserError: as there, or it learned an image encoder.
+    """
+    flags = read_flags(run, save_path)
+    if is_of_images(flags):
+        raise UserError(
+            f"{run} learned the image encoder {flags.get('descType')}: wanted a run of a sequence method; extract "
+            "frame descriptors by it first, then train or test on these"
+        )
+    return flags

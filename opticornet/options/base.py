@@ -34,7 +34,11 @@ class Options:
 
     given: frozenset[str] = frozenset()
     chosen: Mapping[str, Any] = field(default_factory=dict)
-    config: str = option("--config", "", "options from a TOML file, as a run's options.toml; flags override them")
+    config: str = option(
+        "--config",
+        "",
+        "options from a TOML file, as a run's options.toml, or a recipe by its name; flags override them",
+    )
     plugin: tuple[str, ...] = option(
         "--plugin", (), "Python file whose registries add methods, losses, sources, ...; may be repeated"
     )

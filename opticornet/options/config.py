@@ -6,20 +6,45 @@ from typing import Any
 
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import write_text
+from opticornet.utils.registry import nearest
 
 OPTIONS_TOML = "options.toml"
+RECIPES = Path(__file__).resolve().parents[1] / "recipes"  # trainings as their authors ran them, and small ones
+
+
+def recipes() -> list[str]:
+    """Names of the files that come with the package."""
+    return sorted(path.stem for path in RECIPES.glob("*.toml"))
+
+
+def config_path(name: str) -> Path:
+    """A file by its path, or one that comes with the package by its name.
+
+    Raises:
+        UserError: it is neither.
+    """
+    path = Path(name)
+    if path.exists() or path.suffix or len(path.parts) != 1:
+        return path
+    if name not in recipes():
+        raise UserError(
+            f"`config` {name}{nearest(name, recipes())}: no such file, and no recipe of the package, which "
+            f"are {', '.join(recipes())}"
+        )
+    return RECIPES / f"{name}.toml"
 
 
 def read_config(path: str | Path) -> dict[str, Any]:
-    """The options in a TOML file: flags without their dashes, or names of options, to values.
+    """The options in a TOML file, or in a recipe of the package: flags without their dashes, or names of options, to
+    values.
 
     Raises:
         UserError: no such file, not TOML, or tables where values are wanted.
     """
     if not isinstance(path, str | Path):  # a number would be a file that is open already
-        raise UserError(f"`config` {path!r}: wanted the path of a TOML file")
+        raise UserError(f"`config` {path!r}: wanted the path of a TOML file, or the name of a recipe")
     try:
-        with open(path, "rb") as file:
+        with open(config_path(str(path)), "rb") as file:
             values = tomllib.load(file)
     except OSError as error:
         raise UserError(f"`config` {path} cannot be read: {error.strerror or error}") from error

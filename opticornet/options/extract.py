@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from opticornet.inference.runs import NEWEST, SAVE_PATH
 from opticornet.models.images import IMAGE_ENCODERS
 from opticornet.options.base import Options
 from opticornet.utils.options import option
@@ -22,6 +23,15 @@ class ExtractOptions(Options):
         "--descType", "", "image encoder; hub:<repository>:<entry> takes any of torch.hub", choices=IMAGE_ENCODERS
     )
     weights: str = option("--weights", "", "checkpoint file; random: untrained; default: the one in data/weights")
+    resume: str = option(
+        "--resume",
+        "",
+        "instead: run that trained the encoder (its folder or checkpoint); no value: the newest",
+        const=NEWEST,
+    )
+    runs_path: str = option("--runsPath", "data/runs", "folder of all runs")
+    save_path: str = option("--savePath", SAVE_PATH, "folder of a run's checkpoints, inside the run")
+    ckpt: str = option("--ckpt", "best", "which checkpoint of the run", choices=("best", "latest"))
     output: str = option("--output", "", "descriptors to write (.npy); a .json of the same name says what they are")
     half: bool = option("--half", False, "write float16 instead of float32")
     local: bool = option("--local", False, "also write local features (<output>-local.npy), where the encoder has them")
@@ -72,6 +82,10 @@ class ExtractOptions(Options):
 
     def unused(self) -> dict[str, str]:
         reasons = super().unused()
+        if self.resume:
+            reasons["weights"] = "the encoder's are those of the run that `resume` names"
+        else:
+            reasons |= dict.fromkeys(("runs_path", "save_path", "ckpt"), "no run is used; `resume` names one")
         if not self.local:
             names = ("local_features", "local_store", "local_dtype")
             reasons |= dict.fromkeys(names, "no local features are written; `local` writes them")

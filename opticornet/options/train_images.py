@@ -31,6 +31,9 @@ class TrainImagesOptions(LearningOptions, RunOptions):
     teacher: str = option(
         "--teacher", "", "run whose descriptors are targets; what is frozen here is taken over from it", path=()
     )
+    teacher_context: int = option(
+        "--teacherContext", 0, "images that see one another in the teacher; 0: as many as when it was trained"
+    )
     train_blocks: int | None = option("--trainBlocks", None, "last blocks that learn; default: as published")
     loss_terms: tuple[str, ...] = option(
         "--lossTerms", (), "terms of the loss, each NAME or NAME:WEIGHT; default: as published"
@@ -68,6 +71,9 @@ class TrainImagesOptions(LearningOptions, RunOptions):
         size = self.train_size
         if size and (len(size) != 2 or min(size) < 1):
             raise UserError(f"`train_size` {' '.join(map(str, size))}: wanted height and width in pixels")
+
+    def unused(self) -> dict[str, str]:
+        return {} if self.teacher else {"teacher_context": "there is no `teacher`"}
 
     def new_name(self) -> str:
         """For a run that begins now."""

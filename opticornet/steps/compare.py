@@ -188,7 +188,7 @@ def table(runs: list[Run]) -> list[list[str]]:
             [
                 run.path.name,
                 dataset_name(run),
-                str(run.flags.get("pooling", "?")),
+                method_name(run),
                 best if run.epochs is None else f"{best} of {run.epochs}",
                 *(f"{run.recalls[k]:.3f}" if k in run.recalls else "-" for k in ks),
                 duration(run.seconds),
@@ -200,13 +200,19 @@ def table(runs: list[Run]) -> list[list[str]]:
 
 def differing_flags(runs: list[Run]) -> list[str]:
     """Flags, without dashes, that are not the same in all runs."""
-    names = dict.fromkeys(name for run in runs for name in run.flags if name not in _NOT_COMPARED)
+    flags = [(name, value) for run in runs for name, value in run.flags.items()]
+    names = dict.fromkeys(name for name, value in flags if name not in _NOT_COMPARED and not isinstance(value, dict))
     return [name for name in names if len({str(run.flags.get(name)) for run in runs}) > 1]
 
 
 def recalls_known(runs: list[Run]) -> list[int]:
     """The K that any run was validated at."""
     return [k for k in (1, 5, 10, 20) if any(k in run.recalls for run in runs)]
+
+
+def method_name(run: Run) -> str:
+    """What a run learned: a sequence method, or an image encoder."""
+    return str(run.flags.get("pooling") or run.flags.get("descType", "?"))
 
 
 def dataset_name(run: Run) -> str:
@@ -245,6 +251,6 @@ def as_csv(runs: list[Run]) -> str:
     for run in runs:
         known = [run.best_epoch, run.epochs, *(run.recalls.get(k) for k in ks), run.seconds]
         flags = [run.flags.get(name) for name in differing]
-        row = [run.path.name, dataset_name(run), run.flags.get("pooling"), *known, *flags]
+        row = [run.path.name, dataset_name(run), method_name(run), *known, *flags]
         writer.writerow([" ".join(map(str, value)) if isinstance(value, list) else value for value in row])
     return out.getvalue()

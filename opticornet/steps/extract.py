@@ -29,12 +29,14 @@ def extract(options: ExtractOptions | ExtractSequencesOptions) -> Path:
         from opticornet.steps.extraction.sequences import extract_sequences
 
         return extract_sequences(options)
+    from opticornet.steps.extraction.trained import encoder_of, of_run
+
+    options = of_run(options)
     check_extract_options(options)
     with needs_extra("images"):
         import cv2  # noqa: F401 - a missing library is reported before any work is done
         import PIL  # noqa: F401
     from opticornet.datasets.images.levels import with_levels
-    from opticornet.models.images.build import build_from_options
     from opticornet.steps.extraction.inputs import common_levels, image_source, options_of_traverses
     from opticornet.steps.extraction.job import ExtractionJob
     from opticornet.steps.extraction.projection import find_projection
@@ -48,7 +50,7 @@ def extract(options: ExtractOptions | ExtractSequencesOptions) -> Path:
             raise UserError(f"cannot write {traverse.output}: a folder of that name exists; choose another path")
     sources = [image_source(traverse) for traverse in traverses]
     levels = common_levels(options, sources)
-    encoder = build_from_options(options.desc_type, options.part("desc_type"), options.weights)
+    encoder = encoder_of(options)
     if options.local and encoder.local_shape is None:
         raise UserError(f"`local`: {options.desc_type} has no local features; fol has")
     if encoder.local_shape is not None and options.local_features > encoder.local_shape[0]:

@@ -13,7 +13,7 @@ from opticornet.datasets.traverse import Dataset
 from opticornet.evaluation.notes import notes as scene_notes
 from opticornet.evaluation.scene import Scene, WindowSettings
 from opticornet.inference.load import LoadedEncoder, build_encoder, check_version, frames_taken
-from opticornet.inference.runs import new_run, read_flags, write_flags
+from opticornet.inference.runs import new_run, read_sequence_flags, write_flags
 from opticornet.learning.former import upgraded
 from opticornet.learning.sequences.task import SequenceSettings, SequenceTask
 from opticornet.learning.sequences.tuples import MiningSettings
@@ -50,7 +50,7 @@ def train(options: TrainOptions | TrainImagesOptions) -> Path:
     run = initial = None
     if options.resume:
         run = run_to_resume(options)
-        flags = {"selectBy": "recall@5"} | read_flags(run, options.save_path)  # so were runs that do not say
+        flags = {"selectBy": "recall@5"} | read_sequence_flags(run, options.save_path)  # so were runs that do not say
         options = as_resumed(options, flags, run)
         check_version(options.part("pooling"), options.pooling, flags, str(run))
     else:

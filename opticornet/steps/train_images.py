@@ -64,7 +64,7 @@ def train_images(options: TrainImagesOptions) -> Path:
         encoder = build_trainable(options)
         weights = None if run else start_weights(options, encoder, teacher)
         if teacher:
-            teacher.teach(encoder, options.desc_type)
+            teacher.teach(encoder, options.desc_type, options.teacher_context)
         task = make_task(options, encoder.to(device), device, teacher)
         places, scene = task.sampler.places, task.validation.scene
         notes = [*places.notes, *task.sampler.notes, *scene_notes(scene), *(teacher.notes() if teacher else ())]
@@ -146,7 +146,7 @@ def training_images(
         prepare = replace(prepare, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
     source = with_levels(ImageFiles(Path(), places.images))
     threads = min(MAX_THREADS, torch.get_num_threads())
-    kept = max(CACHE_BYTES, most_scratch_bytes())
+    kept = max(CACHE_BYTES, most_scratch_bytes() // 2)  # what is frozen of images may be kept beside these
     return ImageFrames(source, prepare, device, cache_bytes=kept, threads=threads)
 
 

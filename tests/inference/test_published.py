@@ -11,7 +11,9 @@ from torchvision import models as networks
 from opticornet.inference.published import PUBLISHED, load_published
 from opticornet.models.images import IMAGE_ENCODERS
 from opticornet.models.images.build import build_image_encoder
-from opticornet.models.images.dinov2 import VARIANTS, DinoV2Encoder
+from opticornet.models.images.dinov2 import VARIANTS, DinoV2, DinoV2Encoder
+from opticornet.models.images.fol.aggregator import GuidedAggregator
+from opticornet.models.images.fol.encoder import FoL
 from opticornet.models.sequences.delta_lstm import DeltaLSTM
 from opticornet.models.sequences.seqnet import SeqNet
 from opticornet.models.sequences.sta.options import STAOptions
@@ -165,8 +167,42 @@ def test_fol(golden, formula_state, normal):
     )
     images = normal(40, 2, 3, 322, 322)
     torch.testing.assert_close(network(images), arrays["out_desc"], **CLOSE)
-    _, local = network.forward_with_local(images)
+    with_local = load_published("fol", state, heads=4, local=True)
+    assert not with_local.training
+    descriptors, local = with_local(images)
+    torch.testing.assert_close(descriptors, arrays["out_desc"], **CLOSE)
+    assert tuple(local.shape) == tuple(arrays["out_local_shape"].tolist())
     torch.testing.assert_close(local[:, arrays["out_local_rows"]], arrays["out_local_sub"], rtol=1e-4, atol=1e-5)
+
+
+@torch.inference_mode()
+def test_fol_of_any_size(fill, normal):
+    aggregator = GuidedAggregator(24, clusters=6, cluster_dim=5, token_dim=4, hidden=16)
+    stored = fill(FoL(DinoV2(24, 3, 3, trained_size=70), aggregator, local_dims=(12, 7), image_size=None), 1)
+    images = normal(2, 2, 3, 238, 294)
+    found = load_published("fol", stored.state_dict(), heads=3, local=True)(images)
+    for mine, theirs in zip(found, stored.forward_with_local(images), strict=True):
+        torch.testing.assert_close(mine, theirs)
+    assert found[1].shape == (2, 3600, 7)
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "message"),
+    [
+        ({"aggregator.score.3.weight": None}, {}, "does not fit fol: it has no aggregator.score.3.weight"),
+        ({"upconv2.bias": None}, {}, r"1 missing \(first: upconv2.bias\)"),
+        ({"upconv.weight": (23, 12, 3, 3)}, {}, r"mismatching \(first: upconv.weight is \(23, 12, 3, 3\), wan"),
+        ({}, {"heads": 5}, "`heads` 5: wanted a divisor of the 24 channels"),
+        ({}, {"heads": None}, "`heads` cannot be read from the state dict: its 24 channels are no multiple of 64"),
+    ],
+)  # fmt: skip
+def test_fol_that_does_not_fit(changes, options, message):
+    state = FoL(DinoV2(24, 1, 3, 28), GuidedAggregator(24, 6, 5, 4, 16), local_dims=(12, 7)).state_dict()
+    changed = {key: torch.zeros(shape) for key, shape in changes.items() if shape}
+    state = {key: value for key, value in (state | changed).items() if key not in changes or key in changed}
+    with pytest.raises(UserError, match=message) as error:
+        load_published("fol", state, **{"heads": 3} | options)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("method", ["scicevpr", "super-cricavpr"])
@@ -264,7 +300,7 @@ STATE = SeqNet(4, 6, 3).state_dict()
         ("netvlat", STATE, {}, r"unknown method 'netvlat' \(did you mean netvlad\?\): choose one of seqnet, "),
         ("dsdnet", STATE, {}, "unknown method 'dsdnet'"),
         ("seqnet", STATE, {"w": 3}, "unknown option 'w' of seqnet: it has none"),
-        ("fol", STATE, {"head": 3}, r"unknown option 'head' of fol \(did you mean heads\?\): it has size, heads"),
+        ("fol", STATE, {"head": 3}, r"unknown option 'head' of fol \(did you mean heads\?\): it has size, heads, lo"),
         ("resnet18", STATE, {"network": "vgg16"}, "unknown option 'network' of resnet18: it has pool"),
         ("seqnet", 3, {}, "`file_or_state_dict` int: wanted a path or a state dict"),
         ("seqnet", "nowhere.pth", {}, "no weights at nowhere.pth"),

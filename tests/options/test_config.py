@@ -151,8 +151,8 @@ def test_a_file_may_name_the_plugin_whose_options_it_holds(tmp_path, registries_
     assert TrainOptions.of(config=path).part("optim").lr_decay == 0.5
 
 
-def test_the_published_recipe_is_what_it_says(root):
-    mode, options = parse(["--config", str(root / "examples" / "sta.toml"), "--dataset", "set"])
+def test_the_published_recipe_is_what_it_says():
+    mode, options = parse(["--config", "sta", "--dataset", "set"])
     assert mode == "train"
     check_training_options(options.completed())
     assert (options.lr, options.optim, options.schedule, options.seed) == (1e-5, "ADAM", "constant", 43)

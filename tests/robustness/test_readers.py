@@ -29,8 +29,11 @@ from opticornet.datasets.folder.scored import read_scored
 from opticornet.datasets.folder.tables import read_frames
 from opticornet.datasets.folder.toml import read_toml
 from opticornet.datasets.images.decoding import BadImageError, decode
+from opticornet.datasets.places.opening import check_place_images, open_places
 from opticornet.datasets.prepare.drives.exif import read_exif
 from opticornet.datasets.prepare.drives.image_times import image_times
+from opticornet.datasets.prepare.sources.gsv_cities import GsvCities
+from opticornet.datasets.prepare.sources.place_table import PlaceTable
 from opticornet.datasets.prepare.tracks import read_track
 from opticornet.datasets.prepare.tracks.recorders import read_recorder
 from opticornet.datasets.seqnet.structs import read_bounds, read_image_names, read_split_indices, read_struct
@@ -38,6 +41,7 @@ from opticornet.evaluation.records import load_record
 from opticornet.inference.load import load_run
 from opticornet.inference.runs import read_flags
 from opticornet.learning.history import read_epochs
+from opticornet.learning.images.sampling import PlaceSampler
 from opticornet.models.images.pca import Projection
 from opticornet.models.sequences import SEQUENCE_ENCODERS
 from opticornet.options.config import read_config
@@ -146,6 +150,43 @@ def dataset_toml(folder: Path) -> tuple[Path, Read]:
         '[splits.test]\nreference = "day"\nquery = "day"\npositive_radius = 5\nreference_rows = [0, 3]\n'
     )
     return path, lambda: read_toml(folder)
+
+
+def places_toml(folder: Path) -> tuple[Path, Read]:
+    place_table(folder)
+    return folder / "dataset.toml", lambda: open_places(folder)
+
+
+def place_table(folder: Path) -> tuple[Path, Read]:
+    (folder / "dataset.toml").write_text('[places.train]\ntable = "places.csv"\nseparation = 5.5\n')
+    path = folder / "places.csv"
+    rows = [f"{row}.jpg,p{row // 2},g{row // 4},{row % 2},{row},{2 * row}" for row in range(8)]
+    path.write_text("\n".join(["image,place,group,rank,x,y", *rows]))
+
+    def read() -> None:
+        places = open_places(folder)
+        list(PlaceSampler(places, 2, 2, "published", "first").batches(0))
+        with suppress(UserError):
+            check_place_images(places)
+
+    return path, read
+
+
+def gsv_table(folder: Path) -> tuple[Path, Read]:
+    (folder / "Dataframes").mkdir()
+    (folder / "Images" / "Oslo").mkdir(parents=True)
+    (folder / "Images" / "Oslo" / "Oslo_0000003_2012_05_090_59.9_10.7_key.jpg").touch()
+    path = folder / "Dataframes" / "Oslo.csv"
+    path.write_text("place_id,year,month,northdeg,city_id,lat,lon,panoid\n3,2012,5,90,Oslo,59.9,10.7,key\n")
+    return path, lambda: GsvCities().read(folder)
+
+
+def table_of_places(folder: Path) -> tuple[Path, Read]:
+    for row in range(4):
+        (folder / f"{row}.jpg").touch()
+    path = folder / "list.csv"
+    path.write_text("path,label,split,lat\n" + "".join(f"{row}.jpg,{row // 2},train,50\n" for row in range(4)))
+    return path, lambda: PlaceTable(split_column="split").read(folder)
 
 
 def options_toml(folder: Path) -> tuple[Path, Read]:
@@ -326,6 +367,7 @@ READERS = [
     *(descriptors_npy, descriptors_npz, descriptors_compressed, descriptors_h5, descriptors_h5_chunks, local_features),
     *(arrays_npz, usable, identity, descriptors_of_identity, projection),
     *(frame_table, columns, positives_table, positives_lists, dataset_toml, options_toml),
+    *(places_toml, place_table, gsv_table, table_of_places),
     *(struct, split_indices, bounds, image_names, poses, poses_in_order, recorder_table, gpx, nmea),
     *(times_file, photograph, score_list, features_per_image),
     *(checkpoint, checkpoint_of_a_run, flags, epochs, record, result_arrays),

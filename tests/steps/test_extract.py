@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-import opticornet.models.images.build
+import opticornet.steps.extraction.trained
 from opticornet.datasets.descriptors.files import usable_path
 from opticornet.datasets.images.decoding import decode
 from opticornet.models.images.base import ImageEncoder, ImageEncoderOptions, Preprocess, WeightsRecord
@@ -91,7 +91,7 @@ def toy(monkeypatch):
     def install(misbehave=None):
         encoder = Toy(misbehave)
         monkeypatch.setitem(opticornet.models.images.IMAGE_ENCODERS, "toy", ToyOptions)
-        monkeypatch.setattr(opticornet.models.images.build, "build_from_options", lambda *_: encoder)
+        monkeypatch.setattr(opticornet.steps.extraction.trained, "build_from_options", lambda *_: encoder)
         return encoder
 
     return install
@@ -174,7 +174,7 @@ def test_finished_work_is_skipped(photos, toy):
 KILLED = """
 import os, signal, sys
 sys.path[:0] = [{root!r}, {tests!r}]
-import opticornet.models.images.build
+import opticornet.steps.extraction.trained
 import opticornet.steps.extract as extract
 import opticornet.steps.extraction.write as write
 from test_extract import Toy, ToyOptions
@@ -183,7 +183,7 @@ def kill(batch):
         os.kill(os.getpid(), signal.SIGKILL)
 write.SAVE_EVERY_S = {every}
 opticornet.models.images.IMAGE_ENCODERS["toy"] = ToyOptions
-opticornet.models.images.build.build_from_options = lambda *_: Toy(kill)
+opticornet.steps.extraction.trained.build_from_options = lambda *_: Toy(kill)
 extract.extract(extract.ExtractOptions.of(images={images!r}, desc_type="toy", output={output!r}, batch_size=3,
                                           threads=-1, quiet=True, local=True))
 """

@@ -176,7 +176,14 @@ def test_the_benchmark_times_every_source(root):
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     timed = {line.split()[0]: int(line.split()[1]) for line in printed.splitlines()[1:] if "prepare of" not in line}
     assert timed.keys() == SOURCES.keys()
-    assert timed["vpr-bench"] == timed["gsv-cities"] == timed["place-folders"] == timed["place-table"] == 1000
+    assert (
+        timed["vpr-bench"]
+        == timed["gsv-cities"]
+        == timed["place-folders"]
+        == timed["place-table"]
+        == timed["place-sets"]
+        == 1000
+    )
 
 
 def test_labelled_places_and_what_comes_next(gsv_cities, tmp_path, capsys):

@@ -1,5 +1,6 @@
 """Training image encoders on labelled places, from the command line to the run and what uses it."""
 
+import hashlib
 import json
 import os
 import signal
@@ -7,8 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import opticornet
 from opticornet.cli import main
@@ -49,9 +52,10 @@ class Folder:
 
     def train(self, *line: object) -> int:
         given = {*map(str, line)}
-        defaults = {"--weights": "random", "--nEpochs": 2, "--lr": 0.01, "--placesPerBatch": 8, "--imagesPerPlace": 2}
+        defaults = {"--descType": "tiny", "--weights": "random", "--nEpochs": 2, "--lr": 0.01}
+        defaults |= {"--placesPerBatch": 8, "--imagesPerPlace": 2}
         tail = [part for pair in defaults.items() if pair[0] not in given for part in pair]
-        head = ("--mode", "train", "--descType", "tiny", "--dataset", self.path, "--runsPath", self.path / "runs")
+        head = ("--mode", "train", "--dataset", self.path, "--runsPath", self.path / "runs")
         return main([*map(str, (*head, *tail, *QUICK, *line))])
 
     @property
@@ -156,7 +160,56 @@ def test_a_run_begins_with_what_a_step_takes(folder, capsys):
     assert ", once, before the part that learns" in log
 
 
+def test_the_options_that_a_run_wrote_repeat_it(folder, tmp_path):
+    assert folder.train("--outDims", 4, "--nEpochs", 1, "--trainSize", 12, 20) == 0
+    first = folder.run.rename(tmp_path / "first")
+    assert main(["--config", str(first / "options.toml"), "--runsPath", str(folder.path / "runs"), *QUICK[:2]]) == 0
+    states = [load_checkpoint(path / "checkpoints" / "checkpoint.pth.tar") for path in (first, folder.run)]
+    assert all(torch.equal(value, states[1]["state_dict"][name]) for name, value in states[0]["state_dict"].items())
+    log = (folder.run / "log.txt").read_text()
+    assert "loss_ms" in log
+    assert " images, " in log
+
+
+def test_what_is_kept_of_images_changes_no_number(folder, tmp_path, monkeypatch):
+    from opticornet.learning.images.frozen import FrozenImages
+
+    assert folder.train("--tinyDropout", 0) == 0
+    kept = folder.run.rename(tmp_path / "kept")
+    monkeypatch.setattr(FrozenImages, "keeps", False)
+    assert folder.train("--tinyDropout", 0) == 0
+    for one, other in zip(
+        *([*map(json.loads, (run / "epochs.jsonl").open())] for run in (kept, folder.run)), strict=True
+    ):
+        assert one.get("means", {}) == pytest.approx(other.get("means", {}), abs=1e-5)
+        assert one["recalls"] == other["recalls"]
+
+
+def test_an_image_that_is_missing_is_named_before_anything_is_written(folder, gsv_cities, tmp_path, error):
+    line = ("--source", "gsv-cities", "--root", gsv_cities, "--output", tmp_path / "places")
+    assert main(["--mode", "prepare", *map(str, line)]) == 0
+    missing = next((gsv_cities / "Images" / "Boston").iterdir())
+    missing.unlink()
+    line = ("--dataset", tmp_path / "places", "--valDataset", folder.path, "--runsPath", folder.path / "runs", *QUICK)
+    assert main(["--mode", "train", "--descType", "tiny", "--weights", "random", *map(str, line)]) == 2
+    assert f"1 of 72 images do not exist, first {missing}; put them back" in error()
+    assert not (folder.path / "runs").exists()
+
+
+def test_a_run_on_other_images_is_not_resumed(folder, error):
+    assert folder.train("--nEpochs", 1) == 0
+    toml = (folder.path / "dataset.toml").read_text()
+    (folder.path / "dataset.toml").write_text(toml.replace("reference_rows = [0, 30]", "reference_rows = [0, 29]"))
+    assert main(["--mode", "train", "--resume", str(folder.run), *QUICK]) == 2
+    assert "trained on other images than" in error()
+
+
 BAD = {
+    "few-images": (
+        ("--descType", "resnet18", "--imageSize", 32, 32, "--pool", "netvlad", "--vladClusters", 500),
+        "60 local features cannot be put into 500 clusters",
+    ),
+    "own-size": (("--descType", "dinov2_vits14", "--trainSize", 20, 20), "image sides must be multiples of 14 pixels"),
     "unknown-term": (("--lossTerms", "nms"), "--lossTerms nms (did you mean ms?): there is no term nms; choose of ms"),
     "bad-weight": (("--lossTerms", "ms:x"), "--lossTerms ms:x: wanted a weight above 0 behind the colon"),
     "twice": (("--lossTerms", "ms", "ms:2"), "--lossTerms ms ms:2: ms comes twice; give it once"),
@@ -220,3 +273,126 @@ def test_the_package_trains_by_name(folder, tiny):
     assert run == folder.run
     with pytest.raises(UserError, match="`desc_type` changes nothing here"):
         opticornet.train(desc_type=tiny, pooling="dsdnet", dataset=str(folder.path))
+
+
+POOLED = {"resnet18": (), "dinov2_vits14": ("--backboneBlocks", 2, "--trainBlocks", 1)}
+
+
+@pytest.mark.parametrize(("method", "line"), POOLED.items())
+def test_backbones_with_a_pooling_are_trained_and_describe_images(folder, method, line, tmp_path):
+    assert folder.train("--descType", method, "--imageSize", 28, 42, "--nEpochs", 1, "--amp", *line) == 0
+    (images, output) = folder.path / "day", tmp_path / "day.npy"
+    extract = ("--mode", "extract", "--images", images, "--output", output, "--resume", folder.run, "--threads", -1)
+    assert main([*map(str, extract), *QUICK]) == 0
+    identity = json.loads(output.with_suffix(".json").read_text())
+    assert identity["encoder"] == method
+    assert identity["preprocess"]["size"] == [28, 42]
+    checkpoint = folder.run / "checkpoints" / "model_best.pth.tar"
+    digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+    assert identity["weights"] == {"kind": "run", "name": folder.run.name, "sha256": digest}
+    trained = opticornet.load(folder.run)
+    with torch.inference_mode():
+        image = trained.encoder.preprocess(np.asarray(Image.open(images / "0.png")))
+        described = trained.encoder(torch.from_numpy(image)[None])
+    np.testing.assert_allclose(np.load(output)[0], described[0].numpy(), atol=1e-5)
+    assert (trained.method, trained.flags["trainBlocks"]) == (method, folder.flags["trainBlocks"])
+
+
+def test_validation_finds_what_a_test_of_the_extracted_descriptors_finds(folder):
+    assert folder.train("--nEpochs", 3) == 0
+    toml = (folder.path / "dataset.toml").read_text()
+    for drive in ("day", "night"):
+        toml = toml.replace(f'images = "{drive}"', f'images = "{drive}"\ndescriptors = "{drive}.npy"')
+    (folder.path / "dataset.toml").write_text(toml)
+    extract = ("--mode", "extract", "--dataset", folder.path, "--resume", folder.run, "--threads", -1, *QUICK)
+    assert main([*map(str, extract)]) == 0
+    results = folder.path / "results"
+    line = (
+        "--mode",
+        "test",
+        "--dataset",
+        folder.path,
+        "--split",
+        "val",
+        "--pooling",
+        "single",
+        "--seqL",
+        1,
+        "--adapt",
+        "none",
+    )
+    more = ("--resultsPath", results, "--bootstrap", 0, "--latencyQueries", 0, *QUICK)
+    assert main([*map(str, (*line, *more))]) == 0
+    record = json.loads(next(results.glob("*.json")).read_text())
+    best = max(folder.epochs(), key=lambda epoch: (sum(epoch["recalls"][k] for k in "15"), -epoch["epoch"]))
+    assert {k: record["recall"][k] for k in ("1", "5", "10")} == best["recalls"]
+
+
+def test_descriptors_of_another_run_are_not_mixed_with_these(folder, tmp_path, error):
+    assert folder.train("--nEpochs", 1) == 0
+    one = folder.run.rename(tmp_path / "one")
+    assert folder.train("--nEpochs", 1, "--seed", 7) == 0
+    for drive, run in (("day", one), ("night", folder.run)):
+        output = folder.path / f"{drive}.npy"
+        line = ("--images", folder.path / drive, "--output", output, "--resume", run, "--threads", -1)
+        assert main(["--mode", "extract", *map(str, line), *QUICK]) == 0
+    toml = (folder.path / "dataset.toml").read_text()
+    for drive in ("day", "night"):
+        toml = toml.replace(f'images = "{drive}"', f'images = "{drive}"\ndescriptors = "{drive}.npy"')
+    (folder.path / "dataset.toml").write_text(toml)
+    line = ("--mode", "test", "--dataset", folder.path, "--pooling", "single", "--seqL", 1)
+    assert main([*map(str, line), *QUICK]) == 2
+    assert "frame descriptors were made differently: weights sha256" in error()
+
+
+BAD_EXTRACTION = {
+    "weights": (("--weights", "x.pth"), "--weights changes nothing here: the encoder's are those of the run"),
+    "another": (("--descType", "resnet18"), "--descType resnet18 contradicts --descType tiny of the run"),
+    "option": (("--outDims", 3), "--outDims 3 contradicts --outDims 6 of the run"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_EXTRACTION)
+def test_what_contradicts_a_run_is_refused_in_extraction(folder, tmp_path, error, case):
+    line, wanted = BAD_EXTRACTION[case]
+    assert folder.train("--nEpochs", 1) == 0
+    output = ("--output", tmp_path / "x.npy", "--images", folder.path / "day")
+    assert main(["--mode", "extract", *map(str, (*output, "--resume", folder.run, *line)), *QUICK]) == 2
+    assert wanted in error()
+
+
+def test_images_of_another_size_are_described_by_a_run(folder, tmp_path):
+    assert folder.train("--nEpochs", 1) == 0
+    output = tmp_path / "x.npy"
+    line = ("--output", output, "--images", folder.path / "day", "--resume", folder.run, "--imageSize", 24, 36)
+    assert main(["--mode", "extract", *map(str, line), "--threads", "-1", *QUICK]) == 0
+    assert json.loads(output.with_suffix(".json").read_text())["preprocess"]["size"] == [24, 36]
+
+
+def test_a_run_of_a_sequence_method_describes_no_images(image_set, tmp_path, error):
+    run = image_set.train()
+    line = ("--output", tmp_path / "x.npy", "--images", image_set.path / "day", "--resume", run)
+    assert main(["--mode", "extract", *map(str, line), *QUICK]) == 2
+    assert "learned the sequence method mean-of-images: wanted a run of an image encoder" in error()
+
+
+def test_runs_of_image_encoders_stand_beside_others(folder, tmp_path, capsys):
+    for seed in (1, 2):
+        assert folder.train("--nEpochs", 1, "--seed", seed) == 0
+        folder.run.rename(tmp_path / f"run{seed}")
+    runs = tmp_path / "run1", tmp_path / "run2"
+    assert main(["--mode", "compare", "--runs", *map(str, runs)]) == 0
+    header, *lines = capsys.readouterr().out.splitlines()
+    assert header.split()[-1] == "seed"  # all that differs
+    assert {line.split()[0]: (line.split()[2], line.split()[-1]) for line in lines} == {
+        "run1": ("tiny", "1"),
+        "run2": ("tiny", "2"),
+    }
+
+
+@pytest.mark.parametrize("mode", ["test", "train"])
+def test_a_run_of_an_image_encoder_encodes_no_windows(folder, error, mode):
+    assert folder.train("--nEpochs", 1) == 0
+    line = {"test": ("--pooling", "dsdnet", "--resume"), "train": ("--initFrom",)}[mode]
+    assert main(["--mode", mode, "--dataset", str(folder.path), *line, str(folder.run), *QUICK]) == 2
+    assert "learned the image encoder tiny: wanted a run of a sequence method; extract frame descriptors" in error()

@@ -16,5 +16,6 @@ SOURCES: Registry = {
     "gsv-cities": "opticornet.datasets.prepare.sources.gsv_cities:GsvCities",
     "place-folders": "opticornet.datasets.prepare.sources.place_folders:PlaceFolders",
     "place-table": "opticornet.datasets.prepare.sources.place_table:PlaceTable",
+    "place-sets": "opticornet.datasets.prepare.sources.place_sets:PlaceSets",
     "vpr-bench": "opticornet.datasets.prepare.sources.tolerance_table:ToleranceTable",
 }

@@ -11,7 +11,13 @@ from opticornet.datasets.columns import Columns, read_columns
 from opticornet.datasets.prepare.labelled import LabelledImages, PlaceSource
 from opticornet.datasets.prepare.prepared import Prepared
 from opticornet.datasets.prepare.sources.place_folders import places_in_names
-from opticornet.datasets.split_names import USUAL_SPLITS
+from opticornet.datasets.prepare.sources.place_lines import (
+    check_files,
+    check_groups,
+    check_splits,
+    columns_taken_over,
+    each_once,
+)
 from opticornet.utils.errors import UserError
 from opticornet.utils.options import option
 from opticornet.utils.text import counted
@@ -77,26 +83,34 @@ class PlaceTable(PlaceSource):
         names = tuple(self._path(table, row, text) for row, text in enumerate(table[titles["image"]]))
         group = np.array(table[titles["group"]] if titles["group"] else [""] * len(table))
         place = np.array(self._places(table, titles["place"], names))
+        if self.place_in_group and not titles["group"]:
+            raise UserError(f"{table.path}: `place_in_group` needs groups; name their column in `group_column`")
         if self.place_in_group:
             place = np.array([f"{of}/{one}" for of, one in zip(group, place, strict=True)])
-        _check_groups(table, place, group)
         images = LabelledImages(
             where=str(table.path),
             images=tuple(os.path.join(os.path.abspath(root), self.image_root, name) for name in names),
             names=names,
             place=place,
             group=group,
-            columns=_taken_over(table, tuple(titles.values())),
         )
-        rows, notes = _each_once(images)
-        return self._prepared(_with_files(images.take(rows)), table.take(rows), notes)
+        notes = list[str]()
+        for choose in (self.wanted, each_once):
+            rows, left_out = choose(images)
+            images, table = images.take(rows), table.take(rows)
+            notes += left_out
+        check_groups(images, table)
+        check_files(images)
+        columns, left_out = columns_taken_over(table, tuple(titles.values()), bool(self.separation))
+        images, notes = replace(images, columns=columns), notes + left_out
+        return self._by_column_or_groups(images, table, notes)
 
-    def _prepared(self, images: LabelledImages, table: Columns, notes: list[str]) -> Prepared:
+    def _by_column_or_groups(self, images: LabelledImages, table: Columns, notes: list[str]) -> Prepared:
         """By groups, or as the column of splits says."""
         queries = self._roles(table) if self.role_column else self.queries(images)
         if self.split_column:
             splits = np.char.lower(np.array(self._column(table, "split_column")))
-            _check_splits(images, table, splits, self.split_column)
+            check_splits(images, table, splits, self.split_column)
             if left_out := int((splits == "").sum()):
                 notes.append(f"{images.where}: {counted(left_out, 'image')} left out, of no split")
             kept = np.flatnonzero(splits != "")
@@ -140,12 +154,12 @@ class PlaceTable(PlaceSource):
 
     def _path(self, table: Columns, row: int, text: str) -> str:
         """An image's path, as it is below ``image_root``."""
-        if not text.startswith(self.cut_prefix) or text == self.cut_prefix:
+        if not text:
+            raise UserError(f"{table.path}: line {table.lines[row]}: no image; fill the cell, or leave the line out")
+        if not text.startswith(self.cut_prefix):
             raise UserError(
                 f"{table.path}: line {table.lines[row]}: the path {text!r} does not begin with `cut_prefix` "
                 f"{self.cut_prefix!r}; give what all begin with"
-                if text
-                else f"{table.path}: line {table.lines[row]}: no image; fill the cell, or leave the line out"
             )
         return text.removeprefix(self.cut_prefix).lstrip("/") if self.cut_prefix else text
 
@@ -166,82 +180,3 @@ class PlaceTable(PlaceSource):
             wanted = f"{QUERY_ROLES[0]}, or one of {', '.join(REFERENCE_ROLES)}"
             raise UserError(f"{table.path}: line {table.lines[bad[0]]}: {found}; wanted {wanted}")
         return queries
-
-
-def _taken_over(table: Columns, titles: tuple[str, ...]) -> dict[str, list[str]]:
-    """Columns of ranks, positions, headings and times, under our names, where their values fit.
-
-    Raises:
-        UserError: two columns that mean the same, or one that holds something else than numbers.
-    """
-    known: dict[str, str] = {}
-    for title in table.cells:
-        name = "heading" if title.lower() == "heading" else column_called(title)
-        if title in titles or name not in ("rank", "x", "y", "z", "lat", "lon", "heading", "timestamp"):
-            continue
-        if name in known:
-            raise UserError(f"{table.path}: columns {known[name]!r} and {title!r} both mean {name}; remove one")
-        known[name] = title
-    return {name: table[title] for name, title in known.items()}
-
-
-def _check_groups(table: Columns, place: np.ndarray, group: np.ndarray) -> None:
-    """Raise :class:`UserError` where a place is in two groups."""
-    _, first, label = np.unique(place, return_index=True, return_inverse=True)
-    if (wrong := np.flatnonzero(group != group[first][label])).size:
-        row = wrong[0]
-        raise UserError(
-            f"{table.path}: line {table.lines[row]}: place {place[row]} is in {group[row]}, before in "
-            f"{group[first][label][row]}: labels clash; give `place_in_group` where these are two places"
-        )
-
-
-def _check_splits(images: LabelledImages, table: Columns, splits: np.ndarray, title: str) -> None:
-    """Raise :class:`UserError` for an unknown split, and for a place that is in two."""
-    if (bad := np.flatnonzero(~np.isin(splits, ("", *USUAL_SPLITS)))).size:
-        found = f"{title} is {table[title][bad[0]]!r}"
-        raise UserError(
-            f"{table.path}: line {table.lines[bad[0]]}: {found}; wanted {', '.join(USUAL_SPLITS)} or nothing"
-        )
-    rows = np.flatnonzero(splits != "")
-    _, first, label = np.unique(images.place[rows], return_index=True, return_inverse=True)
-    if (wrong := np.flatnonzero(splits[rows] != splits[rows][first][label])).size:
-        row = rows[wrong[0]]
-        raise UserError(
-            f"{table.path}: line {table.lines[row]}: place {images.place[row]} is in {splits[row]}, before in "
-            f"{splits[rows][first][label][wrong[0]]}; held-out places are not trained on, so hold out whole "
-            "ones, as by `val_groups` and `test_groups`"
-        )
-
-
-def _each_once(images: LabelledImages) -> tuple[np.ndarray, list[str]]:
-    """Rows without those that repeat an image of the same place, and a note of how many these are.
-
-    Raises:
-        UserError: an image is of two places.
-    """
-    rows = dict[str, int]()
-    for row, image in enumerate(images.images):
-        first = rows.setdefault(image, row)
-        if images.place[first] != images.place[row]:
-            raise UserError(
-                f"{images.where}: the image {images.names[row]} is of the places {images.place[first]} and "
-                f"{images.place[row]}; leave one line of it"
-            )
-    repeated = len(images) - len(rows)
-    notes = [f"{images.where}: {counted(repeated, 'line')} left out that repeat an image"] if repeated else []
-    return np.fromiter(rows.values(), np.int64), notes
-
-
-def _with_files(images: LabelledImages) -> LabelledImages:
-    """The images, all of which are there.
-
-    Raises:
-        UserError: some are not.
-    """
-    if missing := [image for image in images.images if not os.path.isfile(image)]:
-        raise UserError(
-            f"{images.where}: {len(missing)} of {len(images)} images do not exist, first {missing[0]}; say where paths "
-            "start by `image_root`, and what to leave out of them by `cut_prefix`"
-        )
-    return images

@@ -101,8 +101,8 @@ class FoL(TrainableImageEncoder):
             local=F.normalize(self.local_map(features).float(), dim=1),
         )
 
-    def forward(self, images: Tensor) -> Tensor:
-        aggregated: Aggregated = self.aggregator(*self.backbone(images))
+    def descriptors(self, frozen: Tensor, size: tuple[int, int]) -> Tensor:
+        aggregated: Aggregated = self.aggregator(*self.backbone.read(frozen, size))
         return aggregated.descriptor
 
     def forward_with_local(self, images: Tensor) -> tuple[Tensor, Tensor]:

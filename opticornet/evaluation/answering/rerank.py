@@ -87,9 +87,7 @@ def rerank_answer(
 def rerank_sides(scene: Scene) -> tuple[RerankSide, RerankSide]:
     """Reference and query as a re-ranker sees them, without descriptors of frames."""
     reference, query = (
-        RerankSide(
-            side.traverse.source or side.traverse.name, side.frames, local_features=side.traverse.local_features
-        )
+        RerankSide(side.traverse.source or side.traverse.name, side.frames, local_features=side.traverse.local_features)
         for side in (scene.reference, scene.query)
     )
     return reference, query

@@ -75,9 +75,7 @@ def check_terms(terms: Sequence[WeightedTerm], method: str, described: Described
                 f"{type(described).__name__}; leave it out: {others}"
             )
         if one.term.needs_targets and not has_teacher:
-            raise UserError(
-                f"`loss_terms` {one.name} needs a teacher: name its run with `teacher`, or leave the term out"
-            )
+            raise UserError(f"`loss_terms` {one.name} needs a teacher: name its run with `teacher`, or leave it out")
     if has_teacher and not any(one.term.needs_targets for one in terms):
         raise UserError("`teacher` changes nothing here: no term of the loss needs targets; add distillation to them")
 

@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -112,7 +112,7 @@ class PlaceSampler:
     def state(self) -> dict[str, Any]:
         """What tells whether a run continues on the same images, with the same batches."""
         return {
-            "places": _digest(self.places),
+            "places": self._places_digest,
             "places_per_batch": self.places_per_batch,
             "images_per_place": self.images_per_place,
             "place_order": self.order,
@@ -135,6 +135,10 @@ class PlaceSampler:
                 )
             raise UserError(f"{source}: trained with `{name}` {state.get(name)}, and this is {value}; give the same")
 
+    @cached_property
+    def _places_digest(self) -> str:
+        return _digest(self.places)
+
     def _number(self, epoch: int) -> int:
         """The epoch, or 0 where all have the same batches."""
         return 0 if self.order == "published" else epoch
@@ -155,7 +159,8 @@ class PlaceSampler:
     def _images(self, epoch: int) -> np.ndarray:
         """(P, K) rows of the images of each kept place."""
         place, count = self.places.place, self.images_per_place
-        key = self.places.rank if self.choice == "first" else self._generator(epoch, 1).random(len(place))
+        key = self.places.rank if self.choice == "first" else None
+        key = self._generator(epoch, 1).random(len(place)) if key is None else key
         order = np.lexsort((key, place))
         first = np.searchsorted(place[order], self.kept)
         return order[first[:, None] + np.arange(count)]
@@ -184,7 +189,7 @@ def _near_places(places: PlaceSet, kept: np.ndarray) -> tuple[np.ndarray, np.nda
         return None
     from scipy.spatial import cKDTree
 
-    known = np.flatnonzero(~np.isnan(places.positions[kept]).any(axis=1))
+    known = np.flatnonzero(np.isfinite(places.positions[kept]).all(axis=1))
     pairs = cKDTree(places.positions[kept[known]]).query_pairs(places.separation, output_type="ndarray")
     if not len(pairs):
         return None
@@ -218,7 +223,7 @@ def _apart(order: np.ndarray, size: int, offsets: np.ndarray, near: np.ndarray) 
 
 def _digest(places: PlaceSet) -> str:
     """Of the images and their places, by name, wherever their folder is."""
-    start = len(os.path.commonpath(places.images))
+    start = len(os.path.commonpath((min(places.images), max(places.images))))  # of all, as these are first and last
     digest = hashlib.sha256("\n".join((*(image[start:] for image in places.images), *places.labels)).encode())
     digest.update(places.place.tobytes())
     return digest.hexdigest()

@@ -20,6 +20,7 @@ from opticornet.learning.images.validating import ImageValidation
 from opticornet.learning.optimizers.base import trainable
 from opticornet.learning.task import LearningTask, StepTerms, Validation
 from opticornet.models.images.trainable import Described, TrainableImageEncoder
+from opticornet.utils.errors import UserError
 
 SHOWN_PLACES = 3  # of a batch, in a message
 STARTING_IMAGES = 512  # that the head's first weights are worked out from
@@ -93,11 +94,18 @@ class PlaceTask(LearningTask[NumberedBatch]):
         self.epoch = 0
 
     def start(self) -> None:
-        """Work out the weights that the encoder's head starts from, where it has such."""
+        """Work out the weights that the encoder's head starts from, where it has such.
+
+        Raises:
+            UserError: the images do not suffice.
+        """
         rows = np.random.default_rng(self.settings.seed).permutation(len(self.images))[:STARTING_IMAGES]
         batches = torch.from_numpy(np.sort(rows)).split(16)
         images = (self.images.windows(part, 1)[:, 0] for part in batches)
-        self.module.start_from_images(images, torch.Generator().manual_seed(self.settings.seed))
+        try:
+            self.module.start_from_images(images, torch.Generator().manual_seed(self.settings.seed))
+        except ValueError as error:
+            raise UserError(f"{self.method} cannot start from {self.sampler.places.name}: {error}") from error
 
     def describe(self) -> str:
         """Encoder, data and device."""

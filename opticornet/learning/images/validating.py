@@ -60,10 +60,12 @@ class ImageValidation:
     @torch.inference_mode()
     def _described(self, side: Windows, images: FrozenImages) -> np.ndarray:
         """The images of one side, (N, D) float32 unit rows on the CPU."""
-        parts = [self._descriptors(images, part) for part in torch.from_numpy(side.starts).split(TOGETHER)]
+        context = self.encoder.context or TOGETHER
+        together = context * max(1, TOGETHER // context)  # whole groups of images that see one another
+        parts = [self._descriptors(images, part) for part in torch.from_numpy(side.starts).split(together)]
         return torch.cat(parts).cpu().numpy()
 
     def _descriptors(self, images: FrozenImages, rows: Tensor) -> Tensor:
         frozen = images.rows(rows.tolist())
         with torch.autocast(frozen.device.type, torch.bfloat16, enabled=self.amp):
-            return self.encoder.relate(self.encoder.describe(frozen, images.size)).descriptors.float()
+            return self.encoder.descriptors(frozen, images.size).float()

@@ -8,7 +8,7 @@ from opticornet.datasets.descriptors.identity import Comparison, DescriptorIdent
 from opticornet.datasets.traverse import FrameKind
 from opticornet.evaluation.scene import Scene
 from opticornet.inference.load import LoadedEncoder, frames_taken
-from opticornet.inference.runs import find_run, named_checkpoint, read_flags
+from opticornet.inference.runs import find_run, named_checkpoint, read_sequence_flags
 from opticornet.matching.search import check_index
 from opticornet.models.sequences import SEQUENCE_ENCODERS
 from opticornet.options.loading import load_method
@@ -50,14 +50,14 @@ def resolve(options: TestOptions) -> tuple[TestOptions, Path | None]:
             )
         if options.searches and options.describes_to_rerank and options.part("rerank").rerank_resume:
             single = _rerank_run(options)
-            options = as_trained(options, read_flags(single, options.save_path), single)
+            options = as_trained(options, read_sequence_flags(single, options.save_path), single)
         return options, None
     run = find_run(options.resume, options.runs_path, options.save_path)
     if checkpoint := named_checkpoint(options.resume):
         if "ckpt" in options.given and options.ckpt != checkpoint:
             raise UserError(f"`ckpt` {options.ckpt} contradicts `resume` {options.resume}; leave one out")
         options = replace(options, ckpt=checkpoint)
-    flags = read_flags(run, options.save_path)
+    flags = read_sequence_flags(run, options.save_path)
     load_remembered(flags.get("plugins", {}), options.plugin, str(run))
     if not wants_weights:
         raise UserError(f"`pooling` {options.pooling} has no weights, so `resume` {run} contradicts it; leave one out")
@@ -104,7 +104,7 @@ def _encodes_frame_by_frame(options: TestOptions, run: Path) -> bool:
     Raises:
         UserError: one of its plugins is missing.
     """
-    flags = read_flags(run, options.save_path)
+    flags = read_sequence_flags(run, options.save_path)
     load_remembered(flags.get("plugins", {}), options.plugin, str(run))
     method = str(flags.get("pooling"))
     if method not in SEQUENCE_ENCODERS:
@@ -133,7 +133,7 @@ def frames_needed(options: TestOptions, runs: Runs) -> frozenset[FrameKind]:
     if options.compares == "raw frames":
         needed.add("descriptors")
     if runs.single is not None:
-        needed.add(frames_taken(str(read_flags(runs.single, options.save_path).get("pooling"))))
+        needed.add(frames_taken(str(read_sequence_flags(runs.single, options.save_path).get("pooling"))))
     return frozenset(needed)
 
 
@@ -181,7 +181,7 @@ def load_compared(options: TestOptions, scene: Scene, run: Path) -> LoadedEncode
     checkpoint = named_checkpoint(options.part("rerank").rerank_resume) if options.rerank else ""
     compared = replace(options, sequence_length=length, ckpt=checkpoint or options.ckpt, given=frozenset(), chosen={})
     try:
-        compared = compared.restored(read_flags(run, options.save_path), ("pooling",), str(run))
+        compared = compared.restored(read_sequence_flags(run, options.save_path), ("pooling",), str(run))
         return load_method(compared, scene, run, compared.ckpt)
     except UserError as error:
         argument = "rerank_resume" if options.rerank else "resume"

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from opticornet.inference.load import WeightsRecord
-from opticornet.inference.runs import find_run, named_checkpoint, read_flags
+from opticornet.inference.runs import find_run, named_checkpoint, read_sequence_flags
 from opticornet.options.modes import TrainOptions
 from opticornet.options.plugins import load_remembered
 from opticornet.options.shared import ADAPT_FIELDS
@@ -35,7 +35,7 @@ class InitialRun:
         if not options.init_from:
             return None
         run = find_run(options.init_from, options.runs_path, options.save_path, "init_from")
-        flags = read_flags(run, options.save_path)
+        flags = read_sequence_flags(run, options.save_path)
         load_remembered(flags.get("plugins", {}), options.plugin, str(run))
         return cls(run, named_checkpoint(options.init_from) or "best", flags)
 

@@ -17,21 +17,26 @@ from opticornet.utils.errors import UserError
 
 @dataclass(frozen=True)
 class TeacherRun:
-    """A trained encoder, and how many images it sees together.
+    """A trained encoder, at work in the training of another one.
 
     Attributes:
         path: of its run.
         method: its name.
         encoder: on the device of training.
         weights: where they come from.
-        context: images of a batch, which a cross-image encoder lets see one another as far as it does.
+        batch: images of a step.
     """
 
     path: str
     method: str
     encoder: TrainableImageEncoder
     weights: WeightsRecord
-    context: int
+    batch: int
+
+    @property
+    def context(self) -> int:
+        """How many images of a batch see one another in it."""
+        return min(self.encoder.context or self.batch, self.batch)
 
     @classmethod
     def of(cls, options: TrainImagesOptions, device: torch.device) -> Self | None:
@@ -48,11 +53,13 @@ class TeacherRun:
         together = options.places_per_batch * options.images_per_place
         return cls(str(run), found.method, found.encoder.to(device), found.encoder.weights, together)
 
-    def teach(self, encoder: TrainableImageEncoder, name: str) -> None:
-        """Let an encoder take over what it shares with this one.
+    def teach(self, encoder: TrainableImageEncoder, name: str, context: int = 0) -> None:
+        """Let an encoder take over what it shares with this one, of which ``context`` images see one another (0: as
+        many as when it was trained).
 
         Raises:
-            UserError: their descriptors differ in size, or they take differently prepared images.
+            UserError: their descriptors differ in size, they take differently prepared images, or no images see one
+                another in this one.
         """
         if encoder.out_dims != self.encoder.out_dims:
             raise UserError(
@@ -70,6 +77,10 @@ class TeacherRun:
             encoder.learn_from(self.encoder)
         except ValueError as error:
             raise UserError(f"`teacher` {self.path}: {name} cannot learn from it, {error}") from error
+        if context and self.encoder.context == 1:
+            raise UserError(f"`teacher_context` {context}: {self.method} sees each image alone; leave it out")
+        if context:
+            self.encoder.context = context
 
     def teacher(self, images_at_once: int, amp: bool) -> Teacher:
         """What gives the targets of a batch."""
@@ -77,7 +88,8 @@ class TeacherRun:
 
     def notes(self) -> list[str]:
         """How many images the teacher sees together."""
-        return [f"the teacher {self.method} of {self.path} describes {self.context} images of a batch together"]
+        together = "sees each image alone" if self.context == 1 else f"sees {self.context} of them together"
+        return [f"of the {self.batch} images of a batch the teacher, {self.method} of {self.path}, {together}"]
 
     def record(self) -> dict[str, Any]:
         """What a run keeps of it."""

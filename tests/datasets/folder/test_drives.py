@@ -9,7 +9,6 @@ from opticornet.datasets.catalogue import check_split, load_dataset
 from opticornet.datasets.descriptors.identity import Comparison, of_data
 from opticornet.datasets.folder.reading import load_folder
 from opticornet.datasets.folder.toml import FolderEntry, SplitEntry, TraverseEntry, format_toml, read_toml, write_toml
-from opticornet.evaluation.scene import require_places
 from opticornet.utils.errors import UserError
 
 SEASONS = {"summer": 10, "fall": 10, "winter": 10, "spring": 8}
@@ -126,7 +125,7 @@ def test_rows_are_places_only_where_all_drives_have_equally_many(tmp_path):
     split = opened(tmp_path, toml)
     assert split.unequal_rows == (("summer", 10), ("spring", 8))
     with pytest.raises(UserError, match="summer has 10 frames and spring 8, none with a position"):
-        require_places("seasons", split)
+        split.require_places("split test of seasons")
     assert opened(tmp_path, f"{toml}\nrows_are_places = true").unequal_rows is None
 
 

@@ -49,6 +49,15 @@ def test_places_along_the_route_of_a_split(tmp_path):
     assert places.place.tolist() == [0, 1, 2, 0, 1, 2]
 
 
+def test_rows_of_drives_of_other_length_are_no_places(tmp_path):
+    (make(tmp_path, DRIVES) / "day" / "3.png").touch()
+    assert "splits.train: day has 4 frames and night 3, none with a position, so row i" in refused(
+        open_places, tmp_path
+    )
+    (tmp_path / "dataset.toml").write_text(DRIVES + "rows_are_places = true")
+    assert open_places(tmp_path).place.tolist() == [0, 1, 2, 3, 0, 1, 2]
+
+
 def test_a_table_goes_before_the_split_of_its_name(tmp_path):
     folder = make(tmp_path, DRIVES + PLACES)
     assert open_places(folder).labels == ("a", "b")

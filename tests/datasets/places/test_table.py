@@ -55,8 +55,9 @@ def test_other_names_of_columns_and_those_that_say_nothing_here(tmp_path):
         ("image,place,weather\n1,a,wet\n", "column 'weather' is not understood"),
         ("image,place\n1,a\n2,\n", "line 3: no place; fill the cell"),
         ("image,place\n1,a\n,b\n", "line 3: no image; fill the cell"),
-        ("image,place\n1,a\n2,a\n1,b\n", "the image 1 is of the places a and b; leave one line of it"),
-        ("image,place\n1,a\n2,b\n1,a\n", "the image 1 is of place a twice; leave one line of it"),
+        ("image,place\n1,a\n2,a\n1,b\n", "line 4: the image 1 is of place b, before of a; leave one line of it"),
+        ("image,place\n1.jpg,a\nb/../1.jpg,b\n", "line 3: the image b/../1.jpg is of place b, before of a"),
+        ("image,place\n1,a\n2,b\n1,a\n", "line 4: the image 1 is of place a once more; leave one line of it"),
         (
             "image,place,group\n1,7,Rome\n2,8,Rome\n3,7,Oslo\n",
             "line 4: place 7 is in Oslo, before in Rome: labels clash",

@@ -82,6 +82,15 @@ def test_what_cannot_be_held_out(options, message):
     assert "\n" not in str(caught.value)
 
 
+def test_images_may_be_left_out_by_name():
+    found = Given(leave_out="[13]").prepared(labelled("aabbc"))
+    assert found.places[0].columns["place"] == ["a", "b", "c"]
+    assert found.notes == ("made: 2 images left out by `leave_out`",)
+    for pattern, message in (("x", "is found in no name; correct it"), ("jpg", "is found in every name")):
+        with pytest.raises(UserError, match=message):
+            Given(leave_out=pattern).prepared(labelled("aab"))
+
+
 def test_many_groups_are_not_all_listed():
     with pytest.raises(UserError, match="there are a, b, c, d, e, f, g, h, i, j, k, l and 3 more"):
         Given(val_groups=("z",)).prepared(labelled("abcdefghijklmno", "abcdefghijklmno"))

@@ -131,7 +131,9 @@ def test_a_pair_of_frames_that_neighbouring_windows_share_is_matched_once(monkey
     asked = []
     match_pairs = local_features.match_pairs
     monkeypatch.setattr(
-        local_features, "match_pairs", lambda q, r, pairs, **more: asked.append(pairs) or match_pairs(q, r, pairs, **more)
+        local_features,
+        "match_pairs",
+        lambda q, r, pairs, **more: asked.append(pairs) or match_pairs(q, r, pairs, **more),
     )
     local, rows = units(9, 12, 4, 3), np.arange(10)[:, None] + np.arange(3)
     rerank(local, local, np.arange(10)[:, None], query_rows=rows, reference_rows=rows)

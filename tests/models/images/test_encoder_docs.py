@@ -23,13 +23,14 @@ def test_every_encoder_has_a_row(table):
 
 @pytest.mark.parametrize("name", [name for name in IMAGE_ENCODERS if name != "hub:"])
 def test_the_row_says_what_the_encoder_is(table, name):
-    published = entry(IMAGE_ENCODERS, name).published
+    options = entry(IMAGE_ENCODERS, name)
+    published, is_network = options.published, options.has_weights()
     with torch.device("meta"):
-        encoder = build_image_encoder(name, weights="random" if published else "")
+        encoder = build_image_encoder(name, weights="random" if is_network else "")
     _, dims, resizing, file = table[name]
     height, width = encoder.preprocess.size
-    method = "area" if published is None else encoder.preprocess.interpolation
-    smooth = ", antialiased" if published and encoder.preprocess.antialias else ""
+    method = encoder.preprocess.interpolation if is_network else "area"
+    smooth = ", antialiased" if is_network and encoder.preprocess.antialias else ""
     assert dims == str(encoder.out_dims)
     assert resizing == f"{height}x{width}, {method}{smooth}"
-    assert file == (f"`{published.file}`" if published else "none")
+    assert file == (f"`{published.file}`" if published else "none, to be trained" if is_network else "none")

@@ -57,6 +57,24 @@ def test_positions_ranks_and_headings_are_taken_over(tmp_path):
     assert "heading" in (tmp_path / "out" / "train-places.csv").read_text().splitlines()[0]
 
 
+@pytest.mark.parametrize(
+    ("columns", "values", "fault"),
+    [
+        ("x,y,lat,lon", "1,2,50,8", "there are x, y, lat, lon; wanted x, y or lat, lon alone"),
+        ("x", "1", "there are x; wanted x, y or lat, lon alone"),
+        ("lat,lon", ",", "all are empty"),
+        ("lat,lon", "100,8", "lat and lon go beyond the globe"),
+        ("x,y", "left,2", "line 2: x is 'left'; wanted a finite number"),
+    ],
+)
+def test_positions_that_cannot_be_taken_are_left_out_with_a_note(tmp_path, columns, values, fault):
+    found = read(make(tmp_path, f"image,place,{columns}\na.jpg,1,{values}\n"))
+    assert found.places[0].columns == {"place": ["1"]}
+    (note,) = found.notes
+    assert note.startswith(f"{tmp_path / 'list.csv'}: positions are left out: ")
+    assert fault in note
+
+
 def test_a_column_of_splits_holds_places_out(tmp_path):
     text = "image,place,part\na.jpg,1,train\nb.jpg,2,VAL\nc.jpg,2,val\nd.jpg,3,\ne.jpg,4,test\nf.jpg,4,test\n"
     found = read(make(tmp_path, text), split_column="part")
@@ -112,6 +130,16 @@ def test_places_of_two_groups_clash_or_are_two(tmp_path):
         (PLAIN, {"cut_prefix": "b"}, "line 2: the path 'a.jpg' does not begin with `cut_prefix` 'b'"),
         (PLAIN, {"table": "other.csv"}, "other.csv: no such table"),
         (PLAIN, {"place_pattern": "(z)"}, "`place_pattern` '(z)' finds no place in 3 of 3 names, first a.jpg"),
+        (PLAIN, {"separation": 5.0}, "`separation` needs positions, and there are none; wanted x, y or lat, lon alone"),
+        (
+            "path,label,x,y,lat\na.jpg,1,2,3,4\n",
+            {"separation": 5.0},
+            "and there are x, y, lat; wanted x, y or lat, lon",
+        ),
+        ("path,label,x,y\na.jpg,1,2,north\n", {"separation": 5.0}, "y is 'north'; wanted a finite number"),
+        ("path,label,x,y\na.jpg,1,,\n", {"separation": 5.0}, "`separation` needs positions, and all are empty"),
+        ("path,label,rank\na.jpg,1,0.5\n", {}, "line 2: rank is '0.5'; wanted a whole number"),
+        (PLAIN, {"place_in_group": True}, "`place_in_group` needs groups; name their column in `group_column`"),
         ("path,label,x,easting,y\na.jpg,1,2,3,4\n", {}, "columns 'x' and 'easting' both mean x; remove one"),
     ],
 )
@@ -124,6 +152,13 @@ def test_a_place_that_is_held_out_is_held_out_whole(tmp_path):
     assert "line 3: place 1 is in test, before in train; held-out places are not trained on" in refused(
         root, split_column="split"
     )
+
+
+def test_lines_left_out_do_not_clash(tmp_path):
+    root = make(tmp_path, "image,place,city\na.jpg,7,Rome\nb.jpg,8,Rome\nc.jpg,7,Oslo\na.jpg,9,Rome\nd.jpg,8,Rome\n")
+    assert "of the places 7 and 9" in refused(root)
+    (places,) = read(root, leave_out="a").places
+    assert places.columns == {"place": ["8", "7", "8"], "group": ["Rome", "Oslo", "Rome"]}
 
 
 def test_of_several_tables_one_is_named(tmp_path):

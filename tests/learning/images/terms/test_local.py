@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from opticornet.learning.images.terms import local
 from opticornet.learning.images.terms.local import LocalOptions, find_matches, triplet_loss
 from opticornet.models.images.fol.local_features import select_local
 
@@ -31,6 +32,13 @@ def test_similarities_are_the_originals_whatever_the_memory(memory_bytes, golden
     found = find_matches(arrays["in_local"], pairs, memory_bytes)
     torch.testing.assert_close(found.similarity.view(12, 12), arrays["out_local_sim"], rtol=1e-5, atol=1e-6)
     assert torch.equal(found.pair.bincount(minlength=144), found.count)
+
+
+def test_no_more_cosines_are_held_than_fit_into_memory(monkeypatch):
+    held, original = [], local._matches_of
+    monkeypatch.setattr(local, "_matches_of", lambda rows, pairs: held.append(len(pairs)) or original(rows, pairs))
+    find_matches(units(0, 3, 10, 4), torch.zeros(7, 2, dtype=torch.int64), memory_bytes=4 * 10 * 10 * 3 + 399)
+    assert held == [3, 3, 1]
 
 
 def test_loss_and_gradient_are_the_originals(golden):

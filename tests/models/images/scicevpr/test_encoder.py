@@ -6,15 +6,9 @@ from torch import nn
 
 from opticornet.models.images.base import load_state, read_state_dict
 from opticornet.models.images.dinov2 import DinoV2
-from opticornet.models.images.scicevpr import (
-    FusedLayers,
-    RegionGeM,
-    SciceVPR,
-    TokenMixer,
-    build_scicevpr,
-    build_super_cricavpr,
-    region_weights,
-)
+from opticornet.models.images.scicevpr.encoder import SciceVPR
+from opticornet.models.images.scicevpr.options import build_scicevpr, build_super_cricavpr
+from opticornet.models.images.scicevpr.parts import FusedLayers, RegionGeM, TokenMixer, region_weights
 from opticornet.utils.errors import UserError
 
 CLOSE = {"rtol": 1e-4, "atol": 2e-6}
@@ -40,7 +34,7 @@ def test_head_matches_original(name, golden, state_of):
     x = arrays["in_x"].requires_grad_()
     mixed = model.tokenmix(model.conv(x).relu().flatten(2))
     torch.testing.assert_close(mixed, arrays["out_tokenmix"], **CLOSE)
-    regions = model.region_vectors(x)
+    regions = model.describe(x, (224, 224)).regions
     torch.testing.assert_close(regions, arrays["out_enc_in"].view_as(regions), **CLOSE)
     torch.testing.assert_close(model.correlate(regions), arrays["out_enc"].view_as(regions), **CLOSE)
     descriptors = model(x)
@@ -60,7 +54,7 @@ def test_two_mixers_match_original(golden, fill, normal):
     model = fill(head("super_cricavpr", 32, 2, None), 2500)
     assert sorted(model.state_dict()) == list(arrays["keys"])
     x = normal(23, 4, 24, 16, 16)
-    torch.testing.assert_close(model.region_vectors(x), arrays["out_enc_in"], **CLOSE)
+    torch.testing.assert_close(model.describe(x, (224, 224)).regions, arrays["out_enc_in"], **CLOSE)
     torch.testing.assert_close(model(x), arrays["out_y"], **CLOSE)
 
 
@@ -150,7 +144,7 @@ def test_a_checkpoint_brings_its_token_mixers(mixers, ratio):
 
 
 def test_regions_are_the_whole_the_quarters_and_the_ninths():
-    weights = region_weights().unflatten(1, (16, 16))
+    weights = region_weights((16, 16)).unflatten(1, (16, 16))
     assert weights.shape == (14, 16, 16)
     torch.testing.assert_close(weights.sum((1, 2)), torch.ones(14))
     assert torch.equal(

@@ -1,0 +1,155 @@
+"""An encoder that learns to give another one's descriptors."""
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from opticornet.cli import main
+from opticornet.inference.image_runs import load_image_run
+from opticornet.learning.images.teacher import Teacher
+from opticornet.learning.images.terms import LOSS_TERMS
+from opticornet.learning.images.terms.base import LossTerm, LossTermOptions
+from opticornet.models.images import IMAGE_ENCODERS
+from opticornet.models.images.base import Published, ResizingOptions
+from opticornet.utils.checkpoints import load_checkpoint
+from opticornet.utils.options import option
+
+QUICK = ("--device", "cpu", "--quiet")
+SEEN: list[torch.Tensor] = []  # targets
+STOP_AT: list[int] = []  # how many of them
+
+
+class Copying(LossTerm):
+    """Squared distance to the targets."""
+
+    needs_targets = True
+
+    def forward(self, images):
+        SEEN.append(images.targets)
+        if len(SEEN) in STOP_AT:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return (images.described.descriptors - images.targets).square().sum(1).mean()
+
+
+class CopyingOptions(LossTermOptions):
+    def build(self):
+        return Copying()
+
+
+@pytest.fixture(autouse=True)
+def encoders(monkeypatch, tiny_image_encoder) -> None:
+    """Registered: ``tiny``; ``pupil``, which takes the backbone of a ``tiny`` over and does not train it; a term
+    ``copying``."""
+
+    def learn_from(pupil, teacher) -> None:
+        pupil.backbone.load_state_dict(teacher.backbone.state_dict())
+        pupil.backbone.requires_grad_(False)
+
+    @dataclass(frozen=True, kw_only=True)
+    class TinyOptions(ResizingOptions):
+        terms = ("ms",)
+        published = Published("tiny.pth", "Tiny", "its page")
+        out_dims: int = option("--outDims", 6, "numbers of a descriptor", minimum=1)
+
+        def build(self):
+            return tiny_image_encoder(self.out_dims, dropout=0.3)
+
+    @dataclass(frozen=True, kw_only=True)
+    class PupilOptions(TinyOptions):
+        terms = ("ms", "copying")
+
+        def build(self):
+            pupil = super().build()
+            pupil.__class__ = type("Pupil", (pupil.__class__,), {"learn_from": learn_from, "starts_from_teacher": True})
+            return pupil
+
+    monkeypatch.setitem(IMAGE_ENCODERS, "tiny", TinyOptions)
+    monkeypatch.setitem(IMAGE_ENCODERS, "pupil", PupilOptions)
+    monkeypatch.setitem(LOSS_TERMS, "copying", CopyingOptions)
+    SEEN.clear()
+    STOP_AT.clear()
+
+
+@pytest.fixture
+def train(textures: Callable[..., Path]) -> Callable[..., int]:
+    """Trains on two drives of 20 places; runs lie in ``runs-NAME`` beside these."""
+    folder = textures(train=(0, 12), val=(12, 20))
+
+    def run(method: str, *line: object, epochs: int = 1) -> int:
+        data = ("--mode", "train", "--descType", method, "--dataset", folder, "--runsPath", folder / f"runs-{method}")
+        tail = ("--lr", 0.01, "--placesPerBatch", 4, "--imagesPerPlace", 2, "--nEpochs", epochs)
+        return main([*map(str, (*data, *tail, *line)), *QUICK])
+
+    run.folder = folder
+    return run
+
+
+def run_of(folder: Path, method: str) -> Path:
+    (run,) = (folder / f"runs-{method}").iterdir()
+    return run
+
+
+def test_a_student_takes_over_what_it_shares_and_learns_the_teacher_s_descriptors(train):
+    assert train("tiny", "--weights", "random") == 0
+    teacher = run_of(train.folder, "tiny")
+    assert train("pupil", "--teacher", teacher, "--imagesAtOnce", 3) == 0
+    run = run_of(train.folder, "pupil")
+    flags = json.loads((run / "checkpoints" / "flags.json").read_text())
+    digest = load_image_run(teacher).encoder.weights.sha256
+    assert flags["startedFrom"] == {"kind": "teacher", "name": str(teacher), "sha256": digest}
+    assert flags["teacherRun"] == {"path": str(teacher), "method": "tiny", "sha256": digest, "context": 1}
+    assert (
+        f"of the 8 images of a batch the teacher, tiny of {teacher}, sees each image alone"
+        in (run / "log.txt").read_text()
+    )
+    theirs = load_image_run(teacher).encoder.state_dict()
+    own = load_image_run(run, checkpoint="latest").encoder.state_dict()
+    assert all(torch.equal(own[name], value) == name.startswith("backbone") for name, value in theirs.items())
+    (epoch,) = (json.loads(line) for line in (run / "epochs.jsonl").read_text().splitlines()[1:])
+    assert epoch["means"].keys() == {"loss", "loss_ms", "loss_copying", "share_ms", "share_copying"}
+
+
+def test_a_student_is_resumed_with_its_teacher(train, tmp_path):
+    assert train("tiny", "--weights", "random") == 0
+    line = ("--teacher", run_of(train.folder, "tiny"))
+    assert train("pupil", *line, epochs=2) == 0
+    whole = run_of(train.folder, "pupil").rename(tmp_path / "whole")
+    targets = [*SEEN]
+    SEEN.clear()
+    STOP_AT.append(2)
+    assert train("pupil", *line, epochs=2) == 128 + signal.SIGTERM
+    run = run_of(train.folder, "pupil")
+    assert main(["--mode", "train", "--resume", str(run), *QUICK]) == 0
+    assert all(torch.equal(one, other) for one, other in zip(targets, SEEN, strict=True))
+    states = [load_checkpoint(path / "checkpoints" / "checkpoint.pth.tar")["state_dict"] for path in (whole, run)]
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
+def test_targets_are_of_the_batch_as_a_whole_without_dropout_or_gradients(tiny_image_encoder):
+    encoder, images = tiny_image_encoder(dropout=0.5).train(), torch.rand(5, 3, 16, 24)
+    encoder.relate = lambda described: type(described)(described.descriptors + described.descriptors.mean(0))
+    whole, parts = (Teacher(encoder, images_at_once=size).targets(images) for size in (0, 2))
+    torch.testing.assert_close(whole, parts)
+    assert not whole.requires_grad
+    torch.testing.assert_close(whole, encoder.eval()(images))
+
+
+def test_what_does_not_fit_a_teacher_is_refused(train, error):
+    assert train("tiny", "--weights", "random") == 0
+    teacher = run_of(train.folder, "tiny")
+    for line, wanted in (
+        (("--outDims", 4), f"--teacher {teacher}: tiny gives 6 numbers and pupil 4; wanted as many"),
+        (("--teacherContext", 4), "--teacherContext 4: tiny sees each image alone; leave it out"),
+        (("--lossTerms", "ms"), "--teacher changes nothing here: no term of the loss needs targets"),
+    ):
+        assert train("pupil", "--teacher", teacher, *line) == 2
+        assert wanted in error()
+    assert train("pupil", "--weights", "random") == 2
+    assert "--lossTerms copying needs a teacher: name its run with --teacher, or leave it out" in error()
+    assert not (train.folder / "runs-pupil").exists()
