@@ -153,3 +153,25 @@ def test_what_does_not_fit_a_teacher_is_refused(train, error):
     assert train("pupil", "--weights", "random") == 2
     assert "--lossTerms copying needs a teacher: name its run with --teacher, or leave it out" in error()
     assert not (train.folder / "runs-pupil").exists()
+
+
+def test_scicevpr_learns_from_super_cricavpr(train, tmp_path, error):
+    small = ("--imageSize", 42, 56, "--fusedLayers", 0, 1)
+    assert train("super-cricavpr-small", "--weights", "random", *small) == 0
+    teacher = run_of(train.folder, "super-cricavpr-small")
+    assert train("scicevpr-small", "--teacher", teacher, *small) == 0
+    run = run_of(train.folder, "scicevpr-small")
+    flags = json.loads((run / "checkpoints" / "flags.json").read_text())
+    assert flags["lossTerms"] == ["ms:1", "distillation:1"]
+    assert flags["teacherRun"]["context"] == 8  # the whole batch, as in its own training
+    theirs = load_image_run(teacher).encoder.state_dict()
+    student = load_image_run(run, checkpoint="latest").encoder
+    own = student.state_dict()
+    assert torch.equal(own["conv.weight"], theirs["conv.weight"])
+    assert not torch.equal(own["gem.p"], theirs["gem.p"])
+    output = tmp_path / "day.npy"
+    images = ("--images", train.folder / "day", "--output", output, "--threads", -1)
+    assert main([*map(str, ("--mode", "extract", "--resume", run, *images)), *QUICK]) == 0
+    assert json.loads(output.with_suffix(".json").read_text())["options"]["fused_layers"] == [0, 1]
+    assert train("scicevpr-small", "--teacher", teacher, *small[:-1], 2) == 2
+    assert "cannot learn from it, which fuses the layers 0 1: wanted 0 2" in error()

@@ -166,6 +166,7 @@ class PlaceTask(LearningTask[NumberedBatch]):
         encoder whose work depends on values."""
         try:
             cost = ImageCost.of(self.module, self.images.frame_shape)
+            taught = None if self.teacher is None else ImageCost.of(self.teacher.encoder, self.images.frame_shape)
         except RuntimeError:  # it cannot be counted
             return []
         sampler, settings = self.sampler, self.settings
@@ -177,6 +178,7 @@ class PlaceTask(LearningTask[NumberedBatch]):
             frozen_kept=settings.alter is None and self.frozen.keeps,
             amp=settings.amp,
             device=self.device,
+            teacher=taught,
         )
 
     def described(self, rows: np.ndarray, images: Tensor | None) -> Described:
