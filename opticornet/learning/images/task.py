@@ -192,7 +192,7 @@ class PlaceTask(LearningTask[NumberedBatch]):
 
     def frozen_of(self, batch: NumberedBatch, images: Tensor | None, source: FrozenImages | None = None) -> Tensor:
         """What does not learn makes of a batch: of altered ``images`` (B, 3, H, W), or None for those of its rows."""
-        source = source or self.frozen
+        source = self.frozen if source is None else source
         if images is None:
             return source.rows(batch.batch.rows.tolist())
         return torch.cat([source.of(part) for part in images.split(self.settings.images_at_once or len(images))])
