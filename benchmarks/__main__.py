@@ -19,6 +19,7 @@ BENCHMARKS = {  # name: what --quick adds
     "training": ["--repeats", "1", "--frames", "8000"],
     "encoding": ["--repeats", "1", "--frames", "1000"],
     "sta": ["--repeats", "1", "--windows", "24"],
+    "local_reranking": ["--repeats", "1", "--features", "500"],
     "testing": ["--frames", "1000", "--dims", "1024"],
     "prepare": ["--frames", "10000"],
     "extract": ["--repeats", "1", "--images", "24", "--encoders", "thumbnail", "hog"],

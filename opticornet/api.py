@@ -43,8 +43,11 @@ def train(options: TrainOptions | TrainImagesOptions | None = None, **given: Any
     :func:`opticornet.steps.train.train`."""
     from opticornet.steps.train import train as step
 
-    kind = type(options) if isinstance(options, TrainImagesOptions) else options_of("train", given)
-    return step(_options(kind, options, given))
+    if isinstance(options, TrainImagesOptions):
+        return step(_options(TrainImagesOptions, options, given))
+    if options is None and options_of("train", given) is TrainImagesOptions:
+        return step(_options(TrainImagesOptions, None, given))
+    return step(_options(TrainOptions, options, given))
 
 
 def test(options: TestOptions | None = None, **given: Any) -> ResultRecord | None:  # noqa: PT028 - not a test
@@ -70,8 +73,11 @@ def extract(options: ExtractOptions | ExtractSequencesOptions | None = None, **g
     path. See :func:`opticornet.steps.extract.extract`."""
     from opticornet.steps.extract import extract as step
 
-    kind = type(options) if isinstance(options, ExtractSequencesOptions) else options_of("extract", given)
-    return step(_options(kind, options, given))
+    if isinstance(options, ExtractSequencesOptions):
+        return step(_options(ExtractSequencesOptions, options, given))
+    if options is None and options_of("extract", given) is ExtractSequencesOptions:
+        return step(_options(ExtractSequencesOptions, None, given))
+    return step(_options(ExtractOptions, options, given))
 
 
 def prepare(options: PrepareOptions | None = None, **given: Any) -> Path:

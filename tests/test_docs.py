@@ -26,6 +26,7 @@ PAGES = ["README.md", *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "d
 SMALLER = {
     "--outDims 8192": "--outDims 16",
     "--descType hog": "--descType hog --imageSize 32 32",
+    "--descType efficientnet-lite0": "--descType efficientnet-lite0 --imageSize 32 32",
     "--staImageSize 96 160": "--staImageSize 32 48",
     "--descType resnet18 --weights random": "--descType resnet18 --imageSize 32 32 --weights random",
 }

@@ -83,7 +83,7 @@ def test_own_descriptors(tmp_path):
 
 @pytest.mark.slow
 def test_own_images(tmp_path):
-    pytest.importorskip("cv2", reason="HOG needs opencv: pip install -e '.[images]'")
+    pytest.importorskip("cv2", reason="images need opencv: pip install -e '.[images]'")
     done = Executed("own_images.ipynb", tmp_path)
     assert done.pictures == 3
     assert (done.folder / "my-dataset" / "dusk.npy").is_file()

@@ -128,12 +128,14 @@ class ImageEncoder(nn.Module):
         out_dims: length of a descriptor.
         preprocess: turns an image into what ``forward`` takes; run in the decoding workers.
         local_shape: (rows, channels) of the local features of an image where the encoder has them, else None.
+        context: how many consecutive images of a batch see one another; None: all of it.
         weights: where its weights come from; set by ``build_image_encoder``.
     """
 
     out_dims: int
     preprocess: ImagePreparation
     local_shape: tuple[int, int] | None = None
+    context: int | None = 1
     weights: WeightsRecord
 
     def forward(self, images: Tensor) -> Tensor:

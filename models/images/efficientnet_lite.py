@@ -24,7 +24,7 @@ MEAN, STD = 127 / 255, 128 / 255  # (x - 127) / 128
 PACKAGE_STEM = "_conv_stem.weight"  # the first weight as the packages name it
 # channels of each stage's maps
 CHANNELS = {"lite0": (16, 24, 40, 80, 112, 192, 320), "lite2": (16, 24, 48, 88, 120, 208, 352)}
-STAGE, SIZE = 4, (128, 256)
+STAGE, SIZE = 4, (128, 128)  # chosen on validation images
 
 
 class EfficientNetLite(PooledConvolutions):
@@ -46,8 +46,6 @@ def build_efficientnet_lite(
     image_size: tuple[int, int] | None = SIZE,
 ) -> EfficientNetLite:
     """EfficientNet-``lite0`` or -``lite2`` up to ``stage``, counted from 0, in eval mode, weights random.
-
-    Stage, pooling and size are chosen by what they give on validation images.
 
     Raises:
         ValueError: there is no such stage.

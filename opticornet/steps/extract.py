@@ -2,10 +2,14 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from opticornet.options.modes import ExtractOptions, ExtractSequencesOptions
 from opticornet.utils.errors import UserError
 from opticornet.utils.extras import needs_extra
+
+if TYPE_CHECKING:
+    from opticornet.models.images.base import ImageEncoder
 
 
 def extract(options: ExtractOptions | ExtractSequencesOptions) -> Path:
@@ -58,6 +62,7 @@ def extract(options: ExtractOptions | ExtractSequencesOptions) -> Path:
             f"`local_features` {options.local_features}: {options.desc_type} has {encoder.local_shape[0]} of an image; "
             "choose no more"
         )
+    check_context(encoder, options)
     if encoder.weights.kind == "random":
         print(
             f"{options.desc_type}: weights are random; its descriptors say nothing about trained ones", file=sys.stderr
@@ -75,10 +80,22 @@ def extract(options: ExtractOptions | ExtractSequencesOptions) -> Path:
     return Path(options.dataset or options.output)
 
 
+def check_context(encoder: "ImageEncoder", options: ExtractOptions) -> None:
+    """Raise :class:`UserError` where images that see one another would fall into different batches."""
+    context = encoder.context or options.batch_size
+    if options.batch_size % context:
+        raise UserError(
+            f"`context` {context}: that many images see one another, which `batch_size` {options.batch_size} would "
+            "part; wanted a multiple of it"
+        )
+
+
 def check_extract_options(options: ExtractOptions) -> None:
     """Raise :class:`UserError` for options that make no sense together, before anything is read."""
     if not options.desc_type:
-        raise UserError("`desc_type` is missing: extract needs to know the image encoder, for example hog")
+        raise UserError(
+            "`desc_type` is missing: extract needs to know the image encoder, for example efficientnet-lite0"
+        )
     if options.dataset and (options.images or options.output):
         raise UserError("`dataset` says what to read and where to write: leave out `images` and `output`")
     if not options.dataset and not (options.images and options.output):

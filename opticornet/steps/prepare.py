@@ -110,7 +110,7 @@ def _summary(output: Path, found: Prepared, prepared: Prepared, written: bool) -
     if prepared.places:
         lines.append(start.format("train", "fol"))
     if prepared.traverses:
-        lines.append(start.format("extract", "hog"))
+        lines.append(start.format("extract", "efficientnet-lite0"))
     return "\n".join(lines)
 
 

@@ -723,3 +723,29 @@ def test_memory_does_not_hold_the_descriptors(photos):
     finally:
         np.memmap = memmap
     assert mapped == [(3, 3136), (3, 3136), (3, 3136), (1, 3136)]
+
+
+SEEING = {
+    "desc_type": "super-cricavpr-small",
+    "weights": "random",
+    "image_size": (42, 42),
+    "fused_layers": (0, 1),
+    "context": 2,
+}
+
+
+def test_images_that_see_one_another_are_of_one_batch(photos):
+    with pytest.raises(
+        UserError, match="`context` 2: that many images see one another, which `batch_size` 3 would part"
+    ):
+        extract(options(photos, **SEEING))
+    together = np.load(extract(options(photos, **SEEING, batch_size=4)))
+    record = record_of(photos.parent / "out.npy")
+    assert record["options"] == {"context": 2, "fused_layers": [0, 1]}
+    before = (photos.parent / "out.npy").stat().st_mtime_ns
+    extract(options(photos, **SEEING, batch_size=4))
+    assert (photos.parent / "out.npy").stat().st_mtime_ns == before  # what is done is not done again
+    pairs = np.load(extract(options(photos, "pairs.npy", **SEEING, batch_size=2)))
+    np.testing.assert_allclose(together, pairs, atol=1e-5)
+    alone = np.load(extract(options(photos, "alone.npy", **SEEING | {"context": 0}, batch_size=4)))
+    assert np.abs(together - alone).max() > 1e-3

@@ -25,7 +25,7 @@ def test_check_tells_what_is_in_it(places, capsys):
     "arguments",
     [
         ["--mode", "test", "--pooling", "single"],
-        ["--mode", "extract", "--descType", "hog"],
+        ["--mode", "extract", "--descType", "efficientnet-lite0"],
         ["--mode", "train", "--pooling", "seqnet"],
     ],
 )

@@ -102,7 +102,7 @@ def test_the_command_line(tmp_path, capsys):
     assert (
         "day: 30 frames in 1 sequence\n    position: the number of the image in natural order, there is no" in printed
     )
-    assert f"{program()} --mode extract --dataset '{tmp_path}/data set' --descType hog\n" in printed
+    assert f"{program()} --mode extract --dataset '{tmp_path}/data set' --descType efficientnet-lite0\n" in printed
     assert 'name = "mine"' in (tmp_path / "data set" / "dataset.toml").read_text()
     assert main(line) == 0
     assert "finished already, nothing to do" in capsys.readouterr().out
@@ -199,7 +199,7 @@ def test_labelled_places_and_what_comes_next(gsv_cities, tmp_path, capsys):
     assert main([*flags, "--valGroups", "London", "--overwrite"]) == 0
     printed = capsys.readouterr().out
     assert "  val: 13 queries of val-query in 16 frames of val-reference\n" in printed
-    assert f" --mode extract --dataset {output} --descType hog" in printed
+    assert f" --mode extract --dataset {output} --descType efficientnet-lite0" in printed
     assert main([*flags, "--cut", "8"]) == 2
     assert "--cut is for drives, and gsv-cities gives places; leave it out" in capsys.readouterr().err
     assert main([*flags, "--heldOut", "alternate"]) == 2

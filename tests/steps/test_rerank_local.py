@@ -111,3 +111,48 @@ def test_altered_drives_are_re_ranked_by_their_own_frames(folder):
     table = json.loads(path.read_text())["stress"]
     assert table.pop("single frame")["1"] < 0.5
     assert {recall["1"] for recall in table.values()} == {1.0}
+
+
+def test_windows_of_queries_driven_the_other_way_are_aligned_backwards(folder):
+    for path in ("night.npy", "night-local.npy"):
+        np.save(folder / path, np.load(folder / path)[::-1])
+    toml = (folder / "dataset.toml").read_text().replace("[2, 12]", "[0, 10]")
+    (folder / "dataset.toml").write_text(toml.replace('query = "night"', 'query = "night"\npositives = "right.csv"')
+                                         .replace("positive_radius = 0.5\n", ""))  # fmt: skip
+    rows = "".join(f"{query},{11 - query}\n" for query in range(10))
+    (folder / "right.csv").write_text(f"query,reference\n{rows}")
+    more = ("--seqL", "3", "--topK", "9", "--seqL_filterData", "3", "--latencyQueries", "0")
+    recalls = {}
+    for direction in ("forward", "reverse"):
+        assert run(folder, *more, "--direction", direction) == 0
+        path = max((folder / "out").glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+        recalls[direction] = json.loads(path.read_text())["recall"]["1"]
+    assert recalls["reverse"] == 1.0
+    assert recalls["forward"] < 1.0
+
+
+@pytest.mark.parametrize("rule", ["centred", "trailing"])
+def test_windows_are_compared_as_they_are_cut(folder, rule):
+    more = ("--seqL", "3", "--windows", rule, "--seqL_filterData", "3", "--topK", "9", "--latencyQueries", "0")
+    assert run(folder, *more, pooling="smooth") == 0
+    (path,) = (folder / "out").glob("*.json")
+    assert json.loads(path.read_text())["recall"]["1"] == 1.0
+
+
+def test_a_memory_that_cannot_hold_a_pair_of_frames_is_told(folder, capsys):
+    generator = np.random.default_rng(1)
+    for name in ("day", "night"):
+        np.save(folder / f"{name}-local.npy", generator.standard_normal((FRAMES, 2000, 64)).astype(np.float16))
+    assert run(folder, "--seqL", "1", "--topK", "9", "--matchMemory", "1", "--latencyQueries", "0") == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: --matchMemory: one pair of frames needs ")
+    assert run(folder, "--seqL", "1", "--topK", "9", "--matchMemory", "3", "--latencyQueries", "0") == 0
+
+
+def test_a_drive_with_fewer_features_is_compared_all_the_same(folder):
+    local = np.load(folder / "night-local.npy")
+    np.save(folder / "night-local.npy", local[:, :3])
+    assert run(folder, "--seqL", "1", "--topK", "11", "--latencyQueries", "0") == 0
+    (path,) = (folder / "out").glob("*.json")
+    with np.load(path.with_suffix(".npz")) as arrays:
+        assert (arrays["distances"][:, 0] == -3).all()

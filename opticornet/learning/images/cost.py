@@ -64,7 +64,16 @@ def _bytes(described: Described) -> int:
 
 
 def cost_notes(
-    cost: ImageCost, images: int, at_once: int, *, steps: int, frozen_kept: bool, amp: bool, device: torch.device
+    cost: ImageCost,
+    images: int,
+    at_once: int,
+    *,
+    steps: int,
+    frozen_kept: bool,
+    amp: bool,
+    device: torch.device,
+    teacher: ImageCost | None = None,
+    frozen_shared: bool = False,
 ) -> list[str]:
     """What an image, a step and an epoch take, in a line; a second one where memory may not do.
 
@@ -73,13 +82,21 @@ def cost_notes(
         steps: of an epoch.
         frozen_kept: whether what comes before the part that learns is worked out once for all epochs.
         amp: in bfloat16, which takes half of the memory at the least.
+        teacher: which describes the images, too.
+        frozen_shared: whether it takes them from where the part that learns does.
     """
     operations = cost.operations(images, at_once, frozen_kept)
     need = cost.memory(images, at_once)
+    in_teacher = ""
+    if teacher is not None:
+        own = 0 if frozen_shared or frozen_kept else teacher.frozen.operations
+        of_teacher = own + teacher.described.operations
+        operations, need = operations + images * of_teacher, need + teacher.weight_bytes
+        in_teacher = f", {of_teacher / 1e9:.3g} GFLOP in the teacher"
     once = ", once," if frozen_kept else ""
     lines = [
         f"note: an image takes {cost.frozen.operations / 1e9:.3g} GFLOP{once} before the part that learns and "
-        f"{cost.described.operations / 1e9:.3g} GFLOP in it; a step of {images} images takes "
+        f"{cost.described.operations / 1e9:.3g} GFLOP in it{in_teacher}; a step of {images} images takes "
         f"{operations / 1e12:.3g} TFLOP and {gib(need)}, the {steps} of an epoch {steps * operations / 1e15:.3g} PFLOP"
     ]
     least = need // 2 if amp else need

