@@ -78,10 +78,13 @@ class Bench:
         folder: of finished cells, trained encoders and datasets; what other sources of the package made is not used.
         datasets: from a dataset's name and a folder for it to its path or built-in name.
         processes: at a time; 1: this one.
+        made_by: sources beside the package's that make the datasets.
     """
 
-    def __init__(self, folder: Path, datasets: Callable[[str, Path], str], processes: int) -> None:
-        self.folder, self.datasets, self.processes = folder / sources_digest(), datasets, processes
+    def __init__(
+        self, folder: Path, datasets: Callable[[str, Path], str], processes: int, made_by: Iterable[Path] = ()
+    ) -> None:
+        self.folder, self.datasets, self.processes = folder / sources_digest(made_by), datasets, processes
 
     def outcomes(self, cells: Iterable[Cell]) -> list[dict[str, Any]]:
         """What each cell gives, see :func:`run_cell`; those that are not finished are run."""
@@ -223,12 +226,12 @@ def write(path: Path, values: dict[str, Any]) -> None:
     temporary.rename(path)
 
 
-def sources_digest() -> str:
+def sources_digest(more: Iterable[Path] = ()) -> str:
     """Of the sources any of which may change a number: the package's, and what makes datasets and cells of it."""
     digest = hashlib.sha256()
     package = [
         path for folder in ("opticornet", "models", "datasets", "utils") for path in (ROOT / folder).rglob("*.py")
     ]
-    for path in (*sorted(package), *(Path(__file__).with_name(f"{name}.py") for name in ("cells", "sources"))):
+    for path in (*sorted(package), *(Path(__file__).with_name(f"{name}.py") for name in ("cells", "sources")), *more):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]

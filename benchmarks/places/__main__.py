@@ -35,7 +35,8 @@ def main() -> None:
     sys.path.insert(0, str(ROOT))
     os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"  # of the processes to come
     datasets = Datasets(arguments.data.resolve(), arguments.backbone)
-    bench = Bench(arguments.cache.resolve(), datasets.open, arguments.processes)
+    made_by = [Path(__file__).with_name(f"{name}.py") for name in ("image_sources", "labelled")]
+    bench = Bench(arguments.cache.resolve(), datasets.open, arguments.processes, made_by)
     for name in arguments.tables:
         begun = time.monotonic()
         lines = TABLES[name](bench)
