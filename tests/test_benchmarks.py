@@ -119,6 +119,35 @@ def test_finished_cells_are_kept_and_what_they_need_is_trained_once(accuracy, tm
     assert bench.outcomes([matched.cell("split", 0), once.cell("split", 0)]) == first[::-1]
 
 
+def test_a_training_that_another_one_needs_is_done_once_and_before(accuracy, tmp_path, monkeypatch):
+    cells, seen = accuracy["cells"], []
+    monkeypatch.setattr(opticornet, "train", lambda **given: (seen.append(given), tmp_path / f"run{len(seen)}")[1])
+    bench = cells.Bench(tmp_path / "cache", lambda name, folder: name, processes=1)
+    teacher = cells.Training("split", 0, {"lr": 1.0})
+    student = cells.Training("split", 0, {"lr": 2.0}, runs={"teacher": teacher})
+    bench._finish("trainings", {cells.key(one): one for one in (student, teacher)})
+    assert [given["lr"] for given in seen] == [1.0, 2.0]
+    assert seen[1]["teacher"] == str(tmp_path / "run1")
+
+
+def test_images_are_described_by_what_was_trained_and_tested_as_frames(accuracy, tmp_path, monkeypatch):
+    """A sequence encoder too is trained on such frames."""
+    cells = accuracy["cells"]
+    monkeypatch.setattr(opticornet, "train", lambda **given: (seen.append(given), tmp_path / "run")[1])
+    extracted, seen = [], []
+    monkeypatch.setattr(opticornet, "extract", lambda **given: extracted.append(given))
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "dataset.toml").write_text("kept")
+    bench = cells.Bench(tmp_path / "cache", lambda name, folder: str(tmp_path / "made"), processes=1)
+    frames = cells.Frames("drive", {"batch_size": 4}, training=cells.Training("places", 0, {"desc_type": "fol"}))
+    sequences = cells.Training("drive", 0, {"sequence_length": 5}, described=frames)
+    bench._finish("trainings", {cells.key(sequences): sequences})
+    (given,) = extracted
+    assert (given["resume"], given["batch_size"]) == (str(tmp_path / "run"), 4)
+    assert Path(given["dataset"], "dataset.toml").read_text() == "kept"
+    assert [one["dataset"] for one in seen] == [str(tmp_path / "made"), given["dataset"]]
+
+
 def test_windows_of_an_encoder_are_described_once_and_tested_as_frames(accuracy, tmp_path, monkeypatch):
     """Without adaptation they find what the encoder finds in its own test."""
     bench, cells = small_bench(accuracy, tmp_path, monkeypatch), accuracy["cells"]

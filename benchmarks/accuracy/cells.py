@@ -95,13 +95,13 @@ class Bench:
     def _finish(self, kind: str, wanted: Mapping[str, Work]) -> None:
         place = self.folder / kind
         place.mkdir(parents=True, exist_ok=True)
-        open_ = [what for name, what in wanted.items() if not (place / f"{name}.json").exists()]
-        if not open_:
+        if not (open_ := unfinished(place, wanted)):
             return
         self._finish("trainings", {key(training): training for what in open_ for training in trainings_of(what)})
         described = [what.described for what in open_ if isinstance(what, Cell | Training) and what.described]
         for type_, kind_ in KINDS.items():
             self._finish(kind_, {key(what): what for what in described if isinstance(what, type_)})
+        open_ = unfinished(place, wanted)  # some may have been needed by others
         named = {name for what in open_ for name in names_of(what)}
         paths = {name: self.datasets(name, self.folder / "datasets") for name in sorted(named)}
         work = partial(WORK[kind], self.folder, paths)
@@ -116,6 +116,11 @@ class Bench:
             return
         with multiprocessing.get_context("spawn").Pool(self.processes) as pool:
             yield from pool.imap_unordered(work, items)
+
+
+def unfinished(place: Path, wanted: Mapping[str, Work]) -> list[Work]:
+    """Those of which nothing is written."""
+    return [what for name, what in wanted.items() if not (place / f"{name}.json").exists()]
 
 
 def trainings_of(what: Work) -> list[Training]:
