@@ -74,14 +74,13 @@ VLAD = Encoder(
     LITE | {"pool": "netvlad", "vlad_clusters": 16, "train_blocks": 1, "lr": 1e-4, "n_epochs": 16, "eval_every": 4},
 )
 HEADS = (FOL_SMALL, TEACHER, STUDENT, GEM, VLAD)
-ABLATIONS = (
-    FOL_SMALL,
-    *(
-        Encoder(
-            f"without {name}", FOL | {"loss_terms": tuple(TERMS[other] for other in TERMS if other != name)}, ON_VIT
-        )
-        for name in TERMS
-    ),
-    Encoder("ms alone", FOL | {"loss_terms": ("ms",)}, ON_VIT),
-    Encoder("all terms, published weights", FOL, ON_VIT),
+BRIEFLY = {"n_epochs": 3, "eval_every": 3}
+ABLATIONS = tuple(
+    Encoder(name, FOL | BRIEFLY | ({"loss_terms": terms} if terms else {}), ON_VIT)
+    for name, terms in {
+        "all terms": tuple(TERMS.values()),
+        **{f"without {name}": tuple(TERMS[other] for other in TERMS if other != name) for name in TERMS},
+        "ms alone": ("ms",),
+        "all terms, published weights": (),
+    }.items()
 )

@@ -38,8 +38,7 @@ def ablations(bench: Bench) -> list[str]:
     columns = [column for column in COLUMNS if column[1] == "none"]
     lines = header_of("loss", "val: R@1 | R@5", *titles(columns))
     for name, outcomes in by_training(bench, trainings, columns).items():
-        shown = "all terms" if name == FOL_SMALL.name else name
-        lines.append(line(shown, *recalls_of(outcomes)))
+        lines.append(line(name, *recalls_of(outcomes)))
     return lines
 
 
@@ -130,10 +129,10 @@ def milliseconds(outcome: Outcome) -> str:
 
 TABLES: dict[str, Callable[[Bench], list[str]]] = {
     "heads": heads,
-    "terms": ablations,
     "contexts": contexts,
-    "sequences": sequences,
     "local": local,
+    "sequences": sequences,
+    "terms": ablations,
 }
 
 
