@@ -63,6 +63,8 @@ def train_images(options: TrainImagesOptions) -> Path:
         teacher = TeacherRun.of(options, device)
         encoder = build_trainable(options)
         weights = None if run else start_weights(options, encoder, teacher)
+        if teacher and run:
+            teacher.check_resumed(read_flags(run, options.save_path).get("teacherRun", {}), str(run))
         if teacher:
             teacher.teach(encoder, options.desc_type, options.teacher_context)
         task = make_task(options, encoder.to(device), device, teacher)

@@ -131,6 +131,19 @@ def test_a_student_is_resumed_with_its_teacher(train, tmp_path):
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
 
+def test_a_student_is_not_resumed_with_a_teacher_that_changed(train, error):
+    assert train("tiny", "--weights", "random") == 0
+    teacher = run_of(train.folder, "tiny")
+    STOP_AT.append(1)
+    assert train("pupil", "--teacher", teacher) == 128 + signal.SIGTERM
+    checkpoint = teacher / "checkpoints" / "model_best.pth.tar"
+    torch.save(torch.load(checkpoint) | {"epoch": 7}, checkpoint)
+    run = run_of(train.folder, "pupil")
+    error()
+    assert main(["--mode", "train", "--resume", str(run), *QUICK]) == 2
+    assert f"--teacher {teacher}: its weights are not those that {run} was taught by; put those back" in error()
+
+
 def test_targets_are_of_the_batch_as_a_whole_without_dropout_or_gradients(tiny_image_encoder):
     encoder, images = tiny_image_encoder(dropout=0.5).train(), torch.rand(5, 3, 16, 24)
     encoder.relate = lambda described: type(described)(described.descriptors + described.descriptors.mean(0))

@@ -152,6 +152,15 @@ def test_a_checkpoint_of_the_whole_encoder_or_of_its_backbone_is_what_training_s
         folder.run.rename(tmp_path / path.stem)
 
 
+def test_weights_that_are_no_numbers_are_not_started_from(folder, tmp_path, tiny_image_encoder, error):
+    state = tiny_image_encoder().state_dict()
+    state["backbone.1.bias"][2] = float("nan")
+    torch.save(state, tmp_path / "nan.pth")
+    assert folder.train("--weights", tmp_path / "nan.pth") == 2
+    assert f"{tmp_path / 'nan.pth'}: backbone.1.bias holds numbers that are infinite or NaN" in error()
+    assert not (folder.path / "runs").exists()
+
+
 def test_a_run_begins_with_what_a_step_takes(folder, capsys):
     assert folder.train("--nEpochs", 1, "--imagesAtOnce", 4) == 0
     log = (folder.run / "log.txt").read_text()
@@ -214,6 +223,10 @@ BAD = {
     "bad-weight": (("--lossTerms", "ms:x"), "--lossTerms ms:x: wanted a weight above 0 behind the colon"),
     "twice": (("--lossTerms", "ms", "ms:2"), "--lossTerms ms ms:2: ms comes twice; give it once"),
     "blocks": (("--trainBlocks", 4), "--trainBlocks 4: tiny cannot train so many, it has 3 blocks"),
+    "nothing-learns": (
+        ("--descType", "dinov2_vits14", "--backboneBlocks", 1, "--trainBlocks", 0),
+        "--trainBlocks 0: nothing learns, for the head of dinov2_vits14 has no weights; train blocks",
+    ),
     "one-place": (("--placesPerBatch", 1), "--placesPerBatch 1: wanted at least 2"),
     "too-many-images": (("--imagesPerPlace", 3), "0 of 30 places have the 3 images that --imagesPerPlace wants"),
     "time": (("--augment", "time"), "--augment time is for windows of frames; choose images or none"),

@@ -1,5 +1,6 @@
 """The run whose encoder teaches another one."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -82,6 +83,14 @@ class TeacherRun:
         if context:
             self.encoder.context = context
 
+    def check_resumed(self, recorded: Mapping[str, Any], run: str) -> None:
+        """Raise :class:`UserError` where it is not the one that ``run``, resumed, kept ``recorded`` of."""
+        if recorded.get("sha256") != self.weights.sha256:
+            raise UserError(
+                f"`teacher` {self.path}: its weights are not those that {run} was taught by; put those back, or start "
+                "a new run"
+            )
+
     def teacher(self, images_at_once: int, amp: bool) -> Teacher:
         """What gives the targets of a batch."""
         return Teacher(self.encoder, images_at_once=images_at_once, amp=amp)
@@ -94,8 +103,3 @@ class TeacherRun:
     def record(self) -> dict[str, Any]:
         """What a run keeps of it."""
         return {"path": self.path, "method": self.method, "sha256": self.weights.sha256, "context": self.context}
-
-
-def _normalisation(encoder: TrainableImageEncoder) -> tuple[tuple[float, ...], ...]:
-    prepare = encoder.preprocess
-    return (prepare.mean, prepare.std) if isinstance(prepare, Preprocess) else ()
