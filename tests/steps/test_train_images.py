@@ -169,6 +169,13 @@ def test_a_run_begins_with_what_a_step_takes(folder, capsys):
     assert ", once, before the part that learns" in log
 
 
+def test_a_run_ends_with_what_to_type_next(folder):
+    assert folder.train("--nEpochs", 1) == 0
+    (line,) = [line for line in (folder.run / "log.txt").read_text().splitlines() if " next: " in line]
+    command = line.partition(" --mode ")[2].split()
+    assert command == ["extract", "--dataset", str(folder.path), "--resume", str(folder.run)]
+
+
 def test_the_options_that_a_run_wrote_repeat_it(folder, tmp_path):
     assert folder.train("--outDims", 4, "--nEpochs", 1, "--trainSize", 12, 20) == 0
     first = folder.run.rename(tmp_path / "first")

@@ -52,4 +52,11 @@ def follow(loop: Loop[Any], options: AnyTraining, run: Path, notes: Sequence[str
     if progress.converged:
         log.say(silent_line(progress))
     log.say(best_line(progress, options))
-    log.say(f"next: {program()} --mode test --resume {place}")
+    log.say(f"next: {program()} {_next_step(options)} --resume {place}")
+
+
+def _next_step(options: AnyTraining) -> str:
+    """What a finished run is for, on the command line."""
+    if isinstance(options, TrainImagesOptions):
+        return f"--mode extract --dataset {shlex.quote(options.val_dataset)}"
+    return "--mode test"
