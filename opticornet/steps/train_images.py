@@ -120,6 +120,8 @@ def make_task(
     terms = weighted_terms(options.loss_terms)
     settings = ImageSettings(options.images_at_once, augmentation.alteration(), options.amp, options.seed)
     validation = ImageValidation(validation_scene(options, device), encoder, options.select_by, options.amp)
+    if teacher:
+        teacher.check_images(images.windows(torch.arange(2), 1)[:, 0])
     taught = teacher.teacher(options.images_at_once, options.amp) if teacher else None
     task = PlaceTask(options.desc_type, encoder, terms, images, sampler, validation, settings, taught)
     try:

@@ -159,6 +159,7 @@ def test_what_does_not_fit_a_teacher_is_refused(train, error):
     for line, wanted in (
         (("--outDims", 4), f"--teacher {teacher}: tiny gives 6 numbers and pupil 4; wanted as many"),
         (("--teacherContext", 4), "--teacherContext 4: tiny sees each image alone; leave it out"),
+        (("--noNormalise",), f"--noNormalise: the teacher sees the same images, and {teacher} learned from normalised"),
         (("--lossTerms", "ms"), "--teacher changes nothing here: no term of the loss needs targets"),
     ):
         assert train("pupil", "--teacher", teacher, *line) == 2
@@ -166,6 +167,17 @@ def test_what_does_not_fit_a_teacher_is_refused(train, error):
     assert train("pupil", "--weights", "random") == 2
     assert "--lossTerms copying needs a teacher: name its run with --teacher, or leave it out" in error()
     assert not (train.folder / "runs-pupil").exists()
+
+
+def test_a_teacher_that_cannot_take_the_images_is_refused(train, error):
+    small = ("--imageSize", 28, 42, "--backboneBlocks", 1, "--trainBlocks", 1)
+    assert train("dinov2_vits14", "--weights", "random", *small) == 0
+    teacher = run_of(train.folder, "dinov2_vits14")
+    line = ("--weights", "random", "--outDims", 384, "--lossTerms", "ms", "copying")
+    assert train("tiny", *line, "--teacher", teacher) == 2
+    wanted = "image sides must be multiples of 14 pixels, got 16x24; choose another --trainSize"
+    assert f"--teacher {teacher}: dinov2_vits14: {wanted}" in error()
+    assert train("tiny", *line, "--teacher", teacher, "--trainSize", 14, 28) == 0
 
 
 def test_scicevpr_learns_from_super_cricavpr(train, tmp_path, error):
