@@ -210,7 +210,7 @@ BAD = {
         "60 local features cannot be put into 500 clusters",
     ),
     "own-size": (("--descType", "dinov2_vits14", "--trainSize", 20, 20), "image sides must be multiples of 14 pixels"),
-    "unknown-term": (("--lossTerms", "nms"), "--lossTerms nms (did you mean ms?): there is no term nms; choose of ms"),
+    "unknown-term": (("--lossTerms", "nms"), "--lossTerms nms (did you mean ms?): choose one of ms, "),
     "bad-weight": (("--lossTerms", "ms:x"), "--lossTerms ms:x: wanted a weight above 0 behind the colon"),
     "twice": (("--lossTerms", "ms", "ms:2"), "--lossTerms ms ms:2: ms comes twice; give it once"),
     "blocks": (("--trainBlocks", 4), "--trainBlocks 4: tiny cannot train so many, it has 3 blocks"),

@@ -81,7 +81,10 @@ def _published(options: TrainImagesOptions) -> Path:
     """
     method: ImageEncoderOptions = options.part("desc_type")
     wanted = method.backbone or method.published
-    assert wanted is not None  # what can be trained has some
+    if wanted is None:
+        raise UserError(
+            f"no weights to start {options.desc_type} from, which nobody publishes: give `weights` a file or random"
+        )
     path = WEIGHTS_FOLDER / wanted.file
     if path.is_file():
         return path

@@ -66,12 +66,7 @@ class TeacherRun:
                 f"`teacher` {self.path}: {self.method} gives {self.encoder.out_dims} numbers and {name} "
                 f"{encoder.out_dims}; wanted as many, as of the same backbone"
             )
-        one, other = encoder.preprocess, self.encoder.preprocess
-        if (
-            isinstance(one, Preprocess)
-            and isinstance(other, Preprocess)
-            and (one.mean, one.std) != (other.mean, other.std)
-        ):
+        if _normalisation(encoder) != _normalisation(self.encoder):
             raise UserError(f"`teacher` {self.path}: {self.method} normalises images otherwise than {name}")
         try:
             encoder.learn_from(self.encoder)
