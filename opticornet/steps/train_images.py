@@ -21,6 +21,7 @@ from opticornet.inference.runs import new_run, read_flags, write_flags
 from opticornet.learning.images.loss import check_terms, weighted_terms
 from opticornet.learning.images.sampling import PlaceSampler
 from opticornet.learning.images.task import ImageSettings, PlaceTask
+from opticornet.learning.images.teacher import Teacher
 from opticornet.learning.images.validating import ImageValidation
 from opticornet.models.images.base import ImageEncoderOptions, Preprocess
 from opticornet.models.images.trainable import TrainableImageEncoder
@@ -65,9 +66,8 @@ def train_images(options: TrainImagesOptions) -> Path:
         teacher = TeacherRun.of(options, device)
         encoder = build_trainable(options)
         weights = None if run else start_weights(options, encoder, teacher)
-        if teacher:
-            teacher.teach(encoder, options.desc_type, options.teacher_context)
-        task = make_task(options, encoder.to(device), device, teacher)
+        taught = teach(options, encoder, teacher) if teacher else None
+        task = make_task(options, encoder.to(device), device, taught)
         places, scene = task.sampler.places, task.validation.scene
         notes = [*places.notes, *task.sampler.notes, *scene_notes(scene), *(teacher.notes() if teacher else ())]
         notes = [f"note: {in_flags(note, TrainImagesOptions)}" for note in notes]
@@ -97,8 +97,18 @@ def completed(options: TrainImagesOptions) -> TrainImagesOptions:
     return replace(options, loss_terms=written, train_blocks=blocks, val_dataset=options.val_dataset or options.dataset)
 
 
+def teach(options: TrainImagesOptions, encoder: TrainableImageEncoder, run: TeacherRun) -> Teacher:
+    """What gives the targets of a batch, once the encoder has taken over what it shares with it.
+
+    Raises:
+        UserError: the two do not go together.
+    """
+    shares_frozen = run.teach(encoder, options.desc_type, options.teacher_context)
+    return Teacher(run.encoder, shares_frozen=shares_frozen, images_at_once=options.images_at_once, amp=options.amp)
+
+
 def make_task(
-    options: TrainImagesOptions, encoder: TrainableImageEncoder, device: torch.device, teacher: TeacherRun | None
+    options: TrainImagesOptions, encoder: TrainableImageEncoder, device: torch.device, teacher: Teacher | None
 ) -> PlaceTask:
     """The learning task that the options describe.
 
@@ -120,8 +130,7 @@ def make_task(
     terms = weighted_terms(options.loss_terms, partial(options.part, "loss_terms"))
     settings = ImageSettings(options.images_at_once, augmentation.alteration(), options.amp, options.seed)
     validation = ImageValidation(validation_scene(options, device), encoder, options.select_by, options.amp)
-    taught = teacher.teacher(options.images_at_once, options.amp) if teacher else None
-    task = PlaceTask(options.desc_type, encoder, terms, images, sampler, validation, settings, taught)
+    task = PlaceTask(options.desc_type, encoder, terms, images, sampler, validation, settings, teacher)
     try:
         described = task.of_two_images()
     except ValueError as error:  # how encoders refuse image sizes

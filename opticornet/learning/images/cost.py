@@ -73,6 +73,7 @@ def cost_notes(
     amp: bool,
     device: torch.device,
     teacher: ImageCost | None = None,
+    frozen_shared: bool = False,
 ) -> list[str]:
     """What an image, a step and an epoch take, in a line; a second one where memory may not do.
 
@@ -82,12 +83,14 @@ def cost_notes(
         frozen_kept: whether what comes before the part that learns is worked out once for all epochs.
         amp: in bfloat16, which takes half of the memory at the least.
         teacher: which describes the images, too.
+        frozen_shared: whether it takes them from where the part that learns does.
     """
     operations = cost.operations(images, at_once, frozen_kept)
     need = cost.memory(images, at_once)
     in_teacher = ""
     if teacher is not None:
-        of_teacher = teacher.frozen.operations + teacher.described.operations
+        own = 0 if frozen_shared or frozen_kept else teacher.frozen.operations
+        of_teacher = own + teacher.described.operations
         operations, need = operations + images * of_teacher, need + teacher.weight_bytes
         in_teacher = f", {of_teacher / 1e9:.3g} GFLOP in the teacher"
     once = ", once," if frozen_kept else ""

@@ -7,7 +7,6 @@ import torch
 
 from opticornet.inference.image_runs import load_image_run
 from opticornet.inference.runs import find_run, named_checkpoint, read_flags
-from opticornet.learning.images.teacher import Teacher
 from opticornet.models.images.base import Preprocess, WeightsRecord
 from opticornet.models.images.trainable import TrainableImageEncoder
 from opticornet.options.modes import TrainImagesOptions
@@ -53,9 +52,12 @@ class TeacherRun:
         together = options.places_per_batch * options.images_per_place
         return cls(str(run), found.method, found.encoder.to(device), found.encoder.weights, together)
 
-    def teach(self, encoder: TrainableImageEncoder, name: str, context: int = 0) -> None:
+    def teach(self, encoder: TrainableImageEncoder, name: str, context: int = 0) -> bool:
         """Let an encoder take over what it shares with this one, of which ``context`` images see one another (0: as
         many as when it was trained).
+
+        Returns:
+            Whether ``frozen`` of both then gives the same.
 
         Raises:
             UserError: their descriptors differ in size, they take differently prepared images, or no images see one
@@ -69,17 +71,14 @@ class TeacherRun:
         if _normalisation(encoder) != _normalisation(self.encoder):
             raise UserError(f"`teacher` {self.path}: {self.method} normalises images otherwise than {name}")
         try:
-            encoder.learn_from(self.encoder)
+            shares_frozen = encoder.learn_from(self.encoder)
         except ValueError as error:
             raise UserError(f"`teacher` {self.path}: {name} cannot learn from it, {error}") from error
         if context and self.encoder.context == 1:
             raise UserError(f"`teacher_context` {context}: {self.method} sees each image alone; leave it out")
         if context:
             self.encoder.context = context
-
-    def teacher(self, images_at_once: int, amp: bool) -> Teacher:
-        """What gives the targets of a batch."""
-        return Teacher(self.encoder, images_at_once=images_at_once, amp=amp)
+        return shares_frozen
 
     def notes(self) -> list[str]:
         """How many images the teacher sees together."""
