@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 
+from opticornet.learning.optimizers.base import trainable
 from opticornet.models.images.base import ImageEncoderOptions, read_state_dict
 from opticornet.models.images.build import RANDOM, WEIGHTS_FOLDER
 from opticornet.models.images.trainable import TrainableImageEncoder
@@ -19,7 +20,7 @@ def build_trainable(options: TrainImagesOptions) -> TrainableImageEncoder:
     """The encoder with random weights, of which those learn that the options say.
 
     Raises:
-        UserError: an image size that it cannot take, or more blocks than it has.
+        UserError: an image size that it cannot take, more blocks than it has, or nothing that learns.
     """
     name, method = options.desc_type, options.part("desc_type")
     with seeded(options.seed, torch.device("cpu")), needs_extra("images"):
@@ -34,6 +35,8 @@ def build_trainable(options: TrainImagesOptions) -> TrainableImageEncoder:
         encoder.train_blocks(blocks)
     except ValueError as error:
         raise UserError(f"`train_blocks` {blocks}: {name} cannot train so many, {error}") from error
+    if not trainable(encoder):
+        raise UserError(f"`train_blocks` {blocks}: {name} has nothing that learns beside its blocks; train at least 1")
     return encoder
 
 

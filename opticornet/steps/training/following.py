@@ -52,4 +52,11 @@ def follow(loop: Loop[Any], options: AnyTraining, run: Path, notes: Sequence[str
     if progress.converged:
         log.say(silent_line(progress))
     log.say(best_line(progress, options))
-    log.say(f"next: {program()} --mode test --resume {place}")
+    log.say(f"next: {program()} --mode {next_mode(options)} --resume {place}")
+
+
+def next_mode(options: AnyTraining) -> str:
+    """What a run is for: its frames are to be tested, or images are to be described by it."""
+    if isinstance(options, TrainOptions):
+        return "test"
+    return f"extract --dataset {shlex.quote(options.val_dataset)}"
