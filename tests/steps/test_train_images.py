@@ -158,12 +158,28 @@ def test_a_checkpoint_of_the_whole_encoder_or_of_its_backbone_is_what_training_s
         folder.run.rename(tmp_path / path.stem)
 
 
+def test_weights_that_are_no_numbers_are_not_started_from(folder, tmp_path, tiny_image_encoder, error):
+    state = tiny_image_encoder().state_dict()
+    state["backbone.1.bias"][2] = float("nan")
+    torch.save(state, tmp_path / "nan.pth")
+    assert folder.train("--weights", tmp_path / "nan.pth") == 2
+    assert f"{tmp_path / 'nan.pth'}: backbone.1.bias holds numbers that are infinite or NaN" in error()
+    assert not (folder.path / "runs").exists()
+
+
 def test_a_run_begins_with_what_a_step_takes(folder, capsys):
     assert folder.train("--nEpochs", 1, "--imagesAtOnce", 4) == 0
     log = (folder.run / "log.txt").read_text()
     assert "note: an image takes" in log
     assert "a step of 16 images takes" in log
     assert ", once, before the part that learns" in log
+
+
+def test_a_run_ends_with_what_to_type_next(folder):
+    assert folder.train("--nEpochs", 1) == 0
+    (line,) = [line for line in (folder.run / "log.txt").read_text().splitlines() if " next: " in line]
+    command = line.partition(" --mode ")[2].split()
+    assert command == ["extract", "--dataset", str(folder.path), "--resume", str(folder.run)]
 
 
 def test_the_options_that_a_run_wrote_repeat_it(folder, tmp_path):
