@@ -1,11 +1,11 @@
 """Re-ranking by local features against the matrix products it cannot do without.
 
-    python benchmarks/local_reranking.py [--queries 4] [--candidates 10] [--features 3600 500] [--repeats 5] [--limit 1.5]
+    python benchmarks/local_reranking.py [--queries 4] [--candidates 10] [--features 3600 500] [--limit 1.5]
 
-Neighbouring queries, whose candidates overlap, and float16 features of 128 dimensions in a memory-mapped file, of which 96 %
-are used; ``rerank`` reads, converts, multiplies, looks for mutual matches and orders. ``products`` are the bare float32 products
-of the used features of each pair, converted before, into one matrix that is there. The exit status is 1 where ``rerank``
-takes more than ``--limit`` times as long.
+Neighbouring queries, whose candidates overlap, and float16 features of 128 dimensions in a memory-mapped file, of which
+96 % are used; ``rerank`` reads, converts, multiplies, looks for mutual matches and orders. ``products`` are the bare
+float32 products of the used features of each pair, converted before, into one matrix that is there.
+The exit status is 1 where ``rerank`` takes more than ``--limit`` times as long.
 """
 
 import sys

@@ -72,12 +72,16 @@ class TrainableImageEncoder(ImageEncoder):
         """Give the head the weights that training starts from, worked out from batches (N, 3, H, W) of training images;
         by default it keeps those it has."""
 
-    def learn_from(self, teacher: "TrainableImageEncoder") -> None:
+    def learn_from(self, teacher: "TrainableImageEncoder") -> bool:
         """Take over from a trained encoder what this one shares with it, and keep it from learning; by default nothing.
+
+        Returns:
+            Whether ``frozen`` of both then gives the same, so that one of them will do.
 
         Raises:
             ValueError: it shares nothing with that one, but should.
         """
+        return False
 
     def frozen(self, images: Tensor) -> Tensor:
         """What does not learn: (B, 3, H, W) to (B, *G); by default the images. Called without gradients."""

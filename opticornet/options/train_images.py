@@ -5,6 +5,7 @@ from typing import Literal
 
 from opticornet.inference.runs import check_exp_name, check_name, run_name
 from opticornet.learning.augmentation import AUGMENTATIONS
+from opticornet.learning.images.terms import LOSS_TERMS
 from opticornet.models.images import IMAGE_ENCODERS
 from opticornet.options.learning import LearningOptions
 from opticornet.options.shared import RunOptions
@@ -36,7 +37,7 @@ class TrainImagesOptions(LearningOptions, RunOptions):
     )
     train_blocks: int | None = option("--trainBlocks", None, "last blocks that learn; default: as published")
     loss_terms: tuple[str, ...] = option(
-        "--lossTerms", (), "terms of the loss, each NAME or NAME:WEIGHT; default: as published"
+        "--lossTerms", (), "terms of the loss, each NAME or NAME:WEIGHT; default: as published", choices=LOSS_TERMS
     )
     places_per_batch: int = option("--placesPerBatch", 24, "places per step", minimum=1)
     images_per_place: int = option("--imagesPerPlace", 4, "images of each", minimum=2)

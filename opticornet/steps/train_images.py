@@ -1,6 +1,7 @@
 """Step: learn an image encoder from labelled places."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from opticornet.inference.runs import new_run, read_flags, write_flags
 from opticornet.learning.images.loss import check_terms, weighted_terms
 from opticornet.learning.images.sampling import PlaceSampler
 from opticornet.learning.images.task import ImageSettings, PlaceTask
+from opticornet.learning.images.teacher import Teacher
 from opticornet.learning.images.validating import ImageValidation
 from opticornet.models.images.base import ImageEncoderOptions, Preprocess
 from opticornet.models.images.trainable import TrainableImageEncoder
@@ -27,7 +29,7 @@ from opticornet.options.config import OPTIONS_TOML, write_config
 from opticornet.options.modes import TrainImagesOptions
 from opticornet.options.parsing import in_flags
 from opticornet.options.plugins import remembered
-from opticornet.steps.training.check_images import check_image_options
+from opticornet.steps.training.check_images import check_encoder, check_image_options
 from opticornet.steps.training.encoder import build_trainable, start_weights
 from opticornet.steps.training.following import follow, make_loop
 from opticornet.steps.training.resuming import as_resumed, run_to_resume
@@ -52,8 +54,9 @@ def train_images(options: TrainImagesOptions) -> Path:
     if options.resume:
         run = run_to_resume(options)
         options = as_resumed(options, read_flags(run, options.save_path), run)
-    check_image_options(options)
+    check_encoder(options)
     options = completed(options)
+    check_image_options(options)
     with needs_extra("images"):
         import cv2  # noqa: F401 - a missing library is reported before any work is done
         import PIL  # noqa: F401
@@ -65,9 +68,10 @@ def train_images(options: TrainImagesOptions) -> Path:
         weights = None if run else start_weights(options, encoder, teacher)
         if teacher and run:
             teacher.check_resumed(read_flags(run, options.save_path).get("teacherRun", {}), str(run))
+        taught = teach(options, encoder, teacher) if teacher else None
+        task = make_task(options, encoder.to(device), device, taught)
         if teacher:
-            teacher.teach(encoder, options.desc_type, options.teacher_context)
-        task = make_task(options, encoder.to(device), device, teacher)
+            teacher.check_images(task.images.windows(torch.arange(2), 1)[:, 0])
         places, scene = task.sampler.places, task.validation.scene
         notes = [*places.notes, *task.sampler.notes, *scene_notes(scene), *(teacher.notes() if teacher else ())]
         notes = [f"note: {in_flags(note, TrainImagesOptions)}" for note in notes]
@@ -93,12 +97,22 @@ def completed(options: TrainImagesOptions) -> TrainImagesOptions:
     published: ImageEncoderOptions = options.part("desc_type")
     terms = options.loss_terms or published.terms
     blocks = published.trained_blocks if options.train_blocks is None else options.train_blocks
-    written = tuple(map(str, weighted_terms(terms)))
+    written = tuple(map(str, weighted_terms(terms, partial(options.part, "loss_terms"))))
     return replace(options, loss_terms=written, train_blocks=blocks, val_dataset=options.val_dataset or options.dataset)
 
 
+def teach(options: TrainImagesOptions, encoder: TrainableImageEncoder, run: TeacherRun) -> Teacher:
+    """What gives the targets of a batch, once the encoder has taken over what it shares with it.
+
+    Raises:
+        UserError: the two do not go together.
+    """
+    shares_frozen = run.teach(encoder, options.desc_type, options.teacher_context)
+    return Teacher(run.encoder, shares_frozen=shares_frozen, images_at_once=options.images_at_once, amp=options.amp)
+
+
 def make_task(
-    options: TrainImagesOptions, encoder: TrainableImageEncoder, device: torch.device, teacher: TeacherRun | None
+    options: TrainImagesOptions, encoder: TrainableImageEncoder, device: torch.device, teacher: Teacher | None
 ) -> PlaceTask:
     """The learning task that the options describe.
 
@@ -117,13 +131,10 @@ def make_task(
     check_place_images(places)
     augmentation = options.part("augment")
     images = training_images(options, places, encoder, device)
-    terms = weighted_terms(options.loss_terms)
+    terms = weighted_terms(options.loss_terms, partial(options.part, "loss_terms"))
     settings = ImageSettings(options.images_at_once, augmentation.alteration(), options.amp, options.seed)
     validation = ImageValidation(validation_scene(options, device), encoder, options.select_by, options.amp)
-    if teacher:
-        teacher.check_images(images.windows(torch.arange(2), 1)[:, 0])
-    taught = teacher.teacher(options.images_at_once, options.amp) if teacher else None
-    task = PlaceTask(options.desc_type, encoder, terms, images, sampler, validation, settings, taught)
+    task = PlaceTask(options.desc_type, encoder, terms, images, sampler, validation, settings, teacher)
     try:
         described = task.of_two_images()
     except ValueError as error:  # how encoders refuse image sizes

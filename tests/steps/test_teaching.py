@@ -23,6 +23,7 @@ from opticornet.utils.options import option
 QUICK = ("--device", "cpu", "--quiet")
 SEEN: list[torch.Tensor] = []  # targets
 STOP_AT: list[int] = []  # how many of them
+SHARED: list[bool] = []  # whether what does not learn is worked out once for both
 
 
 class Copying(LossTerm):
@@ -47,9 +48,10 @@ def encoders(monkeypatch, tiny_image_encoder) -> None:
     """Registered: ``tiny``; ``pupil``, which takes the backbone of a ``tiny`` over and does not train it; a term
     ``copying``."""
 
-    def learn_from(pupil, teacher) -> None:
+    def learn_from(pupil, teacher) -> bool:
         pupil.backbone.load_state_dict(teacher.backbone.state_dict())
         pupil.backbone.requires_grad_(False)
+        return bool(SHARED)
 
     @dataclass(frozen=True, kw_only=True)
     class TinyOptions(ResizingOptions):
@@ -74,6 +76,7 @@ def encoders(monkeypatch, tiny_image_encoder) -> None:
     monkeypatch.setitem(LOSS_TERMS, "copying", CopyingOptions)
     SEEN.clear()
     STOP_AT.clear()
+    SHARED.clear()
 
 
 @pytest.fixture
@@ -131,6 +134,21 @@ def test_a_student_is_resumed_with_its_teacher(train, tmp_path):
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
 
+@pytest.mark.parametrize("line", [(), ("--augment", "images")])
+def test_what_student_and_teacher_share_is_worked_out_once_and_changes_no_number(train, tmp_path, line):
+    assert train("tiny", "--weights", "random") == 0
+    teacher = ("--teacher", run_of(train.folder, "tiny"))
+    assert train("pupil", *teacher, *line) == 0
+    apart = run_of(train.folder, "pupil").rename(tmp_path / "apart")
+    SHARED.append(True)
+    assert train("pupil", *teacher, *line) == 0
+    states = [
+        load_checkpoint(run / "checkpoints" / "checkpoint.pth.tar")["state_dict"]
+        for run in (apart, run_of(train.folder, "pupil"))
+    ]
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
 def test_a_student_is_not_resumed_with_a_teacher_that_changed(train, error):
     assert train("tiny", "--weights", "random") == 0
     teacher = run_of(train.folder, "tiny")
@@ -147,7 +165,8 @@ def test_a_student_is_not_resumed_with_a_teacher_that_changed(train, error):
 def test_targets_are_of_the_batch_as_a_whole_without_dropout_or_gradients(tiny_image_encoder):
     encoder, images = tiny_image_encoder(dropout=0.5).train(), torch.rand(5, 3, 16, 24)
     encoder.relate = lambda described: type(described)(described.descriptors + described.descriptors.mean(0))
-    whole, parts = (Teacher(encoder, images_at_once=size).targets(images) for size in (0, 2))
+    frozen = encoder.eval().frozen(images)
+    whole, parts = (Teacher(encoder.train(), images_at_once=size).targets(frozen, (16, 24)) for size in (0, 2))
     torch.testing.assert_close(whole, parts)
     assert not whole.requires_grad
     torch.testing.assert_close(whole, encoder.eval()(images))

@@ -95,6 +95,12 @@ def test_a_run_is_trained_saved_and_kept_with_all_that_shaped_it(folder):
     assert folder.run.name.endswith("_tiny_")
 
 
+def test_a_run_says_how_to_describe_images_by_it(folder):
+    assert folder.train("--nEpochs", 1) == 0
+    last = (folder.run / "log.txt").read_text().splitlines()[-1]
+    assert last.endswith(f" --mode extract --dataset {folder.path} --resume {folder.run}")
+
+
 def test_what_does_not_learn_stays_and_the_rest_moves(folder, tiny_image_encoder):
     assert folder.train("--trainBlocks", 2, "--nEpochs", 1) == 0
     with torch.random.fork_rng(devices=[]):
@@ -226,14 +232,14 @@ BAD = {
         "60 local features cannot be put into 500 clusters",
     ),
     "own-size": (("--descType", "dinov2_vits14", "--trainSize", 20, 20), "image sides must be multiples of 14 pixels"),
-    "unknown-term": (("--lossTerms", "nms"), "--lossTerms nms (did you mean ms?): there is no term nms; choose of ms"),
+    "unknown-term": (("--lossTerms", "nms"), "--lossTerms nms (did you mean ms?): choose one of ms, "),
     "bad-weight": (("--lossTerms", "ms:x"), "--lossTerms ms:x: wanted a weight above 0 behind the colon"),
     "twice": (("--lossTerms", "ms", "ms:2"), "--lossTerms ms ms:2: ms comes twice; give it once"),
-    "blocks": (("--trainBlocks", 4), "--trainBlocks 4: tiny cannot train so many, it has 3 blocks"),
     "nothing-learns": (
-        ("--descType", "dinov2_vits14", "--backboneBlocks", 1, "--trainBlocks", 0),
-        "--trainBlocks 0: nothing learns, for the head of dinov2_vits14 has no weights; train blocks",
+        ("--descType", "efficientnet-lite0", "--trainBlocks", 0),
+        "--trainBlocks 0: efficientnet-lite0 has nothing that learns beside its blocks; train at least 1",
     ),
+    "blocks": (("--trainBlocks", 4), "--trainBlocks 4: tiny cannot train so many, it has 3 blocks"),
     "one-place": (("--placesPerBatch", 1), "--placesPerBatch 1: wanted at least 2"),
     "too-many-images": (("--imagesPerPlace", 3), "0 of 30 places have the 3 images that --imagesPerPlace wants"),
     "time": (("--augment", "time"), "--augment time is for windows of frames; choose images or none"),
@@ -251,6 +257,12 @@ def test_bad_input_is_one_line_and_leaves_nothing(folder, error, case):
     assert folder.train(*line) == 2
     assert wanted in error()
     assert not (folder.path / "runs").exists()
+
+
+def test_an_encoder_that_nobody_publishes_starts_from_what_is_named(folder, error, monkeypatch):
+    monkeypatch.setattr(IMAGE_ENCODERS["tiny"], "published", None)
+    assert folder.train("--weights", "") == 2
+    assert "no weights to start tiny from, which nobody publishes: give --weights a file or random" in error()
 
 
 def test_an_encoder_that_has_nothing_to_learn_is_refused(folder, error):

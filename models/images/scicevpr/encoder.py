@@ -78,7 +78,6 @@ class SciceVPR(TrainableImageEncoder):
         self.encoder = nn.TransformerEncoder(layer, encoder_layers, enable_nested_tensor=False)
         self.register_buffer("regions", region_weights(grid), persistent=False)
         self.grid, self.context, self.training_context = grid, context, training_context
-        self.fusion_learns = True
         self.out_dims = REGIONS * channels
         # The published evaluation resizes the normalised tensor bilinearly without antialiasing; it commutes.
         size = (grid[0] * PATCH, grid[1] * PATCH)
@@ -111,21 +110,16 @@ class SciceVPR(TrainableImageEncoder):
         self.backbone.dino_model.load_backbone(state, source)
 
     def frozen(self, images: Tensor) -> Tensor:
-        """Fused maps (B, F, h, w); where the fusing convolution does not learn either, what it makes of them."""
+        """Fused maps (B, F, h, w)."""
         fused: Tensor = self.backbone(images)
         if fused.shape[-2:] != self.grid:
             height, width = (side * PATCH for side in self.grid)
             raise ValueError(f"expected images of {height}x{width} pixels, got {images.shape[-2]}x{images.shape[-1]}")
-        return fused if self.fusion_learns else self._projected(fused)
-
-    def _projected(self, fused: Tensor) -> Tensor:
-        projected: Tensor = self.conv(fused).relu()
-        return projected
+        return fused
 
     def describe(self, frozen: Tensor, size: tuple[int, int]) -> DescribedRegions:
         """Regions, and what a descriptor is before the images see one another."""
-        maps = self._projected(frozen) if self.fusion_learns else frozen
-        mixed = self.tokenmix(maps.flatten(2))  # (B, C, h * w)
+        mixed = self.tokenmix(self.conv(frozen).relu().flatten(2))  # (B, C, h * w)
         regions = self.gem(mixed.float(), self.regions)
         return DescribedRegions(_descriptors(regions), regions)
 
@@ -155,7 +149,7 @@ class Student(SciceVPR):
 
     starts_from_teacher = True
 
-    def learn_from(self, teacher: TrainableImageEncoder) -> None:
+    def learn_from(self, teacher: TrainableImageEncoder) -> bool:
         """Take over backbone and convolution, which do not learn here.
 
         The teacher then describes a batch in the groups that it was trained with.
@@ -177,8 +171,8 @@ class Student(SciceVPR):
         self.backbone.load_state_dict(teacher.backbone.state_dict())
         self.conv.load_state_dict(teacher.conv.state_dict())
         self.conv.requires_grad_(False)
-        self.fusion_learns = False
         teacher.context = teacher.training_context
+        return True
 
 
 def _descriptors(regions: Tensor) -> Tensor:

@@ -90,6 +90,8 @@ class PlaceTask(LearningTask[NumberedBatch]):
         self.images, self.validation, self.settings, self.teacher = images, validation, settings, teacher
         self.device = images.device
         self.frozen = FrozenImages(images, encoder, amp=settings.amp)
+        own = teacher is not None and not teacher.shares_frozen
+        self.teachers_frozen = FrozenImages(images, teacher.encoder, amp=settings.amp) if teacher and own else None
         self.places: np.ndarray = np.empty(0, np.int64)  # of the last batch
         self.epoch = 0
 
@@ -131,16 +133,22 @@ class PlaceTask(LearningTask[NumberedBatch]):
     def loss(self, batch: NumberedBatch) -> StepTerms:
         """The weighted sum of the terms, worked out in full precision."""
         self.places = batch.batch.places
-        images = self.altered(batch) if self.settings.alter or self.teacher else None
-        described = self.described(batch.batch.rows, images)
-        targets = None if self.teacher is None or images is None else self.teacher.targets(images)
+        images = self.altered(batch)
+        frozen, size = self.frozen_of(batch, images), self.frozen.size
+        described = self.module.relate(describe(self.module, frozen, size, self.settings.images_at_once))
+        targets = None
+        if self.teacher is not None:
+            shared = self.teachers_frozen is None
+            targets = self.teacher.targets(
+                frozen if shared else self.frozen_of(batch, images, self.teachers_frozen), size
+            )
         with torch.autocast(self.device.type, enabled=False):
             loss, values = total(
                 self.terms,
                 LabelledImages(
                     described,
                     torch.from_numpy(batch.batch.places).to(self.device),
-                    self.frozen.size,
+                    size,
                     torch.Generator().manual_seed(self.seed_of(batch.number, 1)),
                     targets,
                 ),
@@ -179,26 +187,24 @@ class PlaceTask(LearningTask[NumberedBatch]):
             amp=settings.amp,
             device=self.device,
             teacher=taught,
+            frozen_shared=self.teachers_frozen is None,
         )
 
-    def described(self, rows: np.ndarray, images: Tensor | None) -> Described:
-        """What the encoder makes of a batch, altered ``images`` (B, 3, H, W) or those of its rows (B,)."""
-        at_once = self.settings.images_at_once
-        if images is not None and self.settings.alter:
-            parts = images.split(at_once or len(images))
-            frozen = torch.cat([self.frozen.of(part) for part in parts])
-        else:
-            frozen = self.frozen.rows(rows.tolist())
-        return self.module.relate(describe(self.module, frozen, self.frozen.size, at_once))
+    def frozen_of(self, batch: NumberedBatch, images: Tensor | None, source: FrozenImages | None = None) -> Tensor:
+        """What does not learn makes of a batch: of altered ``images`` (B, 3, H, W), or None for those of its rows."""
+        source = self.frozen if source is None else source
+        if images is None:
+            return source.rows(batch.batch.rows.tolist())
+        return torch.cat([source.of(part) for part in images.split(self.settings.images_at_once or len(images))])
 
-    def altered(self, batch: NumberedBatch) -> Tensor:
-        """The images of a batch (B, 3, H, W), each altered on its own, where they are to be."""
-        rows, alter = batch.batch.rows, self.settings.alter
+    def altered(self, batch: NumberedBatch) -> Tensor | None:
+        """The images of a batch (B, 3, H, W), each altered on its own; None where they are not to be."""
+        alter = self.settings.alter
         if alter is None:
-            return self.images.windows(torch.from_numpy(rows), 1)[:, 0]
+            return None
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(self.seed_of(batch.number, 0))
-            return self.images.altered(rows[:, None], alter)[:, 0]
+            return self.images.altered(batch.batch.rows[:, None], alter)[:, 0]
 
     def seed_of(self, number: tuple[int, int], stream: int) -> int:
         """A seed for one kind of draws of a batch."""

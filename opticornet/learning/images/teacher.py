@@ -14,20 +14,20 @@ class Teacher:
 
     Args:
         encoder: on the device of the images that it will see, prepared as for it.
+        shares_frozen: whether ``frozen`` of it and of the encoder that learns give the same.
         images_at_once: that are described at a time; 0: all.
         amp: matrix products in bfloat16.
     """
 
-    def __init__(self, encoder: TrainableImageEncoder, *, images_at_once: int = 0, amp: bool = False) -> None:
-        self.encoder = encoder.eval().requires_grad_(False)
+    def __init__(
+        self, encoder: TrainableImageEncoder, *, shares_frozen: bool = False, images_at_once: int = 0, amp: bool = False
+    ) -> None:
+        self.encoder, self.shares_frozen = encoder.eval().requires_grad_(False), shares_frozen
         self.images_at_once, self.amp = images_at_once, amp
 
     @torch.no_grad()
-    def targets(self, images: Tensor) -> Tensor:
-        """Images (B, 3, H, W) to (B, D) float32 unit rows."""
-        height, width = images.shape[-2:]
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.amp):
-            parts = images.split(self.images_at_once or len(images))
-            frozen = torch.cat([self.encoder.frozen(part) for part in parts])
-            described = describe(self.encoder, frozen, (height, width), self.images_at_once)
+    def targets(self, frozen: Tensor, size: tuple[int, int]) -> Tensor:
+        """What ``frozen`` gives of images (B, *G) of ``size`` = (H, W) to (B, D) float32 unit rows."""
+        with torch.autocast(frozen.device.type, torch.bfloat16, enabled=self.amp):
+            described = describe(self.encoder, frozen, size, self.images_at_once)
             return self.encoder.relate(described).descriptors.float()

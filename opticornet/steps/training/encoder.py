@@ -38,7 +38,7 @@ def build_trainable(options: TrainImagesOptions) -> TrainableImageEncoder:
     except ValueError as error:
         raise UserError(f"`train_blocks` {blocks}: {name} cannot train so many, {error}") from error
     if not trainable(encoder):
-        raise UserError(f"`train_blocks` {blocks}: nothing learns, for the head of {name} has no weights; train blocks")
+        raise UserError(f"`train_blocks` {blocks}: {name} has nothing that learns beside its blocks; train at least 1")
     return encoder
 
 
@@ -93,7 +93,10 @@ def _published(options: TrainImagesOptions) -> Path:
     """
     method: ImageEncoderOptions = options.part("desc_type")
     wanted = method.backbone or method.published
-    assert wanted is not None  # what can be trained has some
+    if wanted is None:
+        raise UserError(
+            f"no weights to start {options.desc_type} from, which nobody publishes: give `weights` a file or random"
+        )
     path = WEIGHTS_FOLDER / wanted.file
     if path.is_file():
         return path

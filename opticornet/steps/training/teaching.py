@@ -9,7 +9,6 @@ from torch import Tensor
 
 from opticornet.inference.image_runs import load_image_run
 from opticornet.inference.runs import find_run, named_checkpoint, read_flags
-from opticornet.learning.images.teacher import Teacher
 from opticornet.models.images.base import Preprocess, WeightsRecord
 from opticornet.models.images.trainable import TrainableImageEncoder
 from opticornet.options.modes import TrainImagesOptions
@@ -57,9 +56,12 @@ class TeacherRun:
         together = options.places_per_batch * options.images_per_place
         return cls(str(run), found.method, found.encoder.to(device), found.encoder.weights, together)
 
-    def teach(self, encoder: TrainableImageEncoder, name: str, context: int = 0) -> None:
+    def teach(self, encoder: TrainableImageEncoder, name: str, context: int = 0) -> bool:
         """Let an encoder take over what it shares with this one, of which ``context`` images see one another (0: as
         many as when it was trained).
+
+        Returns:
+            Whether ``frozen`` of both then gives the same.
 
         Raises:
             UserError: their descriptors differ in size, they take differently prepared images, or no images see one
@@ -70,26 +72,23 @@ class TeacherRun:
                 f"`teacher` {self.path}: {self.method} gives {self.encoder.out_dims} numbers and {name} "
                 f"{encoder.out_dims}; wanted as many, as of the same backbone"
             )
-        one, other = encoder.preprocess, self.encoder.preprocess
-        if (
-            isinstance(one, Preprocess)
-            and isinstance(other, Preprocess)
-            and (one.mean, one.std) != (other.mean, other.std)
-        ):
+        if _normalisation(encoder) != _normalisation(self.encoder):
             raise UserError(f"`teacher` {self.path}: {self.method} normalises images otherwise than {name}")
         try:
-            encoder.learn_from(self.encoder)
+            shares_frozen = encoder.learn_from(self.encoder)
         except ValueError as error:
             raise UserError(f"`teacher` {self.path}: {name} cannot learn from it, {error}") from error
         if context and self.encoder.context == 1:
             raise UserError(f"`teacher_context` {context}: {self.method} sees each image alone; leave it out")
         if context:
             self.encoder.context = context
+        return shares_frozen
 
+    @torch.no_grad()
     def check_images(self, images: Tensor) -> None:
         """Raise :class:`UserError` where it cannot take such images (B, 3, H, W)."""
         try:
-            self.teacher(0, amp=False).targets(images)
+            self.encoder(images)
         except ValueError as error:  # how encoders refuse image sizes
             raise UserError(f"`teacher` {self.path}: {self.method}: {error}; choose another `train_size`") from error
 
@@ -101,10 +100,6 @@ class TeacherRun:
                 "a new run"
             )
 
-    def teacher(self, images_at_once: int, amp: bool) -> Teacher:
-        """What gives the targets of a batch."""
-        return Teacher(self.encoder, images_at_once=images_at_once, amp=amp)
-
     def notes(self) -> list[str]:
         """How many images the teacher sees together."""
         together = "sees each image alone" if self.context == 1 else f"sees {self.context} of them together"
@@ -113,3 +108,8 @@ class TeacherRun:
     def record(self) -> dict[str, Any]:
         """What a run keeps of it."""
         return {"path": self.path, "method": self.method, "sha256": self.weights.sha256, "context": self.context}
+
+
+def _normalisation(encoder: TrainableImageEncoder) -> tuple[tuple[float, ...], ...]:
+    prepare = encoder.preprocess
+    return (prepare.mean, prepare.std) if isinstance(prepare, Preprocess) else ()

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import nn
 
 import opticornet.models.images
-import opticornet.models.images.build
+import opticornet.steps.extraction.trained
 from opticornet.cli import main
 from opticornet.datasets.descriptors import local_files
 from opticornet.models.images.base import ImageEncoder, ImageEncoderOptions, Preprocess, WeightsRecord
@@ -60,7 +60,7 @@ def toy(monkeypatch):
     def install(misbehave=None):
         encoder = Toy(misbehave)
         monkeypatch.setitem(opticornet.models.images.IMAGE_ENCODERS, "toy", ToyOptions)
-        monkeypatch.setattr(opticornet.models.images.build, "build_from_options", lambda *_: encoder)
+        monkeypatch.setattr(opticornet.steps.extraction.trained, "build_from_options", lambda *_: encoder)
         return encoder
 
     install()
