@@ -111,7 +111,7 @@ def _images(root: Path, table: Columns, numbers: np.ndarray) -> LabelledImages:
         UserError: some are not there.
     """
     place, year, month, degrees = (_whole(table, name) for name in NUMBERS)
-    city, lat, lon = table["city_id"][0], table.numbers("lat"), table.numbers("lon")
+    city, (lat, lon) = table["city_id"][0], table.positions().T
     numbers_of = np.stack([place, year, month, degrees], axis=1).tolist()
     names = [
         f"{city}_{p:07d}_{y:04d}_{m:02d}_{d:03d}_{north!r}_{east!r}_{key}.jpg"
