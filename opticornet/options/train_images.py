@@ -74,7 +74,7 @@ class TrainImagesOptions(LearningOptions, RunOptions):
             raise UserError(f"`train_size` {' '.join(map(str, size))}: wanted height and width in pixels")
 
     def unused(self) -> dict[str, str]:
-        return {} if self.teacher else {"teacher_context": "there is no `teacher`"}
+        return {} if self.teacher else {"teacher_context": "there is no `teacher`; name its run"}
 
     def new_name(self) -> str:
         """For a run that begins now."""

@@ -66,8 +66,12 @@ def train_images(options: TrainImagesOptions) -> Path:
         teacher = TeacherRun.of(options, device)
         encoder = build_trainable(options)
         weights = None if run else start_weights(options, encoder, teacher)
+        if teacher and run:
+            teacher.check_resumed(read_flags(run, options.save_path).get("teacherRun", {}), str(run))
         taught = teach(options, encoder, teacher) if teacher else None
         task = make_task(options, encoder.to(device), device, taught)
+        if teacher:
+            teacher.check_images(task.images.windows(torch.arange(2), 1)[:, 0])
         places, scene = task.sampler.places, task.validation.scene
         notes = [*places.notes, *task.sampler.notes, *scene_notes(scene), *(teacher.notes() if teacher else ())]
         notes = [f"note: {in_flags(note, TrainImagesOptions)}" for note in notes]

@@ -37,10 +37,8 @@ def columns_taken_over(
         if name in known:
             raise UserError(f"{table.path}: columns {known[name]!r} and {title!r} both mean {name}; remove one")
         known[name] = title
-    if "rank" in known and ((values := table.numbers(known["rank"])) % 1 != 0).any():
-        row = np.flatnonzero(values % 1 != 0)[0]
-        found = f"{known['rank']} is {table[known['rank']][row]!r}"
-        raise UserError(f"{table.path}: line {table.lines[row]}: {found}; wanted a whole number")
+    if "rank" in known:
+        table.whole_numbers(known["rank"])
     fault = _fault_of_positions(table, {name: known[name] for name in POSITIONS if name in known})
     if fault and placed:
         raise UserError(f"{table.path}: `separation` needs positions, and {fault}")

@@ -89,7 +89,7 @@ class PlaceTable(PlaceSource):
             place = np.array([f"{of}/{one}" for of, one in zip(group, place, strict=True)])
         images = SourceImages(
             where=str(table.path),
-            images=tuple(os.path.join(os.path.abspath(root), self.image_root, name) for name in names),
+            images=tuple(os.path.abspath(os.path.join(root, self.image_root, name)) for name in names),
             names=names,
             place=place,
             group=group,

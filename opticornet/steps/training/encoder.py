@@ -1,8 +1,10 @@
 """The image encoder that learns, and the weights that it starts from."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from opticornet.learning.optimizers.base import trainable
 from opticornet.models.images.base import ImageEncoderOptions, read_state_dict
@@ -61,9 +63,10 @@ def load_weights(encoder: TrainableImageEncoder, path: Path) -> None:
     """Take the weights of a whole encoder or of its backbone alone, whichever the checkpoint's names are those of.
 
     Raises:
-        UserError: it cannot be read, or fits neither.
+        UserError: it cannot be read, fits neither, or holds infinite numbers or none.
     """
     state = read_state_dict(path)
+    _check_finite(state, path)
     own = encoder.state_dict().keys()
     if own <= state.keys():
         encoder.load(state, path)
@@ -74,6 +77,12 @@ def load_weights(encoder: TrainableImageEncoder, path: Path) -> None:
         if own & state.keys():  # it was meant to be the whole
             encoder.load(state, path)
         raise
+
+
+def _check_finite(state: Mapping[str, Tensor], path: Path) -> None:
+    """Raise :class:`UserError` where a weight is infinite or not a number."""
+    if bad := next((name for name, value in state.items() if not value.isfinite().all()), None):
+        raise UserError(f"{path}: {bad} holds numbers that are infinite or NaN; start from other weights")
 
 
 def _published(options: TrainImagesOptions) -> Path:

@@ -53,11 +53,11 @@ def follow(loop: Loop[Any], options: AnyTraining, run: Path, notes: Sequence[str
     if progress.converged:
         log.say(silent_line(progress))
     log.say(best_line(progress, options))
-    log.say(f"next: {program()} --mode {next_mode(options)} --resume {place}")
+    log.say(f"next: {program()} {_next_step(options)} --resume {place}")
 
 
-def next_mode(options: AnyTraining) -> str:
-    """What a run is for: its frames are to be tested, or images are to be described by it."""
-    if isinstance(options, TrainOptions):
-        return "test"
-    return f"extract --dataset {shlex.quote(options.val_dataset)}"
+def _next_step(options: AnyTraining) -> str:
+    """What a finished run is for, on the command line."""
+    if isinstance(options, TrainImagesOptions):
+        return f"--mode extract --dataset {shlex.quote(options.val_dataset)}"
+    return "--mode test"
