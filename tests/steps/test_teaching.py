@@ -217,5 +217,9 @@ def test_scicevpr_learns_from_super_cricavpr(train, tmp_path, error):
     images = ("--images", train.folder / "day", "--output", output, "--threads", -1)
     assert main([*map(str, ("--mode", "extract", "--resume", run, *images)), *QUICK]) == 0
     assert json.loads(output.with_suffix(".json").read_text())["options"]["fused_layers"] == [0, 1]
+    other = ("--imageSize", 56, 56, "--overwrite")
+    assert main([*map(str, ("--mode", "extract", "--resume", run, *images, *other)), *QUICK]) == 2
+    assert "wanted (16, 16)" in (said := error())
+    assert said.endswith("; without --imageSize it is of the run's own")
     assert train("scicevpr-small", "--teacher", teacher, *small[:-1], 2) == 2
     assert "cannot learn from it, which fuses the layers 0 1: wanted 0 2" in error()
