@@ -8,12 +8,15 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import opticornet
+from opticornet.datasets.catalogue import load_dataset
 from opticornet.models.sequences.sta.options import STAOptions
 from opticornet.options.modes import TestOptions as OptionsOfTest
-from opticornet.options.modes import TrainOptions
+from opticornet.options.modes import TrainImagesOptions, TrainOptions
 from opticornet.steps.train import check_training_options
+from opticornet.steps.training.check_images import check_image_options
 
 
 def load(root, name: str, monkeypatch) -> ModuleType:
@@ -114,6 +117,35 @@ def test_finished_cells_are_kept_and_what_they_need_is_trained_once(accuracy, tm
     assert first[0]["recall"]["1"] > 0.5
     monkeypatch.setattr(accuracy["cells"], "run_cell", None)
     assert bench.outcomes([matched.cell("split", 0), once.cell("split", 0)]) == first[::-1]
+
+
+def test_a_training_that_another_one_needs_is_done_once_and_before(accuracy, tmp_path, monkeypatch):
+    cells, seen = accuracy["cells"], []
+    monkeypatch.setattr(opticornet, "train", lambda **given: (seen.append(given), tmp_path / f"run{len(seen)}")[1])
+    bench = cells.Bench(tmp_path / "cache", lambda name, folder: name, processes=1)
+    teacher = cells.Training("split", 0, {"lr": 1.0})
+    student = cells.Training("split", 0, {"lr": 2.0}, runs={"teacher": teacher})
+    bench._finish("trainings", {cells.key(one): one for one in (student, teacher)})
+    assert [given["lr"] for given in seen] == [1.0, 2.0]
+    assert seen[1]["teacher"] == str(tmp_path / "run1")
+
+
+def test_images_are_described_by_what_was_trained_and_tested_as_frames(accuracy, tmp_path, monkeypatch):
+    """A sequence encoder too is trained on such frames."""
+    cells = accuracy["cells"]
+    monkeypatch.setattr(opticornet, "train", lambda **given: (seen.append(given), tmp_path / "run")[1])
+    extracted, seen = [], []
+    monkeypatch.setattr(opticornet, "extract", lambda **given: extracted.append(given))
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "dataset.toml").write_text("kept")
+    bench = cells.Bench(tmp_path / "cache", lambda name, folder: str(tmp_path / "made"), processes=1)
+    frames = cells.Frames("drive", {"batch_size": 4}, training=cells.Training("places", 0, {"desc_type": "fol"}))
+    sequences = cells.Training("drive", 0, {"sequence_length": 5}, described=frames)
+    bench._finish("trainings", {cells.key(sequences): sequences})
+    (given,) = extracted
+    assert (given["resume"], given["batch_size"]) == (str(tmp_path / "run"), 4)
+    assert Path(given["dataset"], "dataset.toml").read_text() == "kept"
+    assert [one["dataset"] for one in seen] == [str(tmp_path / "made"), given["dataset"]]
 
 
 def test_windows_of_an_encoder_are_described_once_and_tested_as_frames(accuracy, tmp_path, monkeypatch):
@@ -300,3 +332,115 @@ def test_the_numbers_of_the_readme_are_those_of_the_results(root):
         assert len(numbers) >= 2
         assert measured[name][:2] == numbers[:2]
         assert set(numbers) <= set(measured[name])
+
+
+@pytest.fixture
+def places(accuracy, root, monkeypatch):
+    """The modules of ``benchmarks/places``, which import those of accuracy and one another by bare names."""
+    monkeypatch.syspath_prepend(str(root / "benchmarks" / "places"))
+    names = ("encoders", "image_sources", "image_tables", "labelled")
+    for name in names:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    yield {name: importlib.import_module(name) for name in names}
+    for name in names:
+        sys.modules.pop(name, None)
+
+
+def test_every_table_of_places_has_its_place(places, root):
+    page = (root / "docs" / "results-images.md").read_text()
+    assert re.findall(r"<!-- (?!end)(\w+) -->", page) == list(places["image_tables"].TABLES)
+
+
+def test_every_image_encoder_has_options_that_exist(places):
+    encoders = places["encoders"]
+    for encoder in (*encoders.HEADS, *encoders.ABLATIONS):
+        training = encoder.training(0)
+        files = dict.fromkeys(training.files, "file") | dict.fromkeys(training.runs, "run")
+        check_image_options(TrainImagesOptions.of(dataset="places", **training.options, **files))
+        assert encoder.start(0) == encoder.training(0, n_epochs=0) != training
+
+
+def test_a_student_has_a_teacher_that_is_trained_once(places):
+    encoders = places["encoders"]
+    assert encoders.STUDENT.training(3).runs == {"teacher": encoders.TEACHER.training(3)}
+
+
+def test_tables_of_places_list_every_row(places, accuracy):
+    """Of outcomes that are all alike but for what was chosen by the validation."""
+    tables = places["image_tables"]
+    trained = {"cpu_s": 90.0, "best": {"1": 0.375, "5": 0.625}}
+    outcome = {"recall": {"1": 0.25, "5": 0.5}, "data": {"dims": 8, "query": {"kept": 4}}, "described": trained}
+    read = {"features": 3, "bytes_per_frame": 1536}
+    outcome |= {"method": {"local_features": read}, "timing": {"rerank_s": 0.5}}
+
+    class Same:
+        def outcomes(self, cells):
+            return [outcome for _ in cells]
+
+    found = {name: table(Same()) for name, table in tables.TABLES.items()}
+    row = "| fol-small | trained | 8 | 0.375 | 0.625" + 5 * " | 0.250 | 0.500" + " | 1.5 |"
+    assert row in found["heads"]
+    for lines in found.values():
+        assert len({line.count("|") for line in lines}) == 1
+    assert sum("trained" in line for line in found["heads"]) == len(tables.HEADS)
+    assert len(found["terms"]) == 2 + 1 + len(tables.ABLATIONS)
+    assert found["local"][-1] == "| 5 | 3 | 1,536" + 2 * " | 0.250 | 0.500 | 125" + " |"
+    assert len(found["sequences"]) == 2 + len(tables.DESCRIBED) * len(tables.SEQUENCES)
+
+
+def test_sequences_are_trained_and_tested_on_what_one_encoder_describes(places):
+    tables = places["image_tables"]
+    for encoder in tables.DESCRIBED.values():
+        for row in tables.SEQUENCES:
+            cell = tables.on_frames(encoder, row, "corridor")
+            assert cell.described.dataset == "corridor"
+            for run in cell.runs.values():
+                assert (run.dataset, run.described.dataset) == ("thumbnails", "thumbnails")
+                assert run.described.training == cell.described.training
+
+
+def camera(folder: Path, levels: list[int]) -> None:
+    """Grey images that are so bright."""
+    folder.mkdir(parents=True)
+    for number, level in enumerate(levels):
+        Image.fromarray(np.full((8, 8, 3), level, np.uint8)).save(folder / f"2015110{number}_000000.jpg")
+
+
+def test_night_searches_day_and_dusk_is_left_out(places, tmp_path):
+    camera(tmp_path / "a", [200, 10, 100, 20, 210, 120])
+    shown = [(one.image.name[7], one.role) for one in places["labelled"].day_and_night(tmp_path / "a")]
+    assert shown == [("0", "reference"), ("4", "reference"), ("1", "query"), ("3", "query")]
+
+
+def test_what_validates_and_tests_is_of_no_place_that_is_learned_from(places, shared):
+    labelled = places["labelled"]
+    data = shared / "data"
+    found = labelled.Labelled(data / "amos-17-cameras", data / "ie-tower", data / "nordland-thumbnails")
+    trained = {(one.group, one.place) for one in found.trained()}
+    held = {(one.group, one.place) for one in found.validated()}
+    queries = {one.place for one in found.tested() if one.role == "query"}
+    assert not {group for group, _ in trained} & {group for group, _ in held}
+    assert not {place for _, place in trained | held} & queries
+    assert (len(trained), len(queries)) == (111, 2)
+
+
+def test_of_a_dataset_its_test_split_is_kept(places, tmp_path):
+    lines = ["name,frame", *(f"{row}.png,{row}" for row in range(9))]
+    for drive in ("a", "b"):
+        (tmp_path / f"{drive}.csv").write_text("\n".join(lines))
+        (tmp_path / f"{drive}.txt").write_text("\n".join(f"{row}.png" for row in range(9)))
+    drives = "".join(f'[traverses.{d}]\ndescriptors = "{d}.npy"\nframes = "{d}.csv"\n' for d in ("a", "b"))
+    rows = {"train": (0, 4), "test": (6, 8)}
+    splits = "".join(
+        f'[splits.{name}]\nreference = "a"\nquery = "b"\nreference_rows = {list(some)}\nquery_rows = {list(some)}\n'
+        "positive_radius = 1.0\n"
+        for name, some in rows.items()
+    )
+    (tmp_path / "dataset.toml").write_text(f'name = "x"\nunits = "frames"\n{drives}{splits}')
+    places["image_sources"].keep_test_rows(tmp_path)
+    for drive in ("a", "b"):
+        np.save(tmp_path / f"{drive}.npy", np.eye(2, 3, dtype=np.float32))
+    dataset = load_dataset(str(tmp_path))
+    assert list(dataset.splits) == ["test"]
+    assert dataset.splits["test"].query.names == ("6.png", "7.png")
+    assert (tmp_path / "b.txt").read_text() == "6.png\n7.png\n"

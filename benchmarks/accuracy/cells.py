@@ -6,6 +6,7 @@ import io
 import json
 import multiprocessing
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,13 +21,15 @@ LATENCY_QUERIES = 50
 
 @dataclass(frozen=True)
 class Training:
-    """An encoder to be trained: where, from which seed, with which options of ``train``, and which of those are files
-    of the sources."""
+    """An encoder to be trained: where, from which seed, with which options of ``train``, which of those are files of
+    the sources and which are trained encoders; and on which frames, where they are not the dataset's own."""
 
     dataset: str
     seed: int
     options: dict[str, Any]
     files: dict[str, str] = field(default_factory=dict)
+    runs: dict[str, "Training"] = field(default_factory=dict)
+    described: "Frames | None" = None
 
 
 @dataclass(frozen=True)
@@ -38,17 +41,29 @@ class Described:
 
 
 @dataclass(frozen=True)
+class Frames:
+    """The images of a dataset as an image encoder describes them, which options of ``extract`` and files of the sources
+    name, or which was trained."""
+
+    dataset: str
+    options: dict[str, Any]
+    files: dict[str, str] = field(default_factory=dict)
+    training: Training | None = None
+
+
+@dataclass(frozen=True)
 class Cell:
     """A test: where, with which options of ``test``, and which of those are trained encoders; or of ``described``, the
-    dataset's windows, in place of its frames."""
+    dataset's windows or images, in place of its frames."""
 
     dataset: str
     options: dict[str, Any]
     runs: dict[str, Training] = field(default_factory=dict)
-    described: Described | None = None
+    described: Described | Frames | None = None
 
 
-Work = Training | Described | Cell
+Work = Training | Described | Frames | Cell
+KINDS = {Frames: "frames", Described: "described"}  # folders of what was described
 
 
 def key(what: Work) -> str:
@@ -63,10 +78,13 @@ class Bench:
         folder: of finished cells, trained encoders and datasets; what other sources of the package made is not used.
         datasets: from a dataset's name and a folder for it to its path or built-in name.
         processes: at a time; 1: this one.
+        made_by: sources beside the package's that make the datasets.
     """
 
-    def __init__(self, folder: Path, datasets: Callable[[str, Path], str], processes: int) -> None:
-        self.folder, self.datasets, self.processes = folder / sources_digest(), datasets, processes
+    def __init__(
+        self, folder: Path, datasets: Callable[[str, Path], str], processes: int, made_by: Iterable[Path] = ()
+    ) -> None:
+        self.folder, self.datasets, self.processes = folder / sources_digest(made_by), datasets, processes
 
     def outcomes(self, cells: Iterable[Cell]) -> list[dict[str, Any]]:
         """What each cell gives, see :func:`run_cell`; those that are not finished are run."""
@@ -77,12 +95,13 @@ class Bench:
     def _finish(self, kind: str, wanted: Mapping[str, Work]) -> None:
         place = self.folder / kind
         place.mkdir(parents=True, exist_ok=True)
-        open_ = [what for name, what in wanted.items() if not (place / f"{name}.json").exists()]
-        if not open_:
+        if not (open_ := unfinished(place, wanted)):
             return
         self._finish("trainings", {key(training): training for what in open_ for training in trainings_of(what)})
-        described = [what.described for what in open_ if isinstance(what, Cell) and what.described]
-        self._finish("described", {key(what): what for what in described})
+        described = [what.described for what in open_ if isinstance(what, Cell | Training) and what.described]
+        for type_, kind_ in KINDS.items():
+            self._finish(kind_, {key(what): what for what in described if isinstance(what, type_)})
+        open_ = unfinished(place, wanted)  # some may have been needed by others
         named = {name for what in open_ for name in names_of(what)}
         paths = {name: self.datasets(name, self.folder / "datasets") for name in sorted(named)}
         work = partial(WORK[kind], self.folder, paths)
@@ -99,33 +118,54 @@ class Bench:
             yield from pool.imap_unordered(work, items)
 
 
+def unfinished(place: Path, wanted: Mapping[str, Work]) -> list[Work]:
+    """Those of which nothing is written."""
+    return [what for name, what in wanted.items() if not (place / f"{name}.json").exists()]
+
+
 def trainings_of(what: Work) -> list[Training]:
     """What has to be trained before."""
-    if isinstance(what, Training):
-        return []
-    return list(what.runs.values()) if isinstance(what, Cell) else [what.training]
+    if isinstance(what, Training | Cell):
+        return list(what.runs.values())
+    return [what.training] if what.training else []
 
 
 def names_of(what: Work) -> set[str]:
     """The datasets and files of the sources that are read."""
-    return {what.dataset, *(what.files.values() if isinstance(what, Training) else ())}
+    return {what.dataset, *(what.files.values() if isinstance(what, Training | Frames) else ())}
+
+
+def dataset_of(folder: Path, paths: dict[str, str], what: Training | Cell) -> str:
+    """The path of a dataset, or of what describes it."""
+    if what.described is None:
+        return paths[what.dataset]
+    return read(folder, KINDS[type(what.described)], what.described)["dataset"]
+
+
+def files_of(folder: Path, paths: dict[str, str], what: Training | Frames) -> dict[str, str]:
+    """Options that are files of the sources, and trained encoders."""
+    runs = what.runs if isinstance(what, Training) else {"resume": what.training} if what.training else {}
+    files = {option: paths[name] for option, name in what.files.items()}
+    return files | {option: read(folder, "trainings", run)["run"] for option, run in runs.items()}
 
 
 def run_training(folder: Path, paths: dict[str, str], training: Training) -> None:
     """Train; ``trainings/KEY.json`` says where the run is, how many seconds it took, of which the processor worked
-    ``cpu_s``, and R@1 of the validation at the start and after each epoch."""
+    ``cpu_s``, R@1 of the validation at the start and after each epoch, and the recalls of the ``best`` one."""
     import opticornet
     from opticornet.learning.history import read_epochs
 
     name = key(training)
     begun, worked = time.monotonic(), time.process_time()
     run = opticornet.train(
-        dataset=paths[training.dataset], seed=training.seed, runs_path=str(folder / "runs" / name), quiet=True,
-        device="cpu", threads=1, **training.options, **{option: paths[file] for option, file in training.files.items()},
+        dataset=dataset_of(folder, paths, training), seed=training.seed, runs_path=str(folder / "runs" / name),
+        device="cpu", threads=1, quiet=True, **training.options, **files_of(folder, paths, training),
     )  # fmt: skip
     outcome = {"run": str(run), "seconds": time.monotonic() - begun, "cpu_s": time.process_time() - worked}
-    validated = [epoch["recalls"]["1"] for epoch in read_epochs(run) if epoch["recalls"]]
-    write(folder / "trainings" / f"{name}.json", outcome | {"validated": validated})
+    epochs = [epoch for epoch in read_epochs(run) if epoch["recalls"]]
+    best = next((epoch["recalls"] for epoch in reversed(epochs) if epoch["is_best"]), {})
+    validated = [epoch["recalls"]["1"] for epoch in epochs]
+    write(folder / "trainings" / f"{name}.json", outcome | {"validated": validated, "best": best})
 
 
 def run_described(folder: Path, paths: dict[str, str], described: Described) -> None:
@@ -141,23 +181,42 @@ def run_described(folder: Path, paths: dict[str, str], described: Described) -> 
     write(folder / "described" / f"{name}.json", trained | {"dataset": str(place)})
 
 
-def run_cell(folder: Path, paths: dict[str, str], cell: Cell) -> None:
-    """Test; ``cells/KEY.json`` holds the result record, and as ``training_s`` how long its encoders took to train."""
+def run_frames(folder: Path, paths: dict[str, str], frames: Frames) -> None:
+    """Describe the images, in a copy of the dataset's folder; ``frames/KEY.json`` says where it is, how many seconds
+    that took, and what was said of the training."""
     import opticornet
 
-    dataset, trained = paths[cell.dataset], {o: read(folder, "trainings", run) for o, run in cell.runs.items()}
+    name, begun = key(frames), time.monotonic()
+    place = folder / "described" / f"frames-{name}"
+    shutil.rmtree(place, ignore_errors=True)
+    shutil.copytree(paths[frames.dataset], place)
+    opticornet.extract(
+        dataset=str(place), device="cpu", threads=-1, quiet=True, **frames.options, **files_of(folder, paths, frames)
+    )
+    trained = read(folder, "trainings", frames.training) if frames.training else {}
+    described = {"dataset": str(place), "described_s": time.monotonic() - begun}
+    write(folder / "frames" / f"{name}.json", trained | described)
+
+
+def run_cell(folder: Path, paths: dict[str, str], cell: Cell) -> None:
+    """Test; ``cells/KEY.json`` holds the result record, as ``training_s`` how long its encoders took to train, and as
+    ``described`` what was said of its descriptions."""
+    import opticornet
+
+    dataset, trained = dataset_of(folder, paths, cell), {o: read(folder, "trainings", r) for o, r in cell.runs.items()}
     encoders = list(trained.values())
-    if cell.described:
-        described = read(folder, "described", cell.described)
-        dataset, encoders = described["dataset"], [described]
+    described = read(folder, KINDS[type(cell.described)], cell.described) if cell.described else None
+    if isinstance(cell.described, Described):
+        encoders = [described]
     given = {"bootstrap": 0, "latency_queries": 0} | {option: run["run"] for option, run in trained.items()}
     with contextlib.redirect_stdout(io.StringIO()):
         record = opticornet.test(dataset=dataset, device="cpu", threads=1, quiet=True, **given | cell.options)
     outcome = asdict(record) | {"training_s": [run["seconds"] for run in encoders], "trained": encoders}
+    outcome |= {"described": described}
     write(folder / "cells" / f"{key(cell)}.json", outcome)
 
 
-WORK = {"trainings": run_training, "described": run_described, "cells": run_cell}
+WORK = {"trainings": run_training, "described": run_described, "frames": run_frames, "cells": run_cell}
 
 
 def read(folder: Path, kind: str, what: Work) -> dict[str, Any]:
@@ -172,12 +231,12 @@ def write(path: Path, values: dict[str, Any]) -> None:
     temporary.rename(path)
 
 
-def sources_digest() -> str:
+def sources_digest(more: Iterable[Path] = ()) -> str:
     """Of the sources any of which may change a number: the package's, and what makes datasets and cells of it."""
     digest = hashlib.sha256()
     package = [
         path for folder in ("opticornet", "models", "datasets", "utils") for path in (ROOT / folder).rglob("*.py")
     ]
-    for path in (*sorted(package), *(Path(__file__).with_name(f"{name}.py") for name in ("cells", "sources"))):
+    for path in (*sorted(package), *(Path(__file__).with_name(f"{name}.py") for name in ("cells", "sources")), *more):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]

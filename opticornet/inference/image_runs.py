@@ -1,5 +1,6 @@
 """From a run that learned an image encoder to the encoder."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from opticornet.utils.extras import needs_extra
 from opticornet.utils.files import full_path, sha256
 from opticornet.utils.options import from_flags, option_fields
 from opticornet.utils.registry import entry
+
+CHANGEABLE = {"image_size": "imageSize", "context": "context"}  # options that weights do not belong to, and flags
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class TrainedImageEncoder:
 
 
 def load_image_run(
-    run: Path, *, checkpoint: str = "best", save_path: str = SAVE_PATH, image_size: tuple[int, ...] = ()
+    run: Path, *, checkpoint: str = "best", save_path: str = SAVE_PATH, changed: Mapping[str, Any] | None = None
 ) -> TrainedImageEncoder:
     """The image encoder that a run learned.
 
@@ -44,7 +47,7 @@ def load_image_run(
         run: run folder.
         checkpoint: "best" or "latest".
         save_path: folder of the checkpoints inside it.
-        image_size: height and width that images are resized to instead of the run's; empty: those.
+        changed: options of the method, of :data:`CHANGEABLE`, in place of the run's.
 
     Raises:
         UserError: the run learned something else, has no such checkpoint, or one that does not fit; a method that is
@@ -56,10 +59,10 @@ def load_image_run(
     method = str(flags.get("descType"))
     kind = entry(IMAGE_ENCODERS, method)
     options = from_flags(kind, flags)
-    if image_size:
-        if "image_size" not in option_fields(kind):
-            raise UserError(f"`image_size`: {method} takes images of one size only; leave it out")
-        options = replace(options, image_size=image_size)
+    for name, value in (changed or {}).items():
+        if name not in option_fields(kind):
+            raise UserError(f"`{name}` is no option of {method}; leave it out")
+        options = replace(options, **{name: value})
     path = run / save_path / (BEST if checkpoint == "best" else LATEST)
     state = load_checkpoint(path, mapped=True)
     try:

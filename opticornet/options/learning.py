@@ -13,7 +13,7 @@ from opticornet.utils.options import option
 class LearningOptions(Options):
     """How long, by which steps, and what is kept."""
 
-    n_epochs: int = option("--nEpochs", 30, "epochs", minimum=1)
+    n_epochs: int = option("--nEpochs", 30, "epochs; 0: what training starts from is kept as it is", minimum=0)
     optim: str = option("--optim", "ADAMW", "optimizer", choices=OPTIMIZERS)
     lr: float = option("--lr", 1e-4, "learning rate, above 0; from random weights about 1e-3 is better", above=0)
     schedule: str = option("--lrSchedule", "cosine", "learning rate over epochs or steps", choices=SCHEDULES)

@@ -431,7 +431,7 @@ def test_training_leaves_the_random_state_of_the_process_alone(route):
         ({"pooling": "smooth"}, "nothing to learn"),
         ({"sequence_length": 2, "w": 3}, "--seqL 2 is below 3"),
         ({"sequence_length": 40}, "--seqL 40 is above the shortest sequence"),
-        ({"n_epochs": 0}, "--nEpochs 0"),
+        ({"n_epochs": -1}, "--nEpochs -1"),
         ({"lr": -1.0}, "--lr -1: wanted a number above 0"),
         ({"lr": 0.0}, "--lr 0: wanted a number above 0"),
         ({"lr": float("inf")}, "--lr inf"),

@@ -101,6 +101,17 @@ def test_a_run_says_how_to_describe_images_by_it(folder):
     assert last.endswith(f" --mode extract --dataset {folder.path} --resume {folder.run}")
 
 
+def test_no_epochs_keep_what_training_starts_from(folder, tmp_path):
+    assert folder.train("--nEpochs", 0, "--seed", 5) == 0
+    assert (folder.state()["epoch"], [epoch["epoch"] for epoch in folder.epochs()]) == (0, [-1])
+    start = folder.state("model_best.pth.tar")["state_dict"]
+    longer = Folder(folder.path)
+    (longer.run).rename(tmp_path / "start")
+    assert longer.train("--nEpochs", 1, "--lr", 1e-30, "--seed", 5) == 0
+    for name, value in longer.state()["state_dict"].items():
+        torch.testing.assert_close(start[name], value, rtol=0, atol=0)
+
+
 def test_what_does_not_learn_stays_and_the_rest_moves(folder, tiny_image_encoder):
     assert folder.train("--trainBlocks", 2, "--nEpochs", 1) == 0
     with torch.random.fork_rng(devices=[]):
@@ -399,6 +410,18 @@ def test_images_of_another_size_are_described_by_a_run(folder, tmp_path):
     line = ("--output", output, "--images", folder.path / "day", "--resume", folder.run, "--imageSize", 24, 36)
     assert main(["--mode", "extract", *map(str, line), "--threads", "-1", *QUICK]) == 0
     assert json.loads(output.with_suffix(".json").read_text())["preprocess"]["size"] == [24, 36]
+
+
+def test_images_see_as_many_others_as_is_asked_of_a_run(folder, tmp_path):
+    assert folder.train("--descType", "super-cricavpr-small", "--imageSize", 42, 42, "--nEpochs", 0) == 0
+    found = []
+    for context in ((), ("--context", 1), ("--context", 2)):
+        output = tmp_path / f"{len(found)}.npy"
+        line = ("--output", output, "--images", folder.path / "day", "--resume", folder.run, *context)
+        assert main(["--mode", "extract", *map(str, line), "--threads", "-1", *QUICK]) == 0
+        found.append(np.load(output))
+    np.testing.assert_array_equal(found[0], found[1])
+    assert abs(found[2] - found[1]).max() > 1e-3
 
 
 def test_a_run_of_a_sequence_method_describes_no_images(image_set, tmp_path, error):

@@ -12,9 +12,6 @@ import numpy as np
 from opticornet.datasets.places.place_set import PlaceSet
 from opticornet.utils.errors import UserError
 
-PLACE_ORDERS = ("shuffled", "published")
-PLACE_IMAGES = ("random", "first")
-
 
 @dataclass(frozen=True)
 class PlaceBatch:
