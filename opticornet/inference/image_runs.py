@@ -74,7 +74,7 @@ def load_image_run(
     try:
         load_state(encoder, state["state_dict"], path)
     except UserError as error:
-        if image_size:  # which some weights depend on
+        if changed and "image_size" in changed:  # which some weights depend on
             raise UserError(f"{error}; without `image_size` it is of the run's own") from error
         raise
     encoder.weights = WeightsRecord("run", Path(full_path(str(run))).name, sha256(path))
