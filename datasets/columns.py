@@ -61,6 +61,18 @@ class Columns:
             raise UserError(f"{self.path}: line {self.lines[bad[0]]}: {found}; wanted a finite number")
         return values
 
+    def whole_numbers(self, name: str) -> np.ndarray:
+        """(N,) int64.
+
+        Raises:
+            UserError: a cell that is not a whole number, or is beyond 2**53.
+        """
+        values = self.numbers(name)
+        if (bad := np.flatnonzero((values % 1 != 0) | (np.abs(values) > 2**53))).size:
+            found = f"{self.headers[name]} is {self.cells[name][bad[0]]!r}"
+            raise UserError(f"{self.path}: line {self.lines[bad[0]]}: {found}; wanted a whole number")
+        return values.astype(np.int64)
+
     def flags(self, name: str) -> np.ndarray:
         """(N,) bool, from true and false or 1 and 0.
 

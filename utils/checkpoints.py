@@ -4,6 +4,7 @@ import errno
 import pickle
 import re
 import threading
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -62,7 +63,8 @@ def load_plain(path: Path, *, mapped: bool = False) -> Any:
     Raises:
         Exception: whatever torch raises; :func:`refused_name` gives the name of what it refused to load.
     """
-    with torch.serialization.safe_globals(_numpy_globals()):
+    with torch.serialization.safe_globals(_numpy_globals()), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Detected pickle protocol")  # of a file that torch did not save
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
 
 

@@ -34,6 +34,7 @@ def option(
         default: the field's default.
         help: one line for ``--help``.
         choices: the values it takes, or a registry whose names it takes: then the options of what it names are added.
+            An option of several values chooses as many entries; something may follow each name behind a colon.
         also: other names that it takes.
         const: the flag's value when given without one.
         minimum: numbers must be finite and at least this.
@@ -74,6 +75,11 @@ def recorded_value(f: Field, value: Any) -> Any:
     return value if names is None or value in names else full_path(value)
 
 
+def chosen_names(value: Any) -> tuple[str, ...]:
+    """The names in the value of an option that chooses by name: of several, each without what follows its colon."""
+    return tuple(str(one).partition(":")[0] for one in value) if isinstance(value, tuple | list) else (value,)
+
+
 def as_typed(value: Any) -> str:
     """A value as it is typed on the command line."""
     return " ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
@@ -91,8 +97,9 @@ def check_value(options: type, name: str, value: Any) -> Any:
     value = _converted(name, get_type_hints(options)[name], value)
     choices, minimum, above = f.metadata["choices"], f.metadata["minimum"], f.metadata["above"]
     allowed = (*(choices or ()), *f.metadata["also"])
-    if allowed and value not in (*allowed, f.default) and not _has_open_prefix(value, allowed):
-        raise UserError(f"`{name}` {value}{nearest(value, allowed)}: choose one of {', '.join(allowed)}")
+    for one in chosen_names(value) if allowed else ():
+        if one not in (*allowed, f.default) and not _has_open_prefix(one, allowed):
+            raise UserError(f"`{name}` {one}{nearest(one, allowed)}: choose one of {', '.join(allowed)}")
     for number in value if isinstance(value, tuple) else (value,):
         if isinstance(number, bool) or not isinstance(number, int | float):
             continue

@@ -39,7 +39,10 @@ def load_folder(
     reader = _Reader(folder, entry, local)
     for name in split_names or ():
         if name not in entry.splits:
-            raise UserError(f"{folder / TOML_NAME}: no split {name!r}; it has {', '.join(entry.splits)}")
+            of_places = (
+                f", and places {name}, for image encoders: name one by `desc_type`" if name in entry.places else ""
+            )
+            raise UserError(f"{folder / TOML_NAME}: no split {name!r}; it has {', '.join(entry.splits)}{of_places}")
     return Dataset(entry.name, {name: reader.split(name) for name in split_names or entry.splits})
 
 

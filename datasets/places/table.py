@@ -49,7 +49,7 @@ def read_places(path: Path, root: Path, separation: float = 0.0, ignore: tuple[s
         place=place,
         labels=labels,
         group=_groups_of_places(columns, place, labels, groups),
-        rank=_ranks(columns) if "rank" in columns else None,
+        rank=columns.whole_numbers("rank") if "rank" in columns else None,
         positions=positions,
         separation=separation,
         group_names=group_names,
@@ -96,14 +96,6 @@ def _groups_of_places(columns: Columns, place: np.ndarray, labels: tuple[str, ..
             "labels clash; give places of different groups different names"
         )
     return of_place
-
-
-def _ranks(columns: Columns) -> np.ndarray:
-    values = columns.numbers("rank")
-    if (bad := np.flatnonzero((values % 1 != 0) | (np.abs(values) > 2**53))).size:
-        line = columns.lines[bad[0]]
-        raise UserError(f"{columns.path}: line {line}: rank {columns['rank'][bad[0]]}; wanted a whole number")
-    return values.astype(np.int64)
 
 
 def _place_positions(columns: Columns, place: np.ndarray, count: int) -> np.ndarray | None:

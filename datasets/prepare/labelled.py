@@ -19,7 +19,7 @@ NAMED = 12  # groups that a message lists
 
 
 @dataclass(frozen=True)
-class LabelledImages:
+class SourceImages:
     """N images of a source.
 
     Attributes:
@@ -40,7 +40,7 @@ class LabelledImages:
     def __len__(self) -> int:
         return len(self.images)
 
-    def take(self, rows: np.ndarray) -> "LabelledImages":
+    def take(self, rows: np.ndarray) -> "SourceImages":
         return replace(
             self,
             images=tuple(self.images[row] for row in rows),
@@ -128,7 +128,7 @@ class PlaceSource(Source):
     def holds_out(self) -> bool:
         return bool(self.val_groups or self.test_groups)
 
-    def prepared(self, images: LabelledImages, notes: Sequence[str] = ()) -> Prepared:
+    def prepared(self, images: SourceImages, notes: Sequence[str] = ()) -> Prepared:
         """Places to train on, and splits ``val`` and ``test`` of the groups that are held out.
 
         Raises:
@@ -138,7 +138,7 @@ class PlaceSource(Source):
         images = images.take(rows)
         return self.parted(images, self.held_out_groups(images), self.queries(images), (*notes, *left_out))
 
-    def wanted(self, images: LabelledImages) -> tuple[np.ndarray, list[str]]:
+    def wanted(self, images: SourceImages) -> tuple[np.ndarray, list[str]]:
         """Rows of the images that are not to be left out, and a note of how many are.
 
         Raises:
@@ -154,7 +154,7 @@ class PlaceSource(Source):
         note = f"{images.where}: {counted(int((~kept).sum()), 'image')} left out by `leave_out`"
         return np.flatnonzero(kept), [note]
 
-    def held_out_groups(self, images: LabelledImages) -> dict[str, np.ndarray]:
+    def held_out_groups(self, images: SourceImages) -> dict[str, np.ndarray]:
         """The images of the groups to validate and to test on, (N,) bool each.
 
         Raises:
@@ -168,7 +168,7 @@ class PlaceSource(Source):
         }
 
     def parted(
-        self, images: LabelledImages, parts: dict[str, np.ndarray], queries: np.ndarray, notes: Sequence[str]
+        self, images: SourceImages, parts: dict[str, np.ndarray], queries: np.ndarray, notes: Sequence[str]
     ) -> Prepared:
         """Of the images that are in none of the parts places to train on, and of each part a split.
 
@@ -188,7 +188,7 @@ class PlaceSource(Source):
         places = (images.take(np.flatnonzero(trained)).places(),) if trained.any() else ()
         return Prepared("frames" if splits else "metres", tuple(traverses), tuple(splits), tuple(notes), places)
 
-    def queries(self, images: LabelledImages) -> np.ndarray:
+    def queries(self, images: SourceImages) -> np.ndarray:
         """(N,) bool: images that are queries where they are held out."""
         if self.query_pattern:
             pattern = regular("query_pattern", self.query_pattern)

@@ -71,7 +71,12 @@ def load_image_run(
     except ValueError as error:
         raise UserError(f"{method}: {error}") from error
     assert isinstance(encoder, TrainableImageEncoder)  # it was trained
-    load_state(encoder, state["state_dict"], path)
+    try:
+        load_state(encoder, state["state_dict"], path)
+    except UserError as error:
+        if changed and "image_size" in changed:  # which some weights depend on
+            raise UserError(f"{error}; without `image_size` it is of the run's own") from error
+        raise
     encoder.weights = WeightsRecord("run", Path(full_path(str(run))).name, sha256(path))
     return TrainedImageEncoder(encoder.eval(), method, options, int(state["epoch"]), flags)
 

@@ -10,6 +10,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 Found = TypeVar("Found")
 
+WORK_UNITS = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"))
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -53,6 +55,12 @@ def counted(call: Callable[[Tensor], Found], given: Tensor, weights: set[int]) -
     return Cost(int(counter.get_total_flops()), sum(kept.values())), found
 
 
-def gib(size: int) -> str:
-    """Bytes in words."""
-    return f"{size / 2**30:.1f} GiB"
+def memory_in_words(size: int) -> str:
+    """Bytes of memory: ``2.1 GiB``, ``35 MiB``."""
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"
+
+
+def work_in_words(operations: int) -> str:
+    """Operations on numbers: ``2.02 GFLOP``, ``1.2 EFLOP``."""
+    unit, prefix = next(pair for pair in WORK_UNITS if operations >= pair[0] or pair is WORK_UNITS[-1])
+    return f"{operations / unit:.3g} {prefix}FLOP"

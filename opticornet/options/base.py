@@ -19,7 +19,16 @@ from opticornet.options.config import read_config
 from opticornet.options.plugins import load_plugins
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import full_path
-from opticornet.utils.options import as_typed, check_value, flag_of, option, option_fields, recorded_value, spellings
+from opticornet.utils.options import (
+    as_typed,
+    check_value,
+    chosen_names,
+    flag_of,
+    option,
+    option_fields,
+    recorded_value,
+    spellings,
+)
 from opticornet.utils.registry import Registry, entry, nearest
 
 
@@ -85,13 +94,18 @@ class Options:
         """A file's options without those of a choice that ``given`` makes otherwise: its loss, thus its margin."""
         for choice, registry in cls.registries().items():
             before = from_file.get(choice, cls.flags()[choice].default)
-            if given.get(choice, before) == before or before not in registry:
-                continue
-            fields = set(option_fields(entry(registry, before)))
-            if given[choice] in registry:
-                fields -= option_fields(entry(registry, given[choice])).keys()  # these two have in common
-            from_file = {name: value for name, value in from_file.items() if name not in fields}
+            chosen = given.get(choice, before)
+            replaced = cls._fields_of(registry, before) - cls._fields_of(
+                registry, chosen
+            )  # not what they have in common
+            from_file = {name: value for name, value in from_file.items() if name not in replaced}
         return from_file
+
+    @staticmethod
+    def _fields_of(registry: Registry, chosen: Any) -> set[str]:
+        """The options of the entries that the value of an option names."""
+        kinds = (entry(registry, name) for name in chosen_names(chosen) if name in registry)
+        return {name for kind in kinds for name in option_fields(kind)}
 
     @classmethod
     def flags(cls) -> dict[str, Field]:
@@ -142,31 +156,32 @@ class Options:
         """Where an option may be declared: the mode, the entries chosen, then all others."""
         yield cls
         for choice, registry in cls.registries().items():
-            name = given.get(choice, given.get(flag_of(cls.flags()[choice])[2:], cls.flags()[choice].default))
-            if name in registry:
-                yield entry(registry, name)
+            chosen = given.get(choice, given.get(flag_of(cls.flags()[choice])[2:], cls.flags()[choice].default))
+            yield from (entry(registry, name) for name in chosen_names(chosen) if name in registry)
         for _, _, owner in cls.entries():
             yield owner
 
-    def part(self, choice: str) -> Any:
-        """The entry that the option ``choice`` names, with its options as given.
+    def part(self, choice: str, name: str = "") -> Any:
+        """The entry that the option ``choice`` names, of several the one called ``name``, with its options as given.
 
         Raises:
             UserError: the registry has no such entry, or its options contradict each other.
         """
-        kind = entry(self.registries()[choice], getattr(self, choice))
+        kind = entry(self.registries()[choice], name or getattr(self, choice))
         fields = option_fields(kind)
         values = {name: value for name, value in self.chosen.items() if name in fields}
         return kind(**{name: check_value(kind, name, value) for name, value in values.items()})
 
-    def parts(self) -> dict[str, type]:
-        """The dataclasses of the entries in use, by the option that chooses."""
+    def parts(self) -> list[tuple[str, str, type]]:
+        """The entries in use, each as :meth:`entries` gives it."""
         unused = self.unused()
-        return {
-            choice: entry(registry, name)
+        return [
+            (choice, name, entry(registry, name))
             for choice, registry in self.registries().items()
-            if choice not in unused and (name := getattr(self, choice)) in registry
-        }
+            if choice not in unused
+            for name in chosen_names(getattr(self, choice))
+            if name in registry
+        ]
 
     def unused(self) -> dict[str, str]:
         """Options of the mode that change nothing beside the others, and why."""
@@ -179,12 +194,12 @@ class Options:
             UserError: an option was given that changes nothing, or an entry's options contradict each other.
         """
         unused, parts = self.unused(), self.parts()
-        for choice in parts:
-            unused |= self.part(choice).unused()
+        for choice, name, _ in parts:
+            unused |= self.part(choice, name).unused()
         for name in sorted(self.given):
             if name in unused:
                 raise UserError(f"`{name}` changes nothing here: {unused[name]}")
-            if name in self.chosen and not any(name in option_fields(kind) for kind in parts.values()):
+            if name in self.chosen and not any(name in option_fields(kind) for _, _, kind in parts):
                 raise UserError(f"`{name}` changes nothing here: {self._why_unused(name, unused)}")
 
     def _why_unused(self, name: str, unused: Mapping[str, str]) -> str:
@@ -195,15 +210,14 @@ class Options:
         choice, names = next(iter(owners.items()))
         if choice in unused:
             return unused[choice]
-        return f"it is an option of `{choice}` {' or '.join(names)}, not of {getattr(self, choice) or 'none'}"
+        return f"it is an option of `{choice}` {' or '.join(names)}, not of {as_typed(getattr(self, choice)) or 'none'}"
 
     def record(self) -> dict[str, Any]:
         """Flag name (without dashes) to value, ready for JSON: the mode's options and those of the entries in use."""
         own = {name: f for name, f in self.flags().items() if name != "config"}
         values = {flag_of(f)[2:]: recorded_value(f, getattr(self, name)) for name, f in own.items()}
-        for choice in self.parts():
-            part = self.part(choice)
-            fields = option_fields(type(part))
+        for choice, chosen, kind in self.parts():
+            part, fields = self.part(choice, chosen), option_fields(kind)
             values |= {flag_of(f)[2:]: recorded_value(f, getattr(part, name)) for name, f in fields.items()}
         return {flag: list(value) if isinstance(value, tuple) else value for flag, value in values.items()}
 
@@ -211,7 +225,7 @@ class Options:
         """:meth:`record` without what changes nothing or ties it to one run: another run of the same options is started
         from it."""
         unused, left_out = self.unused(), {"resume"}
-        for part in (self, *map(self.part, self.parts())):
+        for part in (self, *(self.part(choice, name) for choice, name, _ in self.parts())):
             fields = option_fields(type(part))
             left_out |= {flag_of(fields[name])[2:] for name in unused | part.unused() if name in fields}
         return {flag: value for flag, value in self.record().items() if flag not in left_out}
@@ -234,7 +248,7 @@ class Options:
         options = self
         for name in names:
             options = options._taken(type(self), name, saved, source, role)
-        for choice, kind in options.parts().items():
+        for choice, _, kind in options.parts():
             if choice in names:
                 for name in option_fields(kind):
                     options = options._taken(kind, name, saved, source, role)

@@ -3,7 +3,7 @@
 import argparse
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import Field
 from typing import Any, NoReturn, get_type_hints
 
@@ -81,19 +81,20 @@ def in_flags(message: str, options: type[Options] | None) -> str:
     """A message about options in backticks, each named by its flag."""
     if options is None:
         return message
+    names = set(re.findall(r"`(\w+)`", message))
     flags: dict[str, str] = {}
-    if names := re.findall(r"`(\w+)`", message):
-        owners = [options]
-        if not set(names) <= option_fields(options).keys():
-            for mode in (
-                options,
-                *MODES.values(),
-                *VARIANTS.values(),
-            ):  # of a mode that takes some options of another, the latter's last
-                owners += [mode, *(kind for _, _, kind in mode.entries())]
-        for owner in reversed(owners):
-            flags |= {name: flag_of(f) for name, f in option_fields(owner).items()}
+    for owner in _owners(options):
+        if names <= flags.keys():
+            break
+        flags = {name: flag_of(f) for name, f in option_fields(owner).items()} | flags
     return re.sub(r"`(\w+)`", lambda found: flags.get(found[1], found[0]), message)
+
+
+def _owners(options: type[Options]) -> Iterator[type]:
+    """Where the options of a message may be declared: a mode, what it chooses by name, then the others likewise."""
+    for mode in (options, *MODES.values(), *VARIANTS.values()):
+        yield mode
+        yield from (kind for _, _, kind in mode.entries())
 
 
 def _own_flags(mode: str, options: type[Options], arguments: Sequence[str]) -> dict[str, Any] | None:
@@ -173,7 +174,8 @@ def _form(fields: dict[str, Field], hints: list[Any]) -> dict[str, Any]:
     names = tuple(
         dict.fromkeys(name for f in fields.values() for name in (*(f.metadata["choices"] or ()), *f.metadata["also"]))
     )
-    if names and not any(name.endswith(":") for name in names):
+    several = any(map(is_tuple, hints))
+    if names and not several and not any(name.endswith(":") for name in names):
         form |= {"choices": names}
     elif names:
         form |= {"metavar": "NAME", "help": f"{text}: {', '.join(names)}"}
@@ -183,8 +185,9 @@ def _form(fields: dict[str, Field], hints: list[Any]) -> dict[str, Any]:
         form |= {"nargs": "?", "const": first.metadata["const"]}
     if first.name == "plugin":
         return {"help": text, "action": _Appended, "metavar": "FILE"}
-    if any(map(is_tuple, hints)):
-        form |= {"nargs": "+", "action": _Tuple if all(map(is_tuple, hints)) else _OneOrSeveral, "metavar": "X"}
+    if several:
+        action = _Tuple if all(map(is_tuple, hints)) else _OneOrSeveral
+        form |= {"nargs": "+", "action": action, "metavar": "NAME" if names else "X"}
     return form
 
 

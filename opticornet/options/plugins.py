@@ -21,7 +21,7 @@ from typing import get_type_hints
 from opticornet.options.registries import BASES, REGISTRIES
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import sha256
-from opticornet.utils.options import flag_of, option_fields, spellings
+from opticornet.utils.options import flag_of, is_tuple, option_fields, spellings
 from opticornet.utils.registry import imported
 
 GROUP = "opticornet.plugins"
@@ -131,11 +131,11 @@ def _check_entry(kind: object, registry: str, what: str) -> None:
 def _check_options(found: Mapping[str, Mapping[str, str | type]], source: str) -> None:
     """Raise :class:`UserError` where an option that a plugin adds would be taken for another one of the same mode.
 
-    Entries of one registry may share an option: one of them is in use at a time.
+    Entries of one registry may share an option where one of them is in use at a time.
     """
-    from opticornet.options.modes import MODES  # which knows of plugins itself
+    from opticornet.options.modes import MODES, VARIANTS  # which know of plugins themselves
 
-    for mode, options in MODES.items():
+    for mode, options in (*MODES.items(), *VARIANTS.items()):
         new = [
             (choice, name, imported(kind, name))
             for choice, registry in options.registries().items()
@@ -143,6 +143,7 @@ def _check_options(found: Mapping[str, Mapping[str, str | type]], source: str) -
             for name, kind in additions.items()
         ]
         names = {(choice, name) for choice, name, _ in new}
+        several = {choice for choice in options.registries() if is_tuple(get_type_hints(options)[choice])}
         others = [other for other in options.entries() if other[:2] not in names] if new else []
         for choice, name, kind in new:
             for field_name, f in option_fields(kind).items():
@@ -151,15 +152,16 @@ def _check_options(found: Mapping[str, Mapping[str, str | type]], source: str) -
                     if own_name == field_name or flag_of(f) in spellings(own):
                         raise UserError(f"{what} is taken by --mode {mode} itself ({flag_of(own)}); rename it")
                 for other_choice, other_name, other in (*others, *new):
-                    if clash := _clash(field_name, flag_of(f), other, same_registry=choice == other_choice):
+                    alone = choice == other_choice and (name == other_name or choice not in several)
+                    if clash := _clash(field_name, flag_of(f), other, may_share=alone):
                         raise UserError(f"{what} is taken by {other_name!r} ({clash}); rename it")
 
 
-def _clash(name: str, flag: str, other: type, *, same_registry: bool) -> str:
+def _clash(name: str, flag: str, other: type, *, may_share: bool) -> str:
     """An option of another entry, name and flag, that could be taken for this one; else an empty text."""
     for other_name, f in option_fields(other).items():
         alike = (other_name == name) + (flag_of(f) == flag)
-        if alike == 1 or (alike and not same_registry):
+        if alike == 1 or (alike and not may_share):
             return f"{other_name}, {flag_of(f)}"
     return ""
 

@@ -4,6 +4,7 @@ from opticornet.datasets.prepare.sources import SOURCES
 from opticornet.evaluation.answer_files import ANSWER_FORMATS
 from opticornet.evaluation.protocols import PROTOCOLS
 from opticornet.learning.augmentation import AUGMENTATIONS
+from opticornet.learning.images.terms import LOSS_TERMS
 from opticornet.learning.losses import LOSSES
 from opticornet.learning.optimizers import OPTIMIZERS
 from opticornet.learning.schedules import SCHEDULES
@@ -17,6 +18,7 @@ REGISTRIES: dict[str, Registry] = {
     "SEQUENCE_ENCODERS": SEQUENCE_ENCODERS,
     "IMAGE_ENCODERS": IMAGE_ENCODERS,
     "LOSSES": LOSSES,
+    "LOSS_TERMS": LOSS_TERMS,
     "AUGMENTATIONS": AUGMENTATIONS,
     "OPTIMIZERS": OPTIMIZERS,
     "SCHEDULES": SCHEDULES,
@@ -32,6 +34,7 @@ BASES: dict[str, str] = {
     "SEQUENCE_ENCODERS": "opticornet.models.sequences.base:SequenceEncoderOptions",
     "IMAGE_ENCODERS": "opticornet.models.images.base:ImageEncoderOptions",
     "LOSSES": "opticornet.learning.losses.base:LossOptions",
+    "LOSS_TERMS": "opticornet.learning.images.terms.base:LossTermOptions",
     "AUGMENTATIONS": "opticornet.learning.augmentation.base:AugmentationOptions",
     "OPTIMIZERS": "opticornet.learning.optimizers.base:OptimizerOptions",
     "SCHEDULES": "opticornet.learning.schedules.per_epoch:Schedule",

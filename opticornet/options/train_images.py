@@ -5,6 +5,7 @@ from typing import Literal
 
 from opticornet.inference.runs import check_exp_name, check_name, run_name
 from opticornet.learning.augmentation import AUGMENTATIONS
+from opticornet.learning.images.terms import LOSS_TERMS
 from opticornet.models.images import IMAGE_ENCODERS
 from opticornet.options.learning import LearningOptions
 from opticornet.options.shared import RunOptions
@@ -36,7 +37,7 @@ class TrainImagesOptions(LearningOptions, RunOptions):
     )
     train_blocks: int | None = option("--trainBlocks", None, "last blocks that learn; default: as published")
     loss_terms: tuple[str, ...] = option(
-        "--lossTerms", (), "terms of the loss, each NAME or NAME:WEIGHT; default: as published"
+        "--lossTerms", (), "terms of the loss, each NAME or NAME:WEIGHT; default: as published", choices=LOSS_TERMS
     )
     places_per_batch: int = option("--placesPerBatch", 24, "places per step", minimum=1)
     images_per_place: int = option("--imagesPerPlace", 4, "images of each", minimum=2)
@@ -73,7 +74,7 @@ class TrainImagesOptions(LearningOptions, RunOptions):
             raise UserError(f"`train_size` {' '.join(map(str, size))}: wanted height and width in pixels")
 
     def unused(self) -> dict[str, str]:
-        return {} if self.teacher else {"teacher_context": "there is no `teacher`"}
+        return {} if self.teacher else {"teacher_context": "there is no `teacher`; name its run"}
 
     def new_name(self) -> str:
         """For a run that begins now."""

@@ -16,6 +16,7 @@ from opticornet.options.parsing import in_flags
 from opticornet.utils.errors import UserError
 from opticornet.utils.files import write_text
 from opticornet.utils.logs import duration
+from opticornet.utils.options import as_typed
 
 # Flags that have a column of their own, or only say where files are and how fast to compute.
 _NOT_COMPARED = {
@@ -222,7 +223,7 @@ def dataset_name(run: Run) -> str:
 
 
 def _shown(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else as_typed(value)
 
 
 def aligned(rows: list[list[str]], width: int | None) -> str:

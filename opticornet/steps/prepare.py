@@ -108,7 +108,7 @@ def _summary(output: Path, found: Prepared, prepared: Prepared, written: bool) -
     lines.append("next, with an image encoder of your choice:")
     start = f"  {program()} --mode {{}} --dataset {shlex.quote(str(output))} --descType {{}}"
     if prepared.places:
-        lines.append(start.format("train", "fol"))
+        lines.append(start.format("train", "efficientnet-lite0"))
     if prepared.traverses:
         lines.append(start.format("extract", "efficientnet-lite0"))
     return "\n".join(lines)

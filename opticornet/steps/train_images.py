@@ -1,6 +1,7 @@
 """Step: learn an image encoder from labelled places."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from opticornet.options.config import OPTIONS_TOML, write_config
 from opticornet.options.modes import TrainImagesOptions
 from opticornet.options.parsing import in_flags
 from opticornet.options.plugins import remembered
-from opticornet.steps.training.check_images import check_image_options
+from opticornet.steps.training.check_images import check_encoder, check_image_options
 from opticornet.steps.training.encoder import build_trainable, start_weights
 from opticornet.steps.training.following import follow, make_loop
 from opticornet.steps.training.resuming import as_resumed, run_to_resume
@@ -53,8 +54,9 @@ def train_images(options: TrainImagesOptions) -> Path:
     if options.resume:
         run = run_to_resume(options)
         options = as_resumed(options, read_flags(run, options.save_path), run)
-    check_image_options(options)
+    check_encoder(options)
     options = completed(options)
+    check_image_options(options)
     with needs_extra("images"):
         import cv2  # noqa: F401 - a missing library is reported before any work is done
         import PIL  # noqa: F401
@@ -64,8 +66,12 @@ def train_images(options: TrainImagesOptions) -> Path:
         teacher = TeacherRun.of(options, device)
         encoder = build_trainable(options)
         weights = None if run else start_weights(options, encoder, teacher)
+        if teacher and run:
+            teacher.check_resumed(read_flags(run, options.save_path).get("teacherRun", {}), str(run))
         taught = teach(options, encoder, teacher) if teacher else None
         task = make_task(options, encoder.to(device), device, taught)
+        if teacher:
+            teacher.check_images(task.images.windows(torch.arange(2), 1)[:, 0])
         places, scene = task.sampler.places, task.validation.scene
         notes = [*places.notes, *task.sampler.notes, *scene_notes(scene), *(teacher.notes() if teacher else ())]
         notes = [f"note: {in_flags(note, TrainImagesOptions)}" for note in notes]
@@ -91,7 +97,7 @@ def completed(options: TrainImagesOptions) -> TrainImagesOptions:
     published: ImageEncoderOptions = options.part("desc_type")
     terms = options.loss_terms or published.terms
     blocks = published.trained_blocks if options.train_blocks is None else options.train_blocks
-    written = tuple(map(str, weighted_terms(terms)))
+    written = tuple(map(str, weighted_terms(terms, partial(options.part, "loss_terms"))))
     return replace(options, loss_terms=written, train_blocks=blocks, val_dataset=options.val_dataset or options.dataset)
 
 
@@ -125,7 +131,7 @@ def make_task(
     check_place_images(places)
     augmentation = options.part("augment")
     images = training_images(options, places, encoder, device)
-    terms = weighted_terms(options.loss_terms)
+    terms = weighted_terms(options.loss_terms, partial(options.part, "loss_terms"))
     settings = ImageSettings(options.images_at_once, augmentation.alteration(), options.amp, options.seed)
     validation = ImageValidation(validation_scene(options, device), encoder, options.select_by, options.amp)
     task = PlaceTask(options.desc_type, encoder, terms, images, sampler, validation, settings, teacher)

@@ -1,6 +1,7 @@
 """Plugins: files that add methods, losses and sources without touching the repository."""
 
 import json
+import re
 import textwrap
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from opticornet.cli import main
 from opticornet.models.sequences import SEQUENCE_ENCODERS
 from opticornet.options import plugins
-from opticornet.options.modes import TrainOptions
+from opticornet.options.modes import TrainImagesOptions, TrainOptions
 from opticornet.options.plugins import load_plugin
 from opticornet.utils.errors import UserError
 
@@ -43,6 +44,34 @@ class WeightedOptions(SequenceEncoderOptions):
 
 
 SEQUENCE_ENCODERS = {"weighted": WeightedOptions}
+"""
+
+
+SPREAD = """
+from dataclasses import dataclass
+
+from opticornet.learning.images.terms.base import LossTerm, LossTermOptions
+from opticornet.utils.options import option
+
+
+class Spread(LossTerm):
+    def __init__(self, power):
+        super().__init__()
+        self.power = power
+
+    def forward(self, images):
+        return images.described.descriptors.mean(0).abs().pow(self.power).sum()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpreadOptions(LossTermOptions):
+    power: float = option("--spreadPower", 2.0, "power of the mean")
+
+    def build(self):
+        return Spread(self.power)
+
+
+LOSS_TERMS = {"spread": SpreadOptions}
 """
 
 
@@ -133,6 +162,61 @@ def test_a_bad_plugin_is_one_line(tmp_path, capsys, text, message):
     assert message in error
     assert error.count("\n") == 1
     assert before == SEQUENCE_ENCODERS
+
+
+@pytest.fixture
+def spread(tmp_path):
+    path = tmp_path / "spread.py"
+    path.write_text(SPREAD)
+    return path
+
+
+def test_a_term_of_a_loss_has_options_of_its_own_beside_those_of_others(spread, capsys):
+    given = {"plugin": (spread,), "desc_type": "resnet18", "dataset": "places"}
+    options = TrainImagesOptions.of(**given, lossTerms=("ms", "spread:0.5"), spreadPower=3.0)
+    options.refuse_unused()
+    assert options.part("loss_terms", "spread").power == 3.0
+    assert options.record()["spreadPower"] == 3.0
+    assert TrainImagesOptions.of(**options.record()).part("loss_terms", "spread").power == 3.0
+    without = TrainImagesOptions.of(**given, lossTerms=("ms",), spreadPower=3.0)
+    with pytest.raises(UserError, match="it is an option of `loss_terms` spread, not of ms"):
+        without.refuse_unused()
+    with pytest.raises(SystemExit):
+        main(["--mode", "train", "--descType", "resnet18", "--plugin", str(spread), "--help"])
+    shown = capsys.readouterr().out
+    assert "as published: ms, distillation" in " ".join(shown.split())
+    assert "--spreadPower FLOAT" in shown
+
+
+def test_a_changed_choice_of_terms_leaves_behind_the_options_of_those_it_drops(spread, tmp_path):
+    config = tmp_path / "options.toml"
+    config.write_text(f'plugin = ["{spread}"]\nlossTerms = ["ms", "spread"]\nspreadPower = 3.0\n')
+    kept = TrainImagesOptions.of(config=config, lossTerms=("spread:2", "ms"))
+    assert kept.part("loss_terms", "spread").power == 3.0
+    assert "power" not in TrainImagesOptions.of(config=config, lossTerms=("ms",)).chosen
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (SPREAD.replace("--spreadPower", "--amp"), "is taken by --mode train itself (--amp); rename it"),
+        (SPREAD.replace("--spreadPower", "--placeOrder"), "is taken by --mode train itself (--placeOrder); rename it"),
+        (SPREAD.replace("--spreadPower", "--vladClusters"), "is taken by 'resnet18' (vlad_clusters, --vladCl"),
+        (SPREAD.replace('{"spread"', '{"ms"'), "adds 'ms' to LOSS_TERMS, which has one"),
+    ],
+)
+def test_options_of_a_term_may_not_be_taken_for_others(spread, text, message):
+    spread.write_text(text)
+    with pytest.raises(UserError, match=re.escape(message)):
+        load_plugin(spread)
+
+
+def test_two_terms_do_not_share_an_option(spread):
+    second = 'LOSS_TERMS = {"spread": SpreadOptions, "wide": WideOptions}'
+    wide = SPREAD[SPREAD.index("@dataclass") : SPREAD.index("LOSS_TERMS")].replace("SpreadOptions", "WideOptions")
+    spread.write_text(SPREAD[: SPREAD.index("LOSS_TERMS")] + wide + second)
+    with pytest.raises(UserError, match=r"power, --spreadPower, of 'spread' is taken by 'wide' \(power"):
+        load_plugin(spread)
 
 
 def test_entries_of_one_registry_may_share_an_option(weighted):

@@ -192,7 +192,7 @@ def test_labelled_places_and_what_comes_next(gsv_cities, tmp_path, capsys):
     assert main([*flags, "--cities", "London", "Boston"]) == 0
     printed = capsys.readouterr().out
     assert "  places train: 53 images of 11 places in 2 groups\n" in printed
-    assert f" --mode train --dataset {output} --descType fol" in printed
+    assert f" --mode train --dataset {output} --descType efficientnet-lite0" in printed
     assert "--mode extract" not in printed
     assert main([*flags, "--cities", "London", "Boston"]) == 0
     assert f"{output}: finished already, nothing to do" in capsys.readouterr().out

@@ -149,6 +149,19 @@ def test_what_student_and_teacher_share_is_worked_out_once_and_changes_no_number
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
 
+def test_a_student_is_not_resumed_with_a_teacher_that_changed(train, error):
+    assert train("tiny", "--weights", "random") == 0
+    teacher = run_of(train.folder, "tiny")
+    STOP_AT.append(1)
+    assert train("pupil", "--teacher", teacher) == 128 + signal.SIGTERM
+    checkpoint = teacher / "checkpoints" / "model_best.pth.tar"
+    torch.save(torch.load(checkpoint) | {"epoch": 7}, checkpoint)
+    run = run_of(train.folder, "pupil")
+    error()
+    assert main(["--mode", "train", "--resume", str(run), *QUICK]) == 2
+    assert f"--teacher {teacher}: its weights are not those that {run} was taught by; put those back" in error()
+
+
 def test_targets_are_of_the_batch_as_a_whole_without_dropout_or_gradients(tiny_image_encoder):
     encoder, images = tiny_image_encoder(dropout=0.5).train(), torch.rand(5, 3, 16, 24)
     encoder.relate = lambda described: type(described)(described.descriptors + described.descriptors.mean(0))
@@ -165,6 +178,7 @@ def test_what_does_not_fit_a_teacher_is_refused(train, error):
     for line, wanted in (
         (("--outDims", 4), f"--teacher {teacher}: tiny gives 6 numbers and pupil 4; wanted as many"),
         (("--teacherContext", 4), "--teacherContext 4: tiny sees each image alone; leave it out"),
+        (("--noNormalise",), f"--noNormalise: the teacher sees the same images, and {teacher} learned from normalised"),
         (("--lossTerms", "ms"), "--teacher changes nothing here: no term of the loss needs targets"),
     ):
         assert train("pupil", "--teacher", teacher, *line) == 2
@@ -172,6 +186,17 @@ def test_what_does_not_fit_a_teacher_is_refused(train, error):
     assert train("pupil", "--weights", "random") == 2
     assert "--lossTerms copying needs a teacher: name its run with --teacher, or leave it out" in error()
     assert not (train.folder / "runs-pupil").exists()
+
+
+def test_a_teacher_that_cannot_take_the_images_is_refused(train, error):
+    small = ("--imageSize", 28, 42, "--backboneBlocks", 1, "--trainBlocks", 1)
+    assert train("dinov2_vits14", "--weights", "random", *small) == 0
+    teacher = run_of(train.folder, "dinov2_vits14")
+    line = ("--weights", "random", "--outDims", 384, "--lossTerms", "ms", "copying")
+    assert train("tiny", *line, "--teacher", teacher) == 2
+    wanted = "image sides must be multiples of 14 pixels, got 16x24; choose another --trainSize"
+    assert f"--teacher {teacher}: dinov2_vits14: {wanted}" in error()
+    assert train("tiny", *line, "--teacher", teacher, "--trainSize", 14, 28) == 0
 
 
 def test_scicevpr_learns_from_super_cricavpr(train, tmp_path, error):
@@ -192,5 +217,9 @@ def test_scicevpr_learns_from_super_cricavpr(train, tmp_path, error):
     images = ("--images", train.folder / "day", "--output", output, "--threads", -1)
     assert main([*map(str, ("--mode", "extract", "--resume", run, *images)), *QUICK]) == 0
     assert json.loads(output.with_suffix(".json").read_text())["options"]["fused_layers"] == [0, 1]
+    other = ("--imageSize", 56, 56, "--overwrite")
+    assert main([*map(str, ("--mode", "extract", "--resume", run, *images, *other)), *QUICK]) == 2
+    assert "wanted (16, 16)" in (said := error())
+    assert said.endswith("; without --imageSize it is of the run's own")
     assert train("scicevpr-small", "--teacher", teacher, *small[:-1], 2) == 2
     assert "cannot learn from it, which fuses the layers 0 1: wanted 0 2" in error()

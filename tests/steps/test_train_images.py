@@ -95,6 +95,12 @@ def test_a_run_is_trained_saved_and_kept_with_all_that_shaped_it(folder):
     assert folder.run.name.endswith("_tiny_")
 
 
+def test_a_run_says_how_to_describe_images_by_it(folder):
+    assert folder.train("--nEpochs", 1) == 0
+    last = (folder.run / "log.txt").read_text().splitlines()[-1]
+    assert last.endswith(f" --mode extract --dataset {folder.path} --resume {folder.run}")
+
+
 def test_no_epochs_keep_what_training_starts_from(folder, tmp_path):
     assert folder.train("--nEpochs", 0, "--seed", 5) == 0
     assert (folder.state()["epoch"], [epoch["epoch"] for epoch in folder.epochs()]) == (0, [-1])
@@ -163,12 +169,28 @@ def test_a_checkpoint_of_the_whole_encoder_or_of_its_backbone_is_what_training_s
         folder.run.rename(tmp_path / path.stem)
 
 
+def test_weights_that_are_no_numbers_are_not_started_from(folder, tmp_path, tiny_image_encoder, error):
+    state = tiny_image_encoder().state_dict()
+    state["backbone.1.bias"][2] = float("nan")
+    torch.save(state, tmp_path / "nan.pth")
+    assert folder.train("--weights", tmp_path / "nan.pth") == 2
+    assert f"{tmp_path / 'nan.pth'}: backbone.1.bias holds numbers that are infinite or NaN" in error()
+    assert not (folder.path / "runs").exists()
+
+
 def test_a_run_begins_with_what_a_step_takes(folder, capsys):
     assert folder.train("--nEpochs", 1, "--imagesAtOnce", 4) == 0
     log = (folder.run / "log.txt").read_text()
     assert "note: an image takes" in log
     assert "a step of 16 images takes" in log
     assert ", once, before the part that learns" in log
+
+
+def test_a_run_ends_with_what_to_type_next(folder):
+    assert folder.train("--nEpochs", 1) == 0
+    (line,) = [line for line in (folder.run / "log.txt").read_text().splitlines() if " next: " in line]
+    command = line.partition(" --mode ")[2].split()
+    assert command == ["extract", "--dataset", str(folder.path), "--resume", str(folder.run)]
 
 
 def test_the_options_that_a_run_wrote_repeat_it(folder, tmp_path):
@@ -221,9 +243,13 @@ BAD = {
         "60 local features cannot be put into 500 clusters",
     ),
     "own-size": (("--descType", "dinov2_vits14", "--trainSize", 20, 20), "image sides must be multiples of 14 pixels"),
-    "unknown-term": (("--lossTerms", "nms"), "--lossTerms nms (did you mean ms?): there is no term nms; choose of ms"),
+    "unknown-term": (("--lossTerms", "nms"), "--lossTerms nms (did you mean ms?): choose one of ms, "),
     "bad-weight": (("--lossTerms", "ms:x"), "--lossTerms ms:x: wanted a weight above 0 behind the colon"),
     "twice": (("--lossTerms", "ms", "ms:2"), "--lossTerms ms ms:2: ms comes twice; give it once"),
+    "nothing-learns": (
+        ("--descType", "efficientnet-lite0", "--trainBlocks", 0),
+        "--trainBlocks 0: efficientnet-lite0 has nothing that learns beside its blocks; train at least 1",
+    ),
     "blocks": (("--trainBlocks", 4), "--trainBlocks 4: tiny cannot train so many, it has 3 blocks"),
     "one-place": (("--placesPerBatch", 1), "--placesPerBatch 1: wanted at least 2"),
     "too-many-images": (("--imagesPerPlace", 3), "0 of 30 places have the 3 images that --imagesPerPlace wants"),
@@ -242,6 +268,12 @@ def test_bad_input_is_one_line_and_leaves_nothing(folder, error, case):
     assert folder.train(*line) == 2
     assert wanted in error()
     assert not (folder.path / "runs").exists()
+
+
+def test_an_encoder_that_nobody_publishes_starts_from_what_is_named(folder, error, monkeypatch):
+    monkeypatch.setattr(IMAGE_ENCODERS["tiny"], "published", None)
+    assert folder.train("--weights", "") == 2
+    assert "no weights to start tiny from, which nobody publishes: give --weights a file or random" in error()
 
 
 def test_an_encoder_that_has_nothing_to_learn_is_refused(folder, error):

@@ -1,5 +1,7 @@
 """Checkpoints: read safely, fitted strictly."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -40,6 +42,13 @@ def test_code_in_a_checkpoint_is_refused_and_not_run(tmp_path, hidden):
     with pytest.raises(UserError, match="more than tensors"):
         load_checkpoint(path)
     assert not marker.exists()
+
+
+def test_a_pickle_that_torch_did_not_write_is_refused_without_a_word_besides(tmp_path, recwarn):
+    (tmp_path / "model.pth").write_bytes(pickle.dumps({"state_dict": {}}, protocol=4))
+    with pytest.raises(UserError, match="is refused: it holds more than tensors and plain values"):
+        load_checkpoint(tmp_path / "model.pth")
+    assert not recwarn.list
 
 
 def test_missing_and_broken_files_are_named(tmp_path):

@@ -12,7 +12,7 @@ import numpy as np
 
 from opticornet.datasets.columns import Columns, read_columns
 from opticornet.datasets.prepare.image_folder import absolute
-from opticornet.datasets.prepare.labelled import LabelledImages, PlaceSource
+from opticornet.datasets.prepare.labelled import PlaceSource, SourceImages
 from opticornet.datasets.prepare.prepared import Prepared
 from opticornet.utils.errors import UserError
 from opticornet.utils.options import option
@@ -104,14 +104,14 @@ def _numbers(root: Path, tables: dict[str, Columns]) -> list[np.ndarray]:
     return numbers
 
 
-def _images(root: Path, table: Columns, numbers: np.ndarray) -> LabelledImages:
+def _images(root: Path, table: Columns, numbers: np.ndarray) -> SourceImages:
     """The images of one city.
 
     Raises:
         UserError: some are not there.
     """
     place, year, month, degrees = (_whole(table, name) for name in NUMBERS)
-    city, lat, lon = table["city_id"][0], table.numbers("lat"), table.numbers("lon")
+    city, (lat, lon) = table["city_id"][0], table.positions().T
     numbers_of = np.stack([place, year, month, degrees], axis=1).tolist()
     names = [
         f"{city}_{p:07d}_{y:04d}_{m:02d}_{d:03d}_{north!r}_{east!r}_{key}.jpg"
@@ -123,7 +123,7 @@ def _images(root: Path, table: Columns, numbers: np.ndarray) -> LabelledImages:
             f"{table.path}: {len(missing)} of {len(names)} rows match no image in Images/{city}, first {missing[0]}; "
             "unpack all of it, or take other cities by `cities`"
         )
-    return LabelledImages(
+    return SourceImages(
         where=str(table.path),
         images=absolute(root / "Images" / city, names),
         names=tuple(names),
@@ -156,8 +156,8 @@ def _whole(table: Columns, name: str) -> np.ndarray:
     return values.astype(np.int64)
 
 
-def _joined(where: str, parts: list[LabelledImages]) -> LabelledImages:
-    return LabelledImages(
+def _joined(where: str, parts: list[SourceImages]) -> SourceImages:
+    return SourceImages(
         where=where,
         images=tuple(image for part in parts for image in part.images),
         names=tuple(name for part in parts for name in part.names),

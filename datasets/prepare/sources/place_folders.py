@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from opticornet.datasets.prepare.image_folder import absolute, images_in
-from opticornet.datasets.prepare.labelled import LabelledImages, PlaceSource, regular
+from opticornet.datasets.prepare.labelled import PlaceSource, SourceImages, regular
 from opticornet.datasets.prepare.prepared import Prepared
 from opticornet.utils.errors import UserError
 from opticornet.utils.options import option
@@ -48,9 +48,7 @@ class PlaceFolders(PlaceSource):
         if self.place_pattern:
             found = places_in_names("place_pattern", self.place_pattern, str(root), inside.images)
             place = [f"{of}/{name}" if of else name for of, name in zip(group, found, strict=True)]
-        images = LabelledImages(
-            str(root), absolute(root, inside.images), inside.images, np.array(place), np.array(group)
-        )
+        images = SourceImages(str(root), absolute(root, inside.images), inside.images, np.array(place), np.array(group))
         return self.prepared(images, inside.notes(str(root)))
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from opticornet.datasets.column_names import POSITION_COLUMNS, column_called
 from opticornet.datasets.columns import Columns
-from opticornet.datasets.prepare.labelled import LabelledImages
+from opticornet.datasets.prepare.labelled import SourceImages
 from opticornet.datasets.split_names import USUAL_SPLITS
 from opticornet.utils.errors import UserError
 from opticornet.utils.text import counted
@@ -37,10 +37,8 @@ def columns_taken_over(
         if name in known:
             raise UserError(f"{table.path}: columns {known[name]!r} and {title!r} both mean {name}; remove one")
         known[name] = title
-    if "rank" in known and ((values := table.numbers(known["rank"])) % 1 != 0).any():
-        row = np.flatnonzero(values % 1 != 0)[0]
-        found = f"{known['rank']} is {table[known['rank']][row]!r}"
-        raise UserError(f"{table.path}: line {table.lines[row]}: {found}; wanted a whole number")
+    if "rank" in known:
+        table.whole_numbers(known["rank"])
     fault = _fault_of_positions(table, {name: known[name] for name in POSITIONS if name in known})
     if fault and placed:
         raise UserError(f"{table.path}: `separation` needs positions, and {fault}")
@@ -65,7 +63,7 @@ def _fault_of_positions(table: Columns, titles: dict[str, str]) -> str:
     return "all are empty" if np.isnan(values).any(axis=1).all() else ""
 
 
-def check_groups(images: LabelledImages, table: Columns) -> None:
+def check_groups(images: SourceImages, table: Columns) -> None:
     """Raise :class:`UserError` where a place is in two groups."""
     place, group = images.place, images.group
     _, first, label = np.unique(place, return_index=True, return_inverse=True)
@@ -77,7 +75,7 @@ def check_groups(images: LabelledImages, table: Columns) -> None:
         )
 
 
-def check_splits(images: LabelledImages, table: Columns, splits: np.ndarray, title: str) -> None:
+def check_splits(images: SourceImages, table: Columns, splits: np.ndarray, title: str) -> None:
     """Raise :class:`UserError` for an unknown split, and for a place that is in two."""
     if (bad := np.flatnonzero(~np.isin(splits, ("", *USUAL_SPLITS)))).size:
         found = f"{title} is {table[title][bad[0]]!r}"
@@ -95,7 +93,7 @@ def check_splits(images: LabelledImages, table: Columns, splits: np.ndarray, tit
         )
 
 
-def each_once(images: LabelledImages) -> tuple[np.ndarray, list[str]]:
+def each_once(images: SourceImages) -> tuple[np.ndarray, list[str]]:
     """Rows without those that repeat an image of the same place, and a note of how many these are.
 
     Raises:
@@ -114,7 +112,7 @@ def each_once(images: LabelledImages) -> tuple[np.ndarray, list[str]]:
     return np.fromiter(rows.values(), np.int64), notes
 
 
-def check_files(images: LabelledImages) -> None:
+def check_files(images: SourceImages) -> None:
     """Raise :class:`UserError` where images do not exist."""
     if missing := [image for image in images.images if not os.path.isfile(image)]:
         raise UserError(

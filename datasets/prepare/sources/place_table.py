@@ -8,7 +8,7 @@ import numpy as np
 
 from opticornet.datasets.column_names import column_called
 from opticornet.datasets.columns import Columns, read_columns
-from opticornet.datasets.prepare.labelled import LabelledImages, PlaceSource
+from opticornet.datasets.prepare.labelled import PlaceSource, SourceImages
 from opticornet.datasets.prepare.prepared import Prepared
 from opticornet.datasets.prepare.sources.place_folders import places_in_names
 from opticornet.datasets.prepare.sources.place_lines import (
@@ -87,9 +87,9 @@ class PlaceTable(PlaceSource):
             raise UserError(f"{table.path}: `place_in_group` needs groups; name their column in `group_column`")
         if self.place_in_group:
             place = np.array([f"{of}/{one}" for of, one in zip(group, place, strict=True)])
-        images = LabelledImages(
+        images = SourceImages(
             where=str(table.path),
-            images=tuple(os.path.join(os.path.abspath(root), self.image_root, name) for name in names),
+            images=tuple(os.path.abspath(os.path.join(root, self.image_root, name)) for name in names),
             names=names,
             place=place,
             group=group,
@@ -105,7 +105,7 @@ class PlaceTable(PlaceSource):
         images, notes = replace(images, columns=columns), notes + left_out
         return self._by_column_or_groups(images, table, notes)
 
-    def _by_column_or_groups(self, images: LabelledImages, table: Columns, notes: list[str]) -> Prepared:
+    def _by_column_or_groups(self, images: SourceImages, table: Columns, notes: list[str]) -> Prepared:
         """By groups, or as the column of splits says."""
         queries = self._roles(table) if self.role_column else self.queries(images)
         if self.split_column:

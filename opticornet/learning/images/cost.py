@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 
 import torch
 
-from opticornet.learning.counting import Cost, counted, gib, places_of_weights
+from opticornet.learning.counting import Cost, counted, memory_in_words, places_of_weights, work_in_words
 from opticornet.learning.optimizers.base import trainable
 from opticornet.models.images.trainable import Described, TrainableImageEncoder
 from opticornet.utils.device import memory_of
@@ -92,17 +92,18 @@ def cost_notes(
         own = 0 if frozen_shared or frozen_kept else teacher.frozen.operations
         of_teacher = own + teacher.described.operations
         operations, need = operations + images * of_teacher, need + teacher.weight_bytes
-        in_teacher = f", {of_teacher / 1e9:.3g} GFLOP in the teacher"
+        in_teacher = f", {work_in_words(of_teacher)} in the teacher"
     once = ", once," if frozen_kept else ""
     lines = [
-        f"note: an image takes {cost.frozen.operations / 1e9:.3g} GFLOP{once} before the part that learns and "
-        f"{cost.described.operations / 1e9:.3g} GFLOP in it{in_teacher}; a step of {images} images takes "
-        f"{operations / 1e12:.3g} TFLOP and {gib(need)}, the {steps} of an epoch {steps * operations / 1e15:.3g} PFLOP"
+        f"note: an image takes {work_in_words(cost.frozen.operations)}{once} before the part that learns and "
+        f"{work_in_words(cost.described.operations)} in it{in_teacher}; a step of {images} images takes "
+        f"{work_in_words(operations)} and {memory_in_words(need)}, the {steps} of an epoch "
+        f"{work_in_words(steps * operations)}"
     ]
     least = need // 2 if amp else need
     if least > memory_of(device):
         lines.append(
-            f"warning: that may be more than the {gib(memory_of(device))} of memory here: choose a smaller "
+            f"warning: that may be more than the {memory_in_words(memory_of(device))} of memory here: choose a smaller "
             "`images_at_once` or `train_size`"
         )
     return lines

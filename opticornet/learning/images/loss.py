@@ -1,7 +1,7 @@
 """The loss of an image encoder: a weighted sum of terms."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -12,8 +12,9 @@ from opticornet.learning.images.terms import LOSS_TERMS
 from opticornet.learning.images.terms.base import LabelledImages, LossTerm, LossTermOptions
 from opticornet.models.images.trainable import Described
 from opticornet.utils.errors import UserError
-from opticornet.utils.registry import entry, nearest
+from opticornet.utils.registry import entry
 
+OptionsOf = Callable[[str], LossTermOptions]
 LOSS, SHARE = "loss_", "share_"  # before the name of a term
 
 
@@ -32,33 +33,40 @@ class WeightedTerm:
     term: LossTerm
 
     @classmethod
-    def of(cls, written: str) -> Self:
+    def of(cls, written: str, options_of: OptionsOf) -> Self:
         """From ``NAME`` or ``NAME:WEIGHT``; the weight is as published where none is written.
 
         Raises:
             UserError: there is no such term, or what follows its name is no weight above 0.
         """
         name, colon, number = written.partition(":")
-        if name not in LOSS_TERMS:
-            hint, known = nearest(name, LOSS_TERMS), ", ".join(LOSS_TERMS)
-            raise UserError(f"`loss_terms` {written}{hint}: there is no term {name}; choose of {known}")
-        options: type[LossTermOptions] = entry(LOSS_TERMS, name)
+        options = options_of(name)
         weight = _number(number) if colon else options.weight
         if not (math.isfinite(weight) and weight > 0):
             raise UserError(f"`loss_terms` {written}: wanted a weight above 0 behind the colon, for example {name}:0.5")
-        return cls(name, weight, options().build())
+        return cls(name, weight, options.build())
 
     def __str__(self) -> str:
         return f"{self.name}:{self.weight:g}"
 
 
-def weighted_terms(written: Sequence[str]) -> tuple[WeightedTerm, ...]:
-    """The terms that are written, each once.
+def by_default(name: str) -> LossTermOptions:
+    """A term's options, all at their defaults.
+
+    Raises:
+        UserError: there is no such term.
+    """
+    options: LossTermOptions = entry(LOSS_TERMS, name)()
+    return options
+
+
+def weighted_terms(written: Sequence[str], options_of: OptionsOf = by_default) -> tuple[WeightedTerm, ...]:
+    """The terms that are written, each once; ``options_of`` gives a term's options by its name.
 
     Raises:
         UserError: as :meth:`WeightedTerm.of`, or one comes twice.
     """
-    terms = tuple(WeightedTerm.of(one) for one in written)
+    terms = tuple(WeightedTerm.of(one, options_of) for one in written)
     names = [term.name for term in terms]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UserError(f"`loss_terms` {' '.join(written)}: {twice} comes twice; give it once")

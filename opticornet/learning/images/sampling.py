@@ -12,9 +12,6 @@ import numpy as np
 from opticornet.datasets.places.place_set import PlaceSet
 from opticornet.utils.errors import UserError
 
-PLACE_ORDERS = ("shuffled", "published")
-PLACE_IMAGES = ("random", "first")
-
 
 @dataclass(frozen=True)
 class PlaceBatch:
@@ -83,6 +80,12 @@ class PlaceSampler:
             )
         self._near = _near_places(places, self.kept)
         self._batches_of = lru_cache(maxsize=1)(self._cut)
+        if not self.known_batches(0):
+            raise UserError(
+                f"{places.name}: no two of {len(self.kept)} places are more than {places.separation:g} apart, within "
+                "which they may look alike, so that no batch can hold two; correct the separation, or the negative "
+                "radius that it comes from, or add places"
+            )
 
     @property
     def notes(self) -> tuple[str, ...]:

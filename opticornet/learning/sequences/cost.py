@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from opticornet.inference.described import DescribedFrames
-from opticornet.learning.counting import Cost, counted, gib, places_of_weights
+from opticornet.learning.counting import Cost, counted, memory_in_words, places_of_weights
 from opticornet.learning.sequences.batches import BatchSource
 from opticornet.learning.sequences.sides import Side
 from opticornet.models.sequences.base import ImageSequenceEncoder
@@ -89,15 +89,15 @@ def cost_notes(
     less = "a smaller `batch_size` with `accumulate`, `checkpointing` or `freeze_spatial`"
     if least > memory:
         raise UserError(
-            f"`batch_size` {anchors}: the windows of so many anchors alone need {gib(least)} for their gradients, of "
-            f"{gib(memory)} that there are; choose {less}"
+            f"`batch_size` {anchors}: the windows of so many anchors alone need "
+            f"{memory_in_words(least)} for their gradients, of {memory_in_words(memory)} that there are; choose {less}"
         )
     lines = [
         f"note: a window takes {cost.operations / 1e9:.3g} GFLOP on the way forward; a step holds at most "
-        f"{anchors} + {references} windows, {gib(most)} for their gradients"
+        f"{anchors} + {references} windows, {memory_in_words(most)} for their gradients"
     ]
     if most > memory:
-        lines.append(f"warning: that may be more than the {gib(memory)} of memory here: choose {less}")
+        lines.append(f"warning: that may be more than the {memory_in_words(memory)} of memory here: choose {less}")
     return lines
 
 

@@ -28,7 +28,7 @@ _SHARE = 8  # of the memory that cosines may take at most
 
 
 @dataclass(frozen=True)
-class Room:
+class MemoryPlan:
     """What is held at a time.
 
     Attributes:
@@ -46,7 +46,7 @@ class Room:
     @classmethod
     def within(
         cls, memory_bytes: int, query: RowMatrix, reference: RowMatrix, workers: int, device: torch.device
-    ) -> "Room":
+    ) -> "MemoryPlan":
         """As much as fits into ``memory_bytes``, of at most so many workers.
 
         Raises:
@@ -111,16 +111,16 @@ def match_pairs(
         UserError: NaN or infinity in features.
     """
     workers = 1 if device.type == "cuda" else torch.get_num_threads()
-    room = Room.within(memory_bytes, query_local, reference_local, workers, device)
+    plan = MemoryPlan.within(memory_bytes, query_local, reference_local, workers, device)
     frames, query_of = np.unique(pairs[:, 0], return_inverse=True)
     matches = np.zeros(len(pairs), np.int64)
-    with single_threaded_workers(room.workers) as work:
-        for first in range(0, len(frames), room.queries):
-            block = frames[first : first + room.queries]
+    with single_threaded_workers(plan.workers) as work:
+        for first in range(0, len(frames), plan.queries):
+            block = frames[first : first + plan.queries]
             held = {frame: _read(query_local, np.array([frame]), device, names[0])[0][0] for frame in block.tolist()}
             mine = np.flatnonzero((query_of >= first) & (query_of < first + len(block)))
-            some = [mine[places] for places in _by_references(pairs[mine, 1], room.references)]
-            match = partial(_match_held, held, reference_local, names[1], threshold, room.tile_bytes, device)
+            some = [mine[places] for places in _by_references(pairs[mine, 1], plan.references)]
+            match = partial(_match_held, held, reference_local, names[1], threshold, plan.tile_bytes, device)
             for places, found in zip(some, work(match, [pairs[places] for places in some]), strict=True):
                 matches[places] = found
     return matches

@@ -23,8 +23,8 @@ def check_test_options(options: TestOptions) -> None:
     if options.direction == "both" and (options.extract_only or options.projector):
         argument = "extract_only" if options.extract_only else "projector"
         raise UserError(f"`{argument}` takes one descriptor per query; choose `direction` forward or reverse")
-    for choice in options.parts():
-        options.part(choice)  # its own options make sense together
+    for choice, name, _ in options.parts():
+        options.part(choice, name)  # its own options make sense together
     if options.no_answer == "val":
         check_choosing(options)
     check_choosing_weight(options)

@@ -1,9 +1,12 @@
 """The image encoder that learns, and the weights that it starts from."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
+from opticornet.learning.optimizers.base import trainable
 from opticornet.models.images.base import ImageEncoderOptions, read_state_dict
 from opticornet.models.images.build import RANDOM, WEIGHTS_FOLDER
 from opticornet.models.images.trainable import TrainableImageEncoder
@@ -19,7 +22,7 @@ def build_trainable(options: TrainImagesOptions) -> TrainableImageEncoder:
     """The encoder with random weights, of which those learn that the options say.
 
     Raises:
-        UserError: an image size that it cannot take, or more blocks than it has.
+        UserError: an image size that it cannot take, more blocks than it has, or nothing that learns.
     """
     name, method = options.desc_type, options.part("desc_type")
     with seeded(options.seed, torch.device("cpu")), needs_extra("images"):
@@ -34,6 +37,8 @@ def build_trainable(options: TrainImagesOptions) -> TrainableImageEncoder:
         encoder.train_blocks(blocks)
     except ValueError as error:
         raise UserError(f"`train_blocks` {blocks}: {name} cannot train so many, {error}") from error
+    if not trainable(encoder):
+        raise UserError(f"`train_blocks` {blocks}: {name} has nothing that learns beside its blocks; train at least 1")
     return encoder
 
 
@@ -58,9 +63,10 @@ def load_weights(encoder: TrainableImageEncoder, path: Path) -> None:
     """Take the weights of a whole encoder or of its backbone alone, whichever the checkpoint's names are those of.
 
     Raises:
-        UserError: it cannot be read, or fits neither.
+        UserError: it cannot be read, fits neither, or holds infinite numbers or none.
     """
     state = read_state_dict(path)
+    _check_finite(state, path)
     own = encoder.state_dict().keys()
     if own <= state.keys():
         encoder.load(state, path)
@@ -73,6 +79,12 @@ def load_weights(encoder: TrainableImageEncoder, path: Path) -> None:
         raise
 
 
+def _check_finite(state: Mapping[str, Tensor], path: Path) -> None:
+    """Raise :class:`UserError` where a weight is infinite or not a number."""
+    if bad := next((name for name, value in state.items() if not value.isfinite().all()), None):
+        raise UserError(f"{path}: {bad} holds numbers that are infinite or NaN; start from other weights")
+
+
 def _published(options: TrainImagesOptions) -> Path:
     """The published weights of the backbone.
 
@@ -81,7 +93,10 @@ def _published(options: TrainImagesOptions) -> Path:
     """
     method: ImageEncoderOptions = options.part("desc_type")
     wanted = method.backbone or method.published
-    assert wanted is not None  # what can be trained has some
+    if wanted is None:
+        raise UserError(
+            f"no weights to start {options.desc_type} from, which nobody publishes: give `weights` a file or random"
+        )
     path = WEIGHTS_FOLDER / wanted.file
     if path.is_file():
         return path

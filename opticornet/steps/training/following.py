@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from opticornet.inference.runs import SAVE_PATH
 from opticornet.learning.loop import Loop, LoopSettings
 from opticornet.learning.optimizers.base import trainable
 from opticornet.learning.task import Batch, LearningTask
@@ -39,7 +40,7 @@ def follow(loop: Loop[Any], options: AnyTraining, run: Path, notes: Sequence[str
     for note in notes:
         log.say(note)
     place = shlex.quote(str(run))
-    if "save_path" in options.given:
+    if options.save_path != SAVE_PATH:
         place += f" --savePath {shlex.quote(options.save_path)}"
     stop = StopRequest(f"{program()} --mode train --resume {place}")
     with log, TrainingLog(run, options, progress.epoch, loop.task.counted) as events, stop:
@@ -52,4 +53,11 @@ def follow(loop: Loop[Any], options: AnyTraining, run: Path, notes: Sequence[str
     if progress.converged:
         log.say(silent_line(progress))
     log.say(best_line(progress, options))
-    log.say(f"next: {program()} --mode test --resume {place}")
+    log.say(f"next: {program()} {_next_step(options)} --resume {place}")
+
+
+def _next_step(options: AnyTraining) -> str:
+    """What a finished run is for, on the command line."""
+    if isinstance(options, TrainImagesOptions):
+        return f"--mode extract --dataset {shlex.quote(options.val_dataset)}"
+    return "--mode test"

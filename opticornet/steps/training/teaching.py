@@ -1,9 +1,11 @@
 """The run whose encoder teaches another one."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 import torch
+from torch import Tensor
 
 from opticornet.inference.image_runs import load_image_run
 from opticornet.inference.runs import find_run, named_checkpoint, read_flags
@@ -42,13 +44,15 @@ class TeacherRun:
         """The run that the options name; None where they name none.
 
         Raises:
-            UserError: there is no such run, or it learned no image encoder.
+            UserError: there is no such run, it learned no image encoder, or from images that were prepared otherwise.
         """
         if not options.teacher:
             return None
         run = find_run(options.teacher, options.runs_path, options.save_path, "teacher")
         load_remembered(read_flags(run, options.save_path).get("plugins", {}), options.plugin, str(run))
         found = load_image_run(run, checkpoint=named_checkpoint(options.teacher) or "best", save_path=options.save_path)
+        if options.no_normalise and not found.flags.get("noNormalise"):
+            raise UserError(f"`no_normalise`: the teacher sees the same images, and {run} learned from normalised ones")
         together = options.places_per_batch * options.images_per_place
         return cls(str(run), found.method, found.encoder.to(device), found.encoder.weights, together)
 
@@ -68,12 +72,7 @@ class TeacherRun:
                 f"`teacher` {self.path}: {self.method} gives {self.encoder.out_dims} numbers and {name} "
                 f"{encoder.out_dims}; wanted as many, as of the same backbone"
             )
-        one, other = encoder.preprocess, self.encoder.preprocess
-        if (
-            isinstance(one, Preprocess)
-            and isinstance(other, Preprocess)
-            and (one.mean, one.std) != (other.mean, other.std)
-        ):
+        if _normalisation(encoder) != _normalisation(self.encoder):
             raise UserError(f"`teacher` {self.path}: {self.method} normalises images otherwise than {name}")
         try:
             shares_frozen = encoder.learn_from(self.encoder)
@@ -84,6 +83,22 @@ class TeacherRun:
         if context:
             self.encoder.context = context
         return shares_frozen
+
+    @torch.no_grad()
+    def check_images(self, images: Tensor) -> None:
+        """Raise :class:`UserError` where it cannot take such images (B, 3, H, W)."""
+        try:
+            self.encoder(images)
+        except ValueError as error:  # how encoders refuse image sizes
+            raise UserError(f"`teacher` {self.path}: {self.method}: {error}; choose another `train_size`") from error
+
+    def check_resumed(self, recorded: Mapping[str, Any], run: str) -> None:
+        """Raise :class:`UserError` where it is not the one that ``run``, resumed, kept ``recorded`` of."""
+        if recorded.get("sha256") != self.weights.sha256:
+            raise UserError(
+                f"`teacher` {self.path}: its weights are not those that {run} was taught by; put those back, or start "
+                "a new run"
+            )
 
     def notes(self) -> list[str]:
         """How many images the teacher sees together."""

@@ -128,7 +128,7 @@ def test_only_the_files_of_the_wanted_splits_are_opened(tmp_path):
     folder = make(tmp_path, toml)
     assert list(load_folder(folder, ("test",)).splits) == ["test"]
     assert "gone.npy: no such descriptor file" in refused(folder)
-    with pytest.raises(UserError, match="no split 'val'; it has test, train"):
+    with pytest.raises(UserError, match=r"no split 'val'; it has test, train$"):
         load_folder(folder, ("val",))
 
 
@@ -301,3 +301,9 @@ def test_latitude_and_longitude_are_counted_from_the_first_known_position(tmp_pa
 def test_a_list_of_what_is_scored_that_is_not_there(tmp_path):
     folder = make(tmp_path, GOOD.replace('"summer.npy"', '"summer.npy"\nscore = "no.txt"'))
     assert "no.txt: no such file; check the path" in refused(folder)
+
+
+def test_places_are_named_where_a_split_of_their_name_is_wanted(tmp_path):
+    folder = make(tmp_path, GOOD + '[places.train]\ntable = "places.csv"\n')
+    with pytest.raises(UserError, match="no split 'train'; it has test, and places train, for image encoders: name on"):
+        load_folder(folder, ("train",))

@@ -62,7 +62,7 @@ def test_other_names_of_columns_and_those_that_say_nothing_here(tmp_path):
             "image,place,group\n1,7,Rome\n2,8,Rome\n3,7,Oslo\n",
             "line 4: place 7 is in Oslo, before in Rome: labels clash",
         ),
-        ("image,place,rank\n1,a,0\n2,a,1.5\n", "line 3: rank 1.5; wanted a whole number"),
+        ("image,place,rank\n1,a,0\n2,a,1.5\n", "line 3: rank is '1.5'; wanted a whole number"),
         ("image,place,x,y\n1,a,,\n", "x, y are empty in every line"),
         ("image,place,x\n1,a,2\n", "position columns x; wanted x, y"),
         ("image,place\n", "no rows"),

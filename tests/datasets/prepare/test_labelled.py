@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from opticornet.datasets.prepare.labelled import LabelledImages, PlaceSource
+from opticornet.datasets.prepare.labelled import PlaceSource, SourceImages
 from opticornet.utils.errors import UserError
 
 
@@ -10,12 +10,12 @@ class Given(PlaceSource):
         raise NotImplementedError
 
 
-def labelled(places: str, groups: str | None = None) -> LabelledImages:
+def labelled(places: str, groups: str | None = None) -> SourceImages:
     """An image for each letter, the name of its place; groups likewise."""
     names = tuple(f"{number}.jpg" for number in range(len(places)))
     group = np.array(list(groups or "g" * len(places)))
     images = tuple(f"/images/{name}" for name in names)
-    return LabelledImages("made", images, names, np.array(list(places)), group, {"rank": list(range(len(places)))})
+    return SourceImages("made", images, names, np.array(list(places)), group, {"rank": list(range(len(places)))})
 
 
 def pairs(prepared, split="val"):

@@ -106,6 +106,13 @@ def test_near_places_are_never_in_one_batch(order):
     assert len(seen) == len(set(seen)) >= 55
 
 
+def test_places_that_are_all_near_one_another_are_refused():
+    places = place_set([2] * 3, positions=np.array([[0.0], [30.0], [60.0]]), separation=60.0)
+    with pytest.raises(UserError, match="no two of 3 places are more than 60 apart"):
+        PlaceSampler(places, 2, 2)
+    assert PlaceSampler(replace(places, separation=59.0), 2, 2).known_batches(0) == 1
+
+
 def test_a_place_that_is_nowhere_may_be_in_any_batch():
     positions = np.array([[0.0], [1.0], [np.nan], [50.0]])
     sampler = PlaceSampler(place_set([2] * 4, positions=positions, separation=5.0), 4, 2)

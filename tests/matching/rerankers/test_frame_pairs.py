@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from opticornet.matching.memory import MemoryTooSmall
-from opticornet.matching.rerankers.frame_pairs import Room, match_pairs
+from opticornet.matching.rerankers.frame_pairs import MemoryPlan, match_pairs
 from opticornet.matching.rerankers.mutual_matches import mutual_matches
 from opticornet.utils.errors import UserError
 
@@ -117,7 +117,7 @@ def test_a_smaller_bound_reads_references_once_per_block_of_queries():
 
 def _queries(memory, query, reference, workers):
     try:
-        return Room.within(memory, query, reference, workers, CPU).queries
+        return MemoryPlan.within(memory, query, reference, workers, CPU).queries
     except MemoryTooSmall:
         return 0
 

@@ -130,6 +130,7 @@ def test_a_held_out_city_is_validated_on(gsv_cities, tmp_path):
         (lambda rows: [rows[0] | {"place_id": "-1"}], "line 2: place_id is '-1'; wanted a whole number from 0"),
         (lambda rows: [rows[0] | {"year": "x"}], "line 2: year is 'x'; wanted a finite number"),
         (lambda rows: [rows[0] | {"month": "1.5"}], "line 2: month is '1.5'; wanted a whole number"),
+        (lambda rows: [rows[0] | {"lon": "-180.5"}], "line 2: no such latitude, longitude: ["),
         (lambda rows: [rows[0] | {"city_id": "Oslo"}], "a row of city_id Oslo; wanted Boston"),
         (
             lambda rows: [{"place_id": "3"}],
