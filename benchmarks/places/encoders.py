@@ -61,8 +61,8 @@ ON_VIT = {"weights": BACKBONE}
 # Terms on patches at a tenth of the published weights: a head from random weights and few steps.
 TERMS = {"ms": "ms", "local": "local:0.1", "alignment": "alignment", "contrast": "contrast:0.1", "weak": "weak:0.1"}
 FOL = SMALL | {"desc_type": "fol-small", "backbone_blocks": 9, "train_blocks": 2, "lr": 5e-5, "n_epochs": 6}
-CRICA = SMALL | {"desc_type": "super-cricavpr-small", "lr": 1e-4}
-SCICE = SMALL | {"desc_type": "scicevpr-small", "lr": 1e-4}
+CRICA = SMALL | {"desc_type": "super-cricavpr-small", "lr": 1e-4, "n_epochs": 24, "eval_every": 4}
+SCICE = SMALL | {"desc_type": "scicevpr-small", "lr": 5e-4, "n_epochs": 32, "eval_every": 4}
 LITE = {"desc_type": "efficientnet-lite0", "image_size": (128, 256)}
 
 FOL_SMALL = Encoder("fol-small", FOL | {"loss_terms": tuple(TERMS.values())}, ON_VIT)
