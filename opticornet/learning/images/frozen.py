@@ -3,18 +3,13 @@
 from collections.abc import Sequence
 from functools import cached_property
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from opticornet.datasets.images.frames import ImageFrames
 from opticornet.datasets.images.kept import most_scratch_bytes
+from opticornet.learning.kept_rows import TOGETHER, KeptRows
 from opticornet.models.images.trainable import TrainableImageEncoder
-from opticornet.utils.device import physical_memory
-from opticornet.utils.mapped import release, zeros_or_file
-
-SHARE_OF_MEMORY = 1 / 8  # that may be taken by what is kept of one set of images; more is kept on the disk
-TOGETHER = 8  # images that are always worked out together: a resumed run gets the same numbers to the bit
 
 
 class FrozenImages:
@@ -27,15 +22,15 @@ class FrozenImages:
         images: the images.
         encoder: on their device; what ``frozen`` uses does not change any more.
         amp: work in bfloat16.
-        memory: the most bytes to keep in memory.
+        memory: the most bytes to keep in memory; more of them are kept on the disk.
     """
 
     def __init__(
         self, images: ImageFrames, encoder: TrainableImageEncoder, *, amp: bool = False, memory: int | None = None
     ) -> None:
         self.images, self.encoder, self.amp = images, encoder, amp
-        self.memory = int(physical_memory() * SHARE_OF_MEMORY) if memory is None else memory
-        self.is_known = np.zeros(-(-len(images) // TOGETHER), bool)  # of each TOGETHER
+        what = f"{len(images)} images before the part that learns"
+        self._kept = KeptRows(len(images), lambda *part: self.of(images.rows(*part)), what, "use `train_size`", memory)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -47,46 +42,22 @@ class FrozenImages:
         return height, width
 
     @cached_property
-    def first(self) -> Tensor:
-        """(1, *G) of the first image."""
-        return self.of(self.images.rows(0, 1))
-
-    @cached_property
     def keeps(self) -> bool:
         """Whether what was worked out is kept."""
         images = self.images.rows(0, 1)
-        does_work = self.of(images) is not images
-        return does_work and self.bytes <= max(self.memory, most_scratch_bytes())
-
-    @property
-    def bytes(self) -> int:
-        """Of all, in float32."""
-        return 4 * self.first[0].numel() * len(self)
-
-    @cached_property
-    def kept(self) -> np.ndarray:
-        """(N, *G) float32; where an image is not known yet it means nothing."""
-        shape = (len(self), *self.first[0].shape)
-        return zeros_or_file(shape, self.memory, f"{len(self)} images before the part that learns", "use `train_size`")
+        first = self.of(images)
+        return first is not images and 4 * first.numel() * len(self) <= max(self._kept.memory, most_scratch_bytes())
 
     def rows(self, rows: Sequence[int]) -> Tensor:
         """Some images (U,) to (U, *G), on the device.
 
         Raises:
-            UserError: an image cannot be read.
+            UserError: an image cannot be read, or the disk has no room.
         """
-        if not self.keeps:
-            images = self.images.windows(torch.tensor(rows), 1)[:, 0]
-            return torch.cat([self.of(part) for part in images.split(TOGETHER)])
-        wanted = np.asarray(rows, np.int64)
-        parts = np.unique(wanted // TOGETHER)
-        for part in parts[~self.is_known[parts]].tolist():
-            start, stop = part * TOGETHER, min((part + 1) * TOGETHER, len(self))
-            self.kept[start:stop] = self.of(self.images.rows(start, stop)).cpu().numpy()
-            self.is_known[part] = True
-        found = torch.from_numpy(np.asarray(self.kept[wanted]))
-        release(self.kept)
-        return found.to(self.images.device)
+        if self.keeps:
+            return self._kept[rows].to(self.images.device)
+        images = self.images.windows(torch.tensor(rows), 1)[:, 0]
+        return torch.cat([self.of(part) for part in images.split(TOGETHER)])
 
     @torch.inference_mode(False)  # what is kept is trained on
     @torch.no_grad()

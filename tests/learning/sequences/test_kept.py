@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from opticornet.inference.encode import encode
-from opticornet.learning.sequences.kept import TOGETHER, KeptFrames
+from opticornet.learning.kept_rows import TOGETHER
+from opticornet.learning.sequences.kept import KeptFrames
 from opticornet.models.sequences.sta.encoder import STA
 from opticornet.utils.errors import UserError
 
@@ -62,7 +63,6 @@ def test_frames_are_described_once_in_batches_that_are_always_the_same(encoder, 
     assert torch.equal(kept.windows(torch.tensor([16, 0, 15]), 3)[0], expected[16:19])
     assert torch.equal(kept.rows(0, COUNT), expected)
     assert counts == [TOGETHER, TOGETHER, 3]
-    assert isinstance(kept.described, np.memmap) == (memory == 0)
 
 
 def test_of_windows_of_kept_frames_the_vectors_are_those_of_the_images(encoder):
@@ -86,6 +86,7 @@ def test_a_disk_without_room_is_one_line(encoder, monkeypatch):
         UserError, match=r"`freeze_spatial`: 19 described frames take 0\.0 GiB, which .* cannot hold \(No sp"
     ):
         KeptFrames(Images(), encoder, memory=0).rows(0, 1)
+    KeptFrames(Images(), encoder, memory=10**6).rows(0, 1)  # what memory holds needs none
 
 
 def test_described_frames_take_gradients_of_what_joins_them(encoder):
