@@ -2,10 +2,11 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from opticornet.datasets.descriptors.files import read_identity
+from opticornet.datasets.descriptors.files import identity_in, read_identity
 from opticornet.datasets.descriptors.local_files import AS_RECORDED, LocalSource, local_features_path, store_record
 from opticornet.datasets.drives import JoinedRows
 from opticornet.utils.array_files import map_npy, undamaged
@@ -72,11 +73,10 @@ def _of_store(
         raise UserError(
             f"{path}: nothing beside {descriptors} says whether it is of the same extraction; extract both again"
         )
-    other = next((key for key, value in made_by.items() if key != "local_store" and identity.get(key) != value), None)
-    if other:
+    if difference := _difference(made_by, identity_in(identity)):
         raise UserError(
-            f"{path}: local features of another extraction than {descriptors} ({other} {made_by[other]}, not "
-            f"{identity.get(other)}); extract both again, or give their own `local_store`"
+            f"{path}: local features of another extraction than {descriptors} ({difference}); extract both again, or "
+            "give their own `local_store`"
         )
     if missing := next((file for file in files if not file.is_file()), None):
         raise UserError(f"{missing}: no such file, and {path} names it; copy it again, or extract again")
@@ -84,6 +84,22 @@ def _of_store(
     if not parts or any(part.shape[1:] != parts[0].shape[1:] for part in parts):
         raise UserError(f"{path}: its files do not go together; extract again with `overwrite`")
     return parts, path
+
+
+def _difference(theirs: dict[str, Any], ours: dict[str, Any]) -> str:
+    """In words, the first thing in which two identities differ, of tables only the entry; empty where they agree."""
+    for key in dict.fromkeys((*theirs, *ours)):
+        there, here = theirs.get(key), ours.get(key)
+        if there == here:
+            continue
+        if isinstance(there, dict) and isinstance(here, dict):
+            return f"{key} {_difference(there, here)}"
+        return f"{key} {_said(there)}, not {_said(here)}"
+    return ""
+
+
+def _said(value: Any) -> str:
+    return "none" if value is None else str(value)
 
 
 def _open(path: Path) -> np.ndarray:

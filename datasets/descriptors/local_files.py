@@ -5,6 +5,7 @@
 extraction that wrote both. The rows of an image are the most reliable first, so that the first of them are the best.
 """
 
+import os
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
@@ -64,6 +65,11 @@ class LocalFiles:
         each = max(1, FILE_BYTES // image_bytes)
         names = (f"{descriptors.stem}-local-{number:05}.npy" for number in range(-(-images // each)))
         return cls(tuple(folder / name for name in names), each, store_record(folder, descriptors))
+
+    @property
+    def store(self) -> str | None:
+        """The store's folder in full; None where the features lie beside their descriptors."""
+        return self.record and os.path.abspath(self.record.parent)
 
     def holding(self, images: int) -> tuple[Path, ...]:
         """Those that the first so many images take."""

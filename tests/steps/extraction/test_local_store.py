@@ -16,6 +16,7 @@ import opticornet.models.images
 import opticornet.steps.extraction.trained
 from opticornet.cli import main
 from opticornet.datasets.descriptors import local_files
+from opticornet.datasets.descriptors.local_features import open_local_features
 from opticornet.models.images.base import ImageEncoder, ImageEncoderOptions, Preprocess, WeightsRecord
 from opticornet.steps.extract import ExtractOptions, extract
 from opticornet.utils.errors import UserError
@@ -149,6 +150,77 @@ def check_equal_to_a_straight_run(folder):
         there = folder / path.name if path.name == "out.npy" else folder / "store" / path.name
         assert path.read_bytes() == there.read_bytes(), path.name
     assert not list(folder.rglob("*.part"))
+
+
+def test_a_store_of_a_relative_path_is_one_place(tmp_path, toy, small_files, monkeypatch):
+    """Also before it is there: what its first run writes, the same command finishes."""
+    photos(tmp_path / "photos")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    toy(lambda number, _: os.kill(os.getpid(), signal.SIGTERM) if number == 1 else None)
+    with pytest.raises(Interrupted):
+        extract(options(tmp_path, local_store="loc"))
+    toy()
+    for _ in range(2):
+        extract(options(tmp_path, local_store="loc"))
+    assert record_of(tmp_path)["local_store"] == str(tmp_path / "loc")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert open_local_features(tmp_path / "out.npy", 10).shape == (10, ROWS, CHANNELS)
+
+
+def record_of(folder):
+    return json.loads((folder / "out.json").read_text())
+
+
+@pytest.mark.parametrize("batches", [2, 4])
+def test_a_moved_store_is_continued(tmp_path, toy, small_files, batches):
+    """Unfinished, or finished and then of more images."""
+    photos(tmp_path / "photos", 3 * batches)
+    if batches == 2:
+        toy(lambda number, _: os.kill(os.getpid(), signal.SIGTERM) if number == 1 else None)
+        with pytest.raises(Interrupted):
+            extract(options(tmp_path))
+    else:
+        extract(options(tmp_path))
+    (tmp_path / "store").rename(tmp_path / "moved")
+    with pytest.raises(UserError, match=f"local_store {tmp_path / 'store'}, now {tmp_path / 'nowhere'}"):
+        extract(options(tmp_path, local_store=str(tmp_path / "nowhere")))
+    encoder, moved = toy(), str(tmp_path / "moved")
+    if batches == 4:
+        extract(options(tmp_path, local_store=moved))
+        assert encoder.batches == 0
+        assert record_of(tmp_path)["local_store"] == moved  # where a test looks for it
+        photos(tmp_path / "photos", 14, first=12)
+    extract(options(tmp_path, local_store=moved))
+    assert encoder.batches == 1
+    assert record_of(tmp_path)["local_store"] == moved
+    (tmp_path / "moved").rename(tmp_path / "store")
+    check_equal_to_a_straight_run(tmp_path)
+
+
+def test_an_unfinished_store_is_not_overwritten_by_another_extraction(tmp_path, toy, small_files):
+    photos(tmp_path / "photos")
+    photos(tmp_path / "others", seed=1)
+    toy(lambda number, _: os.kill(os.getpid(), signal.SIGTERM) if number == 2 else None)
+    with pytest.raises(Interrupted):
+        extract(options(tmp_path))
+    toy()
+    other = {"images": str(tmp_path / "others"), "output": str(tmp_path / "other" / "out.npy")}
+    with pytest.raises(UserError, match=r"out-local\.json\.part is of another extraction \(some of the 10 images"):
+        extract(options(tmp_path, **other))
+    extract(options(tmp_path))
+    check_equal_to_a_straight_run(tmp_path)
+
+
+def test_the_default_precision_may_be_asked_for(tmp_path, toy):
+    photos(tmp_path / "photos", 2)
+    extract(options(tmp_path))
+    assert record_of(tmp_path)["local_dtype"] == "float16"
+    encoder = toy()
+    extract(options(tmp_path, local_dtype="float16"))
+    assert encoder.batches == 0
+    with pytest.raises(UserError, match=r"local_dtype float16, now float32"):
+        extract(options(tmp_path, local_dtype="float32"))
 
 
 def test_a_bound_keeps_the_most_reliable(tmp_path, toy, small_files):
