@@ -156,3 +156,18 @@ def test_a_drive_with_fewer_features_is_compared_all_the_same(folder):
     (path,) = (folder / "out").glob("*.json")
     with np.load(path.with_suffix(".npz")) as arrays:
         assert (arrays["distances"][:, 0] == -3).all()
+
+
+def test_reference_drives_of_other_numbers_of_features_are_compared_all_the_same(folder):
+    for ending in ("", "-local"):
+        np.save(folder / f"dusk{ending}.npy", np.load(folder / f"day{ending}.npy")[::-1])
+    np.save(folder / "dusk-local.npy", np.load(folder / "dusk-local.npy")[:, :3])
+    toml = (folder / "dataset.toml").read_text().replace('reference = "day"', 'reference = ["day", "dusk"]')
+    toml = toml.replace("reference_rows = [1, 12]", "rows_are_places = true")
+    (folder / "dataset.toml").write_text(f'{toml}[traverses.dusk]\ndescriptors = "dusk.npy"\n')
+    assert run(folder, "--seqL", "1", "--topK", "24", "--latencyQueries", "0") == 0
+    (path,) = (folder / "out").glob("*.json")
+    with np.load(path.with_suffix(".npz")) as arrays:
+        assert (arrays["distances"][:, :2] == [-4, -3]).all()
+        assert (arrays["preds"][:, :2].sum(axis=1) == 23).all()  # day's frame, and the same one of dusk
+    assert json.loads(path.read_text())["method"]["local_features"]["features"] == 6
