@@ -88,7 +88,7 @@ def join_drives(drives: Sequence[Traverse], where: str) -> Traverse:
         where: whose drives they are, for messages.
 
     Raises:
-        UserError: a drive is named twice; positions, descriptors or local features differ in kind; some have descriptors
+        UserError: a drive is named twice; positions, descriptors or local features differ; some have descriptors
             only and others images only.
     """
     if len(drives) == 1:
