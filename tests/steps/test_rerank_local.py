@@ -88,12 +88,17 @@ def test_what_cannot_be_re_ranked(folder, capsys):
     assert "--rerankSeqL 13 is above the shortest sequence of day" in capsys.readouterr().err
     assert run(folder, "--seqL", "1", "--rerankResume", "x") == 2
     assert "--rerankResume changes nothing here" in capsys.readouterr().err
-    np.save(folder / "night-local.npy", np.zeros((FRAMES, 6, 5), np.float32))
+    np.save(folder / "night-local.npy", np.load(folder / "day-local.npy")[..., :5])
     assert run(folder, "--seqL", "1", "--topK", "9") == 2
     assert "local features of 8 and 5 dimensions" in capsys.readouterr().err
     np.save(folder / "night-local.npy", np.zeros((3, 6, 8), np.float32))
     assert run(folder, "--seqL", "1", "--topK", "9") == 2
     assert "night-local.npy: shape (3, 6, 8); wanted (12, R, C)" in capsys.readouterr().err
+    for empty in ((FRAMES, 0, 8), (FRAMES, 6, 0)):
+        np.save(folder / "night-local.npy", np.zeros(empty, np.float32))
+        assert run(folder, "--seqL", "1", "--topK", "9") == 2
+        message = f"night-local.npy: shape {empty}; wanted local features of at least 1 row and 1 channel"
+        assert message in capsys.readouterr().err
     (folder / "night-local.npy").write_bytes(b"nothing")
     assert run(folder, "--seqL", "1", "--topK", "9") == 2
     assert "night-local.npy: not a NumPy array file" in capsys.readouterr().err
@@ -142,7 +147,8 @@ def test_windows_are_compared_as_they_are_cut(folder, rule):
 def test_a_memory_that_cannot_hold_a_pair_of_frames_is_told(folder, capsys):
     generator = np.random.default_rng(1)
     for name in ("day", "night"):
-        np.save(folder / f"{name}-local.npy", generator.standard_normal((FRAMES, 2000, 64)).astype(np.float16))
+        local = generator.standard_normal((FRAMES, 2000, 64))
+        np.save(folder / f"{name}-local.npy", (local / np.linalg.norm(local, axis=2, keepdims=True)).astype(np.float16))
     assert run(folder, "--seqL", "1", "--topK", "9", "--matchMemory", "1", "--latencyQueries", "0") == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("error: --matchMemory: one pair of frames needs ")
