@@ -64,8 +64,7 @@ class MemoryPlan:
                 if left >= one_query:
                     return cls(left // one_query, references, count, tile)
             if tile == smallest:
-                needed = worker + reading_query + one_query
-                raise MemoryTooSmall(f"one pair of frames needs {needed} bytes, but only {memory_bytes} may be used")
+                raise MemoryTooSmall("one pair of frames needs", worker + reading_query + one_query)
             tile = max(smallest, tile // 2)
 
 
