@@ -290,7 +290,8 @@ class Loop(Generic[Batch]):
         self.task.restore(state, source)
         fit_state(self.task.module, state["state_dict"], source)
         self.optimizer.load_state_dict(state["optimizer"])
-        self.progress = Progress(**state["progress"] | {"epoch": state["progress"]["epoch"]})
+        progress = {"epoch": state["progress"]["epoch"]} | state["progress"]  # one without an epoch says nothing
+        self.progress = Progress(**progress)
         torch.set_rng_state(state["random"]["torch"])
         device = self.task.device
         if device.type == "cuda" and isinstance(state["random"]["cuda"], Tensor):

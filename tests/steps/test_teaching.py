@@ -162,9 +162,7 @@ def test_a_student_is_not_resumed_with_a_teacher_that_changed(train, error):
     assert f"--teacher {teacher}: its weights are not those that {run} was taught by; put those back" in error()
 
 
-def test_a_student_is_resumed_with_the_run_that_a_folder_of_runs_stood_for_wherever_it_is(
-    train, tmp_path, error, capsys
-):
+def test_a_student_is_resumed_with_the_run_that_its_folder_stood_for_wherever_it_is(train, tmp_path, error, capsys):
     assert train("tiny", "--weights", "random") == 0
     STOP_AT.append(1)
     folder = train.folder / "runs-pupil"  # where the student is the newest run as soon as it is one
