@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from opticornet.datasets import synthetic
-from opticornet.datasets.descriptors.local_files import AS_RECORDED, LocalSource
+from opticornet.datasets.descriptors.local_files import LocalSource
 from opticornet.datasets.folder.reading import load_folder
 from opticornet.datasets.folder.toml import TOML_NAME, FolderEntry, read_toml
 from opticornet.datasets.images.cropping import Crop
@@ -34,7 +34,7 @@ class Source:
         msls_train_city, msls_val_city: the MSLS cities of the train split and of the val split.
         msls_test_city: those of the test split, or of several ``test-CITY``; none: that of val.
         crop: left, top, right and bottom of the part of images that is taken, in pixels; empty: all.
-        local: where local features are, and how many per frame.
+        local: where local features are, and how many per frame; None: they are not opened.
     """
 
     data_path: Path = Path("data")
@@ -44,7 +44,7 @@ class Source:
     msls_val_city: str = "austin"
     msls_test_city: tuple[str, ...] = ()
     crop: tuple[int, ...] = ()
-    local: LocalSource = AS_RECORDED
+    local: LocalSource | None = None
 
     @classmethod
     def of(cls, **values: SourceValue) -> "Source":

@@ -15,16 +15,20 @@ from opticornet.utils.mapped import RowMatrix, release
 class JoinedRows:
     """Rows of several matrices, one after the other, read when asked for: a ``RowMatrix``.
 
-    A slice that lies within one of them is that one's own slice, which of a memory map is a view.
+    A slice that lies within one of them is that one's own slice, which of a memory map is a view. Otherwise rows of the
+    smaller matrices are filled up with zeros.
 
     Args:
-        parts: (N_i, ...) each; of equal shapes beside N_i.
+        parts: (N_i, ...) each, of as many dimensions.
     """
 
     def __init__(self, parts: Sequence[RowMatrix]) -> None:
         self._parts = tuple(parts)
         self._ends = np.cumsum([len(part) for part in parts])
-        self.shape: tuple[int, ...] = (int(self._ends[-1]), *parts[0].shape[1:])
+        self.shape: tuple[int, ...] = (
+            int(self._ends[-1]),
+            *map(max, zip(*(part.shape[1:] for part in parts), strict=True)),
+        )
         self.dtype: np.dtype[Any] = np.result_type(*(part.dtype for part in parts))
         self.ndim = len(self.shape)
 
@@ -62,12 +66,12 @@ class JoinedRows:
 
     def _read(self, rows: np.ndarray, dtype: Any = None) -> np.ndarray:
         """(M, ...) rows in any order, also repeated."""
-        values = np.empty((len(rows), *self.shape[1:]), dtype or self.dtype)
+        values = np.zeros((len(rows), *self.shape[1:]), dtype or self.dtype)
         numbers = np.searchsorted(self._ends, rows, "right")
         for number, part in enumerate(self._parts):
             if len(places := np.flatnonzero(numbers == number)):
                 own = rows[places] - (self._ends[number] - len(part))
-                values[places] = part[own]
+                values[places, *map(slice, part.shape[1:])] = part[own]
                 release(part)
         return values
 
@@ -76,15 +80,16 @@ def join_drives(drives: Sequence[Traverse], where: str) -> Traverse:
     """Drives as one traverse, one after the other; one drive as it is.
 
     What all have is joined; so are frame names, times and flags that some have: other frames are then called by their
-    images or rows, have no time (NaN), and are scored and usable.
+    images or rows, have no time (NaN), and are scored and usable. Frames that have fewer local features than those of
+    other drives get zero rows, which nothing matches.
 
     Args:
         drives: with positions in one unit; bounds of their own.
         where: whose drives they are, for messages.
 
     Raises:
-        UserError: a drive is named twice; positions or descriptors differ in kind; some have descriptors only and
-            others images only.
+        UserError: a drive is named twice; positions, descriptors or local features differ; some have descriptors
+            only and others images only.
     """
     if len(drives) == 1:
         return drives[0]
@@ -157,6 +162,13 @@ def _check_alike(drives: Sequence[Traverse], where: str) -> None:
         if drive.dims != described[0].dims:
             raise UserError(
                 f"{where}: {described[0].name} has {described[0].dims}-D descriptors and {drive.name} {drive.dims}-D; "
+                "extract both with the same method"
+            )
+    local = [(drive.name, drive.local_features.shape[2]) for drive in drives if drive.local_features is not None]
+    for name, channels in local[1:]:
+        if channels != local[0][1]:
+            raise UserError(
+                f"{where}: {local[0][0]} has local features of {local[0][1]} dimensions and {name} of {channels}; "
                 "extract both with the same method"
             )
     without = [drive for drive in drives if drive.descriptors is None]

@@ -12,9 +12,11 @@ import pytest
 import torch
 
 import opticornet
-from opticornet.inference.published import PUBLISHED
+from opticornet.inference.published import PUBLISHED, options_of
 from opticornet.models.images import IMAGE_ENCODERS
-from opticornet.models.images.dinov2 import DinoV2Encoder
+from opticornet.models.images.dinov2 import DinoV2, DinoV2Encoder
+from opticornet.models.images.fol.aggregator import GuidedAggregator
+from opticornet.models.images.fol.encoder import FoL
 from opticornet.models.sequences.delta_lstm import DeltaLSTM
 from opticornet.models.sequences.seqnet import SeqNet
 from opticornet.utils.errors import UserError
@@ -110,6 +112,26 @@ def test_every_encoder_with_published_weights_is_an_entry(root):
     assert all(inspect.getdoc(value) for value in entries.values())
 
 
+@pytest.mark.parametrize("method", PUBLISHED)
+def test_an_entry_has_the_options_of_its_published_weights(root, method):
+    listed = runpy.run_path(str(root / "hubconf.py"))
+    arguments = set(inspect.signature(listed[method.replace("-", "_")]).parameters)
+    only_refuses = {"size"}  # a file of another, and changes no network
+    assert arguments - {"run", "checkpoint", "weights"} == set(options_of(PUBLISHED[method])) - only_refuses
+
+
+@torch.inference_mode()
+def test_options_reach_the_network(root, tmp_path):
+    images = torch.randn(1, 3, 70, 70, generator=torch.Generator().manual_seed(0))
+    stored = FoL(DinoV2(24, 2, 3, 70), GuidedAggregator(24, 4, 3, 5, 6), local_dims=(5, 4)).eval()
+    torch.save(stored.state_dict(), tmp_path / "fol.pth")
+    found = load(root, "fol", weights=str(tmp_path / "fol.pth"), heads=3, local=True)(images)
+    for mine, theirs in zip(found, stored.forward_with_local(images), strict=True):
+        torch.testing.assert_close(mine, theirs)
+    torch.save(DeltaLSTM(4, 4, 5, residual=False).state_dict(), tmp_path / "delta.pth")
+    assert not load(root, "delta_lstm", weights=str(tmp_path / "delta.pth"), residual=False).residual
+
+
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [
@@ -117,6 +139,9 @@ def test_every_encoder_with_published_weights_is_an_entry(root):
         ("seqnet", {"run": "RUN"}, "`run` .* trained dsdnet, wanted seqnet"),
         ("dsdnet", {"run": "nowhere"}, "nowhere: no such folder"),
         ("fol_base", {"weights": "nowhere.pth"}, "no weights at nowhere.pth"),
+        ("fol", {"weights": "random", "local": True}, "`local` belongs to `weights` of a file"),
+        ("super_cricavpr", {"heads": 2}, "`heads` belongs to `weights` of a file"),
+        ("delta_lstm", {"run": "RUN", "residual": True}, "`residual` belongs to `weights` of a file"),
         ("super_cricavpr", {"weights": "random", "context": 0}, "`context` 0: wanted at least 1"),
     ],
 )

@@ -69,7 +69,10 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def full_path(text: str) -> str:
-    """A path that exists as an absolute one; any other text (a built-in name, an empty one) as it is."""
+    """A path that exists as an absolute one; any other text (a built-in name, an empty one) as it is.
+
+    Not for what is still to be written, which exists only afterwards.
+    """
     return os.path.abspath(text) if text and os.path.exists(text) else text
 
 

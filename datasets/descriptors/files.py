@@ -1,9 +1,10 @@
 """A descriptor file, the record beside it, and what there is of both while a run is unfinished.
 
 ``summer.npy`` (N, D) comes with ``summer.json``: the run's identity (everything a descriptor depends on), versions, and
-the names of the N images in order. Where some images say nothing of their place, their rows are zeros and
-``summer.usable.npy`` (N,) bool is False there. Until all rows are there they are in ``summer.npy.part``, and
-``summer.json.part`` says how many of them are certain.
+the names of the N images in order, and where the store of their local features is, if they have one. Where some images
+say nothing of their place, their rows are zeros and ``summer.usable.npy`` (N,) bool is False there. Until all rows are
+there they are in ``summer.npy.part``, and ``summer.json.part`` says how many of them are certain; so says the record of
+the store, which may be moved.
 """
 
 import json
@@ -23,6 +24,7 @@ from opticornet.utils.errors import UserError
 from opticornet.utils.files import atomic_path, write_json, writing
 
 _WHICH = {"count", "sha256"}  # images they were
+_DETAILS = {"rows", "source", "unusable", "shape", "versions", "names", "local_store"}  # of a record, not its identity
 
 
 def unfinished_path(path: Path) -> Path:
@@ -102,6 +104,16 @@ class DescriptorFiles:
         return self.output.with_suffix(".json")
 
     @property
+    def _records(self) -> tuple[Path, ...]:
+        """The record beside the descriptors and, where there is one, that of the store."""
+        return (self.record, *([self.local.record] if self.local and self.local.record else []))
+
+    @property
+    def _place(self) -> dict[str, Any]:
+        """What the record says of the store: nothing where there is none."""
+        return {"local_store": self.local.store} if self.local and self.local.record else {}
+
+    @property
     def arrays(self) -> tuple[Path, ...]:
         return (self.output, *(self.local.paths if self.local else ()))
 
@@ -132,6 +144,8 @@ class DescriptorFiles:
         if record["images"] != self.identity["images"] and self._begin_with(record["images"]):
             return False
         self._clear()
+        if record | self._place != record:  # the store was moved
+            write_json(self.record, record | self._place)
         return True
 
     def read_progress(self) -> Progress:
@@ -167,7 +181,9 @@ class DescriptorFiles:
 
     def save_progress(self, progress: Progress) -> None:
         """Call after the rows are on the disk."""
-        write_json(unfinished_path(self.record), {"identity": self.identity, "progress": asdict(progress)})
+        content = {"identity": self.identity | self._place, "progress": asdict(progress)}
+        for path in self._records:
+            write_json(unfinished_path(path), content)
 
     def publish(self, details: dict[str, Any], *, usable: np.ndarray | None = None) -> None:
         """Turn the unfinished files into finished ones; killed anywhere in between, a new run completes it.
@@ -185,7 +201,7 @@ class DescriptorFiles:
             if self.local and self.local.record:
                 files = [path.name for path in self.local.paths]
                 write_json(self.local.record, {"identity": self.identity, "files": files})
-            write_json(self.record, self.identity | details)
+            write_json(self.record, self.identity | details | self._place)
             for path in written:
                 os.replace(unfinished_path(path), path)
             if ready.exists():
@@ -199,14 +215,16 @@ class DescriptorFiles:
 
     def _check_store(self) -> None:
         """Raise :class:`UserError` where the store holds local features of something else, not to be overwritten."""
-        record = self.local and self.local.record
-        if not record or not record.exists():
-            return
-        if difference := self._difference((_read_json(record) or {}).get("identity")):
-            raise UserError(
-                f"{record} is of another extraction ({difference}): choose another `local_store`, or give `overwrite` "
-                "to replace it"
-            )
+        for record in self._records[1:]:
+            for path in filter(Path.exists, (record, unfinished_path(record))):
+                saved = _read_json(path) or {}
+                if (saved.get("progress") or {}).get("images") == 0:
+                    continue
+                if difference := self._difference(saved.get("identity")):
+                    raise UserError(
+                        f"{path} is of another extraction ({difference}): choose another `local_store`, or give "
+                        "`overwrite` to replace it"
+                    )
 
     def _reopened(self) -> Progress:
         """The rows of finished descriptors of the first images, copied to where the others are appended."""
@@ -236,7 +254,7 @@ class DescriptorFiles:
 
     def _clear(self) -> None:
         """Remove what is left of a run that was killed after its last file was in place."""
-        for path in (unfinished_path(self.output), *self.arrays, self.record):
+        for path in (*self.arrays, *self._records):
             if unfinished_path(path).exists():
                 with suppress(OSError):  # the folder may be read-only, and nothing needs these
                     unfinished_path(path).unlink()
@@ -261,7 +279,13 @@ class DescriptorFiles:
             return f"{key} {then}, now {now}"
         if (standardised := saved.get("standardise", "none")) != "none":
             return f"standardise {standardised}, which earlier versions did"
-        return ""
+        return self._other_place(saved.get("local_store"))
+
+    def _other_place(self, then: str | None) -> str:
+        """In words, where the store of a saved identity is, if that is another than this one and has not come here."""
+        now = self._place.get("local_store")
+        came = any(path.exists() for record in self._records[1:] for path in (record, unfinished_path(record)))
+        return "" if then == now or came else f"local_store {then}, now {now}"
 
     def _begin_with(self, images: Any) -> bool:
         """Whether the images of a saved identity are the first of these."""
@@ -289,6 +313,11 @@ def read_identity(path: Path) -> dict[str, Any] | None:
     shape = map_npy(path).shape
     is_ours = shape == (record["rows"], record["dims"]) and isinstance(record["weights"], dict)
     return record if is_ours and "kind" in record["weights"] else None
+
+
+def identity_in(record: dict[str, Any]) -> dict[str, Any]:
+    """What the record of an extraction says that its descriptors depend on."""
+    return {key: value for key, value in record.items() if key not in _DETAILS}
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:

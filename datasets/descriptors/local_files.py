@@ -5,6 +5,7 @@
 extraction that wrote both. The rows of an image are the most reliable first, so that the first of them are the best.
 """
 
+import os
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
@@ -39,6 +40,11 @@ def store_record(folder: Path, descriptors: Path) -> Path:
     return folder / f"{descriptors.stem}-local.json"
 
 
+def store_files(record: Path, count: int) -> tuple[Path, ...]:
+    """The first ``count`` files of the store that has this record."""
+    return tuple(record.with_name(f"{record.stem}-{number:05}.npy") for number in range(count))
+
+
 @dataclass(frozen=True)
 class LocalFiles:
     """The files that local features are written to.
@@ -62,8 +68,13 @@ class LocalFiles:
     def in_store(cls, folder: Path, descriptors: Path, images: int, image_bytes: int) -> Self:
         """Files of a store, for so many images of ``image_bytes`` each."""
         each = max(1, FILE_BYTES // image_bytes)
-        names = (f"{descriptors.stem}-local-{number:05}.npy" for number in range(-(-images // each)))
-        return cls(tuple(folder / name for name in names), each, store_record(folder, descriptors))
+        record = store_record(folder, descriptors)
+        return cls(store_files(record, -(-images // each)), each, record)
+
+    @property
+    def store(self) -> str | None:
+        """The store's folder in full; None where the features lie beside their descriptors."""
+        return self.record and os.path.abspath(self.record.parent)
 
     def holding(self, images: int) -> tuple[Path, ...]:
         """Those that the first so many images take."""

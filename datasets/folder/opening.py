@@ -11,7 +11,7 @@ from opticornet.datasets.descriptors.arrays import open_descriptors, split_key
 from opticornet.datasets.descriptors.files import read_identity, read_usable
 from opticornet.datasets.descriptors.image_features import namings_of, open_image_features
 from opticornet.datasets.descriptors.local_features import open_local_features
-from opticornet.datasets.descriptors.local_files import AS_RECORDED, LocalSource
+from opticornet.datasets.descriptors.local_files import LocalSource
 from opticornet.datasets.folder.named_files import frames_of, images_of, inside_folder
 from opticornet.datasets.folder.tables import FrameTable, run_bounds
 from opticornet.datasets.folder.toml import TOML_NAME, FolderEntry, TraverseEntry
@@ -32,7 +32,7 @@ class OpenTraverse:
         described: the file of the descriptors; None where they are not there.
         bounds: (N, 2), the half-open range of each frame's sequence.
         usable: (N,) bool; None where all are.
-        local_features: (N, R, C); None where none were extracted.
+        local_features: (N, R, C); None where none were extracted, or none are asked for.
     """
 
     frames: FrameTable
@@ -49,8 +49,8 @@ class OpenTraverse:
         return len(self.bounds)
 
 
-def open_traverse(folder: Path, dataset: FolderEntry, name: str, local: LocalSource = AS_RECORDED) -> OpenTraverse:
-    """Open the files of a traverse; ``local`` says where its local features are.
+def open_traverse(folder: Path, dataset: FolderEntry, name: str, local: LocalSource | None = None) -> OpenTraverse:
+    """Open the files of a traverse; ``local`` says where its local features are; None: they are not opened.
 
     Raises:
         UserError: one is missing, cannot be read, or does not fit the others.
@@ -78,7 +78,7 @@ def open_traverse(folder: Path, dataset: FolderEntry, name: str, local: LocalSou
         described=described,
         bounds=_folder_bounds(root, entry, images, count) if frames.bounds is None else frames.bounds,
         usable=_usable(described, frames, count),
-        local_features=None if described is None else _local_features(described, count, local, entry),
+        local_features=_local_features(described, count, local, entry),
     )
 
 
@@ -197,6 +197,10 @@ def _usable(described: Path | None, frames: FrameTable, count: int) -> np.ndarra
     return beside & frames.usable
 
 
-def _local_features(described: Path, count: int, local: LocalSource, entry: TraverseEntry) -> RowMatrix | None:
-    """What extracting with ``local`` wrote; None where it did not."""
+def _local_features(
+    described: Path | None, count: int, local: LocalSource | None, entry: TraverseEntry
+) -> RowMatrix | None:
+    """What extracting with ``local`` wrote; None where it did not, or where nobody asks."""
+    if described is None or local is None:
+        return None
     return open_local_features(described, count, local, Path(entry.descriptors or "").parent)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from opticornet.datasets.descriptors.local_files import AS_RECORDED, LocalSource
+from opticornet.datasets.descriptors.local_files import LocalSource
 from opticornet.datasets.drives import frame_labels, join_drives, joined_rows
 from opticornet.datasets.folder.named_files import inside_folder
 from opticornet.datasets.folder.opening import OpenTraverse, open_traverse
@@ -21,14 +21,14 @@ from opticornet.utils.errors import UserError
 
 
 def load_folder(
-    folder: str | Path, split_names: tuple[str, ...] | None = None, local: LocalSource = AS_RECORDED
+    folder: str | Path, split_names: tuple[str, ...] | None = None, local: LocalSource | None = None
 ) -> Dataset:
     """Open the splits of a dataset folder; files of other splits are not touched.
 
     Args:
         folder: holds a ``dataset.toml``.
         split_names: the splits to open, default all there are.
-        local: where local features are.
+        local: where local features are; None: they are not opened.
 
     Raises:
         UserError: anything wrong with the folder, in one line.
@@ -49,7 +49,7 @@ def load_folder(
 class _Reader:
     """Opens each traverse of a folder once, however many splits use it."""
 
-    def __init__(self, folder: Path, entry: FolderEntry, local: LocalSource) -> None:
+    def __init__(self, folder: Path, entry: FolderEntry, local: LocalSource | None) -> None:
         self._folder, self._entry, self._local = folder, entry, local
         self._opened: dict[str, OpenTraverse] = {}
         self._references: dict[tuple[object, ...], Traverse] = {}  # one for all that search it

@@ -150,7 +150,8 @@ class ImageEncoder(nn.Module):
         load_state(self, state, source)
 
     def forward_with_local(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Descriptors as ``forward``, and local features (B, ``*local_shape``), unused rows zero.
+        """Descriptors as ``forward``, and local features (B, rows, channels), unused rows zero: of images as
+        ``preprocess`` makes them (B, ``*local_shape``).
 
         Only where ``local_shape`` is set.
         """

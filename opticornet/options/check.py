@@ -1,7 +1,9 @@
 """Options of ``--mode check``."""
 
 from dataclasses import dataclass
+from typing import Any
 
+from opticornet.datasets.descriptors.local_files import AS_RECORDED
 from opticornet.options.shared import DataOptions
 from opticornet.utils.options import option
 
@@ -14,3 +16,6 @@ class CheckOptions(DataOptions):
 
     def unused(self) -> dict[str, str]:
         return super().unused() | {"seed": "nothing is random", "crop": "images are looked at as they are"}
+
+    def source(self) -> dict[str, Any]:
+        return super().source() | {"local": AS_RECORDED}

@@ -134,6 +134,23 @@ def test_local_features_are_joined():
     assert np.array_equal(both.local_features[np.array([4, 0])], np.stack([some[1][2], some[0][0]]))
 
 
+def test_drives_with_fewer_local_features_get_zero_rows():
+    some = [RNG.standard_normal((count, rows, 3)).astype(np.float32) for count, rows in ((2, 4), (3, 2))]
+    both = join_drives([drive("a", 2, local_features=some[0]), drive("b", 3, local_features=some[1])], "here")
+    assert both.local_features.shape == (5, 4, 3)
+    frames = both.local_features[np.array([4, 0])]
+    assert np.array_equal(frames[0, :2], some[1][2])
+    assert not frames[0, 2:].any()
+    assert np.array_equal(frames[1], some[0][0])
+    assert np.array_equal(both.cut(1, 4).local_features[np.array([0, 2])][:, :2], [some[0][1, :2], some[1][1]])
+
+
+def test_local_features_of_other_dimensions_are_refused():
+    drives = [drive(name, 2, local_features=np.zeros((2, 4, dims), np.float32)) for name, dims in (("a", 3), ("b", 5))]
+    with pytest.raises(UserError, match="here: a has local features of 3 dimensions and b of 5; extract both"):
+        join_drives(drives, "here")
+
+
 def test_windows_stay_in_their_drive():
     both = join_drives([drive("summer", 4), drive("fall", 5)], "here")
     windows = Windows.of(both, 3)

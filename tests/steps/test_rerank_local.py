@@ -88,12 +88,17 @@ def test_what_cannot_be_re_ranked(folder, capsys):
     assert "--rerankSeqL 13 is above the shortest sequence of day" in capsys.readouterr().err
     assert run(folder, "--seqL", "1", "--rerankResume", "x") == 2
     assert "--rerankResume changes nothing here" in capsys.readouterr().err
-    np.save(folder / "night-local.npy", np.zeros((FRAMES, 6, 5), np.float32))
+    np.save(folder / "night-local.npy", np.load(folder / "day-local.npy")[..., :5])
     assert run(folder, "--seqL", "1", "--topK", "9") == 2
     assert "local features of 8 and 5 dimensions" in capsys.readouterr().err
     np.save(folder / "night-local.npy", np.zeros((3, 6, 8), np.float32))
     assert run(folder, "--seqL", "1", "--topK", "9") == 2
     assert "night-local.npy: shape (3, 6, 8); wanted (12, R, C)" in capsys.readouterr().err
+    for empty in ((FRAMES, 0, 8), (FRAMES, 6, 0)):
+        np.save(folder / "night-local.npy", np.zeros(empty, np.float32))
+        assert run(folder, "--seqL", "1", "--topK", "9") == 2
+        message = f"night-local.npy: shape {empty}; wanted local features of at least 1 row and 1 channel"
+        assert message in capsys.readouterr().err
     (folder / "night-local.npy").write_bytes(b"nothing")
     assert run(folder, "--seqL", "1", "--topK", "9") == 2
     assert "night-local.npy: not a NumPy array file" in capsys.readouterr().err
@@ -142,7 +147,8 @@ def test_windows_are_compared_as_they_are_cut(folder, rule):
 def test_a_memory_that_cannot_hold_a_pair_of_frames_is_told(folder, capsys):
     generator = np.random.default_rng(1)
     for name in ("day", "night"):
-        np.save(folder / f"{name}-local.npy", generator.standard_normal((FRAMES, 2000, 64)).astype(np.float16))
+        local = generator.standard_normal((FRAMES, 2000, 64))
+        np.save(folder / f"{name}-local.npy", (local / np.linalg.norm(local, axis=2, keepdims=True)).astype(np.float16))
     assert run(folder, "--seqL", "1", "--topK", "9", "--matchMemory", "1", "--latencyQueries", "0") == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("error: --matchMemory: one pair of frames needs ")
@@ -156,3 +162,18 @@ def test_a_drive_with_fewer_features_is_compared_all_the_same(folder):
     (path,) = (folder / "out").glob("*.json")
     with np.load(path.with_suffix(".npz")) as arrays:
         assert (arrays["distances"][:, 0] == -3).all()
+
+
+def test_reference_drives_of_other_numbers_of_features_are_compared_all_the_same(folder):
+    for ending in ("", "-local"):
+        np.save(folder / f"dusk{ending}.npy", np.load(folder / f"day{ending}.npy")[::-1])
+    np.save(folder / "dusk-local.npy", np.load(folder / "dusk-local.npy")[:, :3])
+    toml = (folder / "dataset.toml").read_text().replace('reference = "day"', 'reference = ["day", "dusk"]')
+    toml = toml.replace("reference_rows = [1, 12]", "rows_are_places = true")
+    (folder / "dataset.toml").write_text(f'{toml}[traverses.dusk]\ndescriptors = "dusk.npy"\n')
+    assert run(folder, "--seqL", "1", "--topK", "24", "--latencyQueries", "0") == 0
+    (path,) = (folder / "out").glob("*.json")
+    with np.load(path.with_suffix(".npz")) as arrays:
+        assert (arrays["distances"][:, :2] == [-4, -3]).all()
+        assert (arrays["preds"][:, :2].sum(axis=1) == 23).all()  # day's frame, and the same one of dusk
+    assert json.loads(path.read_text())["method"]["local_features"]["features"] == 6

@@ -15,6 +15,7 @@ from opticornet.models.images.fol.local_features import CELL_ROWS, CELLS, select
 from opticornet.models.images.trainable import Described, TrainableImageEncoder
 
 PUBLISHED_SIZE = (504, 504)
+LOW_MAPS, LOW_MAP_ROWS = range(71, 81), 3500  # rows of local maps of these heights, as published
 
 
 @dataclass(frozen=True)
@@ -108,11 +109,12 @@ class FoL(TrainableImageEncoder):
     def forward_with_local(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Descriptors (B, 8448) and local features (B, rows, 128): unit rows in raster order, then zero rows.
 
-        There are ``local_shape[0]`` rows, or as many as larger images than ``preprocess`` makes may have.
+        There are as many rows as the local map of these images has, but 3600 at most, and 3500 of images 19 or 20
+        patches high, as in the authors' network.
         """
         height, width = images.shape[-2:]
         aggregated, features, chosen = self._chosen(images)
-        rows = max(self.local_shape[0], self._local_rows((height, width)))
+        rows = self._local_rows((height, width))
         return aggregated.descriptor, select_local(self.local_map(features), chosen.float(), rows)
 
     def local_by_reliability(self, images: Tensor, features: int) -> tuple[Tensor, Tensor]:
@@ -137,9 +139,10 @@ class FoL(TrainableImageEncoder):
         return aggregated, features, top_cells(aggregated.confidence, grid, self.cells)
 
     def _local_rows(self, size: tuple[int, int]) -> int:
-        """How many local features images of ``size`` may have."""
+        """How many rows hold the local features of images of ``size``."""
         height, width = (4 * (side // PATCH) - 3 for side in size)
-        return min(self.cells * CELL_ROWS, height * width)
+        published = LOW_MAP_ROWS if height in LOW_MAPS else CELLS * CELL_ROWS
+        return min(self.cells * CELL_ROWS, published, height * width)
 
 
 class FoLWithLocal(nn.Module):

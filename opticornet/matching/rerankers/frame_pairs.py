@@ -4,6 +4,7 @@ Query frames are held, as many as the bound allows; each reference frame is then
 them, in the order of its rows.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +26,7 @@ from opticornet.utils.mapped import RowMatrix, release
 
 _ALIGNED = 16  # rows: of other numbers, products are slower by half
 _SHARE = 8  # of the memory that cosines may take at most
+UNIT_WITHIN = 2e-3  # lengths of features: float16 rounds them by less
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class MemoryPlan:
             MemoryTooSmall: not even one pair of frames does.
         """
         one_query = _bytes_of_frame(query, 4)
-        reading_query = _bytes_of_frame(query, query.dtype.itemsize + 5)  # as stored, converted, which are not zero
+        reading_query = _bytes_of_frame(query, query.dtype.itemsize + 5)  # as stored, converted, and their lengths
         smallest = 4 * reference.shape[1]
         tile = max(smallest, min(usual_tile_bytes(device), memory_bytes // _SHARE))
         while True:
@@ -108,7 +110,7 @@ def match_pairs(
 
     Raises:
         MemoryTooSmall: ``memory_bytes`` does not hold one pair of frames.
-        UserError: NaN or infinity in features.
+        UserError: NaN or infinity in features, or rows that are neither of unit length nor zero.
     """
     workers = 1 if device.type == "cuda" else torch.get_num_threads()
     plan = MemoryPlan.within(memory_bytes, query_local, reference_local, workers, device)
@@ -162,10 +164,14 @@ def _read(local: RowMatrix, frames: np.ndarray, device: torch.device, name: str)
     stored = torch.from_numpy(np.ascontiguousarray(local[frames]))
     release(local)
     features = stored.to(device).float()
-    if not torch.isfinite(features.sum()):
-        bad = frames[int((~features.isfinite().all(2).all(1)).nonzero()[0])]
+    lengths = torch.linalg.vector_norm(features, dim=2)
+    used = used_rows(lengths)
+    if (bad := ((lengths - 1).abs() > UNIT_WITHIN) & (lengths != 0) | lengths.isnan()).any():
+        frame, row = bad.nonzero()[0].tolist()
+        length = float(lengths[frame, row])
+        have = f"a length of {length:.3f}" if math.isfinite(length) else "NaN or infinity"
         raise UserError(
-            f"local features of {name} have NaN or infinity in frame {bad} of the split; extract them again"
+            f"local features of {name} have {have} in frame {frames[frame]} of the split; wanted unit rows, or zeros; "
+            "extract them again"
         )
-    used = used_rows(features)
     return features[:, : _ALIGNED * (int(used.max()) // _ALIGNED + 1)], used

@@ -23,10 +23,10 @@ def usual_tile_bytes(device: torch.device) -> int:
     return _CUDA_TILE_BYTES if device.type == "cuda" else _TILE_BYTES
 
 
-def used_rows(features: Tensor) -> Tensor:
-    """(K,) int64: rows of each image's (K, N, C) features up to its last that is not zero."""
-    numbers = torch.arange(1, features.shape[1] + 1, device=features.device)
-    return (features.any(2) * numbers).amax(1)
+def used_rows(lengths: Tensor) -> Tensor:
+    """(K,) int64: rows of each image up to its last that is not zero, from the (K, N) lengths of all."""
+    numbers = torch.arange(1, lengths.shape[1] + 1, device=lengths.device)
+    return ((lengths != 0) * numbers).amax(1)
 
 
 def mutual_matches(
@@ -51,7 +51,7 @@ def mutual_matches(
     Returns:
         (K,) int64.
     """
-    used = used_rows(candidates) if used is None else used
+    used = used_rows(candidates.any(2)) if used is None else used
     rows, step = tile_shape(len(query), candidates.shape[1], tile_bytes or usual_tile_bytes(query.device))
     parts = [
         _matches(query, some, count, threshold, rows)

@@ -12,7 +12,6 @@ from opticornet.datasets.images.sources import ImageFiles, ImageSource
 from opticornet.models.images.base import ImageEncoder
 from opticornet.models.images.pca import Projection
 from opticornet.options.modes import ExtractOptions
-from opticornet.utils.files import full_path
 
 
 @dataclass(frozen=True)
@@ -93,8 +92,7 @@ class ExtractionJob:
             "dtype": "float16" if options.half else "float32",
             "amp": options.amp,
             "local_shape": self.local_shape and list(self.local_shape),
-            "local_dtype": options.local_dtype or None,
-            "local_store": full_path(options.local_store) if options.local_store else None,
+            "local_dtype": self.local_dtype if self.local_shape else None,
             "images": {
                 "count": len(self.source.names),
                 "fps": options.fps or None,

@@ -6,6 +6,7 @@ import torch
 
 from opticornet.matching.ranking import sort_candidates
 from opticornet.matching.rerankers.local_features import rerank
+from opticornet.utils.errors import UserError
 
 
 def units(seed: int, *shape: int) -> np.ndarray:
@@ -62,6 +63,7 @@ def test_tiles_and_half_precision_equal_the_double_loop(threshold, memory_bytes,
 def test_the_same_place_comes_first():
     reference = units(3, 4, 30, 8)
     query = reference[2:3, ::-1] + 0.02 * units(4, 1, 30, 8)
+    query /= np.linalg.norm(query, axis=2, keepdims=True)
     result = rerank(query, reference, np.array([[0, 1, 2, 3]]))
     assert result.indices[0, 0] == 2
     assert result.scores[0, 0] == 30
@@ -72,6 +74,14 @@ def test_shapes_that_do_not_fit_are_refused():
         rerank(units(1, 2, 5, 4), units(2, 3, 5, 6), np.zeros((2, 1), dtype=np.int64))
     with pytest.raises(ValueError, match="do not fit"):
         rerank(units(1, 2, 5, 4), units(2, 3, 5, 4), np.zeros((3, 1), dtype=np.int64))
+
+
+@pytest.mark.parametrize("length", [3, 0.9, 1.003])
+def test_features_that_are_no_unit_rows_are_refused(length):
+    local = units(2, 3, 5, 4)
+    local[1, 3] *= length
+    with pytest.raises(UserError, match=f"the references have a length of {length:.3f} in frame 1 of"):
+        rerank(local[:1], local, np.array([[0, 1, 2]]))
 
 
 def test_absent_candidates_stay_last():

@@ -16,6 +16,7 @@ import opticornet.models.images
 import opticornet.steps.extraction.trained
 from opticornet.cli import main
 from opticornet.datasets.descriptors import local_files
+from opticornet.datasets.descriptors.local_features import open_local_features
 from opticornet.models.images.base import ImageEncoder, ImageEncoderOptions, Preprocess, WeightsRecord
 from opticornet.steps.extract import ExtractOptions, extract
 from opticornet.utils.errors import UserError
@@ -151,6 +152,77 @@ def check_equal_to_a_straight_run(folder):
     assert not list(folder.rglob("*.part"))
 
 
+def test_a_store_of_a_relative_path_is_one_place(tmp_path, toy, small_files, monkeypatch):
+    """Also before it is there: what its first run writes, the same command finishes."""
+    photos(tmp_path / "photos")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    toy(lambda number, _: os.kill(os.getpid(), signal.SIGTERM) if number == 1 else None)
+    with pytest.raises(Interrupted):
+        extract(options(tmp_path, local_store="loc"))
+    toy()
+    for _ in range(2):
+        extract(options(tmp_path, local_store="loc"))
+    assert record_of(tmp_path)["local_store"] == str(tmp_path / "loc")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert open_local_features(tmp_path / "out.npy", 10).shape == (10, ROWS, CHANNELS)
+
+
+def record_of(folder):
+    return json.loads((folder / "out.json").read_text())
+
+
+@pytest.mark.parametrize("batches", [2, 4])
+def test_a_moved_store_is_continued(tmp_path, toy, small_files, batches):
+    """Unfinished, or finished and then of more images."""
+    photos(tmp_path / "photos", 3 * batches)
+    if batches == 2:
+        toy(lambda number, _: os.kill(os.getpid(), signal.SIGTERM) if number == 1 else None)
+        with pytest.raises(Interrupted):
+            extract(options(tmp_path))
+    else:
+        extract(options(tmp_path))
+    (tmp_path / "store").rename(tmp_path / "moved")
+    with pytest.raises(UserError, match=f"local_store {tmp_path / 'store'}, now {tmp_path / 'nowhere'}"):
+        extract(options(tmp_path, local_store=str(tmp_path / "nowhere")))
+    encoder, moved = toy(), str(tmp_path / "moved")
+    if batches == 4:
+        extract(options(tmp_path, local_store=moved))
+        assert encoder.batches == 0
+        assert record_of(tmp_path)["local_store"] == moved  # where a test looks for it
+        photos(tmp_path / "photos", 14, first=12)
+    extract(options(tmp_path, local_store=moved))
+    assert encoder.batches == 1
+    assert record_of(tmp_path)["local_store"] == moved
+    (tmp_path / "moved").rename(tmp_path / "store")
+    check_equal_to_a_straight_run(tmp_path)
+
+
+def test_an_unfinished_store_is_not_overwritten_by_another_extraction(tmp_path, toy, small_files):
+    photos(tmp_path / "photos")
+    photos(tmp_path / "others", seed=1)
+    toy(lambda number, _: os.kill(os.getpid(), signal.SIGTERM) if number == 2 else None)
+    with pytest.raises(Interrupted):
+        extract(options(tmp_path))
+    toy()
+    other = {"images": str(tmp_path / "others"), "output": str(tmp_path / "other" / "out.npy")}
+    with pytest.raises(UserError, match=r"out-local\.json\.part is of another extraction \(some of the 10 images"):
+        extract(options(tmp_path, **other))
+    extract(options(tmp_path))
+    check_equal_to_a_straight_run(tmp_path)
+
+
+def test_the_default_precision_may_be_asked_for(tmp_path, toy):
+    photos(tmp_path / "photos", 2)
+    extract(options(tmp_path))
+    assert record_of(tmp_path)["local_dtype"] == "float16"
+    encoder = toy()
+    extract(options(tmp_path, local_dtype="float16"))
+    assert encoder.batches == 0
+    with pytest.raises(UserError, match=r"local_dtype float16, now float32"):
+        extract(options(tmp_path, local_dtype="float32"))
+
+
 def test_a_bound_keeps_the_most_reliable(tmp_path, toy, small_files):
     photos(tmp_path / "photos")
     extract(options(tmp_path))
@@ -265,6 +337,14 @@ def test_a_test_finds_the_store_of_each_drive(dataset, tmp_path, capsys):
     assert record["method"]["local_features"] == expected | {"features": 2, "bytes_per_frame": 2 * 2 * CHANNELS}
 
 
+def test_only_re_ranking_and_check_need_the_store(dataset, tmp_path, capsys):
+    (tmp_path / "store").rename(tmp_path / "moved")
+    plain = ["--mode", "test", "--dataset", str(dataset), "--pooling", "single", "--seqL", "1", "--device", "cpu"]
+    assert main([*plain, "--latencyQueries", "0", "--bootstrap", "0", "--resultsPath", str(tmp_path / "out")]) == 0
+    assert main(["--mode", "check", "--dataset", str(dataset)]) == 2
+    assert "no local features of it in" in capsys.readouterr().err
+
+
 def test_features_of_another_extraction_are_refused(dataset, tmp_path, toy, capsys):
     path = tmp_path / "store" / "night" / "frames-local.json"
     record = json.loads(path.read_text())
@@ -276,19 +356,60 @@ def test_features_of_another_extraction_are_refused(dataset, tmp_path, toy, caps
     assert error.count("\n") == 1
 
 
+SECOND = "frames-local-00001.npy"
+
+
+def resaved(change):
+    """The second file of a store, its features changed."""
+    return lambda store: np.save(store / SECOND, change(np.load(store / SECOND)))
+
+
+def longer(store):
+    with (store / SECOND).open("ab") as file:
+        file.write(b"garbage")
+
+
+def zeroed(store):
+    size = (store / SECOND).stat().st_size
+    os.truncate(store / SECOND, 128)  # behind the header
+    os.truncate(store / SECOND, size)
+
+
+def edited(change):
+    """The store's record, changed."""
+
+    def edit(store):
+        path = store / "frames-local.json"
+        path.write_text(json.dumps(change(json.loads(path.read_text()))))
+
+    return edit
+
+
+def in_single_precision(store):
+    for path in store.glob("*.npy"):
+        np.save(path, np.load(path).astype(np.float32))
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda store: (store / "frames-local-00001.npy").unlink(), "no such file"),
-        (lambda store: (store / "frames-local-00001.npy").write_bytes(b"x"), "not a NumPy array file"),
-        (lambda store: np.save(store / "frames-local-00001.npy", np.zeros((3, 6, 4), np.float16)), "(10, R, C)"),
-        (
-            lambda store: np.save(store / "frames-local-00001.npy", np.zeros((4, 5, 4), np.float16)),
-            "do not go together",
-        ),
-        (lambda store: np.save(store / "frames-local-00001.npy", np.zeros((4, 6, 4), np.int64)), "wanted float16"),
+        (lambda store: (store / SECOND).unlink(), "no such file"),
+        (lambda store: (store / SECOND).write_bytes(b"x"), "not a NumPy array file"),
+        (resaved(lambda rows: rows[:3]), "(3, 6, 4) float16 does not go together with (4, 6, 4) float16"),
+        (resaved(lambda rows: rows[:, :5]), "(4, 5, 4) float16 does not go together with (4, 6, 4) float16"),
+        (resaved(lambda rows: rows.astype(np.float32)), "(4, 6, 4) float32 does not go together"),
+        (resaved(lambda rows: rows.astype(np.int64)), "wanted float16"),
+        (resaved(lambda rows: 3 * rows), "have a length of 3.0"),
+        (resaved(lambda rows: rows / 16), "have a length of 0.06"),
+        (in_single_precision, "float32, and the record of "),
+        (longer, "7 bytes behind its (4, 6, 4) float16"),
+        (zeroed, "zeros in all 4 frames of 4 that were looked at"),
         (lambda store: (store / "frames-local.json").write_text("{}"), "cannot be read"),
         (lambda store: (store / "frames-local.json").write_text("["), "cannot be read"),
+        (edited(lambda record: record | {"files": record["files"][::-1]}), "its files are not numbered from 0 on"),
+        (edited(lambda record: record | {"files": []}), "its files are not numbered from 0 on"),
+        (edited(lambda record: record | {"files": record["files"][:2]}), "shape (8, 6, 4); wanted (10, R, C)"),
+        (edited(lambda record: record | {"identity": {}}), "of another extraction than"),
     ],
 )
 def test_a_damaged_store_is_refused(dataset, tmp_path, capsys, damage, message):

@@ -106,6 +106,25 @@ def test_any_size_of_more_patches_than_clusters(size, rows, tiny, fill, normal):
     assert (described.cells.sum((1, 2)) == min(225, size[0] * size[1] // 14**2)).all()
 
 
+@pytest.mark.parametrize("patches", range(15, 45))
+def test_as_many_rows_as_the_original_has_at_a_size(patches, tiny):
+    """Below 19 patches the original fails: it has room for 1000 rows, and 225 patches have more."""
+    side = 4 * patches - 3
+    rows = 3600 if side > 80 else 3500 if side > 70 else min(3600, side**2)
+    assert tiny(image_size=(14 * patches, 14 * patches)).local_shape == (rows, 128)
+
+
+@pytest.mark.parametrize(
+    ("size", "rows"),
+    [((266, 280), 3500), ((280, 322), 3500), ((252, 266), 3600), ((294, 266), 3600), ((140, 168), 1665)],
+)
+@torch.no_grad()
+def test_rows_are_those_of_the_images_whatever_the_usual_size(size, rows, tiny, fill, normal):
+    net = fill(tiny(), 3)
+    assert net.local_shape == (3600, 128)
+    assert net.forward_with_local(normal(2, 1, 3, *size))[1].shape == (1, rows, 128)
+
+
 @torch.no_grad()
 def test_larger_images_than_those_it_resizes_to_keep_all_local_features(tiny, normal):
     net, x = tiny(clusters=16, image_size=(112, 112)), normal(2, 1, 3, 140, 140)
