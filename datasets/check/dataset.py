@@ -13,22 +13,31 @@ from opticornet.datasets.catalogue import (
     struct_files,
 )
 from opticornet.datasets.check.judge import Findings, contradictions, judge, judge_descriptors, judge_overlap
-from opticornet.datasets.check.places import PlacesReport, judge_places, judge_places_overlap, places_report
+from opticornet.datasets.check.places import (
+    PlaceCounts,
+    PlacesReport,
+    judge_places,
+    judge_places_overlap,
+    places_report,
+)
 from opticornet.datasets.check.report import SplitReport, split_report
 from opticornet.datasets.places.opening import open_places
+from opticornet.datasets.places.route import places_of_split
 from opticornet.datasets.traverse import Split
 from opticornet.utils.errors import UserError
 
 
 @dataclass(frozen=True)
 class CheckReport:
-    """``errors`` make the dataset unusable or its numbers meaningless; ``warnings`` are worth knowing."""
+    """``errors`` make the dataset unusable or its numbers meaningless; ``warnings`` are worth knowing. ``route``: the
+    places that image encoders learn from where there is no table of them, cut from the split ``train``."""
 
     name: str
     splits: tuple[SplitReport, ...] = ()
     errors: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     places: tuple[PlacesReport, ...] = ()
+    route: PlaceCounts | None = None
 
 
 def check_dataset(name: str, window: int = 5, **source: SourceValue) -> CheckReport:
@@ -57,7 +66,18 @@ def check_dataset(name: str, window: int = 5, **source: SourceValue) -> CheckRep
     for path in struct_files(name, tuple(splits), Source.of(**source)):
         findings.warnings += contradictions(path)
     places = _places_reports(name, tuple(entry.places), splits, findings) if entry else ()
-    return CheckReport(name, tuple(reports), tuple(findings.errors), tuple(dict.fromkeys(findings.warnings)), places)
+    warnings = tuple(dict.fromkeys(findings.warnings))
+    route = None if entry and "train" in entry.places else _places_along(splits.get("train"))
+    return CheckReport(name, tuple(reports), tuple(findings.errors), warnings, places, route)
+
+
+def _places_along(split: Split | None) -> PlaceCounts | None:
+    """Of the places that a split of images can be cut into; None where it cannot."""
+    if split is None:
+        return None
+    with suppress(UserError):  # that it has no images, or no radii, is no fault of a dataset
+        return PlaceCounts.of(split.name, places_of_split(split, f"cut from the split {split.name} by position"))
+    return None
 
 
 def _places_reports(

@@ -20,25 +20,20 @@ END_BYTES = 4096  # of files of one size that are read first
 
 
 @dataclass(frozen=True)
-class PlacesReport:
-    """A set of places.
+class PlaceCounts:
+    """How large a set of places is.
 
     Attributes:
         name: "train"; source: the table, or the split that it is cut from.
-        images: of its images.
         count: images.
         places, groups: how many.
         per_place: least, median and greatest number of images of a place.
         too_few, of_too_few: places of fewer than :data:`WANTED_IMAGES` images, and how many they have in all.
         trainable: places of two images or more.
-        compared: how many images were looked at for copies.
-        copies: pairs of an image and an earlier one with the same bytes, of one place.
-        shared: such pairs of two places.
     """
 
     name: str
     source: str
-    images: ImagesReport
     count: int
     places: int
     groups: int
@@ -46,6 +41,39 @@ class PlacesReport:
     too_few: int
     of_too_few: int
     trainable: int
+
+    @classmethod
+    def of(cls, name: str, places: PlaceSet) -> "PlaceCounts":
+        """Of places, whose images are not looked at."""
+        counts = places.counts
+        few = counts < WANTED_IMAGES
+        return PlaceCounts(
+            name=name,
+            source=places.name,
+            count=len(places),
+            places=len(places.labels),
+            groups=len(places.group_names),
+            per_place=(int(counts.min()), float(np.median(counts)), int(counts.max())),
+            too_few=int(few.sum()),
+            of_too_few=int(counts[few].sum()),
+            trainable=int((counts >= 2).sum()),
+        )
+
+
+@dataclass(frozen=True)
+class PlacesReport:
+    """A set of places, and its images.
+
+    Attributes:
+        size: of the set.
+        images: of its images.
+        compared: how many images were looked at for copies.
+        copies: pairs of an image and an earlier one with the same bytes, of one place.
+        shared: such pairs of two places.
+    """
+
+    size: PlaceCounts
+    images: ImagesReport
     compared: int
     copies: tuple[tuple[str, str], ...]
     shared: tuple[tuple[str, str], ...]
@@ -53,23 +81,13 @@ class PlacesReport:
 
 def places_report(name: str, places: PlaceSet) -> PlacesReport:
     """Look for all images, decode some, and compare files."""
-    counts = places.counts
-    few = counts < WANTED_IMAGES
     rows = np.unique(np.linspace(0, len(places) - 1, min(len(places), COMPARED_IMAGES)).astype(int)).tolist()
     pairs = _copies(places.images, rows)
     same_place = [places.place[row] == places.place[first] for row, first in pairs]
     named = [(places.images[row], places.images[first]) for row, first in pairs]
     return PlacesReport(
-        name=name,
-        source=places.name,
+        size=PlaceCounts.of(name, places),
         images=images_report(places.name, places.images),
-        count=len(places),
-        places=len(places.labels),
-        groups=len(places.group_names),
-        per_place=(int(counts.min()), float(np.median(counts)), int(counts.max())),
-        too_few=int(few.sum()),
-        of_too_few=int(counts[few].sum()),
-        trainable=int((counts >= 2).sum()),
         compared=len(rows),
         copies=tuple(pair for pair, same in zip(named, same_place, strict=True) if same),
         shared=tuple(pair for pair, same in zip(named, same_place, strict=True) if not same),
@@ -78,7 +96,8 @@ def places_report(name: str, places: PlaceSet) -> PlacesReport:
 
 def judge_places(report: PlacesReport, findings: Findings) -> None:
     """Add what is wrong with a set of places."""
-    where, images = f"places {report.name}", report.images
+    size, images = report.size, report.images
+    where = f"places {size.name}"
     if images.missing:
         what = counted(len(images.missing), "image")
         findings.errors.append(
@@ -89,14 +108,14 @@ def judge_places(report: PlacesReport, findings: Findings) -> None:
         findings.errors.append(
             f"{where}: {counted(len(images.bad), 'image')} cannot be decoded, first {path}: {reason}"
         )
-    if report.trainable < 2:
+    if size.trainable < 2:
         findings.errors.append(
-            f"{where}: {counted(report.trainable, 'place')} of two images or more; wanted two such places"
+            f"{where}: {counted(size.trainable, 'place')} of two images or more; wanted two such places"
         )
-    elif report.too_few:
+    elif size.too_few:
         findings.warnings.append(
-            f"{where}: {report.too_few} of {counted(report.places, 'place')} have fewer than {WANTED_IMAGES} images, "
-            f"{report.of_too_few} in all, and are left out where training takes {WANTED_IMAGES}"
+            f"{where}: {size.too_few} of {counted(size.places, 'place')} have fewer than {WANTED_IMAGES} images, "
+            f"{size.of_too_few} in all, and are left out where training takes {WANTED_IMAGES}"
         )
     for what, pairs in (("of one place", report.copies), ("of two places, of which one label is wrong", report.shared)):
         if pairs:

@@ -2,7 +2,7 @@
 
 from opticornet.datasets.check.dataset import CheckReport
 from opticornet.datasets.check.images import ImagesReport
-from opticornet.datasets.check.places import WANTED_IMAGES, PlacesReport
+from opticornet.datasets.check.places import WANTED_IMAGES, PlaceCounts, PlacesReport
 from opticornet.datasets.check.report import TraverseReport
 from opticornet.utils.text import counted
 
@@ -27,6 +27,8 @@ def render(report: CheckReport) -> list[str]:
         lines.append(f"    reference and query are the same data: {'yes' if split.same_data else 'no'}")
     for places in report.places:
         lines += _places_lines(places)
+    if report.route is not None:
+        lines += _counts_lines(report.route)
     lines += [f"warning: {warning}" for warning in report.warnings]
     lines += [f"error: {error}" for error in report.errors]
     lines.append(f"errors: {len(report.errors)}, warnings: {len(report.warnings)}")
@@ -63,15 +65,21 @@ def _drive_lines(drive: TraverseReport, units: str) -> list[str]:
 
 
 def _places_lines(places: PlacesReport) -> list[str]:
+    copies = len(places.copies) + len(places.shared)
+    return [
+        *_counts_lines(places.size),
+        f"    {_images_line(places.images)}",
+        f"    copies among {places.compared} images compared: {copies}, {len(places.shared)} of them of two places",
+    ]
+
+
+def _counts_lines(places: PlaceCounts) -> list[str]:
     low, middle, high = places.per_place
     few = f"places of fewer than {WANTED_IMAGES}: {places.too_few}"
-    copies = len(places.copies) + len(places.shared)
     return [
         f"  places {places.name}: {counted(places.count, 'image')} of {counted(places.places, 'place')} in "
         f"{counted(places.groups, 'group')}, {places.source}",
         f"    images per place {low} to {high}, median {middle:g}; {few}",
-        f"    {_images_line(places.images)}",
-        f"    copies among {places.compared} images compared: {copies}, {len(places.shared)} of them of two places",
     ]
 
 

@@ -1,8 +1,9 @@
 """Fingerprints of files and of many lines of text."""
 
 import hashlib
+import os
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 SAMPLE_BYTES = 4096
@@ -14,6 +15,12 @@ def digest_of(lines: Iterable[str]) -> str:
     for line in lines:
         digest.update(line.encode("utf-8", "surrogateescape") + b"\n")
     return digest.hexdigest()
+
+
+def below_common_folder(paths: Sequence[str]) -> list[str]:
+    """Absolute paths without the beginning that they share: the same wherever their folder is moved to."""
+    start = len(os.path.commonpath((min(paths), max(paths))))  # of all, as these are first and last
+    return [path[start:] for path in paths]
 
 
 def fingerprint(path: Path) -> str:

@@ -59,7 +59,8 @@ class SourceImages:
         there = sorted(set(self.group.tolist()))
         if unknown := [group for group in groups if group not in there]:
             listed = ", ".join(there[:NAMED]) + (f" and {len(there) - NAMED} more" if len(there) > NAMED else "")
-            raise UserError(f"{self.where}: `{option}` {unknown[0]}: no such group; there are {listed}")
+            listed = f"there are {listed}" if any(there) else "no image is of one"
+            raise UserError(f"{self.where}: `{option}` {unknown[0]}: no such group; {listed}")
         return np.isin(self.group, groups)
 
     def places(self, name: str = "train") -> PreparedPlaces:

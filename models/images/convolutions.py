@@ -53,7 +53,10 @@ class PooledConvolutions(PooledEncoder):
         return self.steps.run(self.steps.stem(images), 0, self.first_trained)
 
     def feature_map(self, frozen: Tensor, size: tuple[int, int]) -> Tensor:
-        return self.steps.run(frozen, self.first_trained)
+        features = self.steps.run(frozen, self.first_trained)
+        if features.requires_grad:  # PyTorch's batch normalisation at rest mistakes one image's strided gradient
+            features.register_hook(Tensor.contiguous)
+        return features
 
     def renamed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """A classifier is left out."""

@@ -37,11 +37,13 @@ class TrainableImageEncoder(ImageEncoder):
     What does not learn stays in evaluation mode, whatever :meth:`train` says, and so does all batch normalisation.
 
     Attributes:
-        context: consecutive images of a batch that see one another in evaluation mode; None: all of them.
+        context, training_context: consecutive images of a batch that see one another, in evaluation mode and in
+            training; None: all of them.
         starts_from_teacher: whether :meth:`learn_from` gives it its backbone.
     """
 
     context: int | None = 1
+    training_context: int | None = 1
     starts_from_teacher: ClassVar[bool] = False
 
     @abstractmethod

@@ -65,6 +65,8 @@ def load_image_run(
         options = replace(options, **{name: value})
     path = run / save_path / (BEST if checkpoint == "best" else LATEST)
     state = load_checkpoint(path, mapped=True)
+    if not isinstance(state.get("epoch"), int):
+        raise UserError(f"{path} does not say after which epoch it was saved: wanted a checkpoint of a training run")
     try:
         with needs_extra("images"):
             encoder = build_empty(options.build)
@@ -78,7 +80,7 @@ def load_image_run(
             raise UserError(f"{error}; without `image_size` it is of the run's own") from error
         raise
     encoder.weights = WeightsRecord("run", Path(full_path(str(run))).name, sha256(path))
-    return TrainedImageEncoder(encoder.eval(), method, options, int(state["epoch"]), flags)
+    return TrainedImageEncoder(encoder.eval(), method, options, state["epoch"], flags)
 
 
 def image_run_flags(run: Path, save_path: str = SAVE_PATH) -> dict[str, Any]:

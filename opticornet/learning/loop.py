@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from opticornet.learning.history import EpochReport
 from opticornet.learning.step_numbers import StepNumbers
-from opticornet.learning.task import Batch, LearningTask, StepTerms, Validation
+from opticornet.learning.task import GRADIENT, Batch, LearningTask, StepTerms, Validation
 from opticornet.utils.checkpoints import BEST, LATEST, fit_state, save_checkpoint
 from opticornet.utils.errors import UserError
 from opticornet.utils.signals import StopRequest
@@ -182,15 +182,16 @@ class Loop(Generic[Batch]):
     def update(self) -> None:
         """One step of the optimizer; the device is waited for once, when all of the step is under way."""
         progress = self.progress
-        norm = None if self.observer is None else torch.nn.utils.get_total_norm(self.gradients())
+        norm = torch.nn.utils.get_total_norm(self.gradients())
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate(progress.epoch, progress.updates)
         self.optimizer.step()
         progress.updates += 1
         terms, self.pending = StepTerms.join(self.pending), []
         numbers = StepNumbers.read(terms, norm)
-        if not math.isfinite(numbers.means["loss"]):
-            raise self.diverged(self.task.not_finite(numbers.means))
+        if not (math.isfinite(numbers.means["loss"]) and math.isfinite(numbers.gradient_norm)):
+            named = numbers.means | {GRADIENT: numbers.gradient_norm}
+            raise self.diverged(self.task.not_finite({name: n for name, n in named.items() if not math.isfinite(n)}))
         if self.observer is not None:
             self.observer.step(numbers.values, numbers.gradient_norm)
         for name, value in numbers.means.items():
@@ -277,10 +278,20 @@ class Loop(Generic[Batch]):
         """
         if "progress" not in state:
             raise UserError(f"{source} holds weights only (a seqNet checkpoint?); test it, or train a new run")
+        try:
+            self._restore(state, source)
+        except (KeyError, TypeError, ValueError) as error:  # how torch and we meet entries that are not there
+            raise UserError(
+                f"{source}: its checkpoint lacks what training continues with ({type(error).__name__}: {error}); test "
+                "it, or train a new run"
+            ) from error
+
+    def _restore(self, state: dict[str, Any], source: str) -> None:
         self.task.restore(state, source)
         fit_state(self.task.module, state["state_dict"], source)
         self.optimizer.load_state_dict(state["optimizer"])
-        self.progress = Progress(**state["progress"])
+        progress = {"epoch": state["progress"]["epoch"]} | state["progress"]  # one without an epoch says nothing
+        self.progress = Progress(**progress)
         torch.set_rng_state(state["random"]["torch"])
         device = self.task.device
         if device.type == "cuda" and isinstance(state["random"]["cuda"], Tensor):

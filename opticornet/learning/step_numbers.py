@@ -14,8 +14,8 @@ class StepNumbers:
 
     Attributes:
         means: the loss and the mean of each of the task's values; 0 of a value without numbers.
-        values: the task's values by name, (K,) float32 each; empty where no gradient norm was wanted.
-        gradient_norm: Euclidean norm of all gradients; 0 where none was wanted.
+        values: the task's values by name, (K,) float32 each.
+        gradient_norm: Euclidean norm of all gradients.
     """
 
     means: dict[str, float]
@@ -23,13 +23,11 @@ class StepNumbers:
     gradient_norm: float
 
     @classmethod
-    def read(cls, terms: StepTerms, gradient_norm: Tensor | None) -> "StepNumbers":
+    def read(cls, terms: StepTerms, gradient_norm: Tensor) -> "StepNumbers":
         """Everything in one transfer: waiting for the device is what a step can least afford."""
         flat = {name: value.detach().float().flatten() for name, value in terms.values.items()}
         means = [value.sum() / max(1, len(value)) for value in (terms.loss.detach().float().flatten(), *flat.values())]
         names = ("loss", *flat)
-        if gradient_norm is None:
-            return cls(dict(zip(names, torch.stack(means).tolist(), strict=True)), {}, 0.0)
         sizes = [len(names) + 1, *map(len, flat.values())]
         scalars = torch.stack([*means, gradient_norm.float()])
         read, *values = torch.cat([scalars, *flat.values()]).cpu().split(sizes)

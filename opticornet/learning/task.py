@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 Batch = TypeVar("Batch")
+GRADIENT = "gradient"
 
 
 @dataclass(frozen=True)
@@ -110,13 +111,15 @@ class LearningTask(ABC, Generic[Batch]):
     def validate(self) -> Validation:
         """How good the module is now; leaves its weights and all random states alone."""
 
-    def not_finite(self, means: Mapping[str, float]) -> str:
-        """In words what went wrong in the last batch, whose loss is not finite.
+    def not_finite(self, numbers: Mapping[str, float]) -> str:
+        """In words what went wrong in the last batch, whose loss or gradient is not finite.
 
         Args:
-            means: the loss and the mean of each of :meth:`loss`'s values, by name.
+            numbers: those that are not, by name: ``loss``, the mean of each of :meth:`loss`'s values,
+                :data:`GRADIENT` (its norm).
         """
-        return f"the loss became {means['loss']}"
+        name = "loss" if "loss" in numbers else GRADIENT
+        return f"the {name} became {numbers[name]}"
 
     def finished(self) -> bool:
         """Asked after an epoch's last step: whether no further epoch could learn anything."""

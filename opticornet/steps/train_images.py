@@ -64,6 +64,7 @@ def train_images(options: TrainImagesOptions) -> Path:
     with cpu_threads(options.threads), seeded(options.seed, device):
         state = load_checkpoint(run / options.save_path / LATEST) if run else {}
         teacher = TeacherRun.of(options, device)
+        options = replace(options, teacher=teacher.named) if teacher else options
         encoder = build_trainable(options)
         weights = None if run else start_weights(options, encoder, teacher)
         if teacher and run:
@@ -134,10 +135,14 @@ def make_task(
     terms = weighted_terms(options.loss_terms, partial(options.part, "loss_terms"))
     settings = ImageSettings(options.images_at_once, augmentation.alteration(), options.amp, options.seed)
     validation = ImageValidation(validation_scene(options, device), encoder, options.select_by, options.amp)
+    try:
+        validation.check_images()
+    except ValueError as error:  # how encoders refuse image sizes
+        raise UserError(f"{options.desc_type}: {error}; choose another `image_size`") from error
     task = PlaceTask(options.desc_type, encoder, terms, images, sampler, validation, settings, teacher)
     try:
         described = task.of_two_images()
-    except ValueError as error:  # how encoders refuse image sizes
+    except ValueError as error:
         raise UserError(f"{options.desc_type}: {error}; choose another `train_size`") from error
     check_terms(terms, options.desc_type, described, teacher is not None)
     return task

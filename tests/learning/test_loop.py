@@ -324,6 +324,21 @@ def test_a_loss_that_is_not_finite_stops_with_the_last_checkpoint_kept(tmp_path,
     assert kept["state_dict"]["weight"].isfinite().all()
 
 
+def test_a_gradient_that_is_not_finite_is_named_at_its_own_batch(tmp_path):
+    class Steep(LineTask):
+        def loss(self, batch: torch.Tensor) -> StepTerms:
+            terms = super().loss(batch)
+            if self.taught == 9:
+                return StepTerms(terms.loss + (terms.loss - terms.loss.detach()).abs().sqrt(), terms.samples)
+            return terms
+
+    loop = make_loop(Steep())
+    loop.start()
+    with pytest.raises(UserError, match=r"the gradient became nan in epoch 2, batch 3, "):
+        run(loop, tmp_path)
+    assert load_checkpoint(tmp_path / LATEST)["epoch"] == 1
+
+
 def test_weights_that_are_not_finite_are_never_saved(tmp_path):
     loop = make_loop()
     loop.start()
@@ -372,7 +387,6 @@ def test_numbers_are_read_as_they_are():
         torch.tensor(2.0), 3, {"a": torch.tensor([1.0, 2.0]), "b": torch.empty(0), "c": torch.tensor(0.5)}
     )
     means = {"loss": 2.0, "a": 1.5, "b": 0.0, "c": 0.5}
-    assert StepNumbers.read(terms, None) == StepNumbers(means, {}, 0.0)
     numbers = StepNumbers.read(terms, torch.tensor(7.0))
     assert (numbers.means, numbers.gradient_norm) == (means, 7.0)
     assert {name: value.tolist() for name, value in numbers.values.items()} == {"a": [1.0, 2.0], "b": [], "c": [0.5]}

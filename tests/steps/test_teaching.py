@@ -162,6 +162,45 @@ def test_a_student_is_not_resumed_with_a_teacher_that_changed(train, error):
     assert f"--teacher {teacher}: its weights are not those that {run} was taught by; put those back" in error()
 
 
+def test_a_student_is_resumed_with_the_run_that_its_folder_stood_for_wherever_it_is(train, tmp_path, error, capsys):
+    assert train("tiny", "--weights", "random") == 0
+    STOP_AT.append(1)
+    folder = train.folder / "runs-pupil"  # where the student is the newest run as soon as it is one
+    folder.mkdir()
+    teacher = run_of(train.folder, "tiny").rename(folder / "teacher")
+    assert train("pupil", "--teacher", folder, epochs=2) == 128 + signal.SIGTERM
+    (run,) = (path for path in folder.iterdir() if path != teacher)
+    assert json.loads((run / "checkpoints" / "flags.json").read_text())["teacher"] == str(teacher)
+    STOP_AT[:] = [len(SEEN) + 1]
+    assert main(["--mode", "train", "--resume", str(run), *QUICK]) == 128 + signal.SIGTERM
+    moved = teacher.rename(tmp_path / "moved")
+    capsys.readouterr()
+    assert main(["--mode", "train", "--resume", str(run), *QUICK]) == 2
+    assert f"--teacher {teacher}: no such folder" in error()
+    assert main(["--mode", "train", "--resume", str(run), "--teacher", str(moved), *QUICK]) == 0
+    assert main(["--mode", "train", "--resume", str(moved), "--teacher", str(moved), *QUICK]) == 2
+    assert f"--teacher {moved}: {moved} learned without one; leave it out" in error()
+
+
+def test_a_teacher_that_learned_from_other_images_is_refused_either_way(train, error):
+    assert train("tiny", "--weights", "random", "--noNormalise") == 0
+    assert train("pupil", "--teacher", run_of(train.folder, "tiny")) == 2
+    assert "sees those of its student; give --noNormalise, or choose another" in error()
+
+
+def test_a_teacher_keeps_its_context_whoever_its_student_is(train):
+    small = ("--imageSize", 42, 56, "--fusedLayers", 0, 1)
+    assert train("super-cricavpr-small", "--weights", "random", *small) == 0
+    teacher = run_of(train.folder, "super-cricavpr-small").rename(train.folder / "teacher")
+    line = ("--weights", "random", "--teacher", teacher, "--lossTerms", "ms", "distillation", *small)
+    assert train("super-cricavpr-small", *line) == 0
+    run = run_of(train.folder, "super-cricavpr-small").rename(train.folder / "first")
+    assert json.loads((run / "checkpoints" / "flags.json").read_text())["teacherRun"]["context"] == 8
+    assert train("super-cricavpr-small", *line, "--teacherContext", 4) == 0
+    flags = json.loads((run_of(train.folder, "super-cricavpr-small") / "checkpoints" / "flags.json").read_text())
+    assert flags["teacherRun"]["context"] == 4
+
+
 def test_targets_are_of_the_batch_as_a_whole_without_dropout_or_gradients(tiny_image_encoder):
     encoder, images = tiny_image_encoder(dropout=0.5).train(), torch.rand(5, 3, 16, 24)
     encoder.relate = lambda described: type(described)(described.descriptors + described.descriptors.mean(0))
@@ -178,7 +217,7 @@ def test_what_does_not_fit_a_teacher_is_refused(train, error):
     for line, wanted in (
         (("--outDims", 4), f"--teacher {teacher}: tiny gives 6 numbers and pupil 4; wanted as many"),
         (("--teacherContext", 4), "--teacherContext 4: tiny sees each image alone; leave it out"),
-        (("--noNormalise",), f"--noNormalise: the teacher sees the same images, and {teacher} learned from normalised"),
+        (("--noNormalise",), f"--teacher {teacher}: it learned from images that were normalised otherwise"),
         (("--lossTerms", "ms"), "--teacher changes nothing here: no term of the loss needs targets"),
     ):
         assert train("pupil", "--teacher", teacher, *line) == 2

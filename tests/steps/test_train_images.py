@@ -234,7 +234,64 @@ def test_a_run_on_other_images_is_not_resumed(folder, error):
     toml = (folder.path / "dataset.toml").read_text()
     (folder.path / "dataset.toml").write_text(toml.replace("reference_rows = [0, 30]", "reference_rows = [0, 29]"))
     assert main(["--mode", "train", "--resume", str(folder.run), *QUICK]) == 2
-    assert "trained on other images than" in error()
+    assert "trained on other images or places than those of" in error()
+
+
+def test_a_run_that_is_judged_otherwise_is_not_resumed(folder, error):
+    assert folder.train("--nEpochs", 1) == 0
+    toml = (folder.path / "dataset.toml").read_text()
+    (folder.path / "dataset.toml").write_text(toml.replace("reference_rows = [30, 44]", "reference_rows = [30, 43]"))
+    assert main(["--mode", "train", "--resume", str(folder.run), *QUICK]) == 2
+    assert f"{folder.run}: validated by other images than those of textures, or by other" in error()
+
+
+@pytest.mark.parametrize("part", ["optimizer", "sampling", "validation", "random", "progress"])
+def test_a_checkpoint_without_what_training_needs_is_one_line(folder, error, part):
+    assert folder.train("--nEpochs", 1) == 0
+    path = folder.run / "checkpoints" / "checkpoint.pth.tar"
+    state = torch.load(path)
+    for damaged in ({key: value for key, value in state.items() if key != part}, state | {part: {}}):
+        torch.save(damaged, path)
+        assert main(["--mode", "train", "--resume", str(folder.run), *QUICK]) == 2
+        assert f"{folder.run}" in error()
+
+
+def test_weights_alone_do_not_say_what_they_are(folder, error):
+    assert folder.train("--nEpochs", 1) == 0
+    path = folder.run / "checkpoints" / "checkpoint.pth.tar"
+    torch.save({"state_dict": torch.load(path)["state_dict"]}, path)
+    images = ("--images", str(folder.path / "day"), "--output", str(folder.path / "day.npy"))
+    assert main(["--mode", "extract", *images, "--resume", str(path), *QUICK]) == 2
+    assert f"{path} does not say after which epoch it was saved" in error()
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        (("--imageSize", 20, 20), "got 20x20; choose another --imageSize"),
+        (("--imageSize", 20, 20, "--trainSize", 14, 28), "got 20x20; choose another --imageSize"),
+        (("--imageSize", 14, 28, "--trainSize", 20, 20), "got 20x20; choose another --trainSize"),
+    ],
+)
+def test_sizes_that_an_encoder_cannot_take_are_named_before_there_is_a_run(folder, error, line, fault):
+    small = ("--descType", "dinov2_vits14", "--backboneBlocks", 1, "--trainBlocks", 1)
+    assert folder.train(*small, *line) == 2
+    assert fault in error()
+    assert not (folder.path / "runs").exists()
+
+
+def test_an_encoder_with_local_features_says_how_to_extract_them(folder):
+    small = ("--imageSize", 42, 28, "--folClusters", 5, "--backboneBlocks", 1, "--trainBlocks", 1)
+    assert folder.train("--descType", "fol-small", *small, "--nEpochs", 0) == 0
+    assert " --local --resume " in (folder.run / "log.txt").read_text().splitlines()[-1]
+
+
+def test_a_check_counts_the_places_that_a_route_is_cut_into(folder, capsys):
+    assert main(["--mode", "check", "--dataset", str(folder.path)]) == 0
+    said = capsys.readouterr().out
+    assert "  places train: 60 images of 30 places in 1 group, cut from the split train by position\n" in said
+    assert "    images per place 2 to 2, median 2; places of fewer than 4: 30\n" in said
+    assert "error: " not in said
 
 
 BAD = {

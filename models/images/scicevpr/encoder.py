@@ -152,8 +152,6 @@ class Student(SciceVPR):
     def learn_from(self, teacher: TrainableImageEncoder) -> bool:
         """Take over backbone and convolution, which do not learn here.
 
-        The teacher then describes a batch in the groups that it was trained with.
-
         Raises:
             ValueError: it is no Super-CricaVPR, or one of other layers or another image size.
         """
@@ -171,7 +169,6 @@ class Student(SciceVPR):
         self.backbone.load_state_dict(teacher.backbone.state_dict())
         self.conv.load_state_dict(teacher.conv.state_dict())
         self.conv.requires_grad_(False)
-        teacher.context = teacher.training_context
         return True
 
 

@@ -30,7 +30,8 @@ class ImageAugmentation(AugmentationOptions):
     def alteration(self) -> Callable[[Tensor], Tensor]:
         with needs_extra("images"):
             from torchvision.transforms import v2
-        return v2.RandAugment(self.operations, self.magnitude, num_magnitude_bins=STRONGEST + 1)
+        bins, bilinear = STRONGEST + 1, v2.InterpolationMode.BILINEAR
+        return v2.RandAugment(self.operations, self.magnitude, num_magnitude_bins=bins, interpolation=bilinear)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,6 @@
 """Which images of which places a batch holds."""
 
 import hashlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -9,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from opticornet.datasets.images.digest import below_common_folder, digest_of
 from opticornet.datasets.places.place_set import PlaceSet
 from opticornet.utils.errors import UserError
 
@@ -134,13 +134,24 @@ class PlaceSampler:
                 continue
             if name == "places":
                 raise UserError(
-                    f"{source}: trained on other images than {self.places.name}; put those back, or start anew"
+                    f"{source}: trained on other images or places than those of {self.places.name}; put those back, or "
+                    "start anew"
                 )
             raise UserError(f"{source}: trained with `{name}` {state.get(name)}, and this is {value}; give the same")
 
     @cached_property
     def _places_digest(self) -> str:
-        return _digest(self.places)
+        """Of the images and their places, by name, and of all that batches are drawn by."""
+        places = self.places
+        digest = hashlib.sha256(digest_of([*below_common_folder(places.images), *places.labels]).encode())
+        digest.update(places.place.tobytes())
+        for array in (
+            places.rank if self.choice == "first" else None,
+            places.group if self.order == "published" else None,
+            *(self._near or ()),
+        ):
+            digest.update(b"" if array is None else array.tobytes())
+        return digest.hexdigest()
 
     def _number(self, epoch: int) -> int:
         """The epoch, or 0 where all have the same batches."""
@@ -222,11 +233,3 @@ def _apart(order: np.ndarray, size: int, offsets: np.ndarray, near: np.ndarray) 
         batches.append(np.array(batch))
         waiting = later
     return batches
-
-
-def _digest(places: PlaceSet) -> str:
-    """Of the images and their places, by name, wherever their folder is."""
-    start = len(os.path.commonpath((min(places.images), max(places.images))))  # of all, as these are first and last
-    digest = hashlib.sha256("\n".join((*(image[start:] for image in places.images), *places.labels)).encode())
-    digest.update(places.place.tobytes())
-    return digest.hexdigest()

@@ -214,22 +214,24 @@ class PlaceTask(LearningTask[NumberedBatch]):
         """Score the validation split."""
         return self.validation()
 
-    def not_finite(self, means: Mapping[str, float]) -> str:
+    def not_finite(self, numbers: Mapping[str, float]) -> str:
         """Which term it was, of which places."""
-        bad = [name.removeprefix(LOSS) for name, mean in means.items() if name.startswith(LOSS) and not _finite(mean)]
-        what = f"the term {bad[0]} became {means[LOSS + bad[0]]}" if bad else f"the loss became {means['loss']}"
+        term = next((name for name in numbers if name.startswith(LOSS)), None)
+        what = f"the term {term.removeprefix(LOSS)} became {numbers[term]}" if term else super().not_finite(numbers)
         labels = [self.sampler.places.labels[place] for place in dict.fromkeys(self.places.tolist())]
         more = f" and {len(labels) - SHOWN_PLACES} more" if len(labels) > SHOWN_PLACES else ""
         return f"{what} on the places {', '.join(labels[:SHOWN_PLACES])}{more}"
 
     def state(self) -> dict[str, Any]:
-        """What tells whether a run continues on the same images."""
-        return {"sampling": self.sampler.state(), "out_dims": self.module.out_dims}
+        """What tells whether a run continues on the same images, and is judged by the same."""
+        own = {"sampling": self.sampler.state(), "validation": self.validation.digest}
+        return own | {"out_dims": self.module.out_dims}
 
     def restore(self, state: dict[str, Any], source: str) -> None:
         """Continue from :meth:`state`."""
         self.sampler.restore(state["sampling"], source)
-
-
-def _finite(value: float) -> bool:
-    return bool(np.isfinite(value))
+        if state["validation"] != self.validation.digest:
+            raise UserError(
+                f"{source}: validated by other images than those of {self.validation.scene.dataset}, or by other "
+                "correct references, so that its best is not comparable; put those back, or start anew"
+            )

@@ -1,11 +1,14 @@
 """Whether an image encoder finds places again: a split, image by image."""
 
+import hashlib
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from opticornet.datasets.images.digest import below_common_folder, digest_of
 from opticornet.datasets.images.frames import ImageFrames
 from opticornet.datasets.windows import Windows
 from opticornet.evaluation.scene import Scene, side_of
@@ -56,6 +59,35 @@ class ImageValidation:
         found = judge(scene, reference.vectors, query.vectors)
         shown = Validated(reference, query, found.distances, found.correct, scene.truth.nearest_reference)
         return Validation(score_of(found.metrics, self.select_by), found.metrics, shown)
+
+    @torch.inference_mode()
+    def check_images(self) -> None:
+        """Describe the first image of both sides.
+
+        Raises:
+            ValueError: the encoder cannot take images of their size.
+        """
+        training = self.encoder.training
+        self.encoder.eval()
+        for images in self.images.values():
+            self.encoder.descriptors(images.of(images.images.rows(0, 1)), images.size)
+        self.encoder.train(training)
+
+    @cached_property
+    def digest(self) -> str:
+        """Of the images and of what is correct, wherever their folder is."""
+        scene, truth = self.scene, self.scene.truth
+        digest = hashlib.sha256()
+        for side in (scene.reference, scene.query):
+            images = side.traverse.need_images()
+            digest.update(digest_of(below_common_folder([images[row] for row in side.starts])).encode())
+        if truth.listed is not None:
+            judged = [truth.listed.offsets, truth.listed.rows]
+        else:
+            judged = [truth.reference_positions, truth.query_positions, np.array(scene.split.positive_radius)]
+        for array in judged:
+            digest.update(array.tobytes())
+        return digest.hexdigest()
 
     @torch.inference_mode()
     def _described(self, side: Windows, images: FrozenImages) -> np.ndarray:

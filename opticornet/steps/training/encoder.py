@@ -50,7 +50,7 @@ def start_weights(
     Raises:
         UserError: there are no such weights, or they do not fit.
     """
-    if teacher is not None and encoder.starts_from_teacher and not options.weights:
+    if teacher is not None and encoder.starts_from_teacher and options.weights in ("", RANDOM):
         return {"kind": "teacher", "name": teacher.path, "sha256": teacher.weights.sha256 or ""}
     if options.weights == RANDOM:
         return {"kind": "random", "name": f"seed {options.seed}"}

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from opticornet.inference.runs import SAVE_PATH
 from opticornet.learning.loop import Loop, LoopSettings
 from opticornet.learning.optimizers.base import trainable
@@ -53,11 +55,12 @@ def follow(loop: Loop[Any], options: AnyTraining, run: Path, notes: Sequence[str
     if progress.converged:
         log.say(silent_line(progress))
     log.say(best_line(progress, options))
-    log.say(f"next: {program()} {_next_step(options)} --resume {place}")
+    log.say(f"next: {program()} {_next_step(options, loop.task.module)} --resume {place}")
 
 
-def _next_step(options: AnyTraining) -> str:
+def _next_step(options: AnyTraining, encoder: nn.Module) -> str:
     """What a finished run is for, on the command line."""
     if isinstance(options, TrainImagesOptions):
-        return f"--mode extract --dataset {shlex.quote(options.val_dataset)}"
+        local = " --local" if getattr(encoder, "local_shape", None) else ""
+        return f"--mode extract --dataset {shlex.quote(options.val_dataset)}{local}"
     return "--mode test"

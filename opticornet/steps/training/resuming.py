@@ -12,9 +12,10 @@ from opticornet.utils.errors import UserError
 
 OfRun = TypeVar("OfRun", bound=RunOptions)
 
-# What may differ between a run and its resumption: where things are and how fast, never what is computed.
+# What may differ between a run and its resumption: where things are and how fast, never what is computed (that a
+# teacher is the same is checked by its weights).
 # Where nothing else is given, the run's own values hold for the first of them too.
-KEPT = ("data_path", "struct_path", "device", "nocuda", "threads")
+KEPT = ("data_path", "struct_path", "device", "nocuda", "threads", "teacher")
 FREE = {*KEPT, "runs_path", "save_path", "resume", "other_descriptors", "quiet", "verbose", "config", "plugin"}
 
 

@@ -22,6 +22,7 @@ class TeacherRun:
 
     Attributes:
         path: of its run.
+        named: the run, or the checkpoint of it that the options name.
         method: its name.
         encoder: on the device of training.
         weights: where they come from.
@@ -29,6 +30,7 @@ class TeacherRun:
     """
 
     path: str
+    named: str
     method: str
     encoder: TrainableImageEncoder
     weights: WeightsRecord
@@ -49,12 +51,18 @@ class TeacherRun:
         if not options.teacher:
             return None
         run = find_run(options.teacher, options.runs_path, options.save_path, "teacher")
+        checkpoint = named_checkpoint(options.teacher)
         load_remembered(read_flags(run, options.save_path).get("plugins", {}), options.plugin, str(run))
-        found = load_image_run(run, checkpoint=named_checkpoint(options.teacher) or "best", save_path=options.save_path)
-        if options.no_normalise and not found.flags.get("noNormalise"):
-            raise UserError(f"`no_normalise`: the teacher sees the same images, and {run} learned from normalised ones")
+        found = load_image_run(run, checkpoint=checkpoint or "best", save_path=options.save_path)
+        if options.no_normalise != bool(found.flags.get("noNormalise")):
+            change = "leave `no_normalise` out" if options.no_normalise else "give `no_normalise`"
+            raise UserError(
+                f"`teacher` {run}: it learned from images that were normalised otherwise, and sees those of its "
+                f"student; {change}, or choose another"
+            )
         together = options.places_per_batch * options.images_per_place
-        return cls(str(run), found.method, found.encoder.to(device), found.encoder.weights, together)
+        named = options.teacher if checkpoint else str(run)
+        return cls(str(run), named, found.method, found.encoder.to(device), found.encoder.weights, together)
 
     def teach(self, encoder: TrainableImageEncoder, name: str, context: int = 0) -> bool:
         """Let an encoder take over what it shares with this one, of which ``context`` images see one another (0: as
@@ -78,10 +86,9 @@ class TeacherRun:
             shares_frozen = encoder.learn_from(self.encoder)
         except ValueError as error:
             raise UserError(f"`teacher` {self.path}: {name} cannot learn from it, {error}") from error
-        if context and self.encoder.context == 1:
+        if context and self.encoder.training_context == 1:
             raise UserError(f"`teacher_context` {context}: {self.method} sees each image alone; leave it out")
-        if context:
-            self.encoder.context = context
+        self.encoder.context = context or self.encoder.training_context
         return shares_frozen
 
     @torch.no_grad()
@@ -94,6 +101,8 @@ class TeacherRun:
 
     def check_resumed(self, recorded: Mapping[str, Any], run: str) -> None:
         """Raise :class:`UserError` where it is not the one that ``run``, resumed, kept ``recorded`` of."""
+        if not recorded:
+            raise UserError(f"`teacher` {self.path}: {run} learned without one; leave it out")
         if recorded.get("sha256") != self.weights.sha256:
             raise UserError(
                 f"`teacher` {self.path}: its weights are not those that {run} was taught by; put those back, or start "

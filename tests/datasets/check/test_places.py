@@ -98,7 +98,7 @@ def test_a_table_that_does_not_open_is_an_error_beside_the_others(tmp_path):
     (folder / "dataset.toml").write_text(toml + '[places.more]\ntable = "more.csv"\n')
     report, _ = check(folder)
     assert report.errors == (f"{folder}/more.csv: no such table; check the path, or unpack the dataset again",)
-    assert [places.name for places in report.places] == ["train"]
+    assert [places.size.name for places in report.places] == ["train"]
 
 
 @pytest.mark.parametrize(("rows", "warned"), [("[0, 4]", True), ("[4, 8]", False)])

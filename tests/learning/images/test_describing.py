@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from opticornet.learning.images.describing import describe
+from opticornet.models.images.build import build_image_encoder
 
 
 def gradients(encoder, images, at_once, amp=False):
@@ -68,3 +69,15 @@ def test_only_a_part_is_remembered_for_the_way_back(tiny_image_encoder):
         with torch.autograd.graph.saved_tensors_hooks(remember, lambda tensor: tensor):
             describe(encoder, frozen, (16, 24), at_once)
     assert kept[2] < kept[0] / 4
+
+
+@pytest.mark.parametrize("pool", ["gem", "netvlad", "grid"])
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_batch_normalisation_at_rest_learns_from_a_part_of_one_image(pool, at_once):
+    encoder = build_image_encoder("efficientnet-lite0", weights="random", image_size=(64, 64), pool=pool).train()
+    encoder.train_blocks(1)
+    images = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(3))
+    _, whole = gradients(encoder, images, 0)
+    _, parts = gradients(encoder, images, at_once)
+    for name, gradient in whole.items():
+        torch.testing.assert_close(parts[name], gradient, rtol=1e-3, atol=1e-4 * float(gradient.abs().max()))

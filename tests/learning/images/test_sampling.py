@@ -1,5 +1,6 @@
 import copy
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -137,12 +138,33 @@ def test_a_run_does_not_go_on_with_other_images_or_batches():
     state = PlaceSampler(places, 2, 2).state()
     moved = replace(places, images=tuple(image.replace("/images/", "/elsewhere/") for image in places.images))
     PlaceSampler(moved, 2, 2).restore(state, "a.ckpt")
-    with pytest.raises(UserError, match=r"a\.ckpt: trained on other images than made"):
+    with pytest.raises(UserError, match=r"a\.ckpt: trained on other images or places than those of made"):
         PlaceSampler(place_set([4, 5]), 2, 2).restore(state, "a.ckpt")
     with pytest.raises(UserError, match="trained with `images_per_place` 2, and this is 3"):
         PlaceSampler(places, 2, 3).restore(state, "a.ckpt")
     with pytest.raises(UserError, match="trained with `seed` 0, and this is 1"):
         PlaceSampler(places, 2, 2, seed=1).restore(state, "a.ckpt")
+
+
+RANKED = place_set([4, 4, 4], rank=np.tile(np.arange(4), 3), positions=np.arange(3.0)[:, None], separation=0.5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "is_other"),
+    [
+        ({"rank": np.tile(np.arange(4)[::-1], 3)}, {"choice": "first"}, True),
+        ({"rank": np.tile(np.arange(4)[::-1], 3)}, {}, False),  # nothing is drawn by it
+        ({"group": np.array([0, 0, 1])}, {"order": "published"}, True),
+        ({"group": np.array([0, 0, 1])}, {}, False),
+        ({"separation": 1.5}, {}, True),
+        ({"separation": 0.6}, {}, False),  # no other places are near
+    ],
+)
+def test_a_run_does_not_go_on_where_other_batches_would_be_drawn(changes, options, is_other):
+    state = PlaceSampler(RANKED, 2, 2, **options).state()
+    changed = PlaceSampler(replace(RANKED, **changes), 2, 2, **options)
+    with pytest.raises(UserError, match="other images or places") if is_other else nullcontext():
+        changed.restore(state, "a.ckpt")
 
 
 @pytest.mark.parametrize(

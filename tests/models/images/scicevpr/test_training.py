@@ -162,16 +162,6 @@ def test_a_student_describes_the_same_with_its_frozen_convolution(images):
     torch.testing.assert_close(again(images), student(images), rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("context", [None, 3])
-def test_a_teacher_describes_in_the_groups_that_it_was_trained_with(images, context):
-    teacher = network(seed=1, training_context=context)
-    network(Student).learn_from(teacher)
-    together = teacher(images)
-    groups = images.split(context or 6)
-    torch.testing.assert_close(together, torch.cat([teacher(group) for group in groups]), rtol=0, atol=1e-5)
-    assert (together - torch.cat([teacher(image[None]) for image in images])).abs().max() > 1e-3
-
-
 def test_teachers_that_do_not_fit_are_refused():
     student = network(Student)
     fol = FoL(DinoV2(16, 3, 2, trained_size=56), GuidedAggregator(16, 4, 2, 2), image_size=SIZE)
