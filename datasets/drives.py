@@ -71,7 +71,8 @@ class JoinedRows:
         for number, part in enumerate(self._parts):
             if len(places := np.flatnonzero(numbers == number)):
                 own = rows[places] - (self._ends[number] - len(part))
-                values[places, *map(slice, part.shape[1:])] = part[own]
+                wanted: tuple[Any, ...] = (places, *map(slice, part.shape[1:]))
+                values[wanted] = part[own]
                 release(part)
         return values
 

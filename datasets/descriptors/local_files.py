@@ -74,7 +74,7 @@ class LocalFiles:
     @property
     def store(self) -> str | None:
         """The store's folder in full; None where the features lie beside their descriptors."""
-        return self.record and os.path.abspath(self.record.parent)
+        return os.path.abspath(self.record.parent) if self.record else None
 
     def holding(self, images: int) -> tuple[Path, ...]:
         """Those that the first so many images take."""
