@@ -142,11 +142,16 @@ def _match_held(
         features, used = _read(reference_local, references, device, name)
         for frame in np.unique(pairs[:, 0]).tolist():
             places = np.flatnonzero(pairs[:, 0] == frame)
-            rows = torch.from_numpy(row_of[places]).to(device)
-            own = (features, used) if len(rows) == len(features) else (features[rows], used[rows])
-            found = mutual_matches(held[frame], own[0], threshold, used=own[1], tile_bytes=tile_bytes)
+            rows = _slice_or_rows(row_of[places], device)
+            found = mutual_matches(held[frame], features[rows], threshold, used=used[rows], tile_bytes=tile_bytes)
             matches[places] = found.cpu().numpy()
     return matches
+
+
+def _slice_or_rows(rows: np.ndarray, device: torch.device) -> slice | Tensor:
+    """Rising rows as what takes them, without a copy where they are neighbours."""
+    first, end = int(rows[0]), int(rows[-1]) + 1
+    return slice(first, end) if end - first == len(rows) else torch.from_numpy(rows).to(device)
 
 
 def _by_references(references: np.ndarray, step: int) -> list[np.ndarray]:

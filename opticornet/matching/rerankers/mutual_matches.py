@@ -72,11 +72,11 @@ def _matches(query: Tensor, candidates: Tensor, used: Tensor, threshold: float, 
         cosine.append(of_rows.gather(2, nearest[-1].unsqueeze(2)).squeeze(2))
     column = torch.cat(nearest)  # (M, K)
     place = column + features * torch.arange(count, device=column.device)
-    real = used.flatten()[place]
+    real = used.take(place)
     real[0] = True  # a zero row's nearest, of all that are as near, is the first
-    mutual = (torch.cat(cosine) == best[place]) & real
+    mutual = (torch.cat(cosine) == best.take(place)) & real
     partner = torch.zeros_like(best, dtype=torch.bool)
-    partner[place[mutual]] = True  # a column counts once
+    partner.scatter_(0, place[mutual], True)  # a column counts once
     matches = (partner & (best > threshold)).view(count, features).sum(1)
     return matches.where(partner.view(count, features).sum(1) != 1, 0)
 
