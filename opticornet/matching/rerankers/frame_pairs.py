@@ -119,7 +119,7 @@ def match_pairs(
             block = frames[first : first + plan.queries]
             held = {frame: _read(query_local, np.array([frame]), device, names[0])[0][0] for frame in block.tolist()}
             mine = np.flatnonzero((query_of >= first) & (query_of < first + len(block)))
-            some = [mine[places] for places in _by_references(pairs[mine, 1], plan.references)]
+            some = [mine[places] for places in _by_references(pairs[mine, 1], plan.references, plan.workers)]
             match = partial(_match_held, held, reference_local, names[1], threshold, plan.tile_bytes, device)
             for places, found in zip(some, work(match, [pairs[places] for places in some]), strict=True):
                 matches[places] = found
@@ -154,11 +154,13 @@ def _slice_or_rows(rows: np.ndarray, device: torch.device) -> slice | Tensor:
     return slice(first, end) if end - first == len(rows) else torch.from_numpy(rows).to(device)
 
 
-def _by_references(references: np.ndarray, step: int) -> list[np.ndarray]:
-    """Places of the ``step`` lowest references, which rise, then those of the next."""
+def _by_references(references: np.ndarray, most: int, workers: int) -> list[np.ndarray]:
+    """Places of the lowest references, which rise, then those of the next: ``most`` at once, fewer where otherwise
+    some worker had none."""
     order = np.argsort(references, kind="stable")
-    begins = np.flatnonzero(np.diff(references[order], prepend=-1))[::step]
-    return np.split(order, begins[1:])
+    begins = np.flatnonzero(np.diff(references[order], prepend=-1))
+    step = max(1, min(most, -(-len(begins) // workers)))
+    return np.split(order, begins[step::step])
 
 
 def _read(local: RowMatrix, frames: np.ndarray, device: torch.device, name: str) -> tuple[Tensor, Tensor]:
