@@ -151,8 +151,9 @@ def test_a_memory_that_cannot_hold_a_pair_of_frames_is_told(folder, capsys):
         np.save(folder / f"{name}-local.npy", (local / np.linalg.norm(local, axis=2, keepdims=True)).astype(np.float16))
     assert run(folder, "--seqL", "1", "--topK", "9", "--matchMemory", "1", "--latencyQueries", "0") == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert error.startswith("error: --matchMemory: one pair of frames needs ")
+    assert error == "error: --matchMemory: one pair of frames needs 3 MiB; give at least as many"
     assert run(folder, "--seqL", "1", "--topK", "9", "--matchMemory", "3", "--latencyQueries", "0") == 0
+    assert run(folder, "--seqL", "1", "--topK", "9", "--matchMemory", "2", "--latencyQueries", "0") == 2
 
 
 def test_a_drive_with_fewer_features_is_compared_all_the_same(folder):

@@ -17,7 +17,6 @@ from opticornet.matching.memory import MemoryTooSmall
 from opticornet.matching.rerankers.mutual_matches import (
     mutual_matches,
     tile_shape,
-    used_rows,
     usual_tile_bytes,
 )
 from opticornet.utils.device import single_threaded_workers
@@ -65,8 +64,7 @@ class MemoryPlan:
                 if left >= one_query:
                     return cls(left // one_query, references, count, tile)
             if tile == smallest:
-                needed = worker + reading_query + one_query
-                raise MemoryTooSmall(f"one pair of frames needs {needed} bytes, but only {memory_bytes} may be used")
+                raise MemoryTooSmall("one pair of frames needs", worker + reading_query + one_query)
             tile = max(smallest, tile // 2)
 
 
@@ -159,14 +157,14 @@ def _by_references(references: np.ndarray, step: int) -> list[np.ndarray]:
 
 
 def _read(local: RowMatrix, frames: np.ndarray, device: torch.device, name: str) -> tuple[Tensor, Tensor]:
-    """Features of frames, (K, n, C) float32 with the rows that any of them uses and a few of those behind, one at least
-    where there are such; and how many rows each uses, (K,) int64."""
+    """Features of frames, (K, n, C) float32 up to the last row that any of them uses and a few of those behind, one at
+    least where there are such; and which rows are not zero, (K, n) bool."""
     stored = torch.from_numpy(np.ascontiguousarray(local[frames]))
     release(local)
     features = stored.to(device).float()
     lengths = torch.linalg.vector_norm(features, dim=2)
-    used = used_rows(lengths)
-    if (bad := ((lengths - 1).abs() > UNIT_WITHIN) & (lengths != 0) | lengths.isnan()).any():
+    used = lengths != 0
+    if (bad := ((lengths - 1).abs() > UNIT_WITHIN) & used | lengths.isnan()).any():
         frame, row = bad.nonzero()[0].tolist()
         length = float(lengths[frame, row])
         have = f"a length of {length:.3f}" if math.isfinite(length) else "NaN or infinity"
@@ -174,4 +172,6 @@ def _read(local: RowMatrix, frames: np.ndarray, device: torch.device, name: str)
             f"local features of {name} have {have} in frame {frames[frame]} of the split; wanted unit rows, or zeros; "
             "extract them again"
         )
-    return features[:, : _ALIGNED * (int(used.max()) // _ALIGNED + 1)], used
+    rows = used.any(0).nonzero()
+    kept = _ALIGNED * ((int(rows[-1]) + 1 if len(rows) else 0) // _ALIGNED + 1)
+    return features[:, :kept], used[:, :kept]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from opticornet.matching.memory import MemoryTooSmall
 from opticornet.matching.ranking import Ranking
 from opticornet.matching.rerankers.base import Compared, Reranker, RerankMaterial, RerankSide
 from opticornet.matching.rerankers.frame_pairs import match_pairs
@@ -81,15 +82,18 @@ def rerank(
         wanted = (queries[block][row] * len(reference_local) + shown).ravel()
         numbers, number_of = np.unique(wanted, return_inverse=True)  # neighbouring windows share pairs of frames
         pairs = np.stack(np.divmod(numbers, len(reference_local)), axis=1)
-        matches = match_pairs(
-            query_local,
-            reference_local,
-            pairs,
-            threshold=threshold,
-            memory_bytes=memory_bytes - for_lists,
-            device=torch.device(device),
-            names=names,
-        )
+        try:
+            matches = match_pairs(
+                query_local,
+                reference_local,
+                pairs,
+                threshold=threshold,
+                memory_bytes=memory_bytes - for_lists,
+                device=torch.device(device),
+                names=names,
+            )
+        except MemoryTooSmall as error:
+            raise MemoryTooSmall(error.what, error.needed * _SHARE // (_SHARE - 1) + 1) from None
         scores[block][row, place] = matches[number_of].reshape(shown.shape).sum(axis=1)
     order = np.argsort(-scores, axis=1, kind="stable")
     return Reranked(np.take_along_axis(candidates, order, 1), np.take_along_axis(scores, order, 1))

@@ -193,7 +193,7 @@ def _tile_shape(
         if needed <= memory_bytes:
             return rows, columns
         if rows == columns == 1:
-            raise MemoryTooSmall(f"one pair of windows needs {needed} bytes, but only {memory_bytes} may be used")
+            raise MemoryTooSmall("one pair of windows needs", needed)
         rows, columns = (rows, (columns + 1) // 2) if columns >= rows else ((rows + 1) // 2, columns)
 
 
@@ -212,5 +212,5 @@ def _candidate_queries(query: SequenceSet, k: int, margin: int, memory_bytes: in
         if needed <= memory_bytes:
             return queries
         if queries == 1:
-            raise MemoryTooSmall(f"{k} candidates need {needed} bytes, but only {memory_bytes} may be used")
+            raise MemoryTooSmall(f"{k} candidates need", needed)
         queries //= 2

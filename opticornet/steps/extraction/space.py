@@ -33,8 +33,8 @@ def check_space(jobs: list[ExtractionJob]) -> None:
         free = shutil.disk_usage(folders[disk]).free
         if size > free:
             raise UserError(
-                f"cannot write below {folders[disk]}: it needs {size / 1e9:.1f} GB more and the disk has "
-                f"{free / 1e9:.1f} GB free; free some space, or use `half`, `pca` or fewer `local_features`"
+                f"cannot write below {folders[disk]}: it needs {size_in_words(size)} more and the disk has "
+                f"{size_in_words(free)} free; free some space, or use `half`, `pca` or fewer `local_features`"
             )
 
 
@@ -46,11 +46,11 @@ def estimate(jobs: list[ExtractionJob]) -> str:
     )
     rows, channels = first.local_shape or (0, 0)
     folder = first.files.arrays[-1].parent
-    to_come = "" if left == images else f", {_gb(left * first.local_bytes)} of it to come"
+    to_come = "" if left == images else f", {size_in_words(left * first.local_bytes)} of it to come"
     free = shutil.disk_usage(_existing(folder)).free
     return (
         f"local features: {images} images x {first.local_bytes} bytes ({rows} x {channels} {first.local_dtype}) = "
-        f"{_gb(images * first.local_bytes)}{to_come}; {_gb(free)} free in {folder}"
+        f"{size_in_words(images * first.local_bytes)}{to_come}; {size_in_words(free)} free in {folder}"
     )
 
 
@@ -58,5 +58,8 @@ def _existing(folder: Path) -> Path:
     return next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
 
 
-def _gb(size: int) -> str:
-    return f"{size / 1e9:.3g} GB" if size >= 1e6 else f"{size} bytes"
+def size_in_words(size: int) -> str:
+    """Bytes in words."""
+    if size < 1e6:
+        return f"{size} bytes"
+    return f"{size / 1e6:.3g} MB" if size < 1e9 else f"{size / 1e9:.3g} GB"

@@ -86,8 +86,7 @@ def test_never_more_is_held_than_may_be(one_thread, shape, times):
     query, reference = Counted(units(0, 5, *shape, used=shape[0] - 3)), Counted(units(1, 6, *shape))
     with pytest.raises(MemoryTooSmall, match="one pair of frames needs") as error:
         find(query, reference, all_pairs(5, 6), memory_bytes=100)
-    needed = int(str(error.value).split()[5])
-    memory = int(needed * times)
+    memory = int(error.value.needed * times)
     with HeldBytes() as held:
         found = find(query, reference, all_pairs(5, 6), memory)
     assert 0 < held.most + max(query.most, reference.most) <= memory

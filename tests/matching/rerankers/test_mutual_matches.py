@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from opticornet.matching.rerankers.mutual_matches import mutual_matches, tile_shape, used_rows
+from opticornet.matching.rerankers.mutual_matches import mutual_matches, tile_shape
 
 
 @pytest.fixture
@@ -74,11 +74,16 @@ def test_equal_features_count_once():
     assert mutual_matches(query, candidate[None], 0.99).tolist() == [1]
 
 
-def test_used_rows_reach_to_the_last_that_is_not_zero():
-    features = torch.zeros(3, 4, 2)
-    features[0, :2] = 1
-    features[1, 3] = -1
-    assert used_rows(features.norm(dim=2)).tolist() == [2, 4, 0]
+@pytest.mark.parametrize("channels", [2, 8])
+@pytest.mark.parametrize("tile_bytes", [1, None])
+def test_zero_rows_and_equal_ones_may_be_anywhere(channels, tile_bytes):
+    generator = torch.Generator().manual_seed(0)
+    for seed in range(60):
+        scene = units(seed, 6, channels)
+        drawn = scene[torch.randint(6, (6, 7), generator=generator)] * (torch.rand(6, 7, 1, generator=generator) < 0.8)
+        query, candidates = drawn[0], drawn[1:]
+        found = mutual_matches(query, candidates, 0.3, tile_bytes=tile_bytes)
+        assert found.tolist() == as_published(query, candidates, 0.3), seed
 
 
 @pytest.mark.parametrize(("rows", "features"), [(1, 1), (3600, 3600), (500, 500), (100, 100), (7, 3600), (3600, 7)])

@@ -19,6 +19,7 @@ from opticornet.datasets.descriptors import local_files
 from opticornet.datasets.descriptors.local_features import open_local_features
 from opticornet.models.images.base import ImageEncoder, ImageEncoderOptions, Preprocess, WeightsRecord
 from opticornet.steps.extract import ExtractOptions, extract
+from opticornet.steps.extraction.space import size_in_words
 from opticornet.utils.errors import UserError
 from opticornet.utils.signals import Interrupted
 
@@ -241,7 +242,7 @@ def test_a_bound_keeps_the_most_reliable(tmp_path, toy, small_files):
 def test_what_is_written_is_estimated_before(tmp_path, toy, monkeypatch, capsys):
     photos(tmp_path / "photos")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 599))
-    with pytest.raises(UserError, match=r"it needs 0\.0 GB more and the disk has 0\.0 GB free"):
+    with pytest.raises(UserError, match="it needs 600 bytes more and the disk has 599 bytes free"):
         extract(options(tmp_path, quiet=False))
     line = f"local features: 10 images x 48 bytes (6 x 4 float16) = 480 bytes; 599 bytes free in {tmp_path / 'store'}\n"
     assert capsys.readouterr().out == line
@@ -251,6 +252,10 @@ def test_what_is_written_is_estimated_before(tmp_path, toy, monkeypatch, capsys)
     photos(tmp_path / "photos", 12, first=10)
     extract(options(tmp_path, quiet=False))
     assert "12 images x 48 bytes (6 x 4 float16) = 576 bytes, 96 bytes of it to come; " in capsys.readouterr().out
+
+
+def test_sizes_are_said_in_their_own_unit():
+    assert [size_in_words(size) for size in (999_999, 12_340_000, 5_000_000_000)] == ["999999 bytes", "12.3 MB", "5 GB"]
 
 
 def test_files_that_are_lost_are_told(tmp_path, toy, small_files):
