@@ -97,7 +97,10 @@ class Bench:
         place.mkdir(parents=True, exist_ok=True)
         if not (open_ := unfinished(place, wanted)):
             return
-        self._finish("trainings", {key(training): training for what in open_ for training in trainings_of(what)})
+        first = {key(training): training for what in open_ for training in trainings_of(what)}
+        if first and kind == "trainings":  # what waits for none keeps the other processes busy
+            first |= {name: what for name, what in wanted.items() if not (trainings_of(what) or what.described)}
+        self._finish("trainings", first)
         described = [what.described for what in open_ if isinstance(what, Cell | Training) and what.described]
         for type_, kind_ in KINDS.items():
             self._finish(kind_, {key(what): what for what in described if isinstance(what, type_)})

@@ -60,9 +60,12 @@ def tested(dataset: str, training: Training, adapt: str, **options: Any) -> Cell
 ON_VIT = {"weights": BACKBONE}
 # Terms on patches at a tenth of the published weights: a head from random weights and few steps.
 TERMS = {"ms": "ms", "local": "local:0.1", "alignment": "alignment", "contrast": "contrast:0.1", "weak": "weak:0.1"}
-FOL = SMALL | {"desc_type": "fol-small", "backbone_blocks": 9, "train_blocks": 2, "lr": 5e-5, "n_epochs": 6}
-CRICA = SMALL | {"desc_type": "super-cricavpr-small", "lr": 1e-4, "n_epochs": 24, "eval_every": 4}
-SCICE = SMALL | {"desc_type": "scicevpr-small", "lr": 5e-4, "n_epochs": 32, "eval_every": 4}
+AUGMENTED = {"n_epochs": 16, "eval_every": 4, "augment": "images"}
+FOL = (
+    SMALL | AUGMENTED | {"desc_type": "fol-small", "backbone_blocks": 9, "train_blocks": 1, "fol_cells": 25, "lr": 1e-4}
+)
+CRICA = SMALL | AUGMENTED | {"desc_type": "super-cricavpr-small", "operations": 3, "lr": 1e-4}
+SCICE = SMALL | AUGMENTED | {"desc_type": "scicevpr-small", "operations": 3, "lr": 5e-4, "n_epochs": 24}
 LITE = {"desc_type": "efficientnet-lite0", "image_size": (128, 256)}
 
 FOL_SMALL = Encoder("fol-small", FOL | {"loss_terms": tuple(TERMS.values())}, ON_VIT)
@@ -74,7 +77,7 @@ VLAD = Encoder(
     LITE | {"pool": "netvlad", "vlad_clusters": 16, "train_blocks": 1, "lr": 1e-4, "n_epochs": 16, "eval_every": 4},
 )
 HEADS = (FOL_SMALL, TEACHER, STUDENT, GEM, VLAD)
-BRIEFLY = {"n_epochs": 3, "eval_every": 3}
+BRIEFLY = {"n_epochs": 6, "eval_every": 3}
 ABLATIONS = tuple(
     Encoder(name, FOL | BRIEFLY | ({"loss_terms": terms} if terms else {}), ON_VIT)
     for name, terms in {
