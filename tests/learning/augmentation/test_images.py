@@ -98,3 +98,15 @@ def test_what_it_says_of_itself(name):
     assert (kind.changes_images, kind.changes_descriptors, kind.changes_pace) == (True, False, "time" in name)
     with pytest.raises(UserError, match="`magnitude` 31: wanted a strength of 0 to 30"):
         kind(magnitude=31)
+
+
+def test_images_are_altered_by_bilinear_interpolation():
+    """As SciceVPR's authors do; torchvision's own choice is the nearest pixel."""
+    line = torch.zeros(1, 3, 16, 16)
+    line[..., 8:] = 1
+    alter = ImageAugmentation(operations=4, magnitude=9).alteration()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        altered = torch.stack([alter(line) for _ in range(20)])
+    assert str(alter.interpolation) == "InterpolationMode.BILINEAR"
+    assert ((altered > 0.2) & (altered < 0.8)).any()
