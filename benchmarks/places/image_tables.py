@@ -91,7 +91,7 @@ def on_frames(encoder: Encoder | dict[str, Any], row: Row, place: str) -> Cell:
 
 
 LOCAL = {"local": True, "local_dtype": "float16"}
-FEATURES = (50, 100, 200, 400, 0)  # of a frame; 0: all
+FEATURES = (50, 100, 200, 0)  # of a frame; 0: all, 400
 LOCAL_PLACES = (CORRIDOR, THUMBNAILS_TEST)
 
 
