@@ -70,7 +70,7 @@ class ImageValidation:
         training = self.encoder.training
         self.encoder.eval()
         for images in self.images.values():
-            self.encoder.descriptors(images.of(images.images.rows(0, 1)), images.size)
+            self.encoder.descriptors(images.rows([0]), images.size)
         self.encoder.train(training)
 
     @cached_property
